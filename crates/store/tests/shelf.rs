@@ -1,0 +1,95 @@
+//! The shelf on a real disk.
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
+
+use std::fs;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use store::Digest;
+use store::shelf::{Shelf, ShelfError};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("labinator-shelf-{}-{name}", std::process::id()));
+        drop(fs::remove_dir_all(&path));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// FIPS 180-4's example: the SHA-256 of "abc".
+const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+#[test]
+fn a_content_is_kept_under_its_digest_and_read_in_ranges() {
+    let folder = Folder::new("put");
+    let shelf = Shelf::new(folder.0.join("store"));
+    assert!(shelf.list().unwrap().is_empty());
+    let digest = shelf.put(b"abc".as_slice()).unwrap();
+    assert_eq!(digest.to_string(), ABC);
+    assert_eq!(shelf.put(b"abc".as_slice()).unwrap(), digest);
+    let mut text = String::new();
+    shelf.open_range(digest, 1, 2).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "bc");
+    assert!(matches!(shelf.open_range(digest, 2, 2), Err(ShelfError::OutOfRange { size: 3, .. })));
+    assert!(matches!(shelf.open_range(digest, u64::MAX, 2), Err(ShelfError::OutOfRange { .. })));
+    let items = shelf.list().unwrap();
+    assert_eq!((items.len(), items[0].digest, items[0].size), (1, digest, 3));
+    assert_eq!(shelf.verify(digest).unwrap(), 3);
+}
+
+#[test]
+fn a_reader_that_fails_leaves_nothing_behind() {
+    struct Broken;
+    impl std::io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("cable pulled"))
+        }
+    }
+    let folder = Folder::new("broken");
+    let shelf = Shelf::new(&folder.0);
+    assert!(shelf.put(b"ab".as_slice().chain(Broken)).is_err());
+    assert!(shelf.list().unwrap().is_empty());
+    assert_eq!(fs::read_dir(folder.0.join("incoming")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_adopted_file_stays_where_it_was() {
+    let folder = Folder::new("adopt");
+    let image = folder.0.join("vmlinuz");
+    fs::write(&image, "abc").unwrap();
+    let shelf = Shelf::new(folder.0.join("store"));
+    assert_eq!(shelf.adopt(&image).unwrap().to_string(), ABC);
+    assert_eq!(shelf.adopt(&image).unwrap().to_string(), ABC);
+    fs::remove_file(&image).unwrap();
+    assert!(shelf.has(ABC.parse().unwrap()));
+    assert_eq!(fs::read_dir(folder.0.join("store/incoming")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_content_that_rotted_is_found_and_put_aside() {
+    let folder = Folder::new("rot");
+    let shelf = Shelf::new(&folder.0);
+    let digest = shelf.put(b"abc".as_slice()).unwrap();
+    fs::write(folder.0.join(ABC), "abd").unwrap();
+    assert!(matches!(shelf.verify(digest), Err(ShelfError::Damaged { .. })));
+    assert!(matches!(shelf.open(digest), Err(ShelfError::Missing(missing)) if missing == digest));
+    assert_eq!(fs::read(folder.0.join("damaged").join(ABC)).unwrap(), b"abd");
+    assert_eq!(shelf.put(b"abc".as_slice()).unwrap(), digest);
+    assert_eq!(shelf.verify(digest).unwrap(), 3);
+}
+
+#[test]
+fn a_missing_content_is_named() {
+    let folder = Folder::new("missing");
+    let absent = Digest([7; 32]);
+    assert!(matches!(Shelf::new(&folder.0).open(absent), Err(ShelfError::Missing(name)) if name == absent));
+}
