@@ -1,1 +1,11 @@
-//! Skeleton.
+//! The contract between the controller and everybody who asks it: paths, bodies, errors, the stream.
+//!
+//! [`ROUTES`] is the one list of what can be asked; the OpenAPI file is made from it.
+
+mod bodies;
+mod openapi;
+mod routes;
+
+pub use bodies::*;
+pub use openapi::openapi;
+pub use routes::{Method, ROUTES, Right, Route};

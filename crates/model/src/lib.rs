@@ -1,8 +1,39 @@
 #![cfg_attr(not(test), no_std)]
 //! The nouns of the house: what a lab, a machine, a fact and a picture are, and nothing that acts.
+//!
+//! | noun | file |
+//! |---|---|
+//! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
+//! | the lab as described | `lab.rs` |
+//! | what is seen | `sight.rs`, `agent.rs` |
+//! | what happened | `fact.rs` |
+//! | what is wished | `command.rs`, `boot.rs` |
+//! | what people look at | `machine.rs`, `trace.rs`, `snapshot.rs` |
 
 extern crate alloc;
 
+mod agent;
+mod boot;
+mod command;
+mod fact;
+mod lab;
+mod machine;
+mod moment;
 mod names;
+mod secret;
+mod sight;
+mod snapshot;
+mod trace;
 
+pub use agent::*;
+pub use boot::*;
+pub use command::*;
+pub use fact::*;
+pub use lab::*;
+pub use machine::*;
+pub use moment::*;
 pub use names::*;
+pub use secret::*;
+pub use sight::*;
+pub use snapshot::*;
+pub use trace::*;

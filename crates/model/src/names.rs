@@ -197,7 +197,8 @@ impl MachineUuid {
     #[must_use]
     pub const fn from_wire(w: [u8; 16]) -> Self {
         Self([
-            w[3], w[2], w[1], w[0], w[5], w[4], w[7], w[6], w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15],
+            w[3], w[2], w[1], w[0], w[5], w[4], w[7], w[6], w[8], w[9], w[10], w[11], w[12], w[13], w[14],
+            w[15],
         ])
     }
 }
@@ -351,9 +352,6 @@ mod tests {
     #[test]
     fn option_97_reads_like_the_product_uuid_of_linux() {
         let wire = [0x78, 0x56, 0x34, 0x12, 0x34, 0x12, 0x78, 0x56, 1, 2, 3, 4, 5, 6, 7, 8];
-        assert_eq!(
-            std::format!("{}", MachineUuid::from_wire(wire)),
-            "12345678-1234-5678-0102-030405060708"
-        );
+        assert_eq!(std::format!("{}", MachineUuid::from_wire(wire)), "12345678-1234-5678-0102-030405060708");
     }
 }

@@ -1,0 +1,156 @@
+//! Request and response bodies that are not nouns of the lab already.
+
+use std::sync::Arc;
+
+use model::{
+    Event, Explanation, Fault, LabView, MachineView, Moment, NodeName, Notice, Origin, PowerOrder,
+    ScenarioName, Snapshot,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Body of every answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorBody {
+    /// Stable word, for programs: `unknown_scenario`, `another_running`, …
+    pub code: String,
+    /// What went wrong, for a person.
+    pub message: String,
+    /// What the person can do about it; empty when nothing can be said.
+    pub advice: String,
+}
+
+/// Body of a start or stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ask {
+    /// Who asks.
+    pub by: Origin,
+}
+
+/// Body of a power request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PowerAsk {
+    /// Which way.
+    pub order: PowerOrder,
+    /// Who asks.
+    pub by: Origin,
+}
+
+/// Answer to an accepted request: everything up to this event contains it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Accepted {
+    /// Epoch of the core.
+    pub epoch: String,
+    /// Number of the event that records the request.
+    pub seq: u64,
+    /// True when it was so already and nothing had to be done.
+    pub already: bool,
+}
+
+/// What would happen if a scenario were started now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// Which scenario.
+    pub scenario: ScenarioName,
+    /// Machines that would be switched off first.
+    pub switched_off: Vec<NodeName>,
+    /// Machines that would be released from waiting, without switching them.
+    pub released: Vec<NodeName>,
+    /// Machines that would be switched on.
+    pub switched_on: Vec<NodeName>,
+    /// Machines that a person must switch.
+    pub by_hand: Vec<NodeName>,
+    /// About how long it takes, in milliseconds, from earlier boots; absent before the first.
+    pub about_ms: Option<u64>,
+    /// Why it cannot be started, if it cannot.
+    pub refused: Option<ErrorBody>,
+}
+
+/// Explanations of the whole lab or of one machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Explanations {
+    /// One sentence about the lab.
+    pub lab: String,
+    /// The machines asked about.
+    pub nodes: Vec<Explanation>,
+}
+
+/// A page of events, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventPage {
+    /// Epoch of the core.
+    pub epoch: String,
+    /// The events.
+    pub events: Vec<Event>,
+    /// Number of the oldest event that can still be had.
+    pub oldest: u64,
+}
+
+/// What the stream says. Each is one server-sent event; `event:` is the variant's name in kebab case
+/// and `data:` its body as JSON. `id:` is `EPOCH:SEQ`; a reader that comes back with it in
+/// `Last-Event-ID` gets the events after it, or `start-over` when they cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", content = "data", rename_all = "kebab-case")]
+pub enum StreamItem {
+    /// The whole picture; first on every connection.
+    Snapshot(Box<Snapshot>),
+    /// What changed since the last picture. Latest wins: some in between may be left out.
+    Change(Change),
+    /// One event. Gap-free after the snapshot's `through`.
+    Event(Event),
+    /// The reader was too slow or asked for what is gone: a snapshot follows.
+    StartOver,
+    /// Sent every two seconds when nothing else is, so that silence means a broken line.
+    Beat(Moment),
+}
+
+/// The changed parts of the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// Number of the last event contained.
+    pub through: u64,
+    /// When it was made.
+    pub at: Moment,
+    /// The lab as a whole, if that changed.
+    pub lab: Option<LabView>,
+    /// The machines that changed, whole.
+    pub machines: Vec<Arc<MachineView>>,
+}
+
+/// How a check of `doctor` ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// Something does not work.
+    Broken,
+    /// Something will hurt.
+    Warning,
+    /// Could not be looked at here.
+    Skipped,
+    /// As it should be.
+    Well,
+}
+
+/// One check of `doctor`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// Stable word.
+    pub code: String,
+    /// How it ended.
+    pub finding: Finding,
+    /// What was seen, with the numbers.
+    pub seen: String,
+    /// The one command or act that helps; empty when all is well.
+    pub help: String,
+}
+
+/// What is wrong, worst first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Diagnosis {
+    /// All checks.
+    pub checks: Vec<Check>,
+    /// What the counter noticed.
+    pub notices: Vec<Notice>,
+    /// Faults of machines.
+    pub faults: Vec<(NodeName, Fault)>,
+}

@@ -1,0 +1,99 @@
+//! Every path that can be asked, with what goes in, what comes out, and who may.
+
+use model::{Snapshot, Trace};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::{Accepted, Ask, Diagnosis, EventPage, Explanations, Plan, PowerAsk, StreamItem};
+
+/// How it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Changes.
+    Post,
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Right {
+    /// Anybody who reaches the port.
+    Anyone,
+    /// Whoever holds the token, or comes over the local Unix socket.
+    Token,
+}
+
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// One path.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    /// How.
+    pub method: Method,
+    /// Where; `{name}` is a parameter.
+    pub path: &'static str,
+    /// What it does, one line.
+    pub about: &'static str,
+    /// Query parameters: name and meaning.
+    pub query: &'static [(&'static str, &'static str)],
+    /// Shape of the request body.
+    pub takes: Option<SchemaOf>,
+    /// Shape of the answer.
+    pub gives: SchemaOf,
+    /// Who may.
+    pub right: Right,
+    /// True when the answer is a stream of server-sent events.
+    pub streams: bool,
+}
+
+fn shape<T: JsonSchema>(to: &mut SchemaGenerator) -> Schema {
+    to.subschema_for::<T>()
+}
+
+const fn get(path: &'static str, about: &'static str, gives: SchemaOf) -> Route {
+    Route {
+        method: Method::Get,
+        path,
+        about,
+        query: &[],
+        takes: None,
+        gives,
+        right: Right::Token,
+        streams: false,
+    }
+}
+
+const fn post(path: &'static str, about: &'static str, takes: SchemaOf, gives: SchemaOf) -> Route {
+    Route { method: Method::Post, takes: Some(takes), ..get(path, about, gives) }
+}
+
+/// The whole API, version 1.
+pub const ROUTES: &[Route] = &[
+    get("/v1/snapshot", "The lab at this moment.", shape::<Snapshot>),
+    Route {
+        streams: true,
+        ..get("/v1/stream", "A snapshot, then changes and events as they come.", shape::<StreamItem>)
+    },
+    Route {
+        query: &[
+            ("after", "number of the last event already known"),
+            ("limit", "events at most; 1000 unless told"),
+        ],
+        ..get("/v1/events", "Events, oldest first.", shape::<EventPage>)
+    },
+    get("/v1/scenarios/{scenario}/plan", "What a start would do, without doing it.", shape::<Plan>),
+    post("/v1/scenarios/{scenario}/start", "Start a scenario.", shape::<Ask>, shape::<Accepted>),
+    post("/v1/stop", "Switch the lab's machines off.", shape::<Ask>, shape::<Accepted>),
+    get("/v1/explain", "Why everything is as it is.", shape::<Explanations>),
+    get("/v1/nodes/{node}/explain", "Why one machine is as it is.", shape::<Explanations>),
+    Route {
+        query: &[("boot", "number of the boot; the last one unless told")],
+        ..get("/v1/nodes/{node}/trace", "Where the seconds of a boot went.", shape::<Trace>)
+    },
+    post("/v1/nodes/{node}/power", "Switch one machine.", shape::<PowerAsk>, shape::<Accepted>),
+    get("/v1/doctor", "What is wrong with this boss, network and lab.", shape::<Diagnosis>),
+    Route {
+        right: Right::Anyone,
+        ..get("/v1/openapi.json", "This description.", shape::<serde_json::Value>)
+    },
+];

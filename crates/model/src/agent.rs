@@ -1,0 +1,127 @@
+//! What the agent inside a live image reports, and where it reports to.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{MacAddr, NodeName};
+
+/// DHCP vendor class (option 60) of the agent.
+pub const AGENT_VENDOR_CLASS: &str = "labinator-agent";
+/// Path of [`AgentReport`], answered by [`AgentWelcome`]. POST, on the boot HTTP port.
+pub const AGENT_HELLO_PATH: &str = "/agent/v1/hello";
+/// Path of [`AgentBeat`], answered by [`AgentWelcome`]. POST, on the boot HTTP port.
+pub const AGENT_BEAT_PATH: &str = "/agent/v1/heartbeat";
+/// Seconds between two heartbeats.
+pub const AGENT_BEAT_SECONDS: u64 = 3;
+
+/// Everything an agent says once per boot: what the machine is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentReport {
+    /// Ethernet address of the port that reaches the boss.
+    pub mac: MacAddr,
+    /// The kernel's own boot id (`/proc/sys/kernel/random/boot_id`): another one means another boot.
+    pub boot_id: String,
+    /// The nonce of the kernel line, if there was one.
+    pub nonce: Option<String>,
+    /// Address the agent was given.
+    #[schemars(with = "Option<String>")]
+    pub address: Option<Ipv4Addr>,
+    /// Version of the agent.
+    pub version: String,
+    /// `uname -r`.
+    pub kernel: String,
+    /// Milliseconds since the kernel started.
+    pub uptime_ms: u64,
+    /// What is in the box.
+    pub inventory: Inventory,
+}
+
+/// What is in a machine, as its kernel sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Inventory {
+    /// `uefi` or `bios`.
+    pub firmware: String,
+    /// SMBIOS: manufacturer and product name.
+    pub product: String,
+    /// SMBIOS: serial number, empty where the maker left it out.
+    pub serial: String,
+    /// SMBIOS: UUID, text form.
+    pub uuid: String,
+    /// Processor model.
+    pub cpu: String,
+    /// Logical processors.
+    pub cpus: u16,
+    /// Memory the kernel manages, in MiB.
+    pub memory_mib: u32,
+    /// Block devices.
+    pub disks: Vec<Disk>,
+    /// Network ports.
+    pub nics: Vec<Nic>,
+}
+
+/// A block device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Disk {
+    /// Kernel name, such as `sda`.
+    pub name: String,
+    /// Model as the device says it.
+    pub model: String,
+    /// Serial number as the device says it.
+    pub serial: String,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// A network port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Nic {
+    /// Kernel name, such as `eth0`.
+    pub name: String,
+    /// Ethernet address.
+    pub mac: MacAddr,
+    /// Kernel driver.
+    pub driver: String,
+    /// Link speed in Mbit/s; absent where the driver does not say.
+    pub speed_mbps: Option<u32>,
+}
+
+/// What an agent says every [`AGENT_BEAT_SECONDS`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentBeat {
+    /// As in the report.
+    pub mac: MacAddr,
+    /// As in the report.
+    pub boot_id: String,
+    /// Milliseconds since the kernel started.
+    pub uptime_ms: u64,
+    /// Load average of one minute, in thousandths.
+    pub load_milli: u32,
+    /// Memory that could be given out, in MiB.
+    pub memory_available_mib: u32,
+}
+
+/// What the counter answers to a report or a heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentWelcome {
+    /// The node's name; absent for a machine that is not on the board.
+    pub node: Option<NodeName>,
+    /// What the agent shall do now.
+    pub order: AgentOrder,
+    /// True if the counter does not know this boot and wants the whole report again.
+    pub report_again: bool,
+}
+
+/// What an agent is asked to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentOrder {
+    /// Go on.
+    #[default]
+    Stay,
+    /// Sync the disks and switch the machine off.
+    PowerOff,
+}

@@ -1,0 +1,90 @@
+//! The boot table: what the counter answers each machine, decided beforehand and published whole.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentOrder, Digest, LabName, MacAddr, NetworkSpec, NodeName};
+
+/// A file that can be served, named by its content.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Asset {
+    /// File name for people and logs.
+    pub name: String,
+    /// What is in it.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// What can be booted: at least a kernel or a UKI.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Image {
+    /// Kernel for loaders that take a command line.
+    pub kernel: Option<Asset>,
+    /// Initramfs files, in order.
+    pub initrd: Vec<Asset>,
+    /// The same as one EFI program, for firmware that boots over HTTP by itself.
+    pub uki: Option<Asset>,
+    /// Kernel arguments of the image.
+    pub args: String,
+    /// True when our agent is inside and will report.
+    pub agent: bool,
+}
+
+/// What one machine is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum BootAnswer {
+    /// Nothing is decided: a loader that asks and waits.
+    Wait {
+        /// Seconds until it asks again.
+        retry_seconds: u16,
+    },
+    /// Boot this.
+    Run {
+        /// The image.
+        image: Arc<Image>,
+        /// Arguments of this machine, after the image's own.
+        args: String,
+    },
+}
+
+/// One line of the boot table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BootEntry {
+    /// Which node.
+    pub node: NodeName,
+    /// Its Ethernet address.
+    pub mac: MacAddr,
+    /// Its reserved address.
+    #[schemars(with = "String")]
+    pub ip: Ipv4Addr,
+    /// Run of the scenario this answer belongs to; 0 before the first.
+    pub run: u32,
+    /// Number of the boot this answer belongs to.
+    pub boot: u32,
+    /// What it is answered.
+    pub answer: BootAnswer,
+    /// Why, in words a console can show.
+    pub because: String,
+    /// What its agent is told with the next heartbeat.
+    pub order: AgentOrder,
+}
+
+/// Everything the counter needs to answer the lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BootTable {
+    /// Counts up with each publication of a core.
+    pub number: u64,
+    /// Which lab.
+    pub lab: LabName,
+    /// Addresses to give out.
+    pub network: NetworkSpec,
+    /// One line per node of the board.
+    pub nodes: Vec<BootEntry>,
+}

@@ -1,0 +1,75 @@
+//! What the core wishes of the world. A wish, never a truth.
+
+use alloc::string::String;
+use core::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{NodeName, PortRef};
+
+/// Counts the commands of one journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct CommandId(pub u64);
+
+/// What a power driver is asked to do with a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerOrder {
+    /// Make the machine run.
+    On,
+    /// Make the machine stop.
+    Off,
+}
+
+impl fmt::Display for PowerOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
+
+/// Something a driver is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Switch a machine.
+    Power {
+        /// Which machine.
+        node: NodeName,
+        /// Its power port.
+        port: PortRef,
+        /// Which way.
+        order: PowerOrder,
+    },
+}
+
+impl Command {
+    /// The machine it is about.
+    #[must_use]
+    pub const fn node(&self) -> &NodeName {
+        match self {
+            Self::Power { node, .. } => node,
+        }
+    }
+}
+
+/// What became of a command, as far as the driver knows. Seeing is another fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The driver did it.
+    Done,
+    /// The driver could not.
+    Failed {
+        /// Stable word of the reason.
+        code: String,
+        /// For a person.
+        why: String,
+    },
+    /// The core was started again while the command was under way: nobody knows.
+    Unknown,
+}

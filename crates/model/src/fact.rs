@@ -1,0 +1,236 @@
+//! What is known to have happened. Facts are past tense; a new one needs a story that produces it.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use core::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Command, CommandId, Fault, Image, LabSpec, MacAddr, Moment, NodeName, Notice, Outcome, PowerOrder,
+    PowerState, Rung, ScenarioName, Sight,
+};
+
+/// A fact with its number and time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Counts up without gaps while a core runs.
+    pub seq: u64,
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub fact: Fact,
+}
+
+/// Who asked for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The page.
+    Page,
+    /// The command line.
+    Cli,
+    /// The demo.
+    Demo,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Page => "the page",
+            Self::Cli => "the command line",
+            Self::Demo => "the demo",
+        })
+    }
+}
+
+/// What is being done with the lab as a whole; derived from the machines, for people.
+///
+/// ```text
+/// idle → powering-down → booting → ready ⇄ degraded
+///   ↑                        ↘ failed
+///   └────── stopping ←── (from any)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// No scenario is chosen.
+    #[default]
+    Idle,
+    /// Machines that run something else are switched off first.
+    PoweringDown,
+    /// Machines climb.
+    Booting,
+    /// Enough machines are ready.
+    Ready,
+    /// Was ready; too few are now, and they are being repaired.
+    Degraded,
+    /// Too many machines are bad for the scenario.
+    Failed,
+    /// Machines are switched off.
+    Stopping,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Idle => "idle",
+            Self::PoweringDown => "powering down",
+            Self::Booting => "booting",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+            Self::Stopping => "stopping",
+        })
+    }
+}
+
+/// How carefully a fact is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Keeping {
+    /// Only in memory: it comes again every few seconds.
+    Fleeting,
+    /// In the journal, flushed each second; may be lost in a power cut, and will be seen again.
+    Sighting,
+    /// In the journal and synced before anything is done about it.
+    Intent,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "fact", rename_all = "kebab-case")]
+pub enum Fact {
+    /// The core began, with this description of the lab.
+    CoreStarted {
+        /// Version of the program.
+        version: String,
+        /// The lab as described.
+        spec: Box<LabSpec>,
+        /// What each scenario boots, by content; a scenario whose files are missing is absent.
+        images: BTreeMap<ScenarioName, Image>,
+    },
+    /// The boot counter was found or lost.
+    CounterSeen {
+        /// True when the core is connected to it.
+        up: bool,
+    },
+    /// The counter noticed something about the segment or itself.
+    Noticed {
+        /// What.
+        #[serde(flatten)]
+        notice: Notice,
+    },
+    /// A scenario's start was accepted.
+    StartAccepted {
+        /// Counts the runs of this lab.
+        run: u32,
+        /// Which scenario.
+        scenario: ScenarioName,
+        /// Who asked.
+        by: Origin,
+    },
+    /// Stop was accepted.
+    StopAccepted {
+        /// Who asked.
+        by: Origin,
+    },
+    /// A person wants one machine on or off, whatever the scenario wants.
+    PowerAccepted {
+        /// Which machine.
+        node: NodeName,
+        /// Which way.
+        order: PowerOrder,
+        /// Who asked.
+        by: Origin,
+    },
+    /// A command was handed to its driver.
+    Issued {
+        /// Its number.
+        id: CommandId,
+        /// What.
+        #[serde(flatten)]
+        command: Command,
+    },
+    /// A driver answered.
+    Finished {
+        /// Which command.
+        id: CommandId,
+        /// What became of it.
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// Power was seen.
+    PowerSeen {
+        /// Of which machine.
+        node: NodeName,
+        /// On, off or unknown.
+        state: PowerState,
+        /// How that is known.
+        evidence: String,
+    },
+    /// The counter saw something of a machine.
+    Sighted {
+        /// Which address.
+        mac: MacAddr,
+        /// What.
+        #[serde(flatten)]
+        sight: Sight,
+    },
+    /// A boot table was handed to the counter.
+    Published {
+        /// Its number.
+        table: u64,
+    },
+    /// A machine is on another rung than before.
+    Entered {
+        /// Which machine.
+        node: NodeName,
+        /// The rung.
+        rung: Rung,
+    },
+    /// A start of a machine failed, or a ready one was lost.
+    Faulted {
+        /// Which machine.
+        node: NodeName,
+        /// What went wrong.
+        #[serde(flatten)]
+        fault: Fault,
+        /// True if it is given up for this run.
+        bad: bool,
+    },
+    /// The lab as a whole is in another phase.
+    PhaseEntered {
+        /// Which.
+        phase: Phase,
+        /// Why, for a person.
+        because: String,
+    },
+}
+
+impl Fact {
+    /// How carefully this fact is kept.
+    #[must_use]
+    pub const fn keeping(&self) -> Keeping {
+        match self {
+            Self::StartAccepted { .. }
+            | Self::StopAccepted { .. }
+            | Self::PowerAccepted { .. }
+            | Self::Issued { .. }
+            | Self::CoreStarted { .. } => Keeping::Intent,
+            Self::Sighted { sight: Sight::Beat(_) | Sight::FileMoved { .. } | Sight::Frame, .. } => {
+                Keeping::Fleeting
+            }
+            Self::CounterSeen { .. }
+            | Self::Noticed { .. }
+            | Self::Finished { .. }
+            | Self::PowerSeen { .. }
+            | Self::Sighted { .. }
+            | Self::Published { .. }
+            | Self::Entered { .. }
+            | Self::Faulted { .. }
+            | Self::PhaseEntered { .. } => Keeping::Sighting,
+        }
+    }
+}

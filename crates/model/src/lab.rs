@@ -1,0 +1,231 @@
+//! The lab as its owner describes it, after every mistake has been found: it cannot be wrong.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::Ipv4Addr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{DriverName, LabName, MacAddr, Mebibytes, NodeName, ScenarioName, Span};
+
+/// A whole lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LabSpec {
+    /// Its name.
+    pub lab: LabName,
+    /// Addresses.
+    pub network: NetworkSpec,
+    /// Power drivers by name.
+    pub power: BTreeMap<DriverName, PowerDriver>,
+    /// The machines and where they stand.
+    pub board: BoardSpec,
+    /// The ways to run it.
+    pub scenarios: BTreeMap<ScenarioName, ScenarioSpec>,
+    /// How long each step may take.
+    pub limits: Limits,
+}
+
+/// How the boot counter answers DHCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DhcpMode {
+    /// It is the only DHCP server of the segment.
+    Authoritative,
+    /// It answers no DHCP at all.
+    Off,
+}
+
+/// The lab's segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NetworkSpec {
+    /// Interface of the boss that the board hangs on.
+    pub interface: String,
+    /// Network address of the subnet.
+    #[schemars(with = "String")]
+    pub subnet: Ipv4Addr,
+    /// Prefix length of the subnet, 8 to 30.
+    pub prefix: u8,
+    /// The boss's own address.
+    #[schemars(with = "String")]
+    pub boss: Ipv4Addr,
+    /// Default router told to clients, if any.
+    #[schemars(with = "Option<String>")]
+    pub gateway: Option<Ipv4Addr>,
+    /// Name servers told to clients.
+    #[schemars(with = "Vec<String>")]
+    pub dns: Vec<Ipv4Addr>,
+    /// First and last address for machines that are not on the board.
+    #[schemars(with = "Option<(String, String)>")]
+    pub pool: Option<(Ipv4Addr, Ipv4Addr)>,
+    /// Whether we are the DHCP server.
+    pub dhcp: DhcpMode,
+    /// Seconds a lease lasts.
+    pub lease_seconds: u32,
+}
+
+impl NetworkSpec {
+    /// The subnet's mask.
+    #[must_use]
+    pub fn mask(&self) -> Ipv4Addr {
+        let host_bits = 32_u32.saturating_sub(u32::from(self.prefix));
+        Ipv4Addr::from_bits(u32::MAX.checked_shl(host_bits).unwrap_or(0))
+    }
+
+    /// True for an address of the subnet that a machine can have.
+    #[must_use]
+    pub fn holds(&self, address: Ipv4Addr) -> bool {
+        let mask = self.mask().to_bits();
+        let (net, ip) = (self.subnet.to_bits() & mask, address.to_bits());
+        ip & mask == net && ip != net && ip != net | !mask
+    }
+}
+
+/// How machines are switched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "driver", rename_all = "kebab-case")]
+pub enum PowerDriver {
+    /// Virtual machines of this computer with real firmware.
+    Virtual {
+        /// Memory of each.
+        memory: Mebibytes,
+        /// How long to wait between two starts, in milliseconds.
+        stagger: Span,
+    },
+    /// A person presses the button; the lab says when and sees what happens.
+    Manual,
+}
+
+/// A port of a power driver, written `relays/1`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct PortRef {
+    /// Which driver.
+    pub driver: DriverName,
+    /// Which of its ports.
+    pub port: String,
+}
+
+impl fmt::Display for PortRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.driver, self.port)
+    }
+}
+
+/// The board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BoardSpec {
+    /// Columns, from 1.
+    pub columns: u8,
+    /// Rows, from 1.
+    pub rows: u8,
+    /// The machines.
+    pub nodes: BTreeMap<NodeName, NodeSpec>,
+}
+
+/// Where a machine stands on the board. Both count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Cell {
+    /// From the left.
+    pub column: u8,
+    /// From the top.
+    pub row: u8,
+}
+
+/// Firmware of a virtual machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum VirtualFirmware {
+    /// `SeaBIOS` with the network card's iPXE ROM.
+    Bios,
+    /// OVMF with its own PXE client.
+    UefiPxe,
+    /// OVMF with its own HTTP boot client.
+    UefiHttp,
+}
+
+/// One machine of the board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeSpec {
+    /// Its cell.
+    pub at: Cell,
+    /// Its zone, where the board has zones.
+    pub zone: Option<u8>,
+    /// The network port it boots from.
+    pub mac: MacAddr,
+    /// Its reserved address.
+    #[schemars(with = "String")]
+    pub ip: Ipv4Addr,
+    /// What switches it.
+    pub power: PortRef,
+    /// Memory in the box, where written down.
+    pub memory: Option<Mebibytes>,
+    /// Firmware, for virtual machines only.
+    pub firmware: Option<VirtualFirmware>,
+}
+
+/// One way to run the lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScenarioSpec {
+    /// Machines that take part, in the board's order.
+    pub nodes: Vec<NodeName>,
+    /// What they boot.
+    pub image: ImageRef,
+    /// Kernel arguments after the image's own.
+    pub args: String,
+    /// How many must be ready for the lab to be ready; the others may be bad.
+    pub enough: u16,
+}
+
+/// Which image a scenario boots, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum ImageRef {
+    /// An image of the image folder, by name.
+    Named(String),
+    /// Files of the owner's.
+    Files {
+        /// Path of the kernel.
+        kernel: Option<String>,
+        /// Paths of initramfs files, in order.
+        initrd: Vec<String>,
+        /// Path of a UKI.
+        uki: Option<String>,
+        /// Kernel arguments.
+        args: String,
+    },
+}
+
+/// How long each step may take before it is called too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// From an order to the driver until the machine is seen on or off.
+    pub power: Span,
+    /// From power on until the first DISCOVER.
+    pub first_ask: Span,
+    /// From the first DISCOVER until the whole image was taken.
+    pub fetch: Span,
+    /// From the whole image until the agent reports.
+    pub start: Span,
+    /// Silence of an agent until it counts as lost.
+    pub silence: Span,
+    /// From lost until the machine is switched off and on again.
+    pub lost: Span,
+    /// Starts tried for one machine before it is called bad.
+    pub tries: u8,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            power: Span::secs(15),
+            first_ask: Span::secs(90),
+            fetch: Span::secs(240),
+            start: Span::secs(120),
+            silence: Span::secs(30),
+            lost: Span::secs(90),
+            tries: 3,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What is known of one machine.
+
+use alloc::string::String;
+use core::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a machine shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// Nobody wants anything of it: it is left as it is.
+    #[default]
+    Any,
+    /// Off.
+    Off,
+    /// Ready.
+    Ready,
+}
+
+/// How far up a machine is. Re-derived from what is seen, never believed.
+///
+/// ```text
+/// off → on → asked → fetched → up → ready
+/// ```
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// Seen off, or never seen.
+    #[default]
+    Off,
+    /// Seen on; its firmware has not asked yet.
+    On,
+    /// It asked for an address.
+    Asked,
+    /// It took the whole image.
+    Fetched,
+    /// Its agent spoke, then fell silent.
+    Up,
+    /// Its agent reported and is heard.
+    Ready,
+}
+
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::Asked => "asked",
+            Self::Fetched => "fetched",
+            Self::Up => "up",
+            Self::Ready => "ready",
+        })
+    }
+}
+
+/// Whether a machine runs, as seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerState {
+    /// Seen running.
+    On,
+    /// Seen off.
+    Off,
+    /// Nothing tells.
+    #[default]
+    Unknown,
+}
+
+impl fmt::Display for PowerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// What a person is shown of a machine, one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeWord {
+    /// Seen off, and may be.
+    Off,
+    /// Being switched on, or on and silent.
+    Starting,
+    /// Asking for an address.
+    Dhcp,
+    /// Its loader waits for a decision.
+    Waiting,
+    /// Taking its loader.
+    Loader,
+    /// Taking its image.
+    Image,
+    /// Its kernel starts.
+    Kernel,
+    /// As wanted.
+    Ready,
+    /// Was ready; its agent is silent.
+    Degraded,
+    /// Being switched off.
+    Stopping,
+    /// Given up for this run.
+    Bad,
+    /// Nothing tells.
+    Unknown,
+}
+
+impl fmt::Display for NodeWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Off => "off",
+            Self::Starting => "starting",
+            Self::Dhcp => "dhcp",
+            Self::Waiting => "waiting",
+            Self::Loader => "loader",
+            Self::Image => "image",
+            Self::Kernel => "kernel",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Stopping => "stopping",
+            Self::Bad => "bad",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// What went wrong with a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fault {
+    /// Which kind of fault.
+    pub code: FaultCode,
+    /// For a person: what was waited for, and the last thing seen.
+    pub text: String,
+}
+
+/// The kinds of fault. Each has a page in the operating guide of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultCode {
+    /// Powered, but no DISCOVER came.
+    NeverAsked,
+    /// It asked, but never took the whole image.
+    FetchStalled,
+    /// It took the image, but no agent reported.
+    KernelSilent,
+    /// Its agent fell silent.
+    AgentLost,
+    /// The driver refused or failed.
+    PowerRefused,
+    /// The driver said done, but the machine was not seen so.
+    PowerUnseen,
+}
+
+impl fmt::Display for FaultCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NeverAsked => "never-asked",
+            Self::FetchStalled => "fetch-stalled",
+            Self::KernelSilent => "kernel-silent",
+            Self::AgentLost => "agent-lost",
+            Self::PowerRefused => "power-refused",
+            Self::PowerUnseen => "power-unseen",
+        })
+    }
+}

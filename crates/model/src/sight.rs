@@ -1,0 +1,241 @@
+//! What the boot counter sees of a machine: packets and requests, one kind each.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+use core::net::Ipv4Addr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentBeat, AgentReport, MacAddr, MachineUuid};
+
+/// Which program is asking, as far as it says (DHCP options 60, 77, 93).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientKind {
+    /// A BIOS's PXE ROM: `PXEClient`, architecture 0.
+    BiosPxe,
+    /// UEFI's PXE client: `PXEClient`, architectures 7 and 9 (x86-64).
+    UefiPxe,
+    /// UEFI's HTTP boot client: `HTTPClient`, architectures 0x0f and 0x10.
+    UefiHttp,
+    /// iPXE, as a ROM or loaded by firmware: user class `iPXE`.
+    Ipxe,
+    /// Our agent inside a live image.
+    Agent,
+    /// A PXE or HTTP client of an architecture this version has no loader for.
+    UnknownFirmware,
+    /// Any other DHCP client, such as an operating system.
+    Other,
+}
+
+impl ClientKind {
+    /// True for the programs that run before a boot loader.
+    #[must_use]
+    pub const fn is_firmware(self) -> bool {
+        matches!(self, Self::BiosPxe | Self::UefiPxe | Self::UefiHttp | Self::UnknownFirmware)
+    }
+}
+
+impl fmt::Display for ClientKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::BiosPxe => "BIOS PXE",
+            Self::UefiPxe => "UEFI PXE",
+            Self::UefiHttp => "UEFI HTTP",
+            Self::Ipxe => "iPXE",
+            Self::Agent => "agent",
+            Self::UnknownFirmware => "unknown firmware",
+            Self::Other => "DHCP client",
+        })
+    }
+}
+
+/// What a file is for in a boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileRole {
+    /// The network boot program, such as `snponly.efi`.
+    Loader,
+    /// An iPXE script.
+    Script,
+    /// A kernel.
+    Kernel,
+    /// An initramfs.
+    Initrd,
+    /// Kernel, initramfs and command line in one EFI program.
+    Uki,
+    /// Anything else that was asked for.
+    Other,
+}
+
+/// The protocol a file goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carrier {
+    /// TFTP (RFC 1350).
+    Tftp,
+    /// HTTP/1.1.
+    Http,
+}
+
+/// What a script told its reader to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScriptAnswer {
+    /// Wait and ask again: nothing is decided yet.
+    Wait,
+    /// Boot what the scenario says.
+    Boot,
+    /// This machine is not on the board.
+    Stranger,
+}
+
+/// One thing seen on the wire or in a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "sight", rename_all = "kebab-case")]
+pub enum Sight {
+    /// The first frame from this machine since it was last silent for 5 s.
+    Frame,
+    /// DHCPDISCOVER.
+    Discover {
+        /// Who asks.
+        client: ClientKind,
+        /// First architecture of option 93 (RFC 4578, IANA registry).
+        arch: Option<u16>,
+        /// The `secs` field: seconds since the client began, by its own account.
+        secs: u16,
+        /// Option 97.
+        uuid: Option<MachineUuid>,
+        /// iPXE's version (option 175.235), empty when it does not say.
+        version: String,
+    },
+    /// DHCPOFFER sent by us.
+    Offer {
+        /// Address offered.
+        #[schemars(with = "String")]
+        address: Ipv4Addr,
+    },
+    /// DHCPREQUEST.
+    Request {
+        /// Who asks.
+        client: ClientKind,
+    },
+    /// DHCPACK sent by us, after the lease was written.
+    Ack {
+        /// Address given.
+        #[schemars(with = "String")]
+        address: Ipv4Addr,
+        /// Who got it.
+        client: ClientKind,
+    },
+    /// DHCPNAK sent by us.
+    Nak,
+    /// The machine asked for an IPv6 router (RFC 4861 section 4.1), and whether we answered.
+    RouterAsked {
+        /// True when our bare advertisement went out.
+        answered: bool,
+    },
+    /// The first byte of a file was asked for.
+    FileAsked {
+        /// What for.
+        role: FileRole,
+        /// Its name.
+        name: String,
+        /// Over what.
+        carrier: Carrier,
+        /// Whole size in bytes.
+        size: u64,
+    },
+    /// Some of a file has been sent; told a few times a second at most.
+    FileMoved {
+        /// Its name.
+        name: String,
+        /// Bytes sent so far in this transfer.
+        bytes: u64,
+    },
+    /// The last byte of a file was taken.
+    FileServed {
+        /// Its name.
+        name: String,
+        /// Bytes sent in this transfer, repeats not counted.
+        bytes: u64,
+        /// Blocks or ranges that had to be sent again.
+        repeats: u32,
+    },
+    /// A transfer ended early.
+    FileBroken {
+        /// Its name.
+        name: String,
+        /// Bytes sent before it ended.
+        bytes: u64,
+        /// Why, for a person.
+        why: String,
+    },
+    /// A script was asked for and answered.
+    ScriptAsked {
+        /// With what.
+        answer: ScriptAnswer,
+    },
+    /// The counter was full and asked the client to come back (503 with Retry-After).
+    Deferred {
+        /// Its name.
+        name: String,
+    },
+    /// An agent's report.
+    Agent(Arc<AgentReport>),
+    /// An agent's heartbeat.
+    Beat(AgentBeat),
+}
+
+/// A sight with its machine and time, as the counter sends it to the core.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sighting {
+    /// Whose packet or request it was.
+    pub mac: MacAddr,
+    /// Milliseconds of the kernel's `CLOCK_BOOTTIME`, which both processes share.
+    pub boottime_ms: u64,
+    /// What was seen.
+    pub sight: Sight,
+}
+
+/// Something the counter noticed that belongs to no machine of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "notice", rename_all = "kebab-case")]
+pub enum Notice {
+    /// Another DHCP server answers on this segment.
+    ForeignDhcp {
+        /// Its Ethernet address.
+        mac: MacAddr,
+        /// Its server identifier (option 54).
+        #[schemars(with = "String")]
+        server: Ipv4Addr,
+    },
+    /// Another router advertises itself; with a name server it breaks old iPXE.
+    ForeignRouter {
+        /// Its Ethernet address.
+        mac: MacAddr,
+        /// True when the advertisement carries name servers (RFC 8106).
+        names_dns: bool,
+    },
+    /// The ledger cannot be written: no new lease is acknowledged.
+    LedgerFull {
+        /// What the system said.
+        why: String,
+    },
+    /// The ledger can be written again.
+    LedgerWell,
+    /// Packets that could not be read, by reason, since the counter started.
+    Malformed {
+        /// Which protocol.
+        protocol: String,
+        /// How many in all.
+        count: u64,
+    },
+    /// Sightings merged because the core did not take them in time.
+    Merged {
+        /// How many in all.
+        count: u64,
+    },
+}

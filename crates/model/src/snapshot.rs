@@ -1,0 +1,176 @@
+//! The one picture that everybody looks at: page, command line, display and metrics.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentBeat, AgentReport, Cell, ClientKind, Fault, Goal, LabName, LabTime, MacAddr, Moment, NodeName,
+    NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, Waterfall,
+};
+
+/// The lab at one moment. It contains every event up to `through`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Snapshot {
+    /// Which core wrote it; another one means: start over.
+    pub epoch: String,
+    /// Number of the last event it contains.
+    pub through: u64,
+    /// When it was made.
+    pub at: Moment,
+    /// The lab as a whole.
+    pub lab: LabView,
+    /// The machines, in the board's order: by row, then column. Shared, so that a change copies one.
+    pub machines: Vec<Arc<MachineView>>,
+}
+
+/// The lab as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LabView {
+    /// Its name.
+    pub name: LabName,
+    /// Columns of the board.
+    pub columns: u8,
+    /// Rows of the board.
+    pub rows: u8,
+    /// What is being done.
+    pub phase: Phase,
+    /// Since when.
+    pub phase_since: Moment,
+    /// Why, for a person.
+    pub phase_because: String,
+    /// The scenario that was started last; absent when idle.
+    pub scenario: Option<ScenarioName>,
+    /// Counts the runs.
+    pub run: u32,
+    /// When the run began.
+    pub run_since: Option<Moment>,
+    /// True when the boot counter is connected.
+    pub counter_up: bool,
+    /// What is wrong with the segment or the boss, newest last.
+    pub notices: Vec<Notice>,
+    /// Machines that asked and are not on the board, newest last; at most 32.
+    pub strangers: Vec<Stranger>,
+    /// What can be started.
+    pub scenarios: Vec<ScenarioView>,
+}
+
+/// A scenario as a choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScenarioView {
+    /// Its name.
+    pub name: ScenarioName,
+    /// The machines that take part.
+    pub nodes: Vec<NodeName>,
+    /// What they boot, for a person.
+    pub image: String,
+    /// What is missing before it can be started; empty when nothing is.
+    pub missing: Vec<String>,
+}
+
+/// A machine that is not on the board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Stranger {
+    /// Its address.
+    pub mac: MacAddr,
+    /// What asked last.
+    pub client: ClientKind,
+    /// When it was last seen.
+    pub seen: Moment,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MachineView {
+    /// Its name.
+    pub node: NodeName,
+    /// Its cell.
+    pub cell: Cell,
+    /// Its zone.
+    pub zone: Option<u8>,
+    /// Its Ethernet address.
+    pub mac: MacAddr,
+    /// Its reserved address.
+    #[schemars(with = "String")]
+    pub ip: Ipv4Addr,
+    /// One word for its state.
+    pub word: NodeWord,
+    /// Since when that word is true.
+    pub since: Moment,
+    /// How far up it is.
+    pub rung: Rung,
+    /// What it shall be.
+    pub goal: Goal,
+    /// What it waits for, if it waits.
+    pub waiting: Option<Waiting>,
+    /// What is known of its power.
+    pub power: PowerView,
+    /// Its boot, if it has been seen to boot.
+    pub boot: Option<Waterfall>,
+    /// What its agent said.
+    pub agent: Option<AgentView>,
+    /// What went wrong last in this run.
+    pub fault: Option<Fault>,
+    /// Starts tried in this run.
+    pub tries: u8,
+}
+
+/// What is waited for, since when, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Waiting {
+    /// For what, as a phrase that follows "waiting for".
+    pub what: String,
+    /// Since when.
+    pub since: LabTime,
+    /// Until when; then something else is tried.
+    pub until: LabTime,
+    /// What will be done then, as a phrase that follows "then".
+    pub then: String,
+}
+
+/// What is known of a machine's power.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PowerView {
+    /// On, off or unknown.
+    pub state: PowerState,
+    /// How that is known.
+    pub evidence: String,
+    /// When it was seen.
+    pub seen: Option<Moment>,
+    /// What switches it.
+    pub port: PortRef,
+}
+
+/// What an agent said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentView {
+    /// Its report.
+    pub report: Arc<AgentReport>,
+    /// Its last heartbeat, once there was one.
+    pub beat: Option<AgentBeat>,
+    /// When it was last heard.
+    pub heard: Moment,
+}
+
+/// Why a machine is as it is, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Explanation {
+    /// Which machine.
+    pub node: NodeName,
+    /// One sentence.
+    pub headline: String,
+    /// What is wanted of it, and since when.
+    pub wanted: String,
+    /// What is seen of it.
+    pub seen: Vec<String>,
+    /// Why it is not as wanted; empty when it is.
+    pub because: String,
+    /// What will be done without anybody's help.
+    pub will: String,
+    /// Commands a person can use now.
+    pub you_can: Vec<String>,
+}

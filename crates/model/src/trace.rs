@@ -1,0 +1,218 @@
+//! One boot of one machine: what was seen, when, and the bars a person reads.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Carrier, ClientKind, FileRole, LabTime, Moment, NodeName, ScriptAnswer};
+
+/// Marks kept for one boot; later ones are only counted.
+pub const MARKS_KEPT: usize = 96;
+/// Transfers kept for one boot; later ones are only counted.
+pub const TRANSFERS_KEPT: usize = 24;
+/// Earlier boots kept for the median.
+pub const BOOTS_KEPT: usize = 20;
+
+/// One boot, from power on (or from the first ask, where power is not seen) to ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Boot {
+    /// Counts the boots of this machine.
+    pub number: u32,
+    /// When it began.
+    pub began: Moment,
+    /// True if the beginning was power seen on, false if it was the first packet.
+    pub powered: bool,
+    /// The first program that asked.
+    pub firmware: Option<ClientKind>,
+    /// iPXE's version, where it said one.
+    pub ipxe: String,
+    /// Points in time, in order.
+    pub marks: Vec<Mark>,
+    /// Files taken, in order of asking.
+    pub transfers: Vec<Transfer>,
+    /// Marks and transfers over the limit.
+    pub unrecorded: u32,
+}
+
+/// A point in time of a boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Mark {
+    /// When.
+    pub at: LabTime,
+    /// What.
+    #[serde(flatten)]
+    pub what: MarkKind,
+}
+
+/// What a mark marks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "mark", rename_all = "kebab-case")]
+pub enum MarkKind {
+    /// The driver was asked to switch on.
+    Ordered,
+    /// Power was seen on.
+    Powered,
+    /// The first frame after silence.
+    Frame,
+    /// DHCPDISCOVER.
+    Discover {
+        /// Who asked.
+        client: ClientKind,
+        /// Its `secs` field.
+        secs: u16,
+    },
+    /// DHCPOFFER.
+    Offer,
+    /// DHCPREQUEST.
+    Request {
+        /// Who asked.
+        client: ClientKind,
+    },
+    /// DHCPACK.
+    Ack {
+        /// Who asked.
+        client: ClientKind,
+    },
+    /// DHCPNAK.
+    Nak,
+    /// An IPv6 router was asked for.
+    RouterAsked {
+        /// Whether we answered.
+        answered: bool,
+    },
+    /// A script was handed out.
+    Script {
+        /// What it said.
+        answer: ScriptAnswer,
+    },
+    /// The counter was full: come back later.
+    Deferred,
+    /// The agent reported.
+    Reported {
+        /// Milliseconds since its kernel started, by its own clock.
+        uptime_ms: u64,
+    },
+    /// The machine became ready.
+    Ready,
+}
+
+/// One file on its way to a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Transfer {
+    /// Its name.
+    pub name: String,
+    /// What for.
+    pub role: FileRole,
+    /// Over what.
+    pub carrier: Carrier,
+    /// When it was asked for.
+    pub asked: LabTime,
+    /// When the last byte was taken.
+    pub ended: Option<LabTime>,
+    /// Bytes sent so far.
+    pub bytes: u64,
+    /// Whole size in bytes.
+    pub size: u64,
+    /// Blocks or ranges sent again.
+    pub repeats: u32,
+    /// Why it ended early, if it did.
+    pub broken: Option<String>,
+}
+
+/// The parts of a boot, in the order in which they happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// From the order to power seen on.
+    Power,
+    /// From power on to the first DISCOVER: POST and the firmware's own start.
+    Firmware,
+    /// The firmware's (or ROM's) address.
+    Dhcp,
+    /// The network boot program.
+    Loader,
+    /// The boot program's own start, its address and its script.
+    Ipxe,
+    /// Waiting for a scenario to be chosen.
+    Wait,
+    /// Kernel, initramfs or UKI.
+    Image,
+    /// From the last byte of the image to the first words of the system.
+    Kernel,
+    /// The agent's address, inventory and report.
+    Agent,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Power => "power",
+            Self::Firmware => "firmware",
+            Self::Dhcp => "dhcp",
+            Self::Loader => "loader",
+            Self::Ipxe => "ipxe",
+            Self::Wait => "wait",
+            Self::Image => "image",
+            Self::Kernel => "kernel",
+            Self::Agent => "agent",
+        })
+    }
+}
+
+/// One bar of the waterfall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bar {
+    /// Which part.
+    pub stage: Stage,
+    /// Milliseconds from the beginning of the boot.
+    pub from_ms: u64,
+    /// How long it took, or has taken so far.
+    pub took_ms: u64,
+    /// True while it goes on.
+    pub open: bool,
+    /// Bytes moved.
+    pub bytes: u64,
+    /// Bytes to move; 0 where nothing is moved.
+    pub size: u64,
+    /// Why it took long, or what happened, in words.
+    pub note: Option<String>,
+    /// Median of this machine's earlier boots with the same firmware.
+    pub median_ms: Option<u64>,
+}
+
+/// A boot as a person reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Waterfall {
+    /// Number of the boot.
+    pub number: u32,
+    /// When it began.
+    pub began: Moment,
+    /// The first program that asked.
+    pub firmware: Option<ClientKind>,
+    /// iPXE's version, where it said one.
+    pub ipxe: String,
+    /// Milliseconds from the beginning to ready, or so far.
+    pub total_ms: u64,
+    /// True while it goes on.
+    pub open: bool,
+    /// The bars, in order.
+    pub bars: Vec<Bar>,
+    /// Median total of earlier boots.
+    pub median_ms: Option<u64>,
+    /// How many boots are in the median.
+    pub median_of: u16,
+}
+
+/// A boot with everything that was seen of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Trace {
+    /// Which machine.
+    pub node: NodeName,
+    /// For people.
+    pub waterfall: Waterfall,
+    /// For those who look closer.
+    pub boot: Boot,
+}
