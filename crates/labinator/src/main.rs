@@ -1,2 +1,2 @@
-//! Skeleton.
+//! The binary: parse, check, bind, run, drain.
 fn main() {}

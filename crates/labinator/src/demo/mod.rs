@@ -1,0 +1,1 @@
+//! A whole lab on this machine.

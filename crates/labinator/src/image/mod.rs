@@ -1,0 +1,1 @@
+//! Bootable images, built from packages.
