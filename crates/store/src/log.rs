@@ -135,6 +135,8 @@ pub struct Log {
     ragged: bool,
     /// Counts rewrites, so that a sync of the old file says nothing about the new one.
     generation: u64,
+    /// Counts failed syncs: of two that run at once the system tells only one that it failed.
+    failures: u64,
 }
 
 impl Log {
@@ -157,6 +159,7 @@ impl Log {
             suspect: false,
             ragged: false,
             generation: 0,
+            failures: 0,
         };
         let Some(body) = content.strip_prefix(line::HEADER) else {
             // A header that never reached the disk whole: the log was being created when the power went.
@@ -235,6 +238,7 @@ impl Log {
             again: self.suspect.then(|| (self.synced, self.unsynced.clone())),
             upto: self.len,
             generation: self.generation,
+            failures: self.failures,
         }
     }
 
@@ -247,6 +251,9 @@ impl Log {
             return Ok(()); // A rewrite came in between and synced everything itself.
         }
         match synced.outcome {
+            Ok(()) if synced.failures != self.failures => {
+                Err(io_error(&self.path, io::Error::other("another sync failed at the same time")))
+            }
             Ok(()) => {
                 let done = usize::try_from(synced.upto.saturating_sub(self.synced)).unwrap_or(usize::MAX);
                 self.unsynced.drain(..done.min(self.unsynced.len()));
@@ -256,6 +263,7 @@ impl Log {
             }
             Err(source) => {
                 self.suspect = true;
+                self.failures += 1;
                 Err(io_error(&self.path, source))
             }
         }
@@ -326,6 +334,7 @@ pub struct Syncing {
     again: Option<(u64, Vec<u8>)>,
     upto: u64,
     generation: u64,
+    failures: u64,
 }
 
 impl Syncing {
@@ -338,6 +347,7 @@ impl Syncing {
             outcome: again.and_then(|()| self.file.sync()),
             upto: self.upto,
             generation: self.generation,
+            failures: self.failures,
         }
     }
 }
@@ -348,6 +358,7 @@ pub struct Synced {
     outcome: io::Result<()>,
     upto: u64,
     generation: u64,
+    failures: u64,
 }
 
 fn io_error(path: &Path, source: io::Error) -> LogError {

@@ -134,6 +134,20 @@ fn records_appended_while_a_sync_runs_elsewhere_belong_to_the_next() {
 }
 
 #[test]
+fn a_sync_that_ran_beside_a_failed_one_promises_nothing() {
+    let files = LossyFiles::new();
+    let mut log = open(&files).log;
+    log.append(b"first").unwrap();
+    let (one, two) = (log.begin_sync(), log.begin_sync());
+    files.fail_syncs(1);
+    let (failed, well) = (one.run(), two.run());
+    assert!(log.finish_sync(failed).is_err());
+    assert!(log.finish_sync(well).is_err());
+    log.sync().unwrap();
+    assert_eq!(texts(&open(&files.after_power_cut(Kept::Nothing))), ["first"]);
+}
+
+#[test]
 fn a_damaged_record_in_the_middle_is_an_error_with_its_place_and_nothing_is_lost() {
     let files = LossyFiles::new();
     let mut log = open(&files).log;
