@@ -1,2 +1,11 @@
 #![cfg_attr(not(test), no_std)]
-//! Skeleton.
+//! Formats and engines of the boot protocols, without a socket, a clock or a thread.
+
+extern crate alloc;
+
+mod cursor;
+pub mod dhcp;
+pub mod frame;
+pub mod ipxe;
+pub mod ndp;
+pub mod tftp;

@@ -1,0 +1,7 @@
+//! iPXE: scripts in the words that its version of January 2019 knows, and its error numbers.
+
+mod error;
+mod script;
+
+pub use error::IpxeError;
+pub use script::{BootScript, ScriptError, unknown_machine_script, waiting_script};
