@@ -1,2 +1,36 @@
 #![cfg_attr(not(test), no_std)]
-//! Skeleton.
+#![warn(clippy::wildcard_enum_match_arm)]
+//! The judgment of the house: facts are recorded by [`absorb`], judged by [`decide`], and requests are
+//! answered by [`admit`]. None of them waits, reads a clock or opens a socket.
+//!
+//! ```text
+//! request ─ admit ─▶ Fact ─ absorb ─▶ Lab ─ decide ─▶ Decision { facts, wishes, waits, wake_at }
+//!                      ▲                                   │
+//!                      └───────── facts, Issued ◀──────────┘
+//! ```
+//!
+//! Whoever drives this loop absorbs the decided facts and decides again until none are left
+//! ([`settle`] does it), then hands the wishes to their drivers.
+
+extern crate alloc;
+
+mod absorb;
+mod admit;
+mod decide;
+mod explain;
+mod gates;
+mod lab;
+mod record;
+mod rungs;
+mod table;
+mod view;
+mod waterfall;
+
+pub use absorb::{Touched, absorb};
+pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, plan};
+pub use decide::{Decision, decide, settle};
+pub use explain::{explain, explain_lab};
+pub use lab::{Lab, Machine, PastBoot, Run};
+pub use table::boot_table;
+pub use view::{lab_view, machine_view};
+pub use waterfall::waterfall;

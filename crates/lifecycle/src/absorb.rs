@@ -1,0 +1,289 @@
+//! Recording: each fact changes what is known, and nothing else. It cannot fail and cannot choose.
+
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+
+use model::{
+    BOOTS_KEPT, Command, CommandId, Event, Fact, Goal, MacAddr, MarkKind, Moment, NodeName, Notice, Outcome,
+    Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stranger,
+};
+
+use crate::lab::{Lab, Machine, PastBoot, Run};
+use crate::{record, waterfall};
+
+/// Strangers remembered.
+const STRANGERS_KEPT: usize = 32;
+
+/// Whose picture a fact may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// The lab as a whole, no machine.
+    Lab,
+    /// One machine.
+    Machine(NodeName),
+    /// Every machine.
+    All,
+}
+
+/// Records one fact.
+pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
+    let at = event.at;
+    match &event.fact {
+        Fact::CoreStarted { spec, images, .. } => {
+            lab.describe(Some((**spec).clone()), images.clone());
+            restarted(lab, at);
+            Touched::All
+        }
+        Fact::CounterSeen { up } => {
+            lab.counter_up = *up;
+            Touched::Lab
+        }
+        Fact::Noticed { notice } => {
+            note(&mut lab.notices, notice);
+            Touched::Lab
+        }
+        Fact::StartAccepted { run, scenario, .. } => {
+            start(lab, *run, scenario, at);
+            Touched::All
+        }
+        Fact::StopAccepted { .. } => {
+            stop(lab, at);
+            Touched::All
+        }
+        Fact::Published { table } => {
+            lab.table = *table;
+            Touched::Lab
+        }
+        Fact::PhaseEntered { phase, because } => {
+            enter_phase(lab, *phase, because, at);
+            Touched::All
+        }
+        Fact::Sighted { mac, sight } => sighted(lab, *mac, sight, at),
+        Fact::Issued { id, command } => {
+            lab.commands = lab.commands.max(id.0);
+            about(lab, command.node(), |m| issued(m, *id, command, at))
+        }
+        Fact::Finished { id, outcome } => finished(lab, *id, outcome, at),
+        Fact::PowerAccepted { node, order, .. } => about(lab, node, |m| person(m, *order, at)),
+        Fact::PowerSeen { node, state, evidence } => about(lab, node, |m| {
+            power_seen(m, *state, at);
+            m.evidence.clone_from(evidence);
+        }),
+        Fact::Entered { node, rung } => about(lab, node, |m| entered(m, *rung, at)),
+        Fact::Faulted { node, fault, bad } => about(lab, node, |m| {
+            m.fault = Some(fault.clone());
+            m.bad = *bad;
+            // What failed is started again from cold, unless it is given up.
+            m.off_wanted = match (*bad, m.power) {
+                (true, _) | (_, PowerState::Off) => None,
+                (false, PowerState::On | PowerState::Unknown) => m.off_wanted.or(Some(at.since_start)),
+            };
+            m.carried_out = None;
+            m.refused = None;
+        }),
+    }
+}
+
+fn about(lab: &mut Lab, node: &NodeName, change: impl FnOnce(&mut Machine)) -> Touched {
+    match lab.machines.get_mut(node) {
+        Some(machine) => {
+            change(machine);
+            Touched::Machine(node.clone())
+        }
+        None => Touched::Lab,
+    }
+}
+
+/// The core began again: nobody knows what became of the orders on their way.
+fn restarted(lab: &mut Lab, at: Moment) {
+    lab.counter_up = false;
+    for machine in lab.machines.values_mut() {
+        if let Some((_, order, _)) = machine.in_flight.take() {
+            machine.carried_out = Some((order, at.since_start));
+        }
+        // An agent was heard by the counter while the core was away; give it time to be heard again.
+        if let Some(agent) = &mut machine.agent {
+            agent.heard = at;
+        }
+    }
+}
+
+/// Keeps one notice of each kind and subject, the newest last.
+fn note(notices: &mut Vec<Notice>, new: &Notice) {
+    notices.retain(|old| match (old, new) {
+        (Notice::ForeignDhcp { mac: a, .. }, Notice::ForeignDhcp { mac: b, .. })
+        | (Notice::ForeignRouter { mac: a, .. }, Notice::ForeignRouter { mac: b, .. }) => a != b,
+        (Notice::LedgerFull { .. }, Notice::LedgerFull { .. } | Notice::LedgerWell)
+        | (Notice::Merged { .. }, Notice::Merged { .. }) => false,
+        (Notice::Malformed { protocol: a, .. }, Notice::Malformed { protocol: b, .. }) => a != b,
+        _ => true,
+    });
+    if !matches!(new, Notice::LedgerWell) {
+        notices.push(new.clone());
+    }
+}
+
+fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) {
+    lab.runs = lab.runs.max(number);
+    lab.run = Some(Run { number, scenario: scenario.clone(), since: at, released: false, stopping: false });
+    let wanted = lab.spec.scenarios.get(scenario).map(|s| s.nodes.clone()).unwrap_or_default();
+    for machine in lab.machines.values_mut() {
+        let takes_part = wanted.contains(&machine.node);
+        machine.goal = if takes_part { Goal::Ready } else { Goal::Any };
+        machine.person = None;
+        forget_trouble(machine);
+        // What only waits for a decision is released as it is; what runs something else goes off first.
+        machine.off_wanted =
+            (takes_part && machine.power != PowerState::Off && !is_parked(machine)).then_some(at.since_start);
+        if machine.power == PowerState::Unknown && machine.live_boot().is_none() {
+            machine.off_wanted = None;
+        }
+    }
+}
+
+/// True for a machine whose loader asks and waits: it needs no switching.
+pub(crate) fn is_parked(machine: &Machine) -> bool {
+    machine.live_boot().is_some_and(|boot| {
+        let image =
+            |role| matches!(role, model::FileRole::Kernel | model::FileRole::Initrd | model::FileRole::Uki);
+        machine.agent.is_none() && !boot.transfers.iter().any(|t| image(t.role))
+    })
+}
+
+fn forget_trouble(machine: &mut Machine) {
+    machine.tries = 0;
+    machine.fault = None;
+    machine.bad = false;
+    machine.refused = None;
+    machine.carried_out = None;
+}
+
+fn stop(lab: &mut Lab, at: Moment) {
+    let Some(run) = &mut lab.run else { return };
+    run.stopping = true;
+    for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready) {
+        machine.goal = Goal::Off;
+        machine.person = None;
+        forget_trouble(machine);
+        machine.off_wanted = (machine.power != PowerState::Off).then_some(at.since_start);
+    }
+}
+
+fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
+    lab.phase = phase;
+    lab.phase_since = at;
+    because.clone_into(&mut lab.phase_because);
+    match phase {
+        Phase::Idle => {
+            lab.run = None;
+            for machine in lab.machines.values_mut() {
+                machine.goal = Goal::Any;
+                machine.off_wanted = None;
+            }
+        }
+        Phase::Booting | Phase::Ready | Phase::Degraded => {
+            if let Some(run) = &mut lab.run {
+                run.released = true;
+            }
+        }
+        Phase::PoweringDown | Phase::Failed | Phase::Stopping => {}
+    }
+}
+
+fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
+    if let Some(node) = lab.by_mac.get(&mac).cloned() {
+        return about(lab, &node, |m| record::sight(m, at, sight));
+    }
+    if let Sight::Discover { client, .. } = sight {
+        lab.strangers.retain(|s| s.mac != mac);
+        if lab.strangers.len() >= STRANGERS_KEPT {
+            lab.strangers.remove(0);
+        }
+        lab.strangers.push(Stranger { mac, client: *client, seen: at });
+    }
+    Touched::Lab
+}
+
+fn issued(machine: &mut Machine, id: CommandId, command: &Command, at: Moment) {
+    let Command::Power { order, .. } = command;
+    machine.in_flight = Some((id, *order, at.since_start));
+    machine.refused = None;
+    if *order == PowerOrder::On {
+        machine.tries = machine.tries.saturating_add(1);
+    }
+}
+
+fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touched {
+    let found = lab.machines.values_mut().find(|m| m.in_flight.is_some_and(|(flying, ..)| flying == id));
+    let Some(machine) = found else { return Touched::Lab };
+    let Some((_, order, _)) = machine.in_flight.take() else { return Touched::Lab };
+    match outcome {
+        Outcome::Done | Outcome::Unknown => machine.carried_out = Some((order, at.since_start)),
+        Outcome::Failed { why, .. } => machine.refused = Some((order, why.clone(), at.since_start)),
+    }
+    Touched::Machine(machine.node.clone())
+}
+
+fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
+    machine.person = Some(order);
+    forget_trouble(machine);
+    machine.off_wanted =
+        (order == PowerOrder::Off && machine.power != PowerState::Off).then_some(at.since_start);
+}
+
+fn power_seen(machine: &mut Machine, state: PowerState, at: Moment) {
+    let before = machine.power;
+    machine.power = state;
+    machine.power_seen = Some(at);
+    match state {
+        PowerState::On => {
+            if before != PowerState::On {
+                // A machine that was booting before its power could be seen goes on with that boot.
+                if before == PowerState::Off || machine.live_boot().is_none() {
+                    record::begin(machine, at, before == PowerState::Off);
+                }
+            }
+            if machine.person == Some(PowerOrder::On) {
+                machine.person = None;
+            }
+            if matches!(machine.carried_out, Some((PowerOrder::On, _))) {
+                machine.carried_out = None;
+            }
+        }
+        PowerState::Off => {
+            machine.running = false;
+            machine.agent = None;
+            machine.off_wanted = None;
+            if matches!(machine.carried_out, Some((PowerOrder::Off, _))) {
+                machine.carried_out = None;
+            }
+        }
+        PowerState::Unknown => {}
+    }
+}
+
+fn entered(machine: &mut Machine, rung: Rung, at: Moment) {
+    machine.rung = rung;
+    machine.entered = at;
+    if rung != Rung::Ready {
+        return;
+    }
+    machine.tries = 0;
+    machine.fault = None;
+    let first =
+        machine.live_boot().is_some_and(|boot| !boot.marks.iter().any(|m| matches!(m.what, MarkKind::Ready)));
+    if !first {
+        return;
+    }
+    record::mark(machine, at.since_start, MarkKind::Ready);
+    if let Some(fall) = waterfall(machine, at.since_start) {
+        if machine.past.len() >= BOOTS_KEPT {
+            machine.past.pop_front();
+        }
+        machine.past.push_back(PastBoot {
+            firmware: fall.firmware,
+            stages: fall.bars.iter().map(|bar| (bar.stage, bar.took_ms)).collect(),
+            total_ms: fall.total_ms,
+        });
+    }
+}

@@ -1,0 +1,240 @@
+//! The front desk: says yes to a request, or why not, in words a person can act on.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use model::{Fact, Goal, NodeName, Origin, PowerOrder, PowerState, ScenarioName};
+
+use crate::absorb::is_parked;
+use crate::lab::Lab;
+use crate::rungs::is_by_hand;
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Start a scenario.
+    Start {
+        /// Which; as typed.
+        scenario: String,
+        /// Who asks.
+        by: Origin,
+    },
+    /// Switch the lab's machines off.
+    Stop {
+        /// Who asks.
+        by: Origin,
+    },
+    /// Switch one machine.
+    Power {
+        /// Which; as typed.
+        node: String,
+        /// Which way.
+        order: PowerOrder,
+        /// Who asks.
+        by: Origin,
+    },
+}
+
+/// The answer to a request that is not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes: record this.
+    Record(Fact),
+    /// It is so already.
+    Already,
+}
+
+/// Why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such scenario in the lab file.
+    UnknownScenario {
+        /// As typed.
+        asked: String,
+        /// What there is.
+        known: Vec<ScenarioName>,
+    },
+    /// No such machine on the board.
+    UnknownNode {
+        /// As typed.
+        asked: String,
+        /// What there is.
+        known: Vec<NodeName>,
+    },
+    /// Files of the scenario's image are missing.
+    ImageMissing {
+        /// Which scenario.
+        scenario: ScenarioName,
+    },
+    /// Another scenario runs.
+    AnotherRunning {
+        /// Which.
+        running: ScenarioName,
+    },
+    /// The lab is being stopped.
+    Stopping,
+    /// The boot counter is not there, so no machine could boot.
+    CounterAway,
+    /// A person switches this machine.
+    SwitchedByHand {
+        /// Which.
+        node: NodeName,
+    },
+}
+
+impl Refusal {
+    /// Stable word for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownScenario { .. } => "unknown_scenario",
+            Self::UnknownNode { .. } => "unknown_node",
+            Self::ImageMissing { .. } => "image_missing",
+            Self::AnotherRunning { .. } => "another_running",
+            Self::Stopping => "stopping",
+            Self::CounterAway => "counter_away",
+            Self::SwitchedByHand { .. } => "switched_by_hand",
+        }
+    }
+
+    /// What the person who asked can do.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        let list = |names: &mut dyn Iterator<Item = &str>| names.collect::<Vec<_>>().join(", ");
+        match self {
+            Self::UnknownScenario { known, .. } => {
+                format!("this lab has: {}", list(&mut known.iter().map(ScenarioName::as_str)))
+            }
+            Self::UnknownNode { known, .. } => {
+                format!("this board has: {}", list(&mut known.iter().map(NodeName::as_str)))
+            }
+            Self::ImageMissing { scenario } => {
+                format!("`labinator scenarios` says which files {scenario} lacks and how to get them")
+            }
+            Self::AnotherRunning { .. } => "stop it first: `labinator stop`".to_owned(),
+            Self::Stopping => "wait until its machines are off, then ask again".to_owned(),
+            Self::CounterAway => {
+                "it is started again within seconds; if not, `labinator doctor` says why".to_owned()
+            }
+            Self::SwitchedByHand { node } => format!("press the button of {node}; the lab sees what happens"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownScenario { asked, .. } => write!(f, "there is no scenario `{asked}`"),
+            Self::UnknownNode { asked, .. } => write!(f, "there is no machine `{asked}`"),
+            Self::ImageMissing { scenario } => write!(f, "files that scenario {scenario} boots are missing"),
+            Self::AnotherRunning { running } => write!(f, "scenario {running} is running"),
+            Self::Stopping => f.write_str("the lab is being stopped"),
+            Self::CounterAway => f.write_str("the boot counter is not answering"),
+            Self::SwitchedByHand { node } => write!(f, "{node} is switched by hand"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+/// Answers a request. Asking for what is so already is a yes.
+///
+/// # Errors
+/// A [`Refusal`]: nothing was changed.
+pub fn admit(lab: &Lab, request: &Request) -> Result<Verdict, Refusal> {
+    match request {
+        Request::Start { scenario, by } => admit_start(lab, scenario, *by),
+        Request::Stop { by } => Ok(match lab.active_run() {
+            Some(_) => Verdict::Record(Fact::StopAccepted { by: *by }),
+            None => Verdict::Already,
+        }),
+        Request::Power { node, order, by } => admit_power(lab, node, *order, *by),
+    }
+}
+
+fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
+    let Some(scenario) = lab.spec.scenarios.keys().find(|name| name.as_str() == asked) else {
+        let known = lab.spec.scenarios.keys().cloned().collect();
+        return Err(Refusal::UnknownScenario { asked: asked.to_owned(), known });
+    };
+    if !lab.images.contains_key(scenario) {
+        return Err(Refusal::ImageMissing { scenario: scenario.clone() });
+    }
+    if let Some(run) = &lab.run {
+        let failed = lab.phase == model::Phase::Failed;
+        match (run.stopping, run.scenario == *scenario) {
+            (true, _) => return Err(Refusal::Stopping),
+            (false, true) if !failed => return Ok(Verdict::Already),
+            (false, true) => {}
+            (false, false) => return Err(Refusal::AnotherRunning { running: run.scenario.clone() }),
+        }
+    }
+    if !lab.counter_up {
+        return Err(Refusal::CounterAway);
+    }
+    let run = lab.runs.saturating_add(1);
+    Ok(Verdict::Record(Fact::StartAccepted { run, scenario: scenario.clone(), by }))
+}
+
+fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<Verdict, Refusal> {
+    let Some(machine) = lab.machines.values().find(|m| m.node.as_str() == asked) else {
+        let known = lab.machines.keys().cloned().collect();
+        return Err(Refusal::UnknownNode { asked: asked.to_owned(), known });
+    };
+    if is_by_hand(lab, machine) {
+        return Err(Refusal::SwitchedByHand { node: machine.node.clone() });
+    }
+    let so_already = match order {
+        PowerOrder::On => {
+            machine.power == PowerState::On && machine.person.is_none() && machine.off_wanted.is_none()
+        }
+        PowerOrder::Off => machine.power == PowerState::Off && machine.goal != Goal::Ready,
+    };
+    if so_already {
+        return Ok(Verdict::Already);
+    }
+    Ok(Verdict::Record(Fact::PowerAccepted { node: machine.node.clone(), order, by }))
+}
+
+/// What a start would do to the machines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlanOutline {
+    /// Switched off first.
+    pub switched_off: Vec<NodeName>,
+    /// Released from waiting.
+    pub released: Vec<NodeName>,
+    /// Switched on.
+    pub switched_on: Vec<NodeName>,
+    /// To be switched by a person.
+    pub by_hand: Vec<NodeName>,
+    /// Milliseconds until all are ready, from the medians of earlier boots.
+    pub about_ms: Option<u64>,
+}
+
+/// Looks ahead: what a start of `scenario` would do, nothing being changed.
+#[must_use]
+pub fn plan(lab: &Lab, scenario: &ScenarioName) -> PlanOutline {
+    let mut outline = PlanOutline::default();
+    let members = lab.spec.scenarios.get(scenario).map(|s| s.nodes.as_slice()).unwrap_or_default();
+    let mut slowest = Some(0);
+    for machine in members.iter().filter_map(|name| lab.machines.get(name)) {
+        let node = machine.node.clone();
+        match machine.power {
+            PowerState::On | PowerState::Unknown if is_parked(machine) => outline.released.push(node),
+            _ if is_by_hand(lab, machine) => outline.by_hand.push(node),
+            PowerState::Off => outline.switched_on.push(node),
+            PowerState::On | PowerState::Unknown => {
+                outline.switched_off.push(node.clone());
+                outline.switched_on.push(node);
+            }
+        }
+        let mut totals: Vec<u64> = machine.past.iter().map(|p| p.total_ms).collect();
+        totals.sort_unstable();
+        slowest = slowest.zip(totals.get(totals.len() / 2)).map(|(a, b): (u64, &u64)| a.max(*b));
+    }
+    outline.about_ms = slowest.filter(|ms| *ms > 0);
+    outline
+}

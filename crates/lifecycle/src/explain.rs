@@ -1,0 +1,150 @@
+//! Why a machine is as it is, in words: what is wanted, what is seen, and what comes next.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use model::{Explanation, Goal, Moment, NodeWord, PowerOrder, PowerState, Waiting};
+
+use crate::lab::{Lab, Machine};
+use crate::rungs::is_by_hand;
+use crate::view::word;
+
+/// One sentence about the lab.
+#[must_use]
+pub fn explain_lab(lab: &Lab, now: Moment) -> String {
+    let since = now.since_start.since(lab.phase_since.since_start);
+    format!("{} is {} for {since}: {}.", lab.spec.lab, lab.phase, lab.phase_because)
+}
+
+/// One machine. `waiting` is what the last decision said it waits for.
+#[must_use]
+pub fn explain(lab: &Lab, machine: &Machine, waiting: Option<&Waiting>, now: Moment) -> Explanation {
+    let word = word(machine);
+    let as_wanted = matches!(
+        (machine.goal, word),
+        (Goal::Ready, NodeWord::Ready) | (Goal::Off, NodeWord::Off) | (Goal::Any, _)
+    );
+    let node = &machine.node;
+    let headline = match (as_wanted, machine.goal) {
+        (true, Goal::Any) => format!("{node} is {word}, and nothing is wanted of it."),
+        (true, Goal::Ready | Goal::Off) => format!("{node} is {word}, as it should be."),
+        (false, goal) => format!("{node} is {word}, and should be {}.", goal_word(goal)),
+    };
+    Explanation {
+        node: node.clone(),
+        headline,
+        wanted: wanted(lab, machine, now),
+        seen: seen(machine, now),
+        because: because(machine, waiting, as_wanted, now),
+        will: will(machine, waiting, now),
+        you_can: you_can(lab, machine, as_wanted),
+    }
+}
+
+const fn goal_word(goal: Goal) -> &'static str {
+    match goal {
+        Goal::Any => "as it is",
+        Goal::Off => "off",
+        Goal::Ready => "ready",
+    }
+}
+
+fn wanted(lab: &Lab, machine: &Machine, now: Moment) -> String {
+    if let Some(order) = machine.person {
+        return format!("{order}: a person asked for it");
+    }
+    match (machine.goal, &lab.run) {
+        (Goal::Any, _) | (_, None) => String::from("nothing"),
+        (goal, Some(run)) => format!(
+            "{}, since {} ago, scenario {}, run {}",
+            goal_word(goal),
+            now.since_start.since(run.since.since_start),
+            run.scenario,
+            run.number
+        ),
+    }
+}
+
+fn seen(machine: &Machine, now: Moment) -> Vec<String> {
+    let ago = |at: Moment| now.since_start.since(at.since_start);
+    let mut lines = Vec::new();
+    let power = match machine.power_seen {
+        Some(at) => format!("power {} ({}, {} ago)", machine.power, machine.evidence, ago(at)),
+        None => format!("power {} ({})", machine.power, machine.evidence),
+    };
+    lines.push(power);
+    if let Some(boot) = machine.live_boot() {
+        let firmware =
+            boot.firmware.map_or_else(|| String::from("firmware not heard yet"), |f| f.to_string());
+        lines.push(format!(
+            "boot {} of this machine, {firmware}, began {} ago",
+            boot.number,
+            ago(boot.began)
+        ));
+        lines.push(format!("last on the wire: {}", crate::rungs::last_seen(boot)));
+    }
+    if let Some(agent) = &machine.agent {
+        let report = &agent.report;
+        lines.push(format!(
+            "agent {} on {}, heard {} ago, kernel {}",
+            report.version,
+            report.address.map_or_else(|| String::from("no address"), |a| a.to_string()),
+            ago(agent.heard),
+            report.kernel
+        ));
+    }
+    if machine.tries > 0 {
+        lines.push(format!("switched on {} times since it was last ready", machine.tries));
+    }
+    lines
+}
+
+fn because(machine: &Machine, waiting: Option<&Waiting>, as_wanted: bool, now: Moment) -> String {
+    if let Some(fault) = &machine.fault {
+        return format!("{} ({})", fault.text, fault.code);
+    }
+    match waiting {
+        Some(waiting) => {
+            format!("waiting {} for {}", now.since_start.since(waiting.since), waiting.what)
+        }
+        None if as_wanted => String::new(),
+        None => String::from("its next step is being decided"),
+    }
+}
+
+fn will(machine: &Machine, waiting: Option<&Waiting>, now: Moment) -> String {
+    if machine.bad {
+        return String::from("nothing more in this run: it was given up");
+    }
+    waiting.map_or_else(
+        || String::from("nothing: there is nothing to do"),
+        |waiting| match waiting.until.since(now.since_start) {
+            left if left.0 == 0 => waiting.then.clone(),
+            left => format!("wait {left} more, then {}", waiting.then),
+        },
+    )
+}
+
+fn you_can(lab: &Lab, machine: &Machine, as_wanted: bool) -> Vec<String> {
+    let node = &machine.node;
+    let mut acts = Vec::new();
+    if is_by_hand(lab, machine) {
+        if !as_wanted {
+            acts.push(format!("press the button of {node}"));
+        }
+    } else {
+        let order = match machine.power {
+            PowerState::On => PowerOrder::Off,
+            PowerState::Off | PowerState::Unknown => PowerOrder::On,
+        };
+        acts.push(format!("labinator power {order} {node}"));
+    }
+    if machine.boot.is_some() {
+        acts.push(format!("labinator boot trace {node}"));
+    }
+    if let Some(fault) = &machine.fault {
+        acts.push(format!("read docs/operating/{}.md", fault.code));
+    }
+    acts
+}

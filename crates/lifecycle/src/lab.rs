@@ -1,0 +1,221 @@
+//! What is known of the lab: the sum of the facts so far, and nothing that could be derived from it.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use model::{
+    AgentView, Boot, ClientKind, CommandId, Fault, Goal, Image, LabSpec, LabTime, MacAddr, Moment, NodeName,
+    NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stage, Stranger,
+};
+
+/// The lab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lab {
+    /// As its owner describes it.
+    pub spec: LabSpec,
+    /// What each scenario boots; a scenario whose files are missing is absent.
+    pub images: BTreeMap<ScenarioName, Arc<Image>>,
+    /// The machines of the board.
+    pub machines: BTreeMap<NodeName, Machine>,
+    /// Whose address is whose.
+    pub by_mac: BTreeMap<MacAddr, NodeName>,
+    /// The run in hand; absent when idle.
+    pub run: Option<Run>,
+    /// How many runs there have been.
+    pub runs: u32,
+    /// What is being done.
+    pub phase: Phase,
+    /// Since when.
+    pub phase_since: Moment,
+    /// Why.
+    pub phase_because: String,
+    /// Commands issued so far.
+    pub commands: u64,
+    /// Number of the last boot table published.
+    pub table: u64,
+    /// True while the boot counter is connected.
+    pub counter_up: bool,
+    /// What the counter noticed; one of a kind.
+    pub notices: Vec<Notice>,
+    /// Machines that are not on the board.
+    pub strangers: Vec<Stranger>,
+}
+
+/// One run of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Counts the runs.
+    pub number: u32,
+    /// Which scenario.
+    pub scenario: ScenarioName,
+    /// When it was accepted.
+    pub since: Moment,
+    /// True once machines may be switched on: the powering-down gate has been passed.
+    pub released: bool,
+    /// True once stop was accepted.
+    pub stopping: bool,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its name.
+    pub node: NodeName,
+    /// What the run wants of it.
+    pub goal: Goal,
+    /// What a person wants of it, which outranks the run until the next start or stop.
+    pub person: Option<PowerOrder>,
+    /// It must be seen off before anything else, since this time.
+    pub off_wanted: Option<LabTime>,
+    /// How far up it was found to be last.
+    pub rung: Rung,
+    /// Since when.
+    pub entered: Moment,
+    /// Its power, as seen last.
+    pub power: PowerState,
+    /// How that is known.
+    pub evidence: String,
+    /// When it was seen.
+    pub power_seen: Option<Moment>,
+    /// The order its driver has not answered yet.
+    pub in_flight: Option<(CommandId, PowerOrder, LabTime)>,
+    /// The last order its driver carried out, until the result is seen.
+    pub carried_out: Option<(PowerOrder, LabTime)>,
+    /// Why its driver refused the last order, and which.
+    pub refused: Option<(PowerOrder, String, LabTime)>,
+    /// Its present boot, or the last one.
+    pub boot: Option<Boot>,
+    /// True while that boot goes on or the machine runs what it booted.
+    pub running: bool,
+    /// Boots so far.
+    pub boots: u32,
+    /// Stages of earlier boots that became ready, newest last.
+    pub past: VecDeque<PastBoot>,
+    /// What its agent said in this boot.
+    pub agent: Option<AgentView>,
+    /// Starts tried since it was last ready.
+    pub tries: u8,
+    /// What went wrong last in this run.
+    pub fault: Option<Fault>,
+    /// Given up for this run.
+    pub bad: bool,
+}
+
+/// The length of each stage of an earlier boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastBoot {
+    /// Compared only with boots of the same firmware.
+    pub firmware: Option<ClientKind>,
+    /// Milliseconds per stage.
+    pub stages: Vec<(Stage, u64)>,
+    /// Milliseconds in all.
+    pub total_ms: u64,
+}
+
+impl Machine {
+    fn new(node: NodeName) -> Self {
+        Self {
+            node,
+            goal: Goal::Any,
+            person: None,
+            off_wanted: None,
+            rung: Rung::Off,
+            entered: Moment::default(),
+            power: PowerState::Unknown,
+            evidence: String::from("not looked at yet"),
+            power_seen: None,
+            in_flight: None,
+            carried_out: None,
+            refused: None,
+            boot: None,
+            running: false,
+            boots: 0,
+            past: VecDeque::new(),
+            agent: None,
+            tries: 0,
+            fault: None,
+            bad: false,
+        }
+    }
+
+    /// The boot that goes on, if one does.
+    #[must_use]
+    pub fn live_boot(&self) -> Option<&Boot> {
+        self.boot.as_ref().filter(|_| self.running)
+    }
+}
+
+impl Lab {
+    /// A lab of which nothing has been seen.
+    #[must_use]
+    pub fn new(spec: LabSpec, images: BTreeMap<ScenarioName, Image>) -> Self {
+        let mut lab = Self {
+            spec,
+            images: BTreeMap::new(),
+            machines: BTreeMap::new(),
+            by_mac: BTreeMap::new(),
+            run: None,
+            runs: 0,
+            phase: Phase::Idle,
+            phase_since: Moment::default(),
+            phase_because: String::from("nothing was started"),
+            commands: 0,
+            table: 0,
+            counter_up: false,
+            notices: Vec::new(),
+            strangers: Vec::new(),
+        };
+        lab.describe(None, images);
+        lab
+    }
+
+    /// Takes a new description; machines that are still on the board keep what is known of them.
+    pub(crate) fn describe(&mut self, spec: Option<LabSpec>, images: BTreeMap<ScenarioName, Image>) {
+        if let Some(spec) = spec {
+            self.spec = spec;
+        }
+        self.images = images.into_iter().map(|(name, image)| (name, Arc::new(image))).collect();
+        let nodes = &self.spec.board.nodes;
+        self.by_mac = nodes.iter().map(|(name, node)| (node.mac, name.clone())).collect();
+        self.machines.retain(|name, _| nodes.contains_key(name));
+        for name in nodes.keys() {
+            self.machines.entry(name.clone()).or_insert_with(|| Machine::new(name.clone()));
+        }
+        let by_mac = &self.by_mac;
+        self.strangers.retain(|s| !by_mac.contains_key(&s.mac));
+    }
+
+    /// How a machine is described.
+    #[must_use]
+    pub fn node(&self, name: &NodeName) -> Option<&NodeSpec> {
+        self.spec.board.nodes.get(name)
+    }
+
+    /// The scenario in hand.
+    #[must_use]
+    pub fn scenario(&self) -> Option<&ScenarioSpec> {
+        self.run.as_ref().and_then(|run| self.spec.scenarios.get(&run.scenario))
+    }
+
+    /// The image in hand.
+    #[must_use]
+    pub fn image(&self) -> Option<&Arc<Image>> {
+        self.run.as_ref().and_then(|run| self.images.get(&run.scenario))
+    }
+
+    /// The run, unless it is being stopped.
+    #[must_use]
+    pub fn active_run(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| !run.stopping)
+    }
+
+    /// The machines in the board's order: by row, then column.
+    #[must_use]
+    pub fn in_board_order(&self) -> Vec<&Machine> {
+        let mut machines: Vec<_> = self.machines.values().collect();
+        machines.sort_by_key(|m| self.node(&m.node).map(|n| (n.at.row, n.at.column)));
+        machines
+    }
+}

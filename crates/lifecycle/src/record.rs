@@ -1,0 +1,219 @@
+//! Writing down what is seen of a boot: where one begins, its marks and its transfers.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use model::{
+    AgentReport, AgentView, Boot, ClientKind, FileRole, LabTime, MARKS_KEPT, Mark, MarkKind, Moment, Sight,
+    TRANSFERS_KEPT, Transfer,
+};
+
+use crate::lab::Machine;
+
+/// Begins a boot. `powered` says whether power was seen to come on, or a packet was the first sign.
+pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
+    machine.boots = machine.boots.saturating_add(1);
+    machine.running = true;
+    machine.agent = None;
+    let mut marks = Vec::new();
+    if let (true, Some((model::PowerOrder::On, ordered))) = (powered, machine.carried_out) {
+        marks.push(Mark { at: ordered, what: MarkKind::Ordered });
+    }
+    if powered {
+        marks.push(Mark { at: at.since_start, what: MarkKind::Powered });
+    }
+    machine.boot = Some(Boot {
+        number: machine.boots,
+        began: at,
+        powered,
+        firmware: None,
+        ipxe: String::new(),
+        marks,
+        transfers: Vec::new(),
+        unrecorded: 0,
+    });
+}
+
+/// Adds a mark to the boot that goes on.
+pub(crate) fn mark(machine: &mut Machine, at: LabTime, what: MarkKind) {
+    let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) else { return };
+    if boot.marks.len() < MARKS_KEPT {
+        boot.marks.push(Mark { at, what });
+    } else {
+        boot.unrecorded = boot.unrecorded.saturating_add(1);
+    }
+}
+
+/// True when this machine's next ask cannot belong to the boot that goes on.
+///
+/// Firmware asks again and again before it is answered (EDK2: after 4, 8, 16, 32 s), and walks from PXE
+/// to HTTP, so a repeated ask is a new boot only after something was taken in the old one. iPXE asks
+/// once when firmware loaded it and first when it is the card's ROM, so its ask is a new boot only after
+/// the image was taken.
+fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
+    let Some(boot) = machine.live_boot() else { return true };
+    match client {
+        ClientKind::BiosPxe | ClientKind::UefiPxe | ClientKind::UefiHttp | ClientKind::UnknownFirmware => {
+            !boot.transfers.is_empty() || machine.agent.is_some()
+        }
+        ClientKind::Ipxe => image_taken(boot).is_some() || machine.agent.is_some(),
+        ClientKind::Agent | ClientKind::Other => false,
+    }
+}
+
+/// When the last byte of the image was taken: all of kernel and initramfs, or the UKI.
+pub(crate) fn image_taken(boot: &Boot) -> Option<LabTime> {
+    let image = || {
+        boot.transfers
+            .iter()
+            .filter(|t| matches!(t.role, FileRole::Kernel | FileRole::Initrd | FileRole::Uki))
+    };
+    // A file that was begun twice counts once it was taken once.
+    let missing =
+        image().any(|t| t.ended.is_none() && !image().any(|o| o.name == t.name && o.ended.is_some()));
+    if missing {
+        return None;
+    }
+    // A kernel alone is not the whole image while its initramfs has not been asked for: the loader asks
+    // for one after the other. The kernel counts only with an initramfs, unless the system spoke already.
+    let whole = image().any(|t| matches!(t.role, FileRole::Initrd | FileRole::Uki));
+    let spoke = boot.marks.iter().any(|m| {
+        matches!(
+            m.what,
+            MarkKind::Discover { client: ClientKind::Agent | ClientKind::Other, .. }
+                | MarkKind::Reported { .. }
+        )
+    });
+    if !whole && !spoke {
+        return None;
+    }
+    image().filter_map(|t| t.ended).max()
+}
+
+/// Writes down one sight of a machine of the board.
+pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
+    let now = at.since_start;
+    match sight {
+        Sight::Frame => mark(machine, now, MarkKind::Frame),
+        Sight::Discover { client, secs, version, .. } => {
+            if is_new_boot(machine, *client) {
+                begin(machine, at, false);
+                // A fresh boot does what switching off was to bring about.
+                if machine.goal == model::Goal::Ready {
+                    machine.off_wanted = None;
+                }
+            }
+            if let Some(boot) = machine.boot.as_mut() {
+                boot.firmware = boot.firmware.or(Some(*client));
+                if !version.is_empty() {
+                    boot.ipxe.clone_from(version);
+                }
+            }
+            mark(machine, now, MarkKind::Discover { client: *client, secs: *secs });
+        }
+        Sight::Offer { .. } => mark(machine, now, MarkKind::Offer),
+        Sight::Request { client } => mark(machine, now, MarkKind::Request { client: *client }),
+        Sight::Ack { client, .. } => mark(machine, now, MarkKind::Ack { client: *client }),
+        Sight::Nak => mark(machine, now, MarkKind::Nak),
+        Sight::RouterAsked { answered } => mark(machine, now, MarkKind::RouterAsked { answered: *answered }),
+        Sight::ScriptAsked { answer } => script(machine, now, *answer),
+        Sight::Deferred { .. } => mark(machine, now, MarkKind::Deferred),
+        Sight::FileAsked { .. }
+        | Sight::FileMoved { .. }
+        | Sight::FileServed { .. }
+        | Sight::FileBroken { .. } => file(machine, now, sight),
+        Sight::Agent(report) => reported(machine, at, report),
+        Sight::Beat(beat) => {
+            if let Some(agent) = machine.agent.as_mut().filter(|a| a.report.boot_id == beat.boot_id) {
+                agent.heard = at;
+                agent.beat = Some(beat.clone());
+            }
+        }
+    }
+}
+
+/// A machine that waits asks every few seconds: the first and the latest asking are kept.
+fn script(machine: &mut Machine, now: LabTime, answer: model::ScriptAnswer) {
+    if let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) {
+        let again = |m: &Mark| matches!(&m.what, MarkKind::Script { answer: a } if *a == answer);
+        if let [.., before, last] = boot.marks.as_mut_slice()
+            && again(before)
+            && again(last)
+        {
+            last.at = now;
+            return;
+        }
+    }
+    mark(machine, now, MarkKind::Script { answer });
+}
+
+fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
+    let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) else { return };
+    let open = |boot: &mut Boot, wanted: &str| {
+        boot.transfers.iter().rposition(|t| t.name == wanted && t.ended.is_none() && t.broken.is_none())
+    };
+    match sight {
+        Sight::FileAsked { role, name, carrier, size } => {
+            if boot.transfers.len() >= TRANSFERS_KEPT {
+                boot.unrecorded = boot.unrecorded.saturating_add(1);
+                return;
+            }
+            boot.transfers.push(Transfer {
+                name: name.clone(),
+                role: *role,
+                carrier: *carrier,
+                asked: now,
+                ended: None,
+                bytes: 0,
+                size: *size,
+                repeats: 0,
+                broken: None,
+            });
+        }
+        Sight::FileMoved { name, bytes } => {
+            let at = open(boot, name);
+            if let Some(transfer) = at.and_then(|i| boot.transfers.get_mut(i)) {
+                transfer.bytes = (*bytes).max(transfer.bytes);
+            }
+        }
+        Sight::FileServed { name, bytes, repeats } => {
+            let at = open(boot, name);
+            if let Some(transfer) = at.and_then(|i| boot.transfers.get_mut(i)) {
+                transfer.bytes = *bytes;
+                transfer.repeats = *repeats;
+                transfer.ended = Some(now);
+            }
+        }
+        Sight::FileBroken { name, bytes, why } => {
+            let at = open(boot, name);
+            if let Some(transfer) = at.and_then(|i| boot.transfers.get_mut(i)) {
+                transfer.bytes = *bytes;
+                transfer.broken = Some(why.clone());
+            }
+        }
+        Sight::Frame
+        | Sight::Discover { .. }
+        | Sight::Offer { .. }
+        | Sight::Request { .. }
+        | Sight::Ack { .. }
+        | Sight::Nak
+        | Sight::RouterAsked { .. }
+        | Sight::ScriptAsked { .. }
+        | Sight::Deferred { .. }
+        | Sight::Agent(_)
+        | Sight::Beat(_) => {}
+    }
+}
+
+fn reported(machine: &mut Machine, at: Moment, report: &Arc<AgentReport>) {
+    let same = machine.agent.as_ref().is_some_and(|a| a.report.boot_id == report.boot_id);
+    if !same {
+        let other_boot = machine.agent.is_some();
+        if !machine.running || other_boot {
+            begin(machine, at, false);
+        }
+        mark(machine, at.since_start, MarkKind::Reported { uptime_ms: report.uptime_ms });
+    }
+    machine.agent = Some(AgentView { report: Arc::clone(report), beat: None, heard: at });
+}

@@ -1,0 +1,119 @@
+//! The ladder: how far up a machine is, and what its next step is. One file per rung.
+
+mod asked;
+mod fetched;
+mod off;
+mod on;
+mod ready;
+mod up;
+
+use alloc::string::String;
+
+use model::{Fault, FaultCode, LabTime, PowerDriver, PowerOrder, PowerState, Rung, Span, Waiting};
+
+use crate::lab::{Lab, Machine};
+use crate::record::image_taken;
+
+/// What a machine needs next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is where it should be.
+    Rest,
+    /// It waits for this.
+    Wait(Waiting),
+    /// Switch it, then wait for this.
+    Switch(PowerOrder, Waiting),
+    /// Its limit has passed: start again from cold while there are tries left.
+    Fail(Fault),
+    /// It cannot even be switched: a person must look.
+    GiveUp(Fault),
+}
+
+/// An agent must be heard this lately to be called ready; see also `Limits::silence`.
+const FRESH: Span = Span::secs(10);
+
+/// How far up a machine is, from what is seen of it. The rung it was on last matters only between ready
+/// and up, where hearing an agent late is not yet losing it.
+pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
+    if machine.power == PowerState::Off {
+        return Rung::Off;
+    }
+    let Some(boot) = machine.live_boot() else {
+        return if machine.power == PowerState::On { Rung::On } else { Rung::Off };
+    };
+    if let Some(agent) = &machine.agent {
+        let silent = now.since(agent.heard.since_start);
+        let patience = if machine.rung == Rung::Ready { lab.spec.limits.silence } else { FRESH };
+        return if silent <= patience { Rung::Ready } else { Rung::Up };
+    }
+    if image_taken(boot).is_some() {
+        // An image without our agent is ready when its system asks for an address.
+        let agentless = lab.image().is_some_and(|image| !image.agent);
+        let spoke = boot
+            .marks
+            .iter()
+            .any(|m| matches!(m.what, model::MarkKind::Ack { client: model::ClientKind::Other }));
+        return if agentless && spoke { Rung::Ready } else { Rung::Fetched };
+    }
+    let asked = boot.marks.iter().any(|m| matches!(m.what, model::MarkKind::Discover { .. }));
+    match (asked, machine.power) {
+        (true, _) => Rung::Asked,
+        (false, PowerState::On) => Rung::On,
+        (false, PowerState::Off | PowerState::Unknown) => Rung::Off,
+    }
+}
+
+/// When the last rung must be left at the latest, where only time takes a machine from it.
+pub(crate) fn fades_at(lab: &Lab, machine: &Machine, rung: Rung) -> Option<LabTime> {
+    let heard = machine.agent.as_ref()?.heard.since_start;
+    match rung {
+        Rung::Ready if machine.rung == Rung::Ready => {
+            Some(heard.after(lab.spec.limits.silence).after(Span(1)))
+        }
+        Rung::Ready => Some(heard.after(FRESH).after(Span(1))),
+        Rung::Off | Rung::On | Rung::Asked | Rung::Fetched | Rung::Up => None,
+    }
+}
+
+/// The next step of a machine that shall become ready.
+pub(crate) fn climb(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> Step {
+    match rung {
+        Rung::Off => off::climb(lab, machine, now),
+        Rung::On => on::climb(lab, machine, now),
+        Rung::Asked => asked::climb(lab, machine, now),
+        Rung::Fetched => fetched::climb(lab, machine, now),
+        Rung::Up => up::climb(lab, machine, now),
+        Rung::Ready => ready::climb(),
+    }
+}
+
+pub(crate) use asked::last_seen;
+pub(crate) use off::switch;
+
+/// True when a person switches this machine, not a driver.
+pub(crate) fn is_by_hand(lab: &Lab, machine: &Machine) -> bool {
+    lab.node(&machine.node)
+        .and_then(|node| lab.spec.power.get(&node.power.driver))
+        .is_none_or(|driver| matches!(driver, PowerDriver::Manual))
+}
+
+/// Waits until `since + limit`, or fails when that has passed.
+pub(crate) fn wait_or_fail(wait: Waiting, code: FaultCode, last_seen: &str, now: LabTime) -> Step {
+    if now < wait.until {
+        return Step::Wait(wait);
+    }
+    Step::Fail(Fault {
+        code,
+        text: alloc::format!("waited {} for {}; last seen: {last_seen}", now.since(wait.since), wait.what),
+    })
+}
+
+/// What will be done when a start fails, as a phrase after "then".
+pub(crate) fn next_try(lab: &Lab, machine: &Machine) -> String {
+    let left = lab.spec.limits.tries.saturating_sub(machine.tries);
+    match left {
+        0 => String::from("mark it bad and go on without it"),
+        1 => String::from("switch it off and on once more"),
+        n => alloc::format!("switch it off and on again, {n} more times at most"),
+    }
+}

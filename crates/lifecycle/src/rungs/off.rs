@@ -1,0 +1,77 @@
+//! Rung *off*: the machine is switched on, once, and then seen to run.
+
+use alloc::format;
+use alloc::string::String;
+
+use model::{Fault, FaultCode, LabTime, PowerOrder, Span, Waiting};
+
+use super::{Step, is_by_hand, next_try};
+use crate::lab::{Lab, Machine};
+
+/// Time between a driver's refusal and the next try.
+const AFTER_REFUSAL: Span = Span::secs(3);
+
+pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
+    if is_by_hand(lab, machine) {
+        // Nobody can say that a button was not pressed: the machine is waited for as long as it takes,
+        // and the limit only says when the wait is worth a second look.
+        let since = lab.run.as_ref().map_or(now, |run| run.since.since_start);
+        let limit = lab.spec.limits.first_ask;
+        let rounds = now.since(since).0 / limit.0.max(1) + 1;
+        return Step::Wait(Waiting {
+            what: String::from("somebody to switch it on"),
+            since,
+            until: since.after(Span(limit.0.saturating_mul(rounds))),
+            then: String::from("go on waiting"),
+        });
+    }
+    switch(lab, machine, PowerOrder::On, now)
+}
+
+/// Gives an order once, waits for the driver's answer, then for the result to be seen.
+pub(crate) fn switch(lab: &Lab, machine: &Machine, order: PowerOrder, now: LabTime) -> Step {
+    let limit = lab.spec.limits.power;
+    let port = lab.node(&machine.node).map(|node| format!("{}", node.power)).unwrap_or_default();
+    let waiting =
+        |what: String, since: LabTime, then: String| Waiting { what, since, until: since.after(limit), then };
+    if let Some((_, flying, since)) = machine.in_flight {
+        return Step::Wait(waiting(
+            format!("{port} to answer the order \"{flying}\""),
+            since,
+            String::from("look what became of it"),
+        ));
+    }
+    if let Some((refused, why, since)) = &machine.refused
+        && *refused == order
+    {
+        if machine.tries >= lab.spec.limits.tries {
+            return Step::Fail(Fault {
+                code: FaultCode::PowerRefused,
+                text: format!("{port} refused to switch it {order}: {why}"),
+            });
+        }
+        let again = since.after(AFTER_REFUSAL);
+        if now < again {
+            return Step::Wait(Waiting {
+                what: format!("{port}, which refused: {why}"),
+                since: *since,
+                until: again,
+                then: String::from("ask it again"),
+            });
+        }
+    }
+    if let Some((done, since)) = machine.carried_out
+        && done == order
+    {
+        let wait = waiting(format!("it to be seen {order}"), since, next_try(lab, machine));
+        return super::wait_or_fail(wait, FaultCode::PowerUnseen, &machine.evidence, now);
+    }
+    Step::Switch(
+        order,
+        waiting(
+            format!("{port} to answer the order \"{order}\""),
+            now,
+            String::from("look what became of it"),
+        ),
+    )
+}

@@ -1,0 +1,23 @@
+//! Rung *up*: the agent was heard in this boot, and is silent now.
+
+use alloc::format;
+use alloc::string::String;
+
+use model::{FaultCode, LabTime, Waiting};
+
+use super::{Step, next_try, wait_or_fail};
+use crate::lab::{Lab, Machine};
+
+pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
+    let Some(agent) = &machine.agent else { return Step::Rest };
+    let since = agent.heard.since_start;
+    let limits = &lab.spec.limits;
+    let wait = Waiting {
+        what: String::from("its agent to be heard again"),
+        since,
+        until: since.after(limits.silence).after(limits.lost),
+        then: next_try(lab, machine),
+    };
+    let last = format!("a heartbeat {} ago", now.since(since));
+    wait_or_fail(wait, FaultCode::AgentLost, &last, now)
+}

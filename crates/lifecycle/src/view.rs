@@ -1,0 +1,130 @@
+//! The picture: what people and programs are shown, made from what is known.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use model::{
+    FileRole, LabView, MachineView, MarkKind, Moment, NodeWord, PowerOrder, PowerState, PowerView, Rung,
+    ScenarioView, ScriptAnswer, Waiting,
+};
+
+use crate::lab::{Lab, Machine};
+use crate::waterfall::waterfall;
+
+/// The lab as a whole. `missing` says what a scenario lacks before it can be started.
+#[must_use]
+pub fn lab_view(lab: &Lab, missing: impl Fn(&model::ScenarioName) -> Vec<String>) -> LabView {
+    let scenarios = lab.spec.scenarios.iter().map(|(name, scenario)| ScenarioView {
+        name: name.clone(),
+        nodes: scenario.nodes.clone(),
+        image: match &scenario.image {
+            model::ImageRef::Named(image) => image.clone(),
+            model::ImageRef::Files { kernel, uki, .. } => {
+                kernel.as_ref().or(uki.as_ref()).cloned().unwrap_or_default()
+            }
+        },
+        missing: missing(name),
+    });
+    LabView {
+        name: lab.spec.lab.clone(),
+        columns: lab.spec.board.columns,
+        rows: lab.spec.board.rows,
+        phase: lab.phase,
+        phase_since: lab.phase_since,
+        phase_because: lab.phase_because.clone(),
+        scenario: lab.run.as_ref().map(|run| run.scenario.clone()),
+        run: lab.runs,
+        run_since: lab.run.as_ref().map(|run| run.since),
+        counter_up: lab.counter_up,
+        notices: lab.notices.clone(),
+        strangers: lab.strangers.clone(),
+        scenarios: scenarios.collect(),
+    }
+}
+
+/// One machine. `before` is its last picture: a word that is still true keeps its time.
+#[must_use]
+pub fn machine_view(
+    lab: &Lab,
+    machine: &Machine,
+    waiting: Option<&Waiting>,
+    now: Moment,
+    before: Option<&MachineView>,
+) -> Option<MachineView> {
+    let node = lab.node(&machine.node)?;
+    let word = word(machine);
+    Some(MachineView {
+        node: machine.node.clone(),
+        cell: node.at,
+        zone: node.zone,
+        mac: node.mac,
+        ip: node.ip,
+        word,
+        since: before.filter(|b| b.word == word).map_or(now, |b| b.since),
+        rung: machine.rung,
+        goal: machine.goal,
+        waiting: waiting.cloned(),
+        power: PowerView {
+            state: machine.power,
+            evidence: machine.evidence.clone(),
+            seen: machine.power_seen,
+            port: node.power.clone(),
+        },
+        boot: waterfall(machine, now.since_start),
+        agent: machine.agent.clone(),
+        fault: machine.fault.clone(),
+        tries: machine.tries,
+    })
+}
+
+/// One word for a machine.
+pub(crate) fn word(machine: &Machine) -> NodeWord {
+    if machine.bad {
+        return NodeWord::Bad;
+    }
+    if machine.off_wanted.is_some() && machine.power != PowerState::Off {
+        return NodeWord::Stopping;
+    }
+    let going_on = matches!(machine.in_flight, Some((_, PowerOrder::On, _)))
+        || matches!(machine.carried_out, Some((PowerOrder::On, _)));
+    match machine.rung {
+        Rung::Off => match machine.power {
+            PowerState::Off | PowerState::Unknown if going_on => NodeWord::Starting,
+            PowerState::Off => NodeWord::Off,
+            PowerState::Unknown | PowerState::On => NodeWord::Unknown,
+        },
+        Rung::On => NodeWord::Starting,
+        Rung::Asked => asked_word(machine),
+        Rung::Fetched => NodeWord::Kernel,
+        Rung::Up => NodeWord::Degraded,
+        Rung::Ready => NodeWord::Ready,
+    }
+}
+
+fn asked_word(machine: &Machine) -> NodeWord {
+    let Some(boot) = machine.live_boot() else { return NodeWord::Dhcp };
+    if boot.transfers.iter().any(|t| matches!(t.role, FileRole::Kernel | FileRole::Initrd | FileRole::Uki)) {
+        return NodeWord::Image;
+    }
+    let script = boot.marks.iter().rev().find_map(|m| match m.what {
+        MarkKind::Script { answer } => Some(answer),
+        MarkKind::Ordered
+        | MarkKind::Powered
+        | MarkKind::Frame
+        | MarkKind::Discover { .. }
+        | MarkKind::Offer
+        | MarkKind::Request { .. }
+        | MarkKind::Ack { .. }
+        | MarkKind::Nak
+        | MarkKind::RouterAsked { .. }
+        | MarkKind::Deferred
+        | MarkKind::Reported { .. }
+        | MarkKind::Ready => None,
+    });
+    match script {
+        Some(ScriptAnswer::Boot) => NodeWord::Image,
+        Some(ScriptAnswer::Wait | ScriptAnswer::Stranger) => NodeWord::Waiting,
+        None if boot.transfers.is_empty() => NodeWord::Dhcp,
+        None => NodeWord::Loader,
+    }
+}
