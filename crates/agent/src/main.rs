@@ -1,2 +1,55 @@
-//! Skeleton.
-fn main() {}
+//! The agent: process 1 of our live images, and the same eyes as a command elsewhere.
+//!
+//! As process 1 it mounts, loads modules, gets an address, reports what the machine is, and then beats
+//! until the boss orders the machine off. Elsewhere `agent inventory --json` prints what it would report.
+
+mod console;
+mod door;
+mod init;
+mod inventory;
+mod kernel_line;
+mod lease;
+mod link;
+mod report;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: agent inventory [--json] | agent --version\n";
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        // Coming back is a kernel panic; `panic=` on the kernel line makes it a restart.
+        return init::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (text, code) = match words.as_slice() {
+        ["inventory", "--json"] => (inventory_json(), ExitCode::SUCCESS),
+        ["inventory"] => (inventory_text(), ExitCode::SUCCESS),
+        ["--version"] => (format!("agent {}\n", env!("CARGO_PKG_VERSION")), ExitCode::SUCCESS),
+        _ => (USAGE.to_owned(), ExitCode::from(2)),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => code,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn inventory_json() -> String {
+    let mut text = serde_json::to_string_pretty(&inventory::read(Path::new("/"))).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn inventory_text() -> String {
+    let seen = inventory::read(Path::new("/"));
+    let mut lines = vec![
+        format!("{} · {} · serial {}", seen.product, seen.firmware, seen.serial),
+        format!("{} · {} processors · {} MiB", seen.cpu, seen.cpus, seen.memory_mib),
+    ];
+    lines.extend(seen.disks.iter().map(|d| format!("{} {} · {} MB", d.name, d.model, d.bytes / 1_000_000)));
+    lines.extend(seen.nics.iter().map(|n| format!("{} {} · {}", n.name, n.mac, n.driver)));
+    lines.join("\n") + "\n"
+}

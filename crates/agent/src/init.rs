@@ -1,0 +1,101 @@
+//! Being process 1: mounts, modules, orphans, and never coming back.
+
+use std::fs::{self, File};
+
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount};
+use rustix::process::{WaitOptions, wait};
+use rustix::system::{RebootCommand, finit_module, reboot};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::console::Console;
+use crate::lease;
+use crate::report::{self, Identity};
+
+/// Modules to load, one path a line, in order. Written by the image builder.
+const MODULES: &str = "/etc/labinator/modules";
+
+/// Does everything the machine is started for. It ends only when the machine does.
+///
+/// # Errors
+/// When no task can be run at all; the kernel then panics and restarts the machine after `panic=`.
+pub(crate) fn run() -> std::io::Result<()> {
+    let faults = mount_all();
+    let console = Console::open();
+    console.say(&format!("agent {} is up", env!("CARGO_PKG_VERSION")));
+    for fault in faults.iter().chain(&load_modules()) {
+        console.say(fault);
+    }
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(live(&console));
+    power_off(&console);
+    // Only reached when the machine cannot switch itself off: the boss cuts its power.
+    loop {
+        std::thread::park();
+    }
+}
+
+async fn live(console: &Console) {
+    let me = Identity::read();
+    let (tell, mut held) = watch::channel(None);
+    tokio::select! {
+        () = report::run(console, &me, &mut held) => {}
+        () = lease::keep(console, &me.line, &tell) => {}
+        () = reap(console) => {}
+    }
+}
+
+/// Mounts what a kernel shows; what fails is told when there is a console.
+fn mount_all() -> Vec<String> {
+    let wanted = [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")];
+    let flags = MountFlags::NOSUID | MountFlags::NOEXEC;
+    wanted
+        .into_iter()
+        .filter_map(|(kind, at)| {
+            let made = fs::create_dir_all(at).map_err(|error| error.to_string());
+            let done = made.and_then(|()| match mount(kind, at, kind, flags, None) {
+                Ok(()) | Err(Errno::BUSY) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            });
+            done.err().map(|why| format!("{at}: cannot be mounted: {why}"))
+        })
+        .collect()
+}
+
+/// Loads the listed modules; one that fails does not stop the others.
+fn load_modules() -> Vec<String> {
+    let list = fs::read_to_string(MODULES).unwrap_or_default();
+    list.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .filter_map(|path| load_module(path).err().map(|why| format!("module {path}: {why}")))
+        .collect()
+}
+
+fn load_module(path: &str) -> std::io::Result<()> {
+    match finit_module(File::open(path)?, c"", 0) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Buries children whose parents died before them: process 1 inherits them.
+async fn reap(console: &Console) {
+    let mut deaths = match signal(SignalKind::child()) {
+        Ok(deaths) => deaths,
+        Err(error) => {
+            console.say(&format!("orphans stay unburied: {error}"));
+            return std::future::pending().await;
+        }
+    };
+    while deaths.recv().await.is_some() {
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    }
+}
+
+fn power_off(console: &Console) {
+    rustix::fs::sync();
+    if let Err(error) = reboot(RebootCommand::PowerOff) {
+        console.say(&format!("cannot switch off: {error}"));
+    }
+}

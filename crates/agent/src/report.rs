@@ -1,0 +1,168 @@
+//! Talking to the boss: one report a boot, then heartbeats, and doing what it orders.
+//!
+//! ```text
+//!   hello ──welcome──▶ beat ──▶ beat ──▶ …
+//!     ▲                 │ report again, another address
+//!     └─────────────────┘          power off ──▶ the machine is off
+//! ```
+
+use std::path::Path;
+use std::time::Duration;
+
+use model::{
+    AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
+};
+use std::net::SocketAddrV4;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::console::{Console, uptime_ms};
+use crate::door::{Door, DoorError};
+use crate::inventory;
+use crate::kernel_line::{BOOT_HTTP_PORT, KernelLine};
+use crate::lease::Held;
+
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+/// A boss that asks for more patience than this is asked again anyway.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What stays the same for the whole boot.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) boot_id: String,
+    pub(crate) kernel: String,
+    pub(crate) line: KernelLine,
+}
+
+impl Identity {
+    /// Reads it from the running kernel.
+    pub(crate) fn read() -> Self {
+        let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        Self {
+            boot_id: text("/proc/sys/kernel/random/boot_id").trim().to_owned(),
+            kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
+            line: KernelLine::read(&text("/proc/cmdline")),
+        }
+    }
+}
+
+/// Who to report to: the kernel line's word, else the server the boot file came from, else the DHCP
+/// server.
+fn boss(line: &KernelLine, held: &Held) -> SocketAddrV4 {
+    let next = held.binding.reply.siaddr;
+    let server = if next.is_unspecified() { held.binding.server } else { next };
+    line.boss.unwrap_or_else(|| SocketAddrV4::new(server, BOOT_HTTP_PORT))
+}
+
+/// Reports and beats until the boss orders the machine off. Without an address it waits for one.
+pub(crate) async fn run(console: &Console, me: &Identity, held: &mut watch::Receiver<Option<Held>>) {
+    loop {
+        let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return };
+        let Some(now) = now else { continue };
+        held.mark_unchanged();
+        let mut talk = Talk { console, me, door: Door::new(boss(&me.line, &now)), held: now, quiet: None };
+        tokio::select! {
+            () = talk.until_ordered_off() => return,
+            // Another address or none: the words so far were for another place.
+            _ = held.changed() => {}
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Talk<'a> {
+    console: &'a Console,
+    me: &'a Identity,
+    door: Door,
+    held: Held,
+    /// The trouble a person has been told of.
+    quiet: Option<String>,
+}
+
+impl Talk<'_> {
+    async fn until_ordered_off(&mut self) {
+        let mut wait = FIRST_WAIT;
+        let mut known = false;
+        loop {
+            let answer = if known { self.beat().await } else { self.hello().await };
+            match answer {
+                Ok(welcome) => {
+                    self.heard(&welcome, known);
+                    if welcome.order == AgentOrder::PowerOff {
+                        return self.console.say("ordered off");
+                    }
+                    known = !welcome.report_again;
+                    wait = FIRST_WAIT;
+                    if known {
+                        sleep(Duration::from_secs(AGENT_BEAT_SECONDS)).await;
+                    } else {
+                        sleep(wait).await;
+                    }
+                }
+                Err(DoorError::Busy(after)) => sleep(after.min(LONGEST_PATIENCE)).await,
+                Err(error) => {
+                    self.tell_once(&error);
+                    sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, welcome: &AgentWelcome, known: bool) {
+        if self.quiet.take().is_some() {
+            self.console.say("the boss answers again");
+        }
+        if !known && !welcome.report_again {
+            self.console.say(&match &welcome.node {
+                Some(node) => format!("this is {node}; reported, and waits for orders"),
+                None => format!("reported; {} is not on the board, and waits for orders", self.held.port.mac),
+            });
+        }
+    }
+
+    fn tell_once(&mut self, error: &DoorError) {
+        let text = error.to_string();
+        if self.quiet.as_ref() != Some(&text) {
+            self.console.say(&format!("boss {}: {text}; trying again", self.door.boss()));
+            self.quiet = Some(text);
+        }
+    }
+
+    async fn hello(&mut self) -> Result<AgentWelcome, DoorError> {
+        let report = AgentReport {
+            mac: self.held.port.mac,
+            boot_id: self.me.boot_id.clone(),
+            nonce: self.me.line.nonce.clone(),
+            address: Some(self.held.binding.address),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: self.me.kernel.clone(),
+            uptime_ms: uptime_ms(),
+            inventory: inventory::read(Path::new("/")),
+        };
+        self.ask(AGENT_HELLO_PATH, serde_json::to_vec(&report)).await
+    }
+
+    async fn beat(&mut self) -> Result<AgentWelcome, DoorError> {
+        let root = Path::new("/");
+        let beat = AgentBeat {
+            mac: self.held.port.mac,
+            boot_id: self.me.boot_id.clone(),
+            uptime_ms: uptime_ms(),
+            load_milli: inventory::load_milli(root),
+            memory_available_mib: inventory::memory_mib(root, "MemAvailable"),
+        };
+        self.ask(AGENT_BEAT_PATH, serde_json::to_vec(&beat)).await
+    }
+
+    async fn ask(
+        &mut self,
+        path: &str,
+        body: serde_json::Result<Vec<u8>>,
+    ) -> Result<AgentWelcome, DoorError> {
+        let body = body.map_err(|_| DoorError::NotHttp("the report cannot be written as JSON"))?;
+        let answer = self.door.post(path, &body).await?;
+        serde_json::from_slice(&answer).map_err(|_| DoorError::NotHttp("the answer is no welcome"))
+    }
+}
