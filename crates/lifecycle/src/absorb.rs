@@ -34,6 +34,11 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
             restarted(lab, at);
             Touched::All
         }
+        Fact::ImagesFound { images, missing } => {
+            lab.describe(None, images.clone());
+            lab.missing.clone_from(missing);
+            Touched::Lab
+        }
         Fact::CounterSeen { up } => {
             lab.counter_up = *up;
             Touched::Lab

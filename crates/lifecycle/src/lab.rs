@@ -17,6 +17,8 @@ pub struct Lab {
     pub spec: LabSpec,
     /// What each scenario boots; a scenario whose files are missing is absent.
     pub images: BTreeMap<ScenarioName, Arc<Image>>,
+    /// What the other scenarios lack, for a person.
+    pub missing: BTreeMap<ScenarioName, Vec<String>>,
     /// The machines of the board.
     pub machines: BTreeMap<NodeName, Machine>,
     /// Whose address is whose.
@@ -154,6 +156,7 @@ impl Lab {
         let mut lab = Self {
             spec,
             images: BTreeMap::new(),
+            missing: BTreeMap::new(),
             machines: BTreeMap::new(),
             by_mac: BTreeMap::new(),
             run: None,

@@ -1,8 +1,5 @@
 //! The picture: what people and programs are shown, made from what is known.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use model::{
     FileRole, LabView, MachineView, MarkKind, Moment, NodeWord, PowerOrder, PowerState, PowerView, Rung,
     ScenarioView, ScriptAnswer, Waiting,
@@ -11,9 +8,9 @@ use model::{
 use crate::lab::{Lab, Machine};
 use crate::waterfall::waterfall;
 
-/// The lab as a whole. `missing` says what a scenario lacks before it can be started.
+/// The lab as a whole.
 #[must_use]
-pub fn lab_view(lab: &Lab, missing: impl Fn(&model::ScenarioName) -> Vec<String>) -> LabView {
+pub fn lab_view(lab: &Lab) -> LabView {
     let scenarios = lab.spec.scenarios.iter().map(|(name, scenario)| ScenarioView {
         name: name.clone(),
         nodes: scenario.nodes.clone(),
@@ -23,7 +20,7 @@ pub fn lab_view(lab: &Lab, missing: impl Fn(&model::ScenarioName) -> Vec<String>
                 kernel.as_ref().or(uki.as_ref()).cloned().unwrap_or_default()
             }
         },
-        missing: missing(name),
+        missing: lab.missing.get(name).cloned().unwrap_or_default(),
     });
     LabView {
         name: lab.spec.lab.clone(),

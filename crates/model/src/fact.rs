@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use schemars::JsonSchema;
@@ -110,6 +111,13 @@ pub enum Fact {
         spec: Box<LabSpec>,
         /// What each scenario boots, by content; a scenario whose files are missing is absent.
         images: BTreeMap<ScenarioName, Image>,
+    },
+    /// The files that scenarios boot were looked for.
+    ImagesFound {
+        /// What each scenario boots, by content; one whose files are missing is absent.
+        images: BTreeMap<ScenarioName, Image>,
+        /// What the others lack, for a person.
+        missing: BTreeMap<ScenarioName, Vec<String>>,
     },
     /// The boot counter was found or lost.
     CounterSeen {
@@ -222,7 +230,8 @@ impl Fact {
             Self::Sighted { sight: Sight::Beat(_) | Sight::FileMoved { .. } | Sight::Frame, .. } => {
                 Keeping::Fleeting
             }
-            Self::CounterSeen { .. }
+            Self::ImagesFound { .. }
+            | Self::CounterSeen { .. }
             | Self::Noticed { .. }
             | Self::Finished { .. }
             | Self::PowerSeen { .. }
