@@ -1,1 +1,129 @@
 //! The lab file: what was typed, what is true, and every mistake between the two.
+//!
+//! ```text
+//! bytes → yaml.rs (a tree with places) → reading.rs (LabFile) → network.rs, power.rs, board.rs,
+//!         scenarios.rs (judge) → model::LabSpec, or Mistakes with all of them
+//! ```
+
+mod assets;
+mod board;
+mod fields;
+mod file;
+mod mistake;
+mod network;
+mod power;
+mod reading;
+mod scenarios;
+mod words;
+mod yaml;
+
+use std::io::Read;
+use std::path::Path;
+
+use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
+
+pub use assets::missing_assets;
+pub use fields::{Entries, Typed};
+pub use file::{
+    BoardFile, ChoiceFile, ImageFile, ImageFilesFile, LabFile, LimitsFile, NetworkFile, NodeFile, PowerFile,
+    ScenarioFile,
+};
+pub use mistake::{Mistake, MistakeLine, Mistakes};
+pub use yaml::Place;
+
+use fields::{Found, Typed as TypedValue};
+
+/// Largest lab file that is read, in bytes.
+const SIZE_LIMIT: u64 = 1 << 20;
+
+/// Reads and judges the lab file at `path`. Relative paths in it are seen from its folder.
+///
+/// # Errors
+/// Every mistake, or that the file cannot be read.
+pub fn load(path: &Path) -> Result<LabSpec, Mistakes> {
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(SIZE_LIMIT.saturating_add(1)).read_to_end(&mut bytes));
+    if let Err(why) = read {
+        let mistake = Mistake::of_file(format!("cannot read {name}: {why}"));
+        return Err(Mistakes::new(&name, "", vec![mistake], true));
+    }
+    parse(&bytes, &name, path.parent().unwrap_or_else(|| Path::new("")))
+}
+
+/// Judges the bytes of a lab file. `name` is what messages call it; `folder` is where relative paths
+/// are seen from.
+///
+/// # Errors
+/// Every mistake.
+pub fn parse(bytes: &[u8], name: &str, folder: &Path) -> Result<LabSpec, Mistakes> {
+    let text = text_of(bytes).map_err(|mistake| Mistakes::new(name, "", vec![mistake], false))?;
+    let root = match yaml::read(text) {
+        Ok(root) => root,
+        Err(mistake) => return Err(Mistakes::new(name, text, vec![mistake], false)),
+    };
+    if matches!(root.value, yaml::Value::Nothing) {
+        let mistake = Mistake::of_file("the lab file is empty")
+            .help("`labinator schema` prints what can be written, labs/ has examples");
+        return Err(Mistakes::new(name, text, vec![mistake], true));
+    }
+    let mut found = Vec::new();
+    let file = reading::lab(&root, &mut found);
+    let spec = judge(&file, folder, &mut found);
+    match spec {
+        Some(spec) if found.is_empty() => Ok(spec),
+        Some(_) | None => Err(Mistakes::new(name, text, found, true)),
+    }
+}
+
+/// The JSON Schema of the lab file (draft 2020-12), for editors.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(LabFile).to_value()
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, Mistake> {
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SIZE_LIMIT {
+        return Err(Mistake::of_file("this is too large for a lab file: more than 1 MiB"));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        Mistake::of_file(format!("this is not a text file: byte {} is not UTF-8", e.valid_up_to()))
+    })?;
+    match text.bytes().position(|b| b == 0) {
+        Some(at) => Err(Mistake::of_file(format!("this is not a text file: byte {at} is zero"))),
+        None => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+    }
+}
+
+/// From what was typed to what cannot be wrong.
+fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
+    let lab: Option<LabName> = file.lab.as_ref().and_then(|name| power::named(name, found));
+    let (segment, network) = match &file.network {
+        Some(network) => network::network(network, found),
+        None => (network::Segment::default(), None),
+    };
+    let (drivers, power) = match &file.power {
+        Some(power) => power::power(power, found),
+        None => (power::Drivers::new(), None),
+    };
+    let board = file.board.as_ref().and_then(|b| board::board(b, &segment, &drivers, found));
+    let nodes = match &board {
+        Some(board) => scenarios::in_board_order(board),
+        None => typed_nodes(file),
+    };
+    let around = scenarios::Around { nodes, folder };
+    let scenarios = match &file.scenarios {
+        Some(scenarios) => scenarios::scenarios(scenarios, &around, found),
+        None => Some(std::collections::BTreeMap::new()),
+    };
+    let limits = file.limits.as_ref().map_or_else(Limits::default, |l| scenarios::limits(l, found));
+    let (network, board): (NetworkSpec, BoardSpec) = (network?, board?);
+    Some(LabSpec { lab: lab?, network, power: power?, board, scenarios: scenarios?, limits })
+}
+
+fn typed_nodes(file: &LabFile) -> Vec<String> {
+    let nodes = file.board.as_ref().and_then(|b| b.nodes.as_ref());
+    let name = |(name, _): &(TypedValue<String>, NodeFile)| name.value.clone();
+    nodes.map(|n| n.0.iter().map(name).collect()).unwrap_or_default()
+}

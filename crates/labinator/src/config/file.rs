@@ -1,0 +1,249 @@
+//! The lab file as it was typed: everything may be missing, nothing is judged, every place is kept.
+//!
+//! The JSON Schema for editors is made from these types.
+
+use schemars::JsonSchema;
+
+use super::fields::{Entries, Typed};
+use super::yaml::Place;
+
+/// A lab: its network, its machines, how they are switched, and the ways to run it.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LabFile {
+    /// Name of the lab.
+    #[schemars(with = "String", regex(pattern = super::fields::NAME_PATTERN))]
+    pub lab: Option<Typed<String>>,
+    /// The segment that the board hangs on.
+    #[schemars(with = "NetworkFile")]
+    pub network: Option<NetworkFile>,
+    /// What switches the machines, by name.
+    #[schemars(with = "Entries<PowerFile>")]
+    pub power: Option<Entries<PowerFile>>,
+    /// The machines and where they stand.
+    #[schemars(with = "BoardFile")]
+    pub board: Option<BoardFile>,
+    /// The ways to run the lab, by name.
+    pub scenarios: Option<Entries<ScenarioFile>>,
+    /// How long each step may take.
+    pub limits: Option<LimitsFile>,
+}
+
+/// The segment that the board hangs on.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NetworkFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// Interface of the boss, such as `enp1s0`.
+    #[schemars(with = "String", length(min = 1, max = 15))]
+    pub interface: Option<Typed<String>>,
+    /// Subnet with its prefix, such as `192.168.122.0/24`.
+    #[schemars(with = "String", regex(pattern = r"^[0-9.]{7,15}/[0-9]{1,2}$"))]
+    pub subnet: Option<Typed<String>>,
+    /// Address of the boss in that subnet.
+    #[schemars(with = "String", extend("format" = "ipv4"))]
+    pub boss: Option<Typed<String>>,
+    /// Default router that machines are told.
+    #[schemars(with = "Option<String>", extend("format" = "ipv4"))]
+    pub gateway: Option<Typed<String>>,
+    /// Name servers that machines are told.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub dns: Option<Typed<Vec<Typed<String>>>>,
+    /// `authoritative`: the boss is the only DHCP server here. `off`: it answers no DHCP.
+    #[schemars(with = "String", extend("enum" = ["authoritative", "off"]))]
+    pub dhcp: Option<Typed<String>>,
+    /// Addresses for machines that are not on the board, `first-last`.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9.]{7,15} ?- ?[0-9.]{7,15}$"))]
+    pub pool: Option<Typed<String>>,
+    /// How long an address is lent, such as `1h`.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub lease: Option<Typed<String>>,
+}
+
+/// Something that switches machines.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PowerFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// `virtual`: machines of this computer with real firmware. `manual`: a person presses the button.
+    #[schemars(with = "String", extend("enum" = ["virtual", "manual"]))]
+    pub driver: Option<Typed<String>>,
+    /// Memory of each virtual machine, such as `512MiB`.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9]+ ?[MG]iB$"))]
+    pub memory: Option<Typed<String>>,
+    /// Pause between two starts, such as `500ms`.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub stagger: Option<Typed<String>>,
+}
+
+/// The board.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct BoardFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// Columns of the board.
+    #[schemars(with = "u8", range(min = 1))]
+    pub columns: Option<Typed<u64>>,
+    /// Rows of the board; as many as the machines need unless told.
+    #[schemars(with = "Option<u8>", range(min = 1))]
+    pub rows: Option<Typed<u64>>,
+    /// The machines, by name.
+    #[schemars(with = "Entries<NodeFile>")]
+    pub nodes: Option<Entries<NodeFile>>,
+}
+
+/// One machine: the only place where its wiring is written down.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NodeFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// Its cell: `[column, row]`, both from 1.
+    #[schemars(with = "[u8; 2]")]
+    pub at: Option<Typed<Vec<Typed<u64>>>>,
+    /// Its zone.
+    #[schemars(with = "Option<u8>")]
+    pub zone: Option<Typed<u64>>,
+    /// Ethernet address of the port it boots from.
+    #[schemars(with = "model::MacAddr")]
+    pub mac: Option<Typed<String>>,
+    /// Its reserved address.
+    #[schemars(with = "String", extend("format" = "ipv4"))]
+    pub ip: Option<Typed<String>>,
+    /// What switches it: `driver/port`.
+    #[schemars(with = "String", regex(pattern = r"^[a-z0-9-]+/.+$"))]
+    pub power: Option<Typed<String>>,
+    /// Memory in the box, such as `8GiB`.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9]+ ?[MG]iB$"))]
+    pub memory: Option<Typed<String>>,
+    /// Firmware, for virtual machines only.
+    #[schemars(with = "Option<String>", extend("enum" = ["bios", "uefi-pxe", "uefi-http"]))]
+    pub firmware: Option<Typed<String>>,
+    /// Disk that an installation may use, such as `/dev/sda`. Checked, and used by no image of this version.
+    #[schemars(with = "Option<String>", regex(pattern = "^/dev/.+$"))]
+    pub disk: Option<Typed<String>>,
+    /// Port of the switch, `switch/port`. Checked, and used by no driver of this version.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[a-z0-9-]+/.+$"))]
+    pub port: Option<Typed<String>>,
+}
+
+/// One way to run the lab.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ScenarioFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// What the machines boot.
+    #[schemars(with = "ImageFile")]
+    pub image: Option<ImageFile>,
+    /// Machines that take part.
+    #[schemars(with = "ChoiceFile")]
+    pub nodes: Option<ChoiceFile>,
+    /// Kernel arguments after the image's own.
+    #[schemars(with = "Option<String>")]
+    pub args: Option<Typed<String>>,
+    /// How many must be ready for the lab to be ready; all unless told.
+    #[schemars(with = "Option<u16>", range(min = 1))]
+    pub enough: Option<Typed<u64>>,
+    /// True when the scenario needs a later version, which was said already.
+    #[schemars(skip)]
+    pub later: bool,
+}
+
+/// An image by name, or files of the owner's.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum ImageFile {
+    /// Name of an image in the image folder.
+    Named(#[schemars(with = "String")] Typed<String>),
+    /// Files of the owner's.
+    Files(ImageFilesFile),
+}
+
+/// Files of the owner's: a kernel, a UKI, or both. Paths are seen from the lab file's folder.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ImageFilesFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// Path of the kernel.
+    #[schemars(with = "Option<String>")]
+    pub kernel: Option<Typed<String>>,
+    /// Path of the initramfs, or several in order.
+    #[schemars(with = "Option<OneOrMore>")]
+    pub initrd: Option<Typed<Vec<Typed<String>>>>,
+    /// Path of a UKI, for firmware that boots one EFI program.
+    #[schemars(with = "Option<String>")]
+    pub uki: Option<Typed<String>>,
+    /// Kernel arguments.
+    #[schemars(with = "Option<String>")]
+    pub args: Option<Typed<String>>,
+}
+
+/// Shape of a path or a list of paths.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// Which machines.
+#[derive(Debug, Clone)]
+pub enum ChoiceFile {
+    /// `all` of the board.
+    All(Place),
+    /// These.
+    Some(Typed<Vec<Typed<String>>>),
+}
+
+impl JsonSchema for ChoiceFile {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ChoiceFile".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [{ "const": "all" }, { "type": "array", "items": { "type": "string" }, "minItems": 1 }]
+        })
+    }
+}
+
+/// How long each step of a start may take before it is called too long.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LimitsFile {
+    /// From an order to the power driver until the machine is seen on or off.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub power: Option<Typed<String>>,
+    /// From power on until the first DHCPDISCOVER.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub first_ask: Option<Typed<String>>,
+    /// From the first DHCPDISCOVER until the whole image was taken.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub fetch: Option<Typed<String>>,
+    /// From the whole image until the agent reports.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub start: Option<Typed<String>>,
+    /// Silence of an agent until it counts as lost.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub silence: Option<Typed<String>>,
+    /// From lost until the machine is switched off and on again.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub lost: Option<Typed<String>>,
+    /// Starts tried for one machine before it is called bad.
+    #[schemars(with = "Option<u8>", range(min = 1))]
+    pub tries: Option<Typed<u64>>,
+}

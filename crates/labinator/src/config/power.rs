@@ -1,0 +1,155 @@
+//! Judging the `power` section: drivers of this version and what they need.
+
+use std::collections::BTreeMap;
+
+use model::{DriverName, Mebibytes, PowerDriver, Span};
+
+use super::fields::{Entries, Found, Typed};
+use super::file::PowerFile;
+use super::mistake::Mistake;
+use super::network::duration;
+use super::words;
+use super::yaml::Place;
+
+/// Drivers of this version.
+pub(super) const KNOWN: &[&str] = &["virtual", "manual"];
+/// Drivers of later versions.
+const LATER: &[&str] =
+    &["relayinator", "tasmota", "shelly", "wake-on-lan", "ipmi", "redfish", "pdu", "poe", "gpio"];
+/// Memory of a virtual machine unless told.
+const VIRTUAL_MEMORY: Mebibytes = Mebibytes(512);
+/// Pause between two starts of virtual machines unless told.
+const VIRTUAL_STAGGER: Span = Span(500);
+
+/// A driver as far as it could be understood.
+#[derive(Debug, Clone)]
+pub(super) struct Driver {
+    /// Where its name is written.
+    pub(super) place: Place,
+    /// What it is; absent when that was wrong.
+    pub(super) spec: Option<PowerDriver>,
+}
+
+/// The drivers by the name that was typed.
+pub(super) type Drivers = BTreeMap<String, Driver>;
+
+/// Judges the section. The second part is absent when something in it is wrong.
+pub(super) fn power(
+    file: &Entries<PowerFile>,
+    found: &mut Found,
+) -> (Drivers, Option<BTreeMap<DriverName, PowerDriver>>) {
+    let mut drivers = Drivers::new();
+    let mut spec = Some(BTreeMap::new());
+    for (name, driver) in &file.0 {
+        let parsed = named::<DriverName>(name, found);
+        let judged = power_driver(driver, found);
+        drivers.insert(name.value.clone(), Driver { place: name.place, spec: judged.clone() });
+        match (parsed, judged, &mut spec) {
+            (Some(name), Some(driver), Some(all)) => {
+                all.insert(name, driver);
+            }
+            (None, _, _) | (_, None, _) | (_, _, None) => spec = None,
+        }
+    }
+    (drivers, spec)
+}
+
+/// Reads a name and says which character is wrong.
+pub(super) fn named<N: std::str::FromStr<Err = model::NameError>>(
+    typed: &Typed<String>,
+    found: &mut Found,
+) -> Option<N> {
+    match typed.value.parse() {
+        Ok(name) => Some(name),
+        Err(why) => {
+            let right: String = typed
+                .value
+                .chars()
+                .map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+                .collect();
+            let right = right.trim_matches('-');
+            let mistake =
+                Mistake::new(format!("`{}` is not a name", typed.value), typed.place, why.to_string());
+            found.push(if right.parse::<N>().is_ok() {
+                mistake.help(format!("did you mean `{right}`?"))
+            } else {
+                mistake
+            });
+            None
+        }
+    }
+}
+
+fn power_driver(file: &PowerFile, found: &mut Found) -> Option<PowerDriver> {
+    let word = file.driver.as_ref()?;
+    match word.value.as_str() {
+        "virtual" => {
+            let memory = file.memory.as_ref().map_or(Some(VIRTUAL_MEMORY), |m| memory(m, found));
+            let stagger =
+                file.stagger.as_ref().map_or(Some(VIRTUAL_STAGGER), |s| duration("stagger", s, found));
+            Some(PowerDriver::Virtual { memory: memory?, stagger: stagger? })
+        }
+        "manual" => {
+            for (key, typed) in [("memory", &file.memory), ("stagger", &file.stagger)] {
+                if let Some(typed) = typed {
+                    found.push(
+                        Mistake::new(
+                            format!("`{key}` is for the driver `virtual`"),
+                            typed.place,
+                            "no use here",
+                        )
+                        .other(word.place, "a person switches these machines"),
+                    );
+                }
+            }
+            Some(PowerDriver::Manual)
+        }
+        later if LATER.contains(&later) => {
+            found.push(
+                Mistake::new(
+                    format!("the driver `{later}` is not supported by this version"),
+                    word.place,
+                    "a later version has it",
+                )
+                .help("`manual`: the lab says when to press the button, and sees what happens"),
+            );
+            None
+        }
+        other => {
+            found.push(
+                Mistake::new(format!("`{other}` is not a power driver"), word.place, "not known").nearest(
+                    other,
+                    KNOWN.iter().copied(),
+                    "drivers of this version",
+                ),
+            );
+            None
+        }
+    }
+}
+
+/// Reads an amount of memory.
+pub(super) fn memory(typed: &Typed<String>, found: &mut Found) -> Option<Mebibytes> {
+    let read = words::memory(&typed.value);
+    if read.is_none() {
+        let digits = typed.value.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = typed.value.get(digits.len()..).unwrap_or_default().trim().to_ascii_lowercase();
+        let mistake = Mistake::new(
+            format!("`{}` is not an amount of memory", typed.value),
+            typed.place,
+            "a number and `MiB` or `GiB`",
+        );
+        let meant = match unit.as_str() {
+            "g" | "gb" | "gi" | "gib" => Some("GiB"),
+            "" | "m" | "mb" | "mi" | "mib" => Some("MiB"),
+            _ => None,
+        };
+        found.push(match meant {
+            Some(unit) if digits.parse::<u32>().is_ok_and(|n| n > 0) => {
+                mistake.help(format!("did you mean `{digits}{unit}`?"))
+            }
+            _ => mistake.help("for example `512MiB` or `8GiB`"),
+        });
+    }
+    read
+}

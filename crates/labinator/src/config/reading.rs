@@ -1,0 +1,246 @@
+//! From the tree to [`LabFile`]: finds keys that are unknown, doubled, missing or of the wrong kind.
+
+use super::fields::{Entries, Fields, Found, Typed, number_of, text_of, texts_of};
+use super::file::{
+    BoardFile, ChoiceFile, ImageFile, ImageFilesFile, LabFile, LimitsFile, NetworkFile, NodeFile, PowerFile,
+    ScenarioFile,
+};
+use super::mistake::Mistake;
+use super::yaml::{Entry, Node, Place, Value};
+
+/// Keys of a scenario that this version cannot run.
+const LATER_SCENARIO: &[&str] =
+    &["talos", "control-plane", "hypervisors", "workers", "install", "cloud-init", "ignition"];
+/// Keys of power drivers that this version does not have.
+const LATER_POWER: &[&str] = &["device", "url", "protect", "credentials"];
+
+/// Reads the whole file.
+pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
+    let Some(mut fields) = Fields::open("", root.place, root, found) else {
+        found.clear();
+        let what = root.value.called();
+        found.push(
+            Mistake::new("a lab file is a mapping", root.place, format!("this is {what}"))
+                .help("it begins with `lab: NAME`"),
+        );
+        return LabFile::default();
+    };
+    let file = LabFile {
+        lab: fields.needed_text("lab", "my-lab", found),
+        network: fields
+            .needed("network", "{ interface: enp1s0, subnet: 192.168.122.0/24, … }")
+            .and_then(|e| network(e, found)),
+        power: fields
+            .needed("power", "{ boxes: { driver: manual } }")
+            .map(|e| entries("power", e, found, power_driver)),
+        board: fields.needed("board", "{ columns: 3, nodes: { … } }").and_then(|e| board(e, found)),
+        scenarios: fields.node("scenarios").map(|e| entries("scenarios", e, found, scenario)),
+        limits: fields.node("limits").and_then(|e| limits(e, found)),
+    };
+    fields.close(&["switch", "airgap", "tunnel"], found);
+    file
+}
+
+/// Reads a mapping of names to things of one kind.
+fn entries<T>(
+    key: &str,
+    entry: &Entry,
+    found: &mut Found,
+    one: fn(&Entry, &mut Found) -> Option<T>,
+) -> Entries<T> {
+    let all = match &entry.value.value {
+        Value::Map(all) => all.as_slice(),
+        Value::Nothing | Value::Word(..) | Value::List(_) => {
+            let label = format!("this is {}", entry.value.value.called());
+            found.push(
+                Mistake::new(format!("`{key}` is a mapping"), entry.value.place, label)
+                    .help("each thing in it has a name: `name: { … }`"),
+            );
+            &[]
+        }
+    };
+    let mut read: Vec<(Typed<String>, T)> = Vec::new();
+    for entry in all {
+        let name = Typed::new(entry.key.clone(), entry.key_place);
+        if let Some((first, _)) = read.iter().find(|(n, _)| n.value == name.value) {
+            found.push(
+                Mistake::new(format!("`{}` is written twice", entry.key), name.place, "the second time")
+                    .other(first.place, "first written here"),
+            );
+        } else if let Some(thing) = one(entry, found) {
+            read.push((name, thing));
+        }
+    }
+    Entries(read)
+}
+
+fn network(entry: &Entry, found: &mut Found) -> Option<NetworkFile> {
+    let mut fields = Fields::open("network", entry.key_place, &entry.value, found)?;
+    let file = NetworkFile {
+        place: fields.place,
+        interface: fields.needed_text("interface", "enp1s0", found),
+        subnet: fields.needed_text("subnet", "192.168.122.0/24", found),
+        boss: fields.needed_text("boss", "192.168.122.3", found),
+        gateway: fields.text("gateway", found),
+        dns: fields.node("dns").and_then(|e| one_or_more("dns", &e.value, found)),
+        dhcp: fields.needed_text("dhcp", "authoritative", found),
+        pool: fields.text("pool", found),
+        lease: fields.text("lease", found),
+    };
+    fields.close(&[], found);
+    Some(file)
+}
+
+fn power_driver(entry: &Entry, found: &mut Found) -> Option<PowerFile> {
+    let mut fields = Fields::open(&entry.key, entry.key_place, &entry.value, found)?;
+    let file = PowerFile {
+        place: fields.place,
+        driver: fields.needed_text("driver", "manual", found),
+        memory: fields.text("memory", found),
+        stagger: fields.text("stagger", found),
+    };
+    let known = file.driver.as_ref().is_none_or(|d| super::power::KNOWN.contains(&d.value.as_str()));
+    if known {
+        fields.close(LATER_POWER, found);
+    }
+    Some(file)
+}
+
+fn board(entry: &Entry, found: &mut Found) -> Option<BoardFile> {
+    let mut fields = Fields::open("board", entry.key_place, &entry.value, found)?;
+    let file = BoardFile {
+        place: fields.place,
+        columns: fields.needed("columns", "3").and_then(|e| number_of("columns", &e.value, found)),
+        rows: fields.number("rows", found),
+        nodes: fields.needed("nodes", "{ node1: { … } }").map(|e| entries("nodes", e, found, machine)),
+    };
+    fields.close(&[], found);
+    Some(file)
+}
+
+fn machine(entry: &Entry, found: &mut Found) -> Option<NodeFile> {
+    let mut fields = Fields::open(&entry.key, entry.key_place, &entry.value, found)?;
+    let file = NodeFile {
+        place: fields.place,
+        at: fields.needed("at", "[1, 1]").and_then(|e| cell(&e.value, found)),
+        zone: fields.number("zone", found),
+        mac: fields.needed_text("mac", "16:09:01:1a:f4:30", found),
+        ip: fields.needed_text("ip", "192.168.122.11", found),
+        power: fields.needed_text("power", "boxes/1", found),
+        memory: fields.text("memory", found),
+        firmware: fields.text("firmware", found),
+        disk: fields.text("disk", found),
+        port: fields.text("port", found),
+    };
+    fields.close(&[], found);
+    Some(file)
+}
+
+fn cell(node: &Node, found: &mut Found) -> Option<Typed<Vec<Typed<u64>>>> {
+    if let Value::List(items) = &node.value
+        && items.len() == 2
+    {
+        let numbers = items.iter().filter_map(|item| number_of("at", item, found)).collect();
+        return Some(Typed::new(numbers, list_place(node)));
+    }
+    let label = match &node.value {
+        Value::List(items) => format!("this is a list of {}", items.len()),
+        Value::Nothing | Value::Word(..) | Value::Map(_) => format!("this is {}", node.value.called()),
+    };
+    found.push(
+        Mistake::new("`at` is a column and a row", list_place(node), label)
+            .help("for example `at: [1, 2]`: first column, second row"),
+    );
+    None
+}
+
+/// From the bracket to the end of the last item: the parser says only where a list begins.
+fn list_place(node: &Node) -> Place {
+    let end = match &node.value {
+        Value::List(items) => items.last().map_or(node.place.end, |last| last.place.end),
+        Value::Nothing | Value::Word(..) | Value::Map(_) => node.place.end,
+    };
+    Place { start: node.place.start, end: end.max(node.place.end) }
+}
+
+fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
+    let mut fields = Fields::open(&entry.key, entry.key_place, &entry.value, found)?;
+    let later = fields.has_any(LATER_SCENARIO);
+    let file = ScenarioFile {
+        place: fields.place,
+        image: fields.needed("image", "node").and_then(|e| image(e, found)),
+        nodes: fields.needed("nodes", "all").and_then(|e| choice(&e.value, found)),
+        args: fields.text("args", found),
+        enough: fields.number("enough", found),
+        later,
+    };
+    if later {
+        fields.excuse_missing();
+    }
+    fields.close(LATER_SCENARIO, found);
+    Some(file)
+}
+
+fn image(entry: &Entry, found: &mut Found) -> Option<ImageFile> {
+    if let Value::Word(..) = &entry.value.value {
+        return text_of("image", &entry.value, found).map(ImageFile::Named);
+    }
+    if let Value::List(_) = &entry.value.value {
+        found.push(
+            Mistake::new("`image` is a name or files", entry.value.place, "this is a list")
+                .help("`image: node`, `image: { kernel: …, initrd: … }` or `image: { uki: … }`"),
+        );
+        return None;
+    }
+    let mut fields = Fields::open("image", entry.key_place, &entry.value, found)?;
+    let file = ImageFilesFile {
+        place: fields.place,
+        kernel: fields.text("kernel", found),
+        initrd: fields.node("initrd").and_then(|e| one_or_more("initrd", &e.value, found)),
+        uki: fields.text("uki", found),
+        args: fields.text("args", found),
+    };
+    fields.close(&[], found);
+    Some(ImageFile::Files(file))
+}
+
+/// A text, or a list of texts.
+fn one_or_more(key: &str, node: &Node, found: &mut Found) -> Option<Typed<Vec<Typed<String>>>> {
+    match &node.value {
+        Value::Word(text, _) => Some(Typed::new(vec![Typed::new(text.clone(), node.place)], node.place)),
+        Value::Nothing | Value::List(_) | Value::Map(_) => texts_of(key, node, found),
+    }
+}
+
+fn choice(node: &Node, found: &mut Found) -> Option<ChoiceFile> {
+    match &node.value {
+        Value::Word(text, _) if text == "all" => Some(ChoiceFile::All(node.place)),
+        Value::List(_) => {
+            let names = texts_of("nodes", node, found)?;
+            Some(ChoiceFile::Some(Typed::new(names.value, list_place(node))))
+        }
+        Value::Nothing | Value::Word(..) | Value::Map(_) => {
+            let label = format!("this is {}", node.value.called());
+            found.push(
+                Mistake::new("`nodes` is `all` or a list of names", node.place, label)
+                    .help("for example `nodes: [node1, node2]`"),
+            );
+            None
+        }
+    }
+}
+
+fn limits(entry: &Entry, found: &mut Found) -> Option<LimitsFile> {
+    let mut fields = Fields::open("limits", entry.key_place, &entry.value, found)?;
+    let file = LimitsFile {
+        power: fields.text("power", found),
+        first_ask: fields.text("first-ask", found),
+        fetch: fields.text("fetch", found),
+        start: fields.text("start", found),
+        silence: fields.text("silence", found),
+        lost: fields.text("lost", found),
+        tries: fields.number("tries", found),
+    };
+    fields.close(&["booting-nodes", "configuring", "bootstrapping"], found);
+    Some(file)
+}

@@ -1,0 +1,208 @@
+//! Judging `scenarios` and `limits`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use model::{BoardSpec, ImageRef, Limits, NodeName, ScenarioName, ScenarioSpec, Span};
+
+use super::fields::{Entries, Found, Typed};
+use super::file::{ChoiceFile, ImageFile, ImageFilesFile, LimitsFile, ScenarioFile};
+use super::mistake::Mistake;
+use super::network::duration;
+use super::power::named;
+
+/// What a scenario can refer to.
+pub(super) struct Around<'a> {
+    /// Every machine that is written down, in the board's order where the board is right.
+    pub(super) nodes: Vec<String>,
+    /// The folder that relative paths are seen from.
+    pub(super) folder: &'a Path,
+}
+
+/// Names of the machines by row, then column.
+pub(super) fn in_board_order(board: &BoardSpec) -> Vec<String> {
+    let mut nodes: Vec<_> = board.nodes.iter().collect();
+    nodes.sort_by_key(|(name, node)| (node.at.row, node.at.column, (*name).clone()));
+    nodes.into_iter().map(|(name, _)| name.to_string()).collect()
+}
+
+/// Judges the section. Absent when something in it is wrong.
+pub(super) fn scenarios(
+    file: &Entries<ScenarioFile>,
+    around: &Around<'_>,
+    found: &mut Found,
+) -> Option<BTreeMap<ScenarioName, ScenarioSpec>> {
+    let mut all = Some(BTreeMap::new());
+    for (name, scenario) in &file.0 {
+        let parsed = named::<ScenarioName>(name, found);
+        match (parsed, one(&name.value, scenario, around, found), &mut all) {
+            (Some(name), Some(scenario), Some(all)) => {
+                all.insert(name, scenario);
+            }
+            (None, _, _) | (_, None, _) | (_, _, None) => all = None,
+        }
+    }
+    all
+}
+
+fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) -> Option<ScenarioSpec> {
+    let image = file.image.as_ref().and_then(|i| image(i, around, found));
+    let nodes = file.nodes.as_ref().and_then(|n| chosen(name, n, around, found));
+    let args = file.args.as_ref().map_or(Some(String::new()), |a| one_line("args", a, found));
+    let enough = match (&file.enough, &nodes) {
+        (None, Some(nodes)) => u16::try_from(nodes.len()).ok(),
+        (Some(typed), Some(nodes)) => enough(typed, nodes.len(), file, found),
+        (_, None) => None,
+    };
+    if file.later {
+        return None;
+    }
+    let nodes = nodes?.iter().map(|n| n.parse::<NodeName>().ok()).collect::<Option<Vec<_>>>()?;
+    Some(ScenarioSpec { nodes, image: image?, args: args?, enough: enough? })
+}
+
+fn enough(typed: &Typed<u64>, nodes: usize, file: &ScenarioFile, found: &mut Found) -> Option<u16> {
+    let fits = u16::try_from(typed.value).ok().filter(|n| *n > 0 && usize::from(*n) <= nodes);
+    if fits.is_none() {
+        let label = if typed.value == 0 {
+            "nothing is always enough".to_owned()
+        } else {
+            format!("only {nodes} take part")
+        };
+        let mistake = Mistake::new(format!("`enough` cannot be {}", typed.value), typed.place, label);
+        let place = match &file.nodes {
+            Some(ChoiceFile::All(place)) => Some(*place),
+            Some(ChoiceFile::Some(list)) => Some(list.place),
+            None => None,
+        };
+        let mistake = match place {
+            Some(place) if typed.value > 0 => mistake.other(place, "these take part"),
+            _ => mistake,
+        };
+        found.push(mistake.help(format!("from 1 to {nodes}")));
+    }
+    fits
+}
+
+fn chosen(name: &str, file: &ChoiceFile, around: &Around<'_>, found: &mut Found) -> Option<Vec<String>> {
+    let list = match file {
+        ChoiceFile::All(_) => return Some(around.nodes.clone()),
+        ChoiceFile::Some(list) => list,
+    };
+    if list.value.is_empty() {
+        found.push(
+            Mistake::new(format!("`{name}` has no machines"), list.place, "the list is empty")
+                .help("`nodes: all`, or names of the board"),
+        );
+        return None;
+    }
+    let mut right = true;
+    let mut seen: BTreeMap<&str, &Typed<String>> = BTreeMap::new();
+    for node in &list.value {
+        if let Some(first) = seen.get(node.value.as_str()) {
+            found.push(
+                Mistake::new(format!("`{}` takes part twice", node.value), node.place, "the second time")
+                    .other(first.place, "first named here"),
+            );
+            right = false;
+        } else if !around.nodes.contains(&node.value) {
+            found.push(
+                Mistake::new(format!("there is no node `{}`", node.value), node.place, "not on the board")
+                    .nearest(&node.value, around.nodes.iter().map(String::as_str), "nodes"),
+            );
+            right = false;
+        }
+        seen.insert(&node.value, node);
+    }
+    right.then(|| around.nodes.iter().filter(|n| seen.contains_key(n.as_str())).cloned().collect())
+}
+
+/// A text that goes on a kernel's command line.
+fn one_line(key: &str, typed: &Typed<String>, found: &mut Found) -> Option<String> {
+    let text = typed.value.trim();
+    if let Some(c) = text.chars().find(|c| c.is_control()) {
+        let label = if c == '\n' { "it has a line break" } else { "it has a control character" };
+        found.push(
+            Mistake::new(format!("`{key}` is one line"), typed.place, label)
+                .help("a kernel's command line has one line; `>-` folds several into one"),
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn image(file: &ImageFile, around: &Around<'_>, found: &mut Found) -> Option<ImageRef> {
+    match file {
+        ImageFile::Named(typed) => {
+            let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+            let name = &typed.value;
+            if name.is_empty() || name.starts_with('.') || !name.chars().all(right) {
+                found.push(
+                    Mistake::new(format!("`{name}` is not an image name"), typed.place, "not one word")
+                        .help("`labinator image list` shows the images; a path goes into `{ kernel: … }` or `{ uki: … }`"),
+                );
+                return None;
+            }
+            Some(ImageRef::Named(name.clone()))
+        }
+        ImageFile::Files(files) => image_files(files, around, found),
+    }
+}
+
+fn image_files(file: &ImageFilesFile, around: &Around<'_>, found: &mut Found) -> Option<ImageRef> {
+    let before = found.len();
+    if file.kernel.is_none() && file.uki.is_none() {
+        found.push(Mistake::new("`image` needs a `kernel` or a `uki`", file.place, "neither is here").help(
+            "for example `image: { kernel: assets/vmlinuz, initrd: assets/initrd, args: \"ip=dhcp\" }`",
+        ));
+    }
+    let mut path = |key: &str, typed: &Typed<String>| {
+        if typed.value.trim().is_empty() || typed.value.contains('\0') {
+            found.push(Mistake::new(format!("`{key}` is a path"), typed.place, "this is none"));
+        }
+        around.folder.join(&typed.value).to_string_lossy().into_owned()
+    };
+    let kernel = file.kernel.as_ref().map(|k| path("kernel", k));
+    let uki = file.uki.as_ref().map(|u| path("uki", u));
+    let initrd: Vec<String> =
+        file.initrd.iter().flat_map(|list| &list.value).map(|one| path("initrd", one)).collect();
+    if let (Some(first), None, Some(_)) = (&file.initrd, &file.kernel, &file.uki) {
+        found.push(Mistake::new("`initrd` needs a `kernel`", first.place, "a UKI brings its own initramfs"));
+    }
+    let args = file.args.as_ref().map_or(Some(String::new()), |a| one_line("args", a, found));
+    (found.len() == before).then_some(())?;
+    Some(ImageRef::Files { kernel, initrd, uki, args: args? })
+}
+
+/// Judges the limits; what is not told stays as it is.
+pub(super) fn limits(file: &LimitsFile, found: &mut Found) -> Limits {
+    let mut limits = Limits::default();
+    let set = |key: &str, typed: &Option<Typed<String>>, to: &mut Span, found: &mut Found| {
+        let Some(typed) = typed else { return };
+        match duration(key, typed, found) {
+            Some(Span(0)) => {
+                let title = format!("`{key}` cannot be {}", typed.value);
+                found.push(Mistake::new(title, typed.place, "every step takes some time"));
+            }
+            Some(span) => *to = span,
+            None => {}
+        }
+    };
+    set("power", &file.power, &mut limits.power, found);
+    set("first-ask", &file.first_ask, &mut limits.first_ask, found);
+    set("fetch", &file.fetch, &mut limits.fetch, found);
+    set("start", &file.start, &mut limits.start, found);
+    set("silence", &file.silence, &mut limits.silence, found);
+    set("lost", &file.lost, &mut limits.lost, found);
+    if let Some(typed) = &file.tries {
+        match u8::try_from(typed.value) {
+            Ok(n) if n > 0 => limits.tries = n,
+            Ok(_) | Err(_) => found.push(Mistake::new(
+                format!("`tries` cannot be {}", typed.value),
+                typed.place,
+                "from 1 to 255",
+            )),
+        }
+    }
+    limits
+}

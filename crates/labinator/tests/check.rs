@@ -1,0 +1,177 @@
+//! Every example of `labs/` is right, and every wrong file of `tests/check/` is answered as its `.txt` says.
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
+
+use std::path::{Path, PathBuf};
+
+use labinator::config;
+
+fn here() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == ending))
+        .collect();
+    all.sort();
+    assert!(!all.is_empty(), "no {ending} files in {}", folder.display());
+    all
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// Compares with the golden file, or writes it when `UPDATE_GOLDEN` is set.
+fn same_as_golden(path: &Path, text: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(path, text).unwrap();
+        return;
+    }
+    let golden = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(text, golden, "{} differs; UPDATE_GOLDEN=1 writes it anew", path.display());
+}
+
+#[test]
+fn every_example_lab_is_right() {
+    for path in files(&here().join("../../labs"), "yaml") {
+        if let Err(mistakes) = config::load(&path) {
+            panic!("{mistakes}");
+        }
+    }
+}
+
+#[test]
+fn every_wrong_file_is_answered_as_written_down() {
+    for path in files(&here().join("tests/check"), "yaml") {
+        let bytes = std::fs::read(&path).unwrap();
+        let mistakes = config::parse(&bytes, &name_of(&path), Path::new("")).unwrap_err();
+        same_as_golden(&path.with_extension("txt"), &format!("{mistakes}\n"));
+        let lines = mistakes.lines();
+        assert_eq!(lines.len(), mistakes.found().len());
+        for line in lines {
+            let head = format!("{}:{}:{}", name_of(&path), line.line, line.column);
+            assert!(line.line == 0 || mistakes.to_string().contains(&head), "{head} is not shown");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_file_is_answered_in_colour_with_the_same_words() {
+    for path in files(&here().join("tests/check"), "yaml") {
+        let bytes = std::fs::read(&path).unwrap();
+        let mistakes = config::parse(&bytes, &name_of(&path), Path::new("")).unwrap_err();
+        let coloured = mistakes.render(true, 140);
+        let mut plain = String::new();
+        let mut rest = coloured.as_str();
+        while let Some((before, after)) = rest.split_once("\x1b[") {
+            plain.push_str(before);
+            rest = after.split_once('m').map_or("", |(_, text)| text);
+        }
+        plain.push_str(rest);
+        assert_eq!(plain, mistakes.render(false, 140), "{}", name_of(&path));
+    }
+}
+
+#[test]
+fn a_file_with_one_line_missing_is_right_or_says_what_is_wrong() {
+    for path in files(&here().join("../../labs"), "yaml") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for left_out in 0..lines.len() {
+            let kept: Vec<&str> =
+                lines.iter().enumerate().filter(|(n, _)| *n != left_out).map(|(_, l)| *l).collect();
+            if let Err(mistakes) = config::parse(kept.join("\n").as_bytes(), "lab.yaml", Path::new("")) {
+                assert!(!mistakes.found().is_empty(), "without line {left_out}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_or_with_a_changed_byte_never_panics_and_never_fails_without_a_reason() {
+    for path in files(&here().join("../../labs"), "yaml") {
+        let bytes = std::fs::read(&path).unwrap();
+        for at in (0..bytes.len()).step_by(29) {
+            let mut changed = bytes.clone();
+            for other in [b'}', b'\n', b':', b'\'', 0xff] {
+                changed[at] = other;
+                if let Err(mistakes) = config::parse(&changed, "lab.yaml", Path::new("")) {
+                    assert!(!mistakes.found().is_empty());
+                    assert!(!mistakes.render(true, 80).is_empty());
+                }
+            }
+            if let Err(mistakes) = config::parse(&bytes[..at], "lab.yaml", Path::new("")) {
+                assert!(!mistakes.found().is_empty(), "cut at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_example_means_what_it_says() {
+    let spec = config::load(&here().join("../../labs/board.yaml")).unwrap();
+    assert_eq!(spec.lab.as_str(), "wall");
+    assert_eq!(spec.network.lease_seconds, 3600);
+    assert_eq!((spec.board.columns, spec.board.rows), (3, 2));
+    let physical = &spec.scenarios[&"physical".parse().unwrap()];
+    assert_eq!(physical.enough, 5);
+    let order: Vec<&str> = physical.nodes.iter().map(model::NodeName::as_str).collect();
+    assert_eq!(order, ["node1", "node2", "node3", "node4", "node5", "node6"]);
+    assert_eq!(spec.limits.first_ask, model::Span::secs(180));
+    assert_eq!(spec.limits.fetch, model::Limits::default().fetch);
+}
+
+#[test]
+fn nodes_of_a_scenario_come_in_the_boards_order_however_they_were_listed() {
+    let text = std::fs::read_to_string(here().join("../../labs/demo.yaml")).unwrap();
+    let text = text.replace("[node1, node2]", "[node6, node2, node3, node1]");
+    let spec = config::parse(text.as_bytes(), "lab.yaml", Path::new("")).unwrap();
+    let bios = &spec.scenarios[&"bios".parse().unwrap()];
+    let order: Vec<&str> = bios.nodes.iter().map(model::NodeName::as_str).collect();
+    assert_eq!(order, ["node1", "node3", "node2", "node6"]);
+}
+
+#[test]
+fn paths_are_seen_from_the_lab_files_folder_and_missing_ones_are_named() {
+    let folder = here().join("../../labs");
+    let spec = config::load(&folder.join("any-system.yaml")).unwrap();
+    let missing = config::missing_assets(&spec, Path::new("/nowhere"));
+    let live = missing[&"live".parse().unwrap()].join("\n");
+    assert!(live.contains(&folder.join("assets/vmlinuz").display().to_string()), "{live}");
+    assert_eq!(live.lines().count(), 3);
+    let demo = config::load(&folder.join("demo.yaml")).unwrap();
+    let missing = config::missing_assets(&demo, Path::new("/nowhere"));
+    assert_eq!(missing.len(), demo.scenarios.len());
+    assert!(missing[&"all".parse().unwrap()][0].contains("labinator image build node"));
+}
+
+#[test]
+fn a_file_that_is_not_there_says_so_and_shows_no_place() {
+    let mistakes = config::load(Path::new("/nowhere/lab.yaml")).unwrap_err();
+    assert_eq!(mistakes.lines()[0].line, 0);
+    assert!(mistakes.to_string().starts_with("error: cannot read /nowhere/lab.yaml"), "{mistakes}");
+}
+
+#[test]
+fn the_schema_asks_for_the_same_keys_as_the_reader() {
+    let schema = config::schema();
+    let required = |of: &serde_json::Value| {
+        let mut keys: Vec<String> =
+            of["required"].as_array().unwrap().iter().map(|k| k.as_str().unwrap().to_owned()).collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(required(&schema), ["board", "lab", "network", "power"]);
+    assert_eq!(required(&schema["$defs"]["NodeFile"]), ["at", "ip", "mac", "power"]);
+    assert_eq!(required(&schema["$defs"]["NetworkFile"]), ["boss", "dhcp", "interface", "subnet"]);
+    assert_eq!(required(&schema["$defs"]["ScenarioFile"]), ["image", "nodes"]);
+    // A key that the reader does not know is a mistake: so every key of the schema must be known to it.
+    for (shape, properties) in schema["$defs"].as_object().unwrap() {
+        for key in properties["properties"].as_object().into_iter().flatten().map(|(key, _)| key) {
+            assert!(key != "place" && key != "later", "{shape} shows {key}");
+        }
+    }
+}
