@@ -1,1 +1,3 @@
-//! Skeleton.
+//! Hands and eyes: what switches machines, and the one place that starts programs.
+
+pub mod process;

@@ -1,0 +1,197 @@
+//! The one place that starts programs: with a limit, with what they said, and with the package they come from.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// What is kept of a program's output and of its complaints, each. The rest is read and dropped.
+const KEPT: usize = 256 * 1024;
+
+/// A program of the system and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Program {
+    /// Name, looked up in `PATH`; system folders are searched too, which a plain user's `PATH` lacks.
+    pub name: &'static str,
+    /// Debian package it comes from.
+    pub package: &'static str,
+}
+
+/// Why a program did not do what it was started for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProcessError {
+    /// It is not installed.
+    #[error("`{}` is missing: apt-get install -y {}", .0.name, .0.package)]
+    Missing(Program),
+    /// It could not be started.
+    #[error("`{program}` cannot be started: {source}")]
+    Start {
+        /// Its name.
+        program: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It ran longer than allowed and was killed.
+    #[error("`{program}` did not finish in {} s and was stopped", .limit.as_secs())]
+    Late {
+        /// Its name.
+        program: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// It ended badly.
+    #[error("`{line}` failed ({status}): {complaint}")]
+    Failed {
+        /// The command line.
+        line: String,
+        /// How it ended.
+        status: String,
+        /// The last lines of what it wrote to standard error.
+        complaint: String,
+    },
+}
+
+impl ProcessError {
+    /// Stable word for logs and tests.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "program-missing",
+            Self::Start { .. } => "program-start",
+            Self::Late { .. } => "program-late",
+            Self::Failed { .. } => "program-failed",
+        }
+    }
+}
+
+impl Program {
+    /// A program and its package.
+    #[must_use]
+    pub const fn new(name: &'static str, package: &'static str) -> Self {
+        Self { name, package }
+    }
+
+    /// Where it lies.
+    ///
+    /// # Errors
+    /// [`ProcessError::Missing`].
+    pub fn find(self) -> Result<PathBuf, ProcessError> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .chain(["/usr/sbin".into(), "/sbin".into(), "/usr/bin".into(), "/bin".into()])
+            .map(|folder| folder.join(self.name))
+            .find(|path| path.is_file())
+            .ok_or(ProcessError::Missing(self))
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name)
+    }
+}
+
+/// Starts a program, waits for its end and gives back what it wrote to standard output.
+/// It gets no standard input and the C locale, and is killed when this future is dropped.
+///
+/// # Errors
+/// [`ProcessError`].
+pub async fn run_once(
+    program: Program,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    limit: Duration,
+) -> Result<Vec<u8>, ProcessError> {
+    let start = |source| ProcessError::Start { program: program.name, source };
+    let arguments: Vec<OsString> = arguments.into_iter().map(|word| word.as_ref().to_owned()).collect();
+    let mut child = Command::new(program.find()?)
+        .args(&arguments)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(start)?;
+    let (output, complaint) = (child.stdout.take(), child.stderr.take());
+    let all = async { tokio::join!(child.wait(), read_some(output), read_some(complaint)) };
+    let (status, output, complaint) =
+        timeout(limit, all).await.map_err(|_| ProcessError::Late { program: program.name, limit })?;
+    let status = status.map_err(start)?;
+    if status.success() {
+        return Ok(output);
+    }
+    let line = std::iter::once(OsStr::new(program.name)).chain(arguments.iter().map(OsString::as_os_str));
+    let line: Vec<_> = line.map(OsStr::to_string_lossy).collect();
+    Err(ProcessError::Failed {
+        line: line.join(" "),
+        status: status.to_string(),
+        complaint: last_lines(&complaint, 4),
+    })
+}
+
+/// Reads to the end and keeps the first [`KEPT`] bytes: a program must never hang on a full pipe.
+async fn read_some(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let Some(mut from) = from else { return kept };
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let room = KEPT.saturating_sub(kept.len()).min(count);
+        kept.extend_from_slice(buffer.get(..room).unwrap_or_default());
+    }
+    kept
+}
+
+fn last_lines(text: &[u8], count: usize) -> String {
+    let text = String::from_utf8_lossy(text);
+    let mut lines: Vec<_> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(count).collect();
+    lines.reverse();
+    lines.join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHELL: Program = Program::new("sh", "dash");
+
+    #[tokio::test]
+    async fn what_a_program_writes_comes_back() {
+        let output = run_once(SHELL, ["-c", "echo $LC_ALL"], Duration::from_secs(10)).await.unwrap();
+        assert_eq!(output, b"C\n");
+    }
+
+    #[tokio::test]
+    async fn a_failure_carries_the_last_complaint() {
+        let script = "echo one >&2; echo two >&2; exit 3";
+        let error = run_once(SHELL, ["-c", script], Duration::from_secs(10)).await.unwrap_err();
+        assert_eq!(error.code(), "program-failed");
+        assert!(error.to_string().ends_with("(exit status: 3): one · two"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_runs_on_is_stopped() {
+        let error = run_once(SHELL, ["-c", "exec sleep 600"], Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(error.code(), "program-late");
+    }
+
+    #[tokio::test]
+    async fn more_output_than_is_kept_does_not_stop_a_program() {
+        let script = "head -c 1000000 /dev/zero";
+        let output = run_once(SHELL, ["-c", script], Duration::from_secs(10)).await.unwrap();
+        assert_eq!(output.len(), KEPT);
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_names_its_package() {
+        let missing = Program::new("no-such-program", "some-package");
+        let error = run_once(missing, [""; 0], Duration::from_secs(1)).await.unwrap_err();
+        assert_eq!(error.to_string(), "`no-such-program` is missing: apt-get install -y some-package");
+    }
+}
