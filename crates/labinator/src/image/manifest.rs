@@ -1,0 +1,117 @@
+//! `image.json`: what a built image consists of, beside its files.
+
+use std::fs;
+use std::path::Path;
+
+use model::{Asset, Digest, Image};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::ImageError;
+
+/// Name of the description in an image's folder.
+pub const MANIFEST: &str = "image.json";
+/// Form of the description; a reader refuses others.
+const FORM: u32 = 1;
+
+/// What a built image consists of. File names are relative to the folder of [`MANIFEST`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageManifest {
+    /// Form of this file; 1.
+    pub form: u32,
+    /// The kernel.
+    pub kernel: Asset,
+    /// Initramfs files, in order.
+    pub initrd: Vec<Asset>,
+    /// All of it as one EFI program.
+    pub uki: Option<Asset>,
+    /// Kernel arguments.
+    pub args: String,
+    /// True when our agent is inside.
+    pub agent: bool,
+    /// `uname -r` of the kernel.
+    pub kernel_version: String,
+    /// SHA-256 over everything the image was made from.
+    pub inputs: Digest,
+}
+
+impl ImageManifest {
+    pub(super) fn new(kernel: Asset, kernel_version: String, inputs: Digest) -> Self {
+        Self {
+            form: FORM,
+            kernel,
+            initrd: Vec::new(),
+            uki: None,
+            args: String::new(),
+            agent: false,
+            kernel_version,
+            inputs,
+        }
+    }
+
+    /// Reads the description in `folder`.
+    ///
+    /// # Errors
+    /// [`ImageError::Io`] when there is none, [`ImageError::Manifest`] when it cannot be understood.
+    pub fn read(folder: &Path) -> Result<Self, ImageError> {
+        let path = folder.join(MANIFEST);
+        let bytes = fs::read(&path).map_err(|e| ImageError::io(&path, e))?;
+        let wrong = |why: String| ImageError::Manifest { path: path.clone(), why };
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+        if manifest.form != FORM {
+            return Err(wrong(format!("form {} instead of {FORM}", manifest.form)));
+        }
+        Ok(manifest)
+    }
+
+    /// Writes the description; last of all files, so that it never describes what is not there.
+    pub(super) fn write(&self, folder: &Path) -> Result<(), ImageError> {
+        let path = folder.join(MANIFEST);
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|e| ImageError::Manifest { path: path.clone(), why: e.to_string() })?;
+        text.push(b'\n');
+        write_whole(&path, &text)
+    }
+
+    /// Every file of it.
+    pub fn files(&self) -> impl Iterator<Item = &Asset> {
+        std::iter::once(&self.kernel).chain(&self.initrd).chain(&self.uki)
+    }
+
+    /// True when every file is in `folder` with its size. Content is checked where it enters the shelf.
+    #[must_use]
+    pub fn is_complete(&self, folder: &Path) -> bool {
+        self.files().all(|asset| fs::metadata(folder.join(&asset.name)).is_ok_and(|m| m.len() == asset.size))
+    }
+
+    /// As the boot table has it.
+    #[must_use]
+    pub fn image(&self) -> Image {
+        Image {
+            kernel: Some(self.kernel.clone()),
+            initrd: self.initrd.clone(),
+            uki: self.uki.clone(),
+            args: self.args.clone(),
+            agent: self.agent,
+        }
+    }
+}
+
+/// SHA-256 of bytes.
+pub(super) fn digest(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}
+
+/// Writes a file of an image and says what it is.
+pub(super) fn asset(folder: &Path, name: &str, bytes: &[u8]) -> Result<Asset, ImageError> {
+    write_whole(&folder.join(name), bytes)?;
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    Ok(Asset { name: name.to_owned(), digest: digest(bytes), size })
+}
+
+/// A reader sees the old file or the new one, never a part.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
+    let part = path.with_extension("part");
+    fs::write(&part, bytes).map_err(|e| ImageError::io(&part, e))?;
+    fs::rename(&part, path).map_err(|e| ImageError::io(path, e))
+}
