@@ -1,0 +1,85 @@
+//! `cargo xtask bench NAME`: measures against peers in the same run, since machines differ.
+
+mod report;
+mod start;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use report::Report;
+
+use crate::workspace::{Outcome, Workspace, exit_code};
+
+/// One thing that can be measured.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    /// Debian packages it measures with or against.
+    packages: &'static [&'static str],
+    run: fn(&Workspace, &[String]) -> Outcome<Report>,
+}
+
+/// A new bench is a line here and a file beside `start.rs`.
+const BENCHES: &[Bench] = &[Bench {
+    name: "start",
+    about: "starting the binary, against starting any program at all",
+    packages: &[],
+    run: start::run,
+}];
+
+/// `cargo xtask bench NAME [--json FILE] [arguments of the bench]`.
+///
+/// # Errors
+/// There is no such bench, something it needs is missing, or it could not measure.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCode> {
+    let Some((name, rest)) = arguments.split_first() else {
+        for bench in BENCHES {
+            println!("{:<8} {}", bench.name, bench.about);
+        }
+        return Ok(ExitCode::from(2));
+    };
+    let bench = BENCHES.iter().find(|bench| bench.name == name).ok_or_else(|| {
+        let names: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
+        format!("there is no bench `{name}`; there are: {}", names.join(", "))
+    })?;
+    let (json, rest) = take_json(rest)?;
+    crate::debian::ensure(bench.packages)?;
+    let report = (bench.run)(workspace, &rest)?;
+    print!("{}", report.table());
+    let path = json.unwrap_or_else(|| workspace.target.join("bench").join(format!("{}.json", bench.name)));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(&path, report.json(bench.name)?)?;
+    println!("\n{}", path.display());
+    Ok(exit_code(report.all_met()))
+}
+
+/// Takes `--json FILE` out of the arguments; the rest belongs to the bench.
+fn take_json(arguments: &[String]) -> Outcome<(Option<PathBuf>, Vec<String>)> {
+    let mut rest = Vec::new();
+    let mut json = None;
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if word == "--json" {
+            json = Some(PathBuf::from(words.next().ok_or("--json needs a file")?));
+        } else {
+            rest.push(word.clone());
+        }
+    }
+    Ok((json, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_for_json_is_taken_out_of_the_arguments() {
+        let words = ["--runs", "5", "--json", "a.json"].map(str::to_owned);
+        let (json, rest) = take_json(&words).unwrap();
+        assert_eq!(json, Some(PathBuf::from("a.json")));
+        assert_eq!(rest, ["--runs", "5"]);
+        assert!(take_json(&["--json".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! `cargo xtask test`: the table of stages. A new stage is a line here and a function.
+
+use std::process::ExitCode;
+
+use crate::stage::{Stage, Tally, run_table};
+use crate::workspace::{Outcome, Workspace, quietly, succeeds};
+use crate::{counting, debian, doors, e2e, licences, openapi, tidy, ui};
+
+/// Everything the test run has, quick and telling ones first.
+const STAGES: &[Stage] = &[
+    Stage { name: "format", about: "rustfmt would change nothing", packages: &[], run: format },
+    Stage {
+        name: "tidy",
+        about: "sizes, first sentences, leftovers, documents",
+        packages: &[],
+        run: tidy::check,
+    },
+    Stage { name: "licences", about: "bans, licences, sources", packages: &[], run: licences::check },
+    Stage {
+        name: "doors",
+        about: "who may use whom; pure rooms need no system",
+        packages: &[],
+        run: doors::check,
+    },
+    Stage { name: "lints", about: "clippy finds nothing in any target", packages: &[], run: lints },
+    Stage { name: "unit", about: "every test that needs only cargo", packages: &[], run: unit },
+    Stage {
+        name: "contract",
+        about: "the written API and schema are those of the code",
+        packages: &[],
+        run: openapi::check,
+    },
+    Stage {
+        name: "ui",
+        about: "types, unit tests, and ui/dist is what its source builds",
+        packages: &[],
+        run: ui::check,
+    },
+    Stage {
+        name: "e2e-clients",
+        about: "real DHCP, TFTP and HTTP clients",
+        packages: e2e::CLIENTS,
+        run: e2e::clients,
+    },
+    Stage {
+        name: "e2e-qemu",
+        about: "real firmware boots the node image",
+        packages: e2e::FIRMWARE,
+        run: e2e::qemu,
+    },
+    Stage {
+        name: "e2e-browser",
+        about: "Chromium on the real page",
+        packages: e2e::BROWSER,
+        run: e2e::browser,
+    },
+];
+
+/// `cargo xtask test`.
+///
+/// # Errors
+/// An argument is not understood.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCode> {
+    run_table(workspace, STAGES, arguments)
+}
+
+fn format(workspace: &Workspace) -> Outcome<Tally> {
+    if let Err(why) = component(workspace, "fmt", "rustfmt") {
+        return Ok(Tally::skip(why));
+    }
+    let good = succeeds(&mut workspace.cargo(&["fmt", "--all", "--", "--check"]))?;
+    Ok(Tally::one(good, "some files are not formatted: run `cargo fmt --all`"))
+}
+
+fn lints(workspace: &Workspace) -> Outcome<Tally> {
+    if let Err(why) = component(workspace, "clippy", "clippy") {
+        return Ok(Tally::skip(why));
+    }
+    let arguments = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    let good = succeeds(&mut workspace.cargo(&arguments))?;
+    Ok(Tally::one(good, "clippy found something: see above"))
+}
+
+fn unit(workspace: &Workspace) -> Outcome<Tally> {
+    counting::run_rust_tests(&mut workspace.cargo(&["test", "--workspace", "--no-fail-fast"]))
+}
+
+/// A part of the toolchain that a minimal installation lacks.
+fn component(workspace: &Workspace, subcommand: &str, name: &str) -> Result<(), String> {
+    let there = || quietly(&mut workspace.cargo(&[subcommand, "--version"]));
+    let fetch =
+        || debian::on_path("rustup") && quietly(workspace.command("rustup").args(["component", "add", name]));
+    if there() || (fetch() && there()) {
+        return Ok(());
+    }
+    Err(format!("the toolchain has no {name}; run: rustup component add {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_stage_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = STAGES.iter().map(|stage| stage.name).collect();
+        assert_eq!(names.len(), STAGES.len());
+    }
+}
