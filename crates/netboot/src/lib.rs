@@ -1,1 +1,35 @@
-//! Skeleton.
+//! The boot counter: DHCP, TFTP, router advertisements and boot HTTP from a published table, without ever thinking.
+//!
+//! ```text
+//!  machines ──▶ dhcp, tftp, sniff (own thread) ─┐            ┌─▶ ledger: leases and claims, before they are told
+//!  machines ──▶ http ───────────────────────────┼─▶ counter ─┼─▶ board: the boot table, swapped whole
+//!  core ◀─────▶ link (Unix socket) ─────────────┘            └─▶ sights: bounded, merged, never waited for
+//! ```
+
+mod board;
+mod clock;
+mod counter;
+mod dhcp;
+pub mod http;
+pub mod ledger;
+pub mod link;
+mod loaders;
+mod packet;
+mod process;
+mod script;
+mod sights;
+mod sniff;
+mod sockets;
+mod tftp;
+
+pub use board::Board;
+pub use clock::boottime_ms;
+pub use counter::{Counter, OpenError, Parts};
+pub use dhcp::Dhcp;
+pub use loaders::{BIOS_LOADER, Loader, LoaderError, Loaders, UEFI_LOADER};
+pub use packet::{PacketPort, PacketSocket};
+pub use process::{Bench, RunError, Settings, TRANSFERS};
+pub use sights::{Down, SIGHTS_KEPT, Sights, Up};
+pub use sniff::Sniffer;
+pub use sockets::{BindConfig, BindError, Sockets};
+pub use tftp::Tftp;

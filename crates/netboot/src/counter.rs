@@ -1,0 +1,267 @@
+//! The counter's heart, shared by all sockets: the current boot table, the files, who holds which address.
+//!
+//! ```text
+//! core ──publish──▶ disk (atomic rename) ──▶ Board, swapped whole ──▶ every socket's next answer
+//! ```
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use model::{AgentBeat, AgentReport, AgentWelcome, BootTable, MacAddr, Notice, Sight};
+use store::Files;
+use store::log::Recovery;
+use store::shelf::Shelf;
+use tokio::sync::{Semaphore, watch};
+
+use crate::board::Board;
+use crate::ledger::{Ledger, LedgerError};
+use crate::loaders::Loaders;
+use crate::sights::Sights;
+
+/// File of the last published boot table, in the state folder.
+const TABLE_FILE: &str = "boot-table.json";
+/// File of the ledger, in the state folder.
+const LEDGER_FILE: &str = "ledger";
+/// Machines whose last boot is remembered. More than any board; strangers beyond it are asked to report again.
+const AGENTS_KEPT: usize = 4096;
+
+/// Why the counter cannot open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The ledger cannot be used.
+    #[error("ledger: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The last boot table cannot be read.
+    #[error("{}: {source}", path.display())]
+    Table {
+        /// Its file.
+        path: PathBuf,
+        /// What the system or the reader said.
+        source: io::Error,
+    },
+}
+
+/// What a counter is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The file layer of the state folder.
+    pub files: Arc<dyn Files>,
+    /// The state folder, which exists.
+    pub state: PathBuf,
+    /// The network boot programs.
+    pub loaders: Loaders,
+    /// Kernels and other content, by digest.
+    pub shelf: Shelf,
+    /// TCP port machines reach the boot HTTP under; 80 is left out of addresses.
+    pub http_port: u16,
+    /// Image transfers to iPXE and agents at once; more are asked to come back.
+    pub transfers: usize,
+}
+
+/// The counter.
+#[derive(Debug)]
+pub struct Counter {
+    files: Arc<dyn Files>,
+    state: PathBuf,
+    pub(crate) loaders: Loaders,
+    pub(crate) shelf: Shelf,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) sights: Sights,
+    pub(crate) transfers: Arc<Semaphore>,
+    http_port: u16,
+    board: watch::Sender<Option<Arc<Board>>>,
+    /// Who holds an address by lease; the board's own reservations are looked up there.
+    holders: Mutex<HashMap<Ipv4Addr, MacAddr>>,
+    /// The boot each agent reported from.
+    agents: Mutex<HashMap<MacAddr, String>>,
+    ledger_full: AtomicBool,
+    malformed: AtomicU64,
+}
+
+impl Counter {
+    /// Opens ledger and last boot table, so that machines are answered before any core is there.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing on disk is changed then.
+    pub fn open(parts: Parts) -> Result<(Arc<Self>, Recovery), OpenError> {
+        let (ledger, recovery) = Ledger::open(Arc::clone(&parts.files), &parts.state.join(LEDGER_FILE))?;
+        let path = parts.state.join(TABLE_FILE);
+        let board = match parts.files.read(&path) {
+            Ok(text) => {
+                let table: BootTable = serde_json::from_slice(&text)
+                    .map_err(|error| OpenError::Table { path, source: error.into() })?;
+                Some(Arc::new(Board::new(table)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(OpenError::Table { path, source }),
+        };
+        let holders = ledger.leases().into_iter().map(|lease| (lease.address, lease.mac)).collect();
+        let counter = Self {
+            files: parts.files,
+            state: parts.state,
+            loaders: parts.loaders,
+            shelf: parts.shelf,
+            ledger,
+            sights: Sights::default(),
+            transfers: Arc::new(Semaphore::new(parts.transfers)),
+            http_port: parts.http_port,
+            board: watch::Sender::new(board),
+            holders: Mutex::new(holders),
+            agents: Mutex::default(),
+            ledger_full: AtomicBool::new(false),
+            malformed: AtomicU64::new(0),
+        };
+        Ok((Arc::new(counter), recovery))
+    }
+
+    /// The board as published last.
+    #[must_use]
+    pub fn board(&self) -> Option<Arc<Board>> {
+        self.board.borrow().clone()
+    }
+
+    /// The board now and each one published later.
+    #[must_use]
+    pub fn boards(&self) -> watch::Receiver<Option<Arc<Board>>> {
+        self.board.subscribe()
+    }
+
+    /// Number of the boot table in use.
+    #[must_use]
+    pub fn table_number(&self) -> Option<u64> {
+        self.board.borrow().as_ref().map(|board| board.table().number)
+    }
+
+    /// Answers by this table from now on, also after a restart. A disk that does not take it costs only the
+    /// memory of it: the table is in force all the same.
+    ///
+    /// # Errors
+    /// As the system says, when it could not be written.
+    pub fn publish(&self, table: BootTable) -> io::Result<()> {
+        let text = serde_json::to_vec(&table).map_err(io::Error::from);
+        self.board.send_replace(Some(Arc::new(Board::new(table))));
+        self.files.replace(&self.state.join(TABLE_FILE), &text?)
+    }
+
+    /// Sightings that wait for the core.
+    #[must_use]
+    pub fn sights(&self) -> &Sights {
+        &self.sights
+    }
+
+    /// Leases and claims.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// The state folder.
+    #[must_use]
+    pub fn state_folder(&self) -> &Path {
+        &self.state
+    }
+
+    /// Where machines reach the boot HTTP: a literal address, never a name.
+    #[must_use]
+    pub fn base_url(&self, board: &Board) -> String {
+        let boss = board.table().network.boss;
+        match self.http_port {
+            80 => format!("http://{boss}"),
+            port => format!("http://{boss}:{port}"),
+        }
+    }
+
+    fn holders(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, MacAddr>> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers who holds an address.
+    pub(crate) fn hold(&self, address: Ipv4Addr, mac: MacAddr) {
+        self.holders().insert(address, mac);
+    }
+
+    /// Forgets who held an address.
+    pub(crate) fn release(&self, address: Ipv4Addr) {
+        self.holders().remove(&address);
+    }
+
+    /// Whose address this is: by reservation first, then by lease.
+    #[must_use]
+    pub fn who_has(&self, address: IpAddr) -> Option<MacAddr> {
+        let address = match address {
+            IpAddr::V4(address) => address,
+            IpAddr::V6(address) => address.to_ipv4_mapped()?,
+        };
+        let reserved = self.board().and_then(|board| board.entry_by_ip(address).map(|entry| entry.mac));
+        reserved.or_else(|| self.holders().get(&address).copied())
+    }
+
+    /// Tells the core, once, when the ledger stops taking records and when it takes them again.
+    pub(crate) fn note_ledger<T>(&self, outcome: &Result<T, LedgerError>) {
+        let failed = outcome.as_ref().err();
+        if self.ledger_full.swap(failed.is_some(), Ordering::Relaxed) == failed.is_some() {
+            return;
+        }
+        match failed {
+            Some(error) => {
+                tracing::error!(code = error.code(), "the ledger cannot be written: {error}");
+                self.sights.notice(Notice::LedgerFull { why: error.to_string() });
+            }
+            None => self.sights.notice(Notice::LedgerWell),
+        }
+    }
+
+    /// Counts a packet that could not be read, and tells at the first and at each doubling.
+    pub(crate) fn note_malformed(&self, protocol: &'static str) {
+        let count = self.malformed.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            self.sights.notice(Notice::Malformed { protocol: protocol.to_owned(), count });
+        }
+    }
+
+    fn agents(&self) -> MutexGuard<'_, HashMap<MacAddr, String>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an agent's report. `None` when it carries a nonce that this machine was never given.
+    pub(crate) fn take_report(&self, report: AgentReport) -> Option<AgentWelcome> {
+        let board = self.board();
+        let entry = board.as_ref().and_then(|board| board.entry(report.mac));
+        if let (Some(entry), Some(nonce)) = (entry, &report.nonce)
+            && !self.ledger.knows(&entry.node, nonce)
+        {
+            return None;
+        }
+        let mut agents = self.agents();
+        if agents.len() >= AGENTS_KEPT {
+            agents.clear();
+        }
+        agents.insert(report.mac, report.boot_id.clone());
+        drop(agents);
+        let mac = report.mac;
+        self.sights.see(mac, Sight::Agent(Arc::new(report)));
+        Some(self.welcome(mac, false))
+    }
+
+    /// Takes an agent's heartbeat.
+    pub(crate) fn take_beat(&self, beat: AgentBeat) -> AgentWelcome {
+        let known = self.agents().get(&beat.mac) == Some(&beat.boot_id);
+        let mac = beat.mac;
+        self.sights.see(mac, Sight::Beat(beat));
+        self.welcome(mac, !known)
+    }
+
+    fn welcome(&self, mac: MacAddr, report_again: bool) -> AgentWelcome {
+        let board = self.board();
+        let entry = board.as_ref().and_then(|board| board.entry(mac));
+        AgentWelcome {
+            node: entry.map(|entry| entry.node.clone()),
+            order: entry.map(|entry| entry.order).unwrap_or_default(),
+            report_again,
+        }
+    }
+}

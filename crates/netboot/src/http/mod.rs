@@ -1,0 +1,142 @@
+//! The boot HTTP: loaders, content by digest, scripts and the agents' end-points, over any stream.
+//!
+//! | path | what |
+//! |---|---|
+//! | `/f/<sha256>/<name>` | content of the shelf; the name is for people |
+//! | `/boot/<mac>.ipxe` | what this machine boots, as an iPXE script |
+//! | `/autoexec.ipxe`, `/boot/autoexec.ipxe` | the same, found by the address that asks |
+//! | `/<loader>` | a network boot program |
+//! | `/agent/v1/hello`, `/agent/v1/heartbeat` | what agents report (POST) |
+
+mod agent;
+mod body;
+mod date;
+mod pace;
+mod range;
+mod route;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::counter::Counter;
+use pace::Paced;
+
+/// Connections at once. Each may hold one piece of 256 KiB.
+const CONNECTIONS: usize = 256;
+/// Connections at once from one address.
+const CONNECTIONS_EACH: usize = 32;
+/// How long a request's head may take to come, an idle connection included. iPXE keeps one for 10 s.
+const HEAD_LIMIT: Duration = Duration::from_secs(15);
+/// Largest head of a request in bytes.
+const HEAD_SIZE: usize = 16 << 10;
+/// Most header lines of a request.
+const HEAD_LINES: usize = 64;
+/// Pause after the system refused a connection for want of descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Serves one connection until either side ends it. Any stream will do, so that tests need no socket.
+pub async fn serve_connection<S>(counter: Arc<Counter>, stream: S, peer: SocketAddr)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let peer = peer.ip().to_canonical();
+    let answer = service_fn(|request| {
+        let counter = Arc::clone(&counter);
+        async move { Ok::<_, Infallible>(route::answer(&counter, peer, request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(HEAD_SIZE)
+        .max_headers(HEAD_LINES)
+        .serve_connection(TokioIo::new(Paced::new(stream)), answer)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%peer, "a connection ended: {error}");
+    }
+}
+
+/// Accepts and serves connections. Goes on until dropped, and takes its connections with it.
+pub async fn run(counter: Arc<Counter>, listener: TcpListener) {
+    let guests = Arc::new(Guests::default());
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        // Over the limit the connection is closed at once: the client's own retry is the queue.
+        let Some(seat) = Guests::seat(&guests, peer.ip()) else { continue };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%peer, "no delay option: {error}");
+        }
+        let counter = Arc::clone(&counter);
+        connections.spawn(async move {
+            serve_connection(counter, stream, peer).await;
+            drop(seat);
+        });
+    }
+}
+
+/// Who is connected, and how often.
+#[derive(Debug)]
+struct Guests {
+    seats: Arc<Semaphore>,
+    by_peer: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Default for Guests {
+    fn default() -> Self {
+        Self { seats: Arc::new(Semaphore::new(CONNECTIONS)), by_peer: Mutex::default() }
+    }
+}
+
+impl Guests {
+    fn seat(guests: &Arc<Self>, peer: IpAddr) -> Option<Seat> {
+        let permit = Arc::clone(&guests.seats).try_acquire_owned().ok()?;
+        let mut by_peer = guests.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_peer.entry(peer).or_default();
+        if *count >= CONNECTIONS_EACH {
+            return None;
+        }
+        *count += 1;
+        drop(by_peer);
+        Some(Seat { guests: Arc::clone(guests), peer, _permit: permit })
+    }
+}
+
+/// One connection's place.
+#[derive(Debug)]
+struct Seat {
+    guests: Arc<Guests>,
+    peer: IpAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut by_peer = self.guests.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_peer.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                by_peer.remove(&self.peer);
+            }
+        }
+    }
+}

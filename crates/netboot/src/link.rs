@@ -1,0 +1,150 @@
+//! The line to the core: a Unix socket in the state folder, one JSON object a line, both ways.
+//!
+//! The counter listens, a core comes when it likes. A newer core takes the place of the older one; without any, the
+//! counter serves on and keeps what it sees.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::counter::Counter;
+use crate::sights::{Down, Up};
+
+/// Longest line in bytes; a boot table of a thousand machines has about half a megabyte.
+const LONGEST: u64 = 16 << 20;
+
+/// Where the line of a counter with this state folder is.
+#[must_use]
+pub fn path(state: &Path) -> PathBuf {
+    state.join("counter.sock")
+}
+
+/// Opens the line, taking the place of one that a dead counter left.
+///
+/// # Errors
+/// As the system says.
+pub fn listen(state: &Path) -> io::Result<UnixListener> {
+    let path = path(state);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves cores. Goes on until dropped.
+pub async fn run(counter: Arc<Counter>, listener: UnixListener) {
+    let mut core = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                core.shutdown().await;
+                let counter = Arc::clone(&counter);
+                core.spawn(async move {
+                    let ended = serve(&counter, stream).await;
+                    tracing::info!(
+                        "the core's line ended: {}",
+                        ended.err().map_or_else(String::new, |e| e.to_string())
+                    );
+                });
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a core: {error}");
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn serve(counter: &Arc<Counter>, stream: UnixStream) -> io::Result<()> {
+    let (from_core, mut to_core) = stream.into_split();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    write(&mut to_core, &[Up::Hello { version, table: counter.table_number() }]).await?;
+    let (replies, mut waiting) = mpsc::channel(4);
+    tokio::select! {
+        ended = listen_to(counter, from_core, replies) => ended,
+        ended = tell(counter, &mut to_core, &mut waiting) => ended,
+    }
+}
+
+async fn listen_to(
+    counter: &Arc<Counter>,
+    from_core: OwnedReadHalf,
+    replies: mpsc::Sender<Up>,
+) -> io::Result<()> {
+    let mut lines = BufReader::new(from_core);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let count = (&mut lines).take(LONGEST).read_until(b'\n', &mut line).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let Down::Publish(table) = serde_json::from_slice(&line)?;
+        let number = table.number;
+        let holder = Arc::clone(counter);
+        let kept =
+            tokio::task::spawn_blocking(move || holder.publish(table)).await.map_err(io::Error::other)?;
+        if let Err(error) = &kept {
+            tracing::error!("boot table {number} is in force but could not be written: {error}");
+        }
+        let reply = Up::Published { number, kept: kept.is_ok() };
+        replies.send(reply).await.map_err(io::Error::other)?;
+    }
+}
+
+async fn tell(
+    counter: &Counter,
+    to_core: &mut OwnedWriteHalf,
+    replies: &mut mpsc::Receiver<Up>,
+) -> io::Result<()> {
+    loop {
+        tokio::select! {
+            () = counter.sights.ready() => {
+                let batch = Batch { counter, lines: counter.sights.take() };
+                write(to_core, &batch.lines).await?;
+                batch.delivered();
+            }
+            Some(reply) = replies.recv() => write(to_core, &[reply]).await?,
+        }
+    }
+}
+
+/// Lines on their way: given back if the line breaks, or is cut, before all of them are written.
+struct Batch<'a> {
+    counter: &'a Counter,
+    lines: Vec<Up>,
+}
+
+impl Batch<'_> {
+    fn delivered(mut self) {
+        self.lines.clear();
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if !self.lines.is_empty() {
+            self.counter.sights.give_back(std::mem::take(&mut self.lines));
+        }
+    }
+}
+
+async fn write(to: &mut OwnedWriteHalf, lines: &[Up]) -> io::Result<()> {
+    let mut text = Vec::with_capacity(lines.len() * 128);
+    for line in lines {
+        serde_json::to_writer(&mut text, line)?;
+        text.push(b'\n');
+    }
+    to.write_all(&text).await
+}

@@ -1,0 +1,174 @@
+//! The counter as a process: sockets in, services on, until told to stop.
+//!
+//! DHCP, TFTP and the sniffer live on a thread of their own, so that no disk that images are read from holds up a
+//! packet.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use model::MacAddr;
+use store::Disk;
+use store::log::Recovery;
+use store::shelf::Shelf;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::counter::{Counter, OpenError, Parts};
+use crate::dhcp::Dhcp;
+use crate::loaders::{LoaderError, Loaders};
+use crate::packet::PacketPort;
+use crate::sniff::Sniffer;
+use crate::sockets::Sockets;
+use crate::tftp::Tftp;
+use crate::{http, link};
+
+/// Image transfers to iPXE and agents at once when nothing else is said: six machines and their guests.
+pub const TRANSFERS: usize = 16;
+
+/// Where a counter keeps and finds things.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Ledger, last boot table and the core's line. Created when missing.
+    pub state: PathBuf,
+    /// Network boot programs.
+    pub loaders: PathBuf,
+    /// Content by SHA-256.
+    pub shelf: PathBuf,
+    /// Image transfers at once; see [`TRANSFERS`].
+    pub transfers: usize,
+}
+
+/// Why a counter cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Ledger or boot table.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Loader folder.
+    #[error("loaders: {0}")]
+    Loaders(#[from] LoaderError),
+    /// Anything of the system.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// A counter with its sockets, not yet serving.
+#[derive(Debug)]
+pub struct Bench {
+    counter: Arc<Counter>,
+    sockets: Sockets,
+    http: SocketAddr,
+}
+
+impl Bench {
+    /// Opens state, loaders and ledger.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn open(sockets: Sockets, settings: &Settings) -> Result<(Self, Recovery), RunError> {
+        std::fs::create_dir_all(&settings.state).map_err(RunError::io("the state folder"))?;
+        let http = sockets.http.local_addr().map_err(RunError::io("the HTTP port"))?;
+        let (counter, recovery) = Counter::open(Parts {
+            files: Arc::new(Disk),
+            state: settings.state.clone(),
+            loaders: Loaders::read(&settings.loaders)?,
+            shelf: Shelf::new(&settings.shelf),
+            http_port: http.port(),
+            transfers: settings.transfers,
+        })?;
+        Ok((Self { counter, sockets, http }, recovery))
+    }
+
+    /// The counter behind the sockets.
+    #[must_use]
+    pub fn counter(&self) -> &Arc<Counter> {
+        &self.counter
+    }
+
+    /// Where the boot HTTP listens.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Ethernet address of the lab's interface, where it is sniffed.
+    #[must_use]
+    pub fn mac(&self) -> Option<MacAddr> {
+        self.sockets.packets.as_ref().map(|packets| packets.mac)
+    }
+
+    /// Serves until dropped.
+    ///
+    /// # Errors
+    /// [`RunError::Io`] when a service cannot begin, or the packet thread ended.
+    pub async fn run(self) -> Result<(), RunError> {
+        let Self { counter, sockets, .. } = self;
+        sockets.http.set_nonblocking(true).map_err(RunError::io("the HTTP port"))?;
+        let listener = TcpListener::from_std(sockets.http).map_err(RunError::io("the HTTP port"))?;
+        let core = link::listen(counter.state_folder()).map_err(RunError::io("the line to the core"))?;
+        let mut services = JoinSet::new();
+        services.spawn(http::run(Arc::clone(&counter), listener));
+        services.spawn(link::run(Arc::clone(&counter), core));
+        services.spawn(Arc::clone(counter.ledger()).run());
+        // Dropped with this future, which ends the thread.
+        let (_stop, stopped) = oneshot::channel::<()>();
+        let (ended, end) = oneshot::channel();
+        let ports = Ports { dhcp: sockets.dhcp, tftp: sockets.tftp, packets: sockets.packets };
+        thread::Builder::new()
+            .name("packets".to_owned())
+            .spawn(move || {
+                // The receiver is gone when the counter is being dropped: nobody is left to tell.
+                drop(ended.send(packet_thread(counter, ports, stopped)));
+            })
+            .map_err(RunError::io("the packet thread"))?;
+        end.await
+            .map_err(io::Error::other)
+            .and_then(|outcome| outcome)
+            .map_err(RunError::io("the packet thread"))
+    }
+}
+
+/// What the packet thread works with.
+#[derive(Debug)]
+struct Ports {
+    dhcp: Option<std::net::UdpSocket>,
+    tftp: std::net::UdpSocket,
+    packets: Option<crate::packet::PacketSocket>,
+}
+
+fn packet_thread(counter: Arc<Counter>, ports: Ports, stopped: oneshot::Receiver<()>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async move {
+        let port = |socket: std::net::UdpSocket| {
+            socket.set_nonblocking(true)?;
+            UdpSocket::from_std(socket)
+        };
+        let packets = ports.packets.map(PacketPort::new).transpose()?.map(Arc::new);
+        let mut services = JoinSet::new();
+        services.spawn(Tftp::new(Arc::clone(&counter), port(ports.tftp)?).run());
+        if let Some(dhcp) = ports.dhcp {
+            services.spawn(Dhcp::new(Arc::clone(&counter), port(dhcp)?, packets.clone()).run());
+        }
+        if let Some(packets) = packets {
+            services.spawn(Sniffer::new(counter, packets).run());
+        }
+        // Either way it is over: told so, or forgotten.
+        drop(stopped.await);
+        Ok(())
+    })
+}

@@ -1,0 +1,143 @@
+//! Which iPXE script a machine is answered: boot this, wait, or "you are not on the board".
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use model::{Asset, BootAnswer, BootEntry, Image, MacAddr, ScriptAnswer, Sight};
+use wire::ipxe::{BootScript, ScriptError, unknown_machine_script, waiting_script};
+
+use crate::board::Board;
+use crate::counter::Counter;
+use crate::ledger::{ClaimKey, ClaimKind, LedgerError};
+
+/// Seconds after which a machine that is not on the board asks again.
+const STRANGER_RETRY: u16 = 15;
+/// Seconds after which a machine asks again when the ledger could not take its claim.
+const FULL_RETRY: u16 = 5;
+/// As long as a real nonce.
+const NO_NONCE: &str = "00000000000000000000000000000000";
+
+/// The script for a machine, told to the core. A nonce on its kernel line is synced before this returns.
+/// `None` while no boot table was ever published: there is no address to come back to.
+pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>) -> Option<String> {
+    let board = counter.board()?;
+    let Some(mac) = mac else { return Some(who_are_you(counter, &board)) };
+    let entry = board.entry(mac);
+    let nonce = match entry {
+        Some(entry) if wants_nonce(entry) => {
+            let claimed = claim(counter, entry).await;
+            counter.note_ledger(&claimed);
+            claimed.map(Some)
+        }
+        _ => Ok(None),
+    };
+    let (told, text) = match nonce {
+        Ok(nonce) => compose(counter, &board, mac, nonce.as_deref().unwrap_or(NO_NONCE)),
+        Err(error) => {
+            let why = format!("The boss cannot write its ledger: {error}.");
+            let again = script_url(counter, &board, mac);
+            (ScriptAnswer::Wait, waiting_script(&[&why], FULL_RETRY, &again))
+        }
+    };
+    counter.sights.see(mac, Sight::ScriptAsked { answer: told });
+    text.map_err(|error| tracing::error!(%mac, "no script for this machine: {error}")).ok()
+}
+
+/// The script as it would be, of the same length, without handing anything out.
+pub(crate) fn preview(counter: &Counter, mac: Option<MacAddr>) -> Option<String> {
+    let board = counter.board()?;
+    match mac {
+        Some(mac) => compose(counter, &board, mac, NO_NONCE).1.ok(),
+        None => Some(who_are_you(counter, &board)),
+    }
+}
+
+/// For a script that iPXE fetched by itself (`autoexec.ipxe`): old builds come there with their network still closed
+/// and without an address, new ones with both.
+pub(crate) fn with_network(script: &str) -> String {
+    let rest = script.strip_prefix("#!ipxe\n").unwrap_or(script);
+    format!("#!ipxe\nifopen ||\nisset ${{ip}} || dhcp ||\n{rest}")
+}
+
+/// Where a machine's script is.
+pub(crate) fn script_url(counter: &Counter, board: &Board, mac: MacAddr) -> String {
+    let dashed = mac.to_string().replace(':', "-");
+    format!("{}/boot/{dashed}.ipxe", counter.base_url(board))
+}
+
+/// Where a content is.
+pub(crate) fn asset_url(base: &str, asset: &Asset) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
+    let name: String = asset.name.chars().map(plain).collect();
+    format!("{base}/f/{}/{name}", asset.digest)
+}
+
+/// For one whose address we do not know: it fills in its own name.
+fn who_are_you(counter: &Counter, board: &Board) -> String {
+    let base = counter.base_url(board);
+    format!("#!ipxe\nchain --replace --autofree {base}/boot/${{mac:hexhyp}}.ipxe\n")
+}
+
+fn wants_nonce(entry: &BootEntry) -> bool {
+    matches!(&entry.answer, BootAnswer::Run { image, .. } if image.kernel.is_some())
+}
+
+async fn claim(counter: &Counter, entry: &BootEntry) -> Result<String, LedgerError> {
+    let (run, boot) = (entry.run, entry.boot);
+    counter.ledger.claim(ClaimKey { node: entry.node.clone(), run, boot, kind: ClaimKind::Nonce }).await
+}
+
+fn compose(
+    counter: &Counter,
+    board: &Board,
+    mac: MacAddr,
+    nonce: &str,
+) -> (ScriptAnswer, Result<String, ScriptError>) {
+    let again = script_url(counter, board, mac);
+    let Some(entry) = board.entry(mac) else {
+        return (ScriptAnswer::Stranger, unknown_machine_script(mac, STRANGER_RETRY, &again));
+    };
+    let base = counter.base_url(board);
+    let who = format!("This is {} of the lab {}.", entry.node, board.table().lab);
+    match &entry.answer {
+        BootAnswer::Wait { retry_seconds } => {
+            (ScriptAnswer::Wait, waiting_script(&[&who, &entry.because], *retry_seconds, &again))
+        }
+        BootAnswer::Run { image, args } => match run(&base, entry, image, args, nonce) {
+            Some(script) => (ScriptAnswer::Boot, script),
+            None => {
+                let lines = [who.as_str(), "Its image has neither kernel nor UKI."];
+                (ScriptAnswer::Wait, waiting_script(&lines, FULL_RETRY, &again))
+            }
+        },
+    }
+}
+
+/// The script that boots an image; `None` when there is nothing to boot in it.
+fn run(
+    base: &str,
+    entry: &BootEntry,
+    image: &Image,
+    args: &str,
+    nonce: &str,
+) -> Option<Result<String, ScriptError>> {
+    let title = format!("{}: {}", entry.node, entry.because);
+    let Some(kernel) = &image.kernel else {
+        // A UKI has its command line inside and takes none from here.
+        let kernel = asset_url(base, image.uki.as_ref()?);
+        return Some(BootScript { title: &title, kernel: &kernel, args: "", initrds: &[] }.text());
+    };
+    let mut line = String::new();
+    for part in [image.args.as_str(), args] {
+        if !part.is_empty() {
+            line.push_str(part);
+            line.push(' ');
+        }
+    }
+    let _infallible =
+        write!(line, "labinator.boss={base} labinator.node={} labinator.nonce={nonce}", entry.node);
+    let initrds: Vec<_> = image.initrd.iter().map(|asset| asset_url(base, asset)).collect();
+    let initrds: Vec<_> = initrds.iter().map(String::as_str).collect();
+    let kernel = asset_url(base, kernel);
+    Some(BootScript { title: &title, kernel: &kernel, args: &line, initrds: &initrds }.text())
+}

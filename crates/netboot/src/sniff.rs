@@ -1,0 +1,130 @@
+//! The sniffer: first frames, router solicitations (answered at once), other DHCP servers and routers.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{MacAddr, Notice, Sight};
+use wire::dhcp::{Message, MessageType, OptionCode, SERVER_PORT};
+use wire::frame::{Frame, Udp4};
+use wire::ndp::{Audience, Routing, bare_advertisement};
+
+use crate::clock::boottime_ms;
+use crate::counter::Counter;
+use crate::packet::{LARGEST_FRAME, PacketPort};
+
+/// Silence after which a machine's next frame is a first one, in milliseconds.
+const SILENCE_MS: u64 = 5_000;
+/// How often the same stranger is told of, in milliseconds.
+const TELL_AGAIN_MS: u64 = 60_000;
+/// Machines remembered.
+const MACHINES: usize = 4096;
+/// Pause after the interface refused to be read, such as while it is down.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// The sniffer.
+#[derive(Debug)]
+pub struct Sniffer {
+    counter: Arc<Counter>,
+    packets: Arc<PacketPort>,
+    last_frame: HashMap<MacAddr, u64>,
+    told: HashMap<(Stranger, MacAddr), u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Stranger {
+    Dhcp,
+    Router,
+}
+
+impl Sniffer {
+    /// A sniffer on this port.
+    #[must_use]
+    pub fn new(counter: Arc<Counter>, packets: Arc<PacketPort>) -> Self {
+        Self { counter, packets, last_frame: HashMap::new(), told: HashMap::new() }
+    }
+
+    /// Watches until dropped.
+    pub async fn run(mut self) {
+        let mut buffer = [0; LARGEST_FRAME];
+        loop {
+            match self.packets.receive(&mut buffer).await {
+                Ok(count) => self.take(buffer.get(..count).unwrap_or_default(), boottime_ms()),
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::NetworkDown {
+                        tracing::warn!("packet port: {error}");
+                    }
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8], now: u64) {
+        let Ok(frame) = Frame::parse(bytes) else { return self.counter.note_malformed("frame") };
+        let sender = frame.sender();
+        if sender == self.packets.mac() || sender.is_group() {
+            return;
+        }
+        self.note_frame(sender, now);
+        match &frame {
+            Frame::Icmp6(icmp) => match Routing::parse(icmp) {
+                Some(Routing::Solicitation(asker)) => {
+                    let answer = bare_advertisement(self.packets.mac(), Audience::One(asker));
+                    let sent = self.packets.send(&answer);
+                    if let Err(error) = &sent {
+                        tracing::warn!(mac = %asker.mac, "a router solicitation stays unanswered: {error}");
+                    }
+                    let sight = Sight::RouterAsked { answered: sent.is_ok() };
+                    self.counter.sights.see_at(asker.mac, sight, now);
+                }
+                Some(Routing::Advertisement(found)) if !found.is_bare() => {
+                    let names_dns = !found.name_servers.is_empty();
+                    let notice = Notice::ForeignRouter { mac: sender, names_dns };
+                    self.tell((Stranger::Router, sender), now, notice, &found);
+                }
+                Some(Routing::Advertisement(_)) | None => {}
+            },
+            Frame::Udp4(udp) if udp.from.port() == SERVER_PORT => self.foreign_dhcp(udp, now),
+            Frame::Udp4(_) | Frame::Other(_) => {}
+        }
+    }
+
+    fn note_frame(&mut self, mac: MacAddr, now: u64) {
+        if self.last_frame.len() >= MACHINES {
+            self.last_frame.retain(|_, last| now.saturating_sub(*last) < SILENCE_MS);
+            if self.last_frame.len() >= MACHINES {
+                self.last_frame.clear();
+            }
+        }
+        let last = self.last_frame.insert(mac, now);
+        if last.is_none_or(|last| now.saturating_sub(last) >= SILENCE_MS) {
+            self.counter.sights.see_at(mac, Sight::Frame, now);
+        }
+    }
+
+    fn foreign_dhcp(&mut self, udp: &Udp4<'_>, now: u64) {
+        let Ok(message) = Message::decode(udp.payload) else { return };
+        if !matches!(message.kind(), Some(MessageType::Offer | MessageType::Ack | MessageType::Nak)) {
+            return;
+        }
+        let server = message.options.address(OptionCode::SERVER_ID).unwrap_or_else(|| *udp.from.ip());
+        let mac = udp.from_mac;
+        self.tell((Stranger::Dhcp, mac), now, Notice::ForeignDhcp { mac, server }, &server);
+    }
+
+    fn tell(&mut self, who: (Stranger, MacAddr), now: u64, notice: Notice, what: &dyn fmt::Display) {
+        if self.told.len() >= MACHINES {
+            self.told.clear();
+        }
+        let last = self.told.get(&who).copied();
+        if last.is_none_or(|last| now.saturating_sub(last) >= TELL_AGAIN_MS) {
+            self.told.insert(who, now);
+            let (stranger, mac) = who;
+            tracing::warn!(%mac, "another {stranger:?} serves this segment: {what}");
+            self.counter.sights.notice(notice);
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! The counter's sockets: bound by a parent with rights, handed over a Unix socket to a process without them.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use model::MacAddr;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::packet::PacketSocket;
+
+/// Receive buffer of the DHCP port in bytes: every machine of a rack may ask in the same second.
+const DHCP_BUFFER: usize = 1 << 20;
+/// Connections the kernel keeps until they are accepted.
+const BACKLOG: i32 = 256;
+/// Most descriptors of one hand-over.
+const MOST: usize = 5;
+
+/// Where to listen. Port 0 asks the system for a free one, as tests do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BindConfig {
+    /// Interface of the lab. `None` binds to no interface and sniffs nothing.
+    pub interface: Option<String>,
+    /// Address to serve files on: the boss's own.
+    pub address: Ipv4Addr,
+    /// UDP port of DHCP; `None` where another server answers.
+    pub dhcp: Option<u16>,
+    /// UDP port of TFTP.
+    pub tftp: u16,
+    /// TCP port of the boot HTTP.
+    pub http: u16,
+}
+
+impl BindConfig {
+    /// The well-known ports on an interface.
+    #[must_use]
+    pub fn on(interface: &str, address: Ipv4Addr) -> Self {
+        Self { interface: Some(interface.to_owned()), address, dhcp: Some(67), tftp: 69, http: 80 }
+    }
+}
+
+/// A socket that could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody else listens there.
+    #[error("{what} is taken{}", Holder(by))]
+    Taken {
+        /// Port and protocol.
+        what: String,
+        /// Who has it, where that can be seen: process id and name.
+        by: Option<String>,
+    },
+    /// Ports below 1024 and packet sockets need a right.
+    #[error("{what} needs rights this process does not have")]
+    Forbidden {
+        /// Port and protocol.
+        what: String,
+    },
+    /// There is no such interface or address on this machine.
+    #[error("{what}: {source}")]
+    Absent {
+        /// What was looked for.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("{what}: {source}")]
+    Io {
+        /// Port and protocol.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl BindError {
+    /// A stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "port-taken",
+            Self::Forbidden { .. } => "port-forbidden",
+            Self::Absent { .. } => "interface-absent",
+            Self::Io { .. } => "port-io",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "stop the other server, or tell it to leave the lab's interface alone",
+            Self::Forbidden { .. } => {
+                "run as root, or give CAP_NET_BIND_SERVICE, CAP_NET_RAW and CAP_NET_ADMIN"
+            }
+            Self::Absent { .. } => "look at `ip address`: interface and address of the lab file must exist",
+            Self::Io { .. } => "look at the kernel's log",
+        }
+    }
+}
+
+struct Holder<'a>(&'a Option<String>);
+
+impl fmt::Display for Holder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(who) => write!(f, " by {who}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The bound sockets.
+#[derive(Debug)]
+pub struct Sockets {
+    /// DHCP, where we are the server.
+    pub dhcp: Option<UdpSocket>,
+    /// TFTP.
+    pub tftp: UdpSocket,
+    /// Boot HTTP.
+    pub http: TcpListener,
+    /// Frames of the lab's interface.
+    pub packets: Option<PacketSocket>,
+}
+
+/// What travels beside the descriptors.
+#[derive(Debug, Serialize, Deserialize)]
+struct Manifest {
+    dhcp: bool,
+    packets: Option<MacAddr>,
+}
+
+impl Sockets {
+    /// Binds everything.
+    ///
+    /// # Errors
+    /// [`BindError`] names the port and, where another process holds it, that process.
+    pub fn bind(config: &BindConfig) -> Result<Self, BindError> {
+        let device = config.interface.as_deref();
+        let dhcp = config.dhcp.map(|port| {
+            let at = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+            // Loopback has no broadcasts: without an interface only this machine's own clients can ask.
+            let at = if device.is_none() { SocketAddrV4::new(config.address, port) } else { at };
+            udp(at, device, true).map_err(|error| named(error, Transport::Udp, at))
+        });
+        let tftp = SocketAddrV4::new(config.address, config.tftp);
+        let http = SocketAddrV4::new(config.address, config.http);
+        let packets = device.map(|device| {
+            PacketSocket::open(device).map_err(|source| {
+                let what = format!("the packet socket on {device}");
+                match source.kind() {
+                    io::ErrorKind::PermissionDenied => BindError::Forbidden { what },
+                    io::ErrorKind::NotFound => BindError::Absent { what, source },
+                    _ if source.raw_os_error() == Some(19) => BindError::Absent { what, source },
+                    _ => BindError::Io { what, source },
+                }
+            })
+        });
+        Ok(Self {
+            dhcp: dhcp.transpose()?,
+            tftp: udp(tftp, None, false).map_err(|error| named(error, Transport::Udp, tftp))?,
+            http: tcp(http).map_err(|error| named(error, Transport::Tcp, http))?,
+            packets: packets.transpose()?,
+        })
+    }
+
+    /// Hands the sockets to the process at the other end.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn send_over(&self, stream: &UnixStream) -> io::Result<()> {
+        let manifest =
+            Manifest { dhcp: self.dhcp.is_some(), packets: self.packets.as_ref().map(|packets| packets.mac) };
+        let mut text = serde_json::to_vec(&manifest)?;
+        text.push(b'\n');
+        let mut descriptors = vec![self.tftp.as_fd(), self.http.as_fd()];
+        descriptors.extend(self.dhcp.as_ref().map(AsFd::as_fd));
+        if let Some(packets) = &self.packets {
+            descriptors.extend([packets.frames.as_fd(), packets.group.as_fd()]);
+        }
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut rights = SendAncillaryBuffer::new(&mut space);
+        if !rights.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(io::Error::other("too many sockets for one message"));
+        }
+        let sent = sendmsg(stream, &[IoSlice::new(&text)], &mut rights, SendFlags::NOSIGNAL)?;
+        if sent == text.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+
+    /// Takes the sockets a parent sends.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the parent is gone, `InvalidData` when what comes are not a counter's sockets.
+    pub fn receive_from(stream: &UnixStream) -> io::Result<Self> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+        let mut rights = RecvAncillaryBuffer::new(&mut space);
+        let mut text = [0; 256];
+        let got =
+            recvmsg(stream, &mut [IoSliceMut::new(&mut text)], &mut rights, RecvFlags::CMSG_CLOEXEC)?.bytes;
+        if got == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut descriptors = rights
+            .drain()
+            .filter_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+                _ => None,
+            })
+            .flatten();
+        let manifest: Manifest = serde_json::from_slice(text.get(..got).unwrap_or_default())?;
+        let mut next = || -> io::Result<OwnedFd> {
+            descriptors
+                .next()
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a socket is missing"))
+        };
+        Ok(Self {
+            tftp: next()?.into(),
+            http: next()?.into(),
+            dhcp: if manifest.dhcp { Some(next()?.into()) } else { None },
+            packets: match manifest.packets {
+                Some(mac) => Some(PacketSocket { frames: next()?, group: next()?, mac }),
+                None => None,
+            },
+        })
+    }
+}
+
+fn udp(at: SocketAddrV4, device: Option<&str>, broadcast: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    if let Some(device) = device {
+        socket.bind_device(Some(device.as_bytes()))?;
+    }
+    if broadcast {
+        socket.set_broadcast(true)?;
+        socket.set_recv_buffer_size(DHCP_BUFFER)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&at.into())?;
+    Ok(socket.into())
+}
+
+fn tcp(at: SocketAddrV4) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Transport {
+    Udp,
+    Tcp,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        })
+    }
+}
+
+fn named(source: io::Error, transport: Transport, at: SocketAddrV4) -> BindError {
+    let what = format!("{transport} port {at}");
+    match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::Taken { what, by: holder(transport, at.port()) },
+        io::ErrorKind::PermissionDenied => BindError::Forbidden { what },
+        io::ErrorKind::AddrNotAvailable => BindError::Absent { what, source },
+        // ENODEV: the interface to bind to does not exist.
+        _ if source.raw_os_error() == Some(19) => BindError::Absent { what, source },
+        _ => BindError::Io { what, source },
+    }
+}
+
+/// Who listens on a port: its inode in the kernel's socket table, then whose descriptor that is.
+fn holder(transport: Transport, port: u16) -> Option<String> {
+    let tables = match transport {
+        Transport::Udp => ["/proc/net/udp", "/proc/net/udp6"],
+        Transport::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
+    };
+    let inodes: Vec<String> = tables
+        .iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .flat_map(|table| inodes_on(&table, port))
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
+    fs::read_dir("/proc").ok()?.filter_map(Result::ok).find_map(|process| {
+        let id: u32 = process.file_name().to_str()?.parse().ok()?;
+        let descriptors = fs::read_dir(process.path().join("fd")).ok()?;
+        let holds = descriptors.filter_map(Result::ok).any(|descriptor| {
+            let target = fs::read_link(descriptor.path()).unwrap_or_default();
+            inodes.iter().any(|inode| target.as_os_str() == inode.as_str())
+        });
+        let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        holds.then(|| format!("{} (process {id})", name.trim()))
+    })
+}
+
+/// Inodes of the sockets on a local port, from the text of `/proc/net/udp` or `/proc/net/tcp` (proc(5)). Of TCP only
+/// listening sockets (state 0A) count.
+fn inodes_on(table: &str, port: u16) -> Vec<String> {
+    let wanted = format!("{port:04X}");
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut columns = line.split_whitespace();
+            let local = columns.nth(1)?;
+            let state = columns.nth(1)?;
+            let inode = columns.nth(5)?;
+            let listens = matches!(state, "07" | "0A");
+            (listens && local.rsplit(':').next() == Some(wanted.as_str())).then(|| inode.to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_table_of_the_kernel_is_read_by_port() {
+        let table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+            2: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12345 2 0 0\n\
+            3: 0100007F:0044 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12346 2 0 0\n";
+        assert_eq!(inodes_on(table, 67), ["12345"]);
+        assert!(inodes_on(table, 69).is_empty());
+    }
+}
