@@ -21,12 +21,17 @@ pub struct FetchSettings {
 }
 
 impl FetchSettings {
-    /// EDK2's PXE client: size probe's options, a block of 1468 bytes, a window of 4, 4 s, 6 tries.
+    /// EDK2's PXE client: a block of 1468 bytes, a window of 4, 4 s, 6 tries. It first asks for the
+    /// size and breaks off (`probe`), then asks again from a new port without `tsize`.
     #[must_use]
-    pub fn edk2(file: &str) -> Self {
-        let request =
-            Request { size: Some(0), block: Some(LARGEST_BLOCK), window: Some(4), ..Request::octet(file) };
-        Self { request, probe: false, wait_ms: 4000, retries: 6 }
+    pub fn edk2(file: &str, probe: bool) -> Self {
+        let request = Request {
+            size: probe.then_some(0),
+            block: Some(LARGEST_BLOCK),
+            window: Some(4),
+            ..Request::octet(file)
+        };
+        Self { request, probe, wait_ms: 4000, retries: 6 }
     }
 }
 

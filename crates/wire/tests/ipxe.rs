@@ -1,0 +1,102 @@
+//! iPXE scripts say what they must and nothing that was smuggled in; error numbers are read.
+
+use model::MacAddr;
+use proptest::prelude::*;
+use wire::ipxe::{BootScript, IpxeError, ScriptError, unknown_machine_script, waiting_script};
+
+const URL: &str = "http://10.9.0.1/boot/script?mac=52:54:00:00:00:01";
+
+#[test]
+fn a_boot_script_names_each_initramfs_where_bios_and_uefi_look() {
+    let script = BootScript {
+        title: "node1 of hybrid-4, boot 7",
+        kernel: "http://10.9.0.1/assets/vmlinuz",
+        args: "console=tty0  talos.platform=metal",
+        initrds: &["http://10.9.0.1/assets/initramfs", "http://10.9.0.1/assets/extra"],
+    };
+    assert_eq!(
+        script.text().unwrap(),
+        "#!ipxe\n\
+         echo node1 of hybrid-4, boot 7\n\
+         imgfree autoexec.ipxe ||\n\
+         kernel http://10.9.0.1/assets/vmlinuz initrd=initrd0 initrd=initrd1 console=tty0 talos.platform=metal\n\
+         initrd --name initrd0 http://10.9.0.1/assets/initramfs\n\
+         initrd --name initrd1 http://10.9.0.1/assets/extra\n\
+         boot\n"
+    );
+}
+
+#[test]
+fn a_waiting_script_says_for_what_and_asks_again() {
+    let script = waiting_script(&["No lab is chosen yet.", "Start one on the page."], 3, URL).unwrap();
+    assert_eq!(
+        script,
+        format!(
+            "#!ipxe\necho No lab is chosen yet.\necho Start one on the page.\n\
+             :again\nsleep 3\nchain --replace --autofree {URL} || goto again\n"
+        )
+    );
+}
+
+#[test]
+fn a_stranger_is_told_its_address_and_what_to_do() {
+    let script = unknown_machine_script(MacAddr([0x52, 0x54, 0, 0, 0, 1]), 0, URL).unwrap();
+    assert!(script.contains("echo This machine, 52:54:00:00:00:01, is not on the board."));
+    assert!(script.contains("\nsleep 1\n"), "never a busy loop");
+}
+
+#[test]
+fn only_literal_http_is_written() {
+    for bad in
+        ["http://boss.local/x", "https://10.0.0.1/x", "tftp://10.0.0.1/x", "", "http://", "http://1.2.3/x"]
+    {
+        assert!(matches!(waiting_script(&[], 1, bad), Err(ScriptError::NotLiteral(_))), "{bad}");
+    }
+    for bad in ["http://10.0.0.1/x y", "http://10.0.0.1/x\nshell", "http://10.0.0.1/${mac}"] {
+        assert!(matches!(waiting_script(&[], 1, bad), Err(ScriptError::BadCharacter(_))), "{bad}");
+    }
+    assert!(waiting_script(&[], 1, "http://10.0.0.1:8080/x").is_ok());
+    assert!(waiting_script(&[], 1, "http://[fd00::1]:80/x").is_ok());
+}
+
+#[test]
+fn hostile_text_is_shown_and_not_obeyed() {
+    let line = "a\nshell\r\nreboot ; poweroff && x || y ${net0/mac} # gone \u{7f} \u{e9}";
+    let script = waiting_script(&[line], 1, URL).unwrap();
+    let shown = "echo a shell reboot _ poweroff _ x _ y $(net0/mac} _ gone ? ?";
+    assert_eq!(script.lines().nth(1), Some(shown));
+    let args = BootScript { title: "", kernel: "http://10.0.0.1/k", args: "a=1\nshell && sh", initrds: &[] };
+    assert_eq!(args.text().unwrap().lines().nth(2), Some("kernel http://10.0.0.1/k a=1 shell _ sh"));
+}
+
+#[test]
+fn the_error_that_started_it_all_is_read() {
+    let line = "Could not start download: Connection timed out (http://ipxe.org/4c116035)";
+    let error = IpxeError::find(line).unwrap();
+    assert_eq!(error, IpxeError(0x4c11_6035));
+    assert_eq!((error.meaning(), error.source()), ("timed out", Some("net/udp/dns.c")));
+    assert!(error.to_string().contains("literal addresses"));
+    assert_eq!(IpxeError(0x4c0a_6035).source(), Some("net/tcp.c"));
+    assert_eq!(
+        IpxeError(0x2d0c_618e).to_string(),
+        "2d0c618e: not found (net/tcp/httpcore.c): the boss answered 404: the file is not published"
+    );
+    assert_eq!(IpxeError::find("38086193"), Some(IpxeError(0x3808_6193)));
+    assert_eq!(IpxeError::find("nothing here"), None);
+    assert_eq!(IpxeError::find("deadbeefcafe"), None);
+}
+
+proptest! {
+    #[test]
+    fn no_text_adds_a_command(text in "\\PC*|[ -~\\n\\r\\t|&;#${}]{0,80}") {
+        let script = waiting_script(&[&text], 1, URL).unwrap();
+        prop_assert_eq!(script.lines().count(), 5);
+        let expanded = script.contains("${");
+        prop_assert!(script.is_ascii() && !expanded);
+        let said = script.lines().nth(1).unwrap();
+        prop_assert!(said.starts_with("echo "));
+        for word in said.split(' ').skip(1) {
+            prop_assert!(!matches!(word, "||" | "&&" | ";") && !word.starts_with('#'));
+        }
+    }
+}
