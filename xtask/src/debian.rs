@@ -33,9 +33,7 @@ pub(crate) fn ensure(packages: &[&str]) -> Outcome<()> {
     );
     let Some(prefix) = root_prefix() else { return Err(advice.into()) };
     println!("installing {wanted}");
-    if !LISTS_FRESH.swap(true, Ordering::Relaxed) && !succeeds(&mut apt(prefix, &["update", "--quiet"]))? {
-        println!("the package lists could not be refreshed; trying with the ones at hand");
-    }
+    refresh_lists(prefix)?;
     let (first, rest): (Vec<&str>, Vec<&str>) = missing.into_iter().partition(|name| *name == FIRST);
     for group in [first, rest].iter().filter(|group| !group.is_empty()) {
         let mut install = apt(prefix, &["install", "--yes", "--quiet", "--no-install-recommends"]);
@@ -43,6 +41,31 @@ pub(crate) fn ensure(packages: &[&str]) -> Outcome<()> {
         if !succeeds(&mut install)? {
             return Err(advice.into());
         }
+    }
+    Ok(())
+}
+
+/// Fetches the package lists when they do not know a package that is to be downloaded later.
+///
+/// # Errors
+/// One line with the command that would fetch them.
+pub(crate) fn ensure_listed(package: &str) -> Outcome<()> {
+    let listed = || quietly(Command::new("apt-cache").args(["show", package]));
+    if !on_path("apt-cache") || listed() {
+        return Ok(());
+    }
+    if let Some(prefix) = root_prefix() {
+        refresh_lists(prefix)?;
+    }
+    if listed() {
+        return Ok(());
+    }
+    Err(format!("the package lists do not know {package}; run: apt-get update").into())
+}
+
+fn refresh_lists(prefix: &[&str]) -> Outcome<()> {
+    if !LISTS_FRESH.swap(true, Ordering::Relaxed) && !succeeds(&mut apt(prefix, &["update", "--quiet"]))? {
+        println!("the package lists could not be refreshed; trying with the ones at hand");
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::{counting, image, node};
 pub(crate) const CLIENTS: &[&str] = &["isc-dhcp-client", "udhcpc", "kea-admin", "curl", "atftp", "iproute2"];
 
 /// What the tests of `e2e_qemu*.rs` may call.
-pub(crate) const FIRMWARE: &[&str] = &["qemu-system-x86", "qemu-utils", "ovmf", "ipxe", "iproute2", "curl"];
+pub(crate) const FIRMWARE: &[&str] = &["qemu-system-x86", "ovmf", "ipxe", "iproute2", "curl"];
 
 /// What the page tests drive.
 pub(crate) const BROWSER: &[&str] = &["chromium"];

