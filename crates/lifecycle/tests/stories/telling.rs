@@ -1,0 +1,574 @@
+//! Reads one line of a story after the other: the words people use, and what they call.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use lifecycle::{Machine, Refusal, Request, Verdict, explain, machine_view};
+use model::{
+    AgentBeat, AgentReport, BootAnswer, Carrier, ClientKind, Command, CommandId, Fact, FileRole, Inventory,
+    LabTime, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder, PowerState, ScenarioName, ScriptAnswer,
+    Sight, Span,
+};
+
+use crate::world::{Board, World};
+
+/// What the `with` lines say.
+#[derive(Debug, Default)]
+pub(crate) struct Setup {
+    machines: Vec<String>,
+    by_hand: Vec<String>,
+    scenarios: Vec<(String, Vec<String>, Option<u16>)>,
+    limits: Vec<(String, u64)>,
+    plain: bool,
+    missing: Vec<String>,
+}
+
+impl Setup {
+    /// Reads one `with` line.
+    pub(crate) fn with(&mut self, words: &str) -> Result<(), String> {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        match words.as_slice() {
+            ["machines", names @ ..] => self.machines = owned(names),
+            ["by-hand", names @ ..] => self.by_hand = owned(names),
+            ["image", "agent"] => self.plain = false,
+            ["image", "plain"] => self.plain = true,
+            ["missing", name] => self.missing.push((*name).to_owned()),
+            ["limit", name, value] => self.limits.push(((*name).to_owned(), number(value)?)),
+            ["scenario", name, nodes @ .., "enough", n] => {
+                let enough = u16::try_from(number(n)?).map_err(|e| e.to_string())?;
+                self.scenarios.push(((*name).to_owned(), owned(nodes), Some(enough)));
+            }
+            ["scenario", name, nodes @ ..] => {
+                self.scenarios.push(((*name).to_owned(), owned(nodes), None));
+            }
+            _ => return Err("nobody knows this `with` line".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn board(&self) -> Result<Board, String> {
+        let names =
+            |names: &[String]| names.iter().map(|n| n.parse().map_err(text)).collect::<Result<_, _>>();
+        let machines: Vec<&str> = match self.machines.as_slice() {
+            [] => vec!["n1", "n2"],
+            named => named.iter().map(String::as_str).collect(),
+        };
+        let by_hand: Vec<&str> = self.by_hand.iter().map(String::as_str).collect();
+        let mut board = Board::new(&machines, &by_hand);
+        for (name, nodes, enough) in &self.scenarios {
+            board.scenario(name, names(nodes)?, *enough);
+        }
+        for image in board.images.values_mut() {
+            image.agent = !self.plain;
+        }
+        for name in &self.missing {
+            board.images.remove(&name.parse::<ScenarioName>().map_err(text)?);
+        }
+        let limits = &mut board.spec.limits;
+        for (name, value) in &self.limits {
+            match name.as_str() {
+                "power" => limits.power = Span::secs(*value),
+                "first-ask" => limits.first_ask = Span::secs(*value),
+                "fetch" => limits.fetch = Span::secs(*value),
+                "start" => limits.start = Span::secs(*value),
+                "silence" => limits.silence = Span::secs(*value),
+                "lost" => limits.lost = Span::secs(*value),
+                "tries" => limits.tries = u8::try_from(*value).map_err(text)?,
+                _ => return Err(format!("there is no limit `{name}`")),
+            }
+        }
+        Ok(board)
+    }
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+fn number(word: &str) -> Result<u64, String> {
+    word.parse().map_err(|_| format!("`{word}` is not a number"))
+}
+
+/// `12` or `12.5` seconds.
+fn seconds(word: &str) -> Result<Span, String> {
+    let (whole, part) = word.split_once('.').unwrap_or((word, "0"));
+    let millis = number(&format!("{part:0<3}"))?;
+    Ok(Span(number(whole)? * 1000 + millis))
+}
+
+fn same<T: PartialEq + Display>(expected: T, actual: T) -> Result<(), String> {
+    if expected == actual {
+        return Ok(());
+    }
+    Err(format!("expected: {expected}\n    actual: {actual}"))
+}
+
+fn holds(expected: &str, actual: &str) -> Result<(), String> {
+    if actual.contains(expected) {
+        return Ok(());
+    }
+    Err(format!("expected: ..{expected}..\n    actual: {actual}"))
+}
+
+fn client(word: &str) -> Result<ClientKind, String> {
+    Ok(match word {
+        "bios" => ClientKind::BiosPxe,
+        "pxe" => ClientKind::UefiPxe,
+        "http" => ClientKind::UefiHttp,
+        "ipxe" => ClientKind::Ipxe,
+        "agent" => ClientKind::Agent,
+        "system" => ClientKind::Other,
+        _ => return Err(format!("`{word}` is none of bios, pxe, http, ipxe, agent, system")),
+    })
+}
+
+fn role(word: &str) -> Result<FileRole, String> {
+    Ok(match word {
+        "loader" => FileRole::Loader,
+        "kernel" => FileRole::Kernel,
+        "initrd" => FileRole::Initrd,
+        "uki" => FileRole::Uki,
+        _ => return Err(format!("`{word}` is none of loader, kernel, initrd, uki")),
+    })
+}
+
+fn discover(client: ClientKind) -> Sight {
+    Sight::Discover { client, arch: None, secs: 0, uuid: None, version: String::new() }
+}
+
+/// Tells a story to the judgment.
+#[derive(Debug)]
+pub(crate) struct Teller {
+    world: World,
+    began: LabTime,
+    /// The order each driver is at.
+    orders: BTreeMap<NodeName, CommandId>,
+    /// Agents that are alive, by their boot.
+    agents: BTreeMap<NodeName, String>,
+    next_beat: LabTime,
+    /// Commands that no `=` line has named yet.
+    unnamed: BTreeSet<String>,
+    /// A request that was not simply accepted, until a `?` line names its answer.
+    untold: Option<String>,
+    told: Option<Result<Verdict, Refusal>>,
+}
+
+impl Teller {
+    /// Starts a core on the board of the `with` lines.
+    pub(crate) fn new(setup: &Setup) -> Result<Self, String> {
+        let world = World::new(setup.board()?)?;
+        let began = world.now;
+        Ok(Self {
+            world,
+            began,
+            orders: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            next_beat: began,
+            unnamed: BTreeSet::new(),
+            untold: None,
+            told: None,
+        })
+    }
+
+    /// One line.
+    pub(crate) fn line(&mut self, line: &str) -> Result<(), String> {
+        let (kind, rest) = line.split_once(' ').ok_or("a line begins with >, =, ? or @ and a space")?;
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        match kind {
+            "@" => {
+                self.all_named()?;
+                let [until] = words.as_slice() else { return Err("`@ SECONDS`".to_owned()) };
+                self.pass(seconds(until)?)
+            }
+            ">" => {
+                self.all_told()?;
+                self.happens(&words)?;
+                self.collect();
+                Ok(())
+            }
+            "=" => self.asked(rest),
+            "?" => self.look(&words),
+            _ => Err("a line begins with >, =, ? or @".to_owned()),
+        }
+    }
+
+    /// What must hold when the story is over.
+    pub(crate) fn end(&self) -> Result<(), String> {
+        self.all_named()?;
+        self.all_told()?;
+        match self.world.replayed() == self.world.lab {
+            true => Ok(()),
+            false => Err("reading the journal again gives another lab".to_owned()),
+        }
+    }
+
+    /// Starts the core again: nothing may be asked before anything was seen.
+    pub(crate) fn restart_asks_nothing(&mut self) -> Result<(), String> {
+        self.unnamed.clear();
+        self.world.asked.clear();
+        self.world.restart()?;
+        self.collect();
+        self.all_named().map_err(|why| format!("after a restart here: {why}"))
+    }
+
+    fn all_named(&self) -> Result<(), String> {
+        if self.unnamed.is_empty() {
+            return Ok(());
+        }
+        let asked: Vec<&str> = self.unnamed.iter().map(String::as_str).collect();
+        Err(format!("expected: nothing more to be asked\n    actual: {}", asked.join(", ")))
+    }
+
+    fn all_told(&self) -> Result<(), String> {
+        self.untold
+            .as_ref()
+            .map_or(Ok(()), |answer| Err(format!("the lab answered `{answer}`, unexpectedly")))
+    }
+
+    fn collect(&mut self) {
+        for (id, command) in std::mem::take(&mut self.world.asked) {
+            let Command::Power { node, order, .. } = command;
+            self.unnamed.insert(format!("{order} {node}"));
+            self.orders.insert(node, id);
+        }
+    }
+
+    /// Time passes; living agents are heard every three seconds.
+    fn pass(&mut self, until: Span) -> Result<(), String> {
+        let until = self.began.after(until);
+        if until < self.world.now {
+            return Err("time does not go back".to_owned());
+        }
+        while self.next_beat <= until {
+            self.world.pass(self.next_beat.max(self.world.now))?;
+            self.collect();
+            self.next_beat = self.next_beat.after(Span::secs(3));
+            for (node, boot) in self.agents.clone() {
+                self.beat(&node, &boot)?;
+            }
+        }
+        self.world.pass(until)?;
+        self.collect();
+        Ok(())
+    }
+
+    fn node(&self, word: &str) -> Result<NodeName, String> {
+        let name: NodeName = word.parse().map_err(text)?;
+        self.machine(&name).map(|_| name.clone())
+    }
+
+    fn machine(&self, name: &NodeName) -> Result<&Machine, String> {
+        self.world.lab.machines.get(name).ok_or_else(|| format!("there is no machine {name}"))
+    }
+
+    fn see(&mut self, node: &NodeName, sight: Sight) -> Result<(), String> {
+        let mac = self.world.lab.node(node).ok_or("no such machine")?.mac;
+        self.world.happens(Fact::Sighted { mac, sight })
+    }
+
+    fn beat(&mut self, node: &NodeName, boot: &str) -> Result<(), String> {
+        let mac = self.world.lab.node(node).ok_or("no such machine")?.mac;
+        let beat = AgentBeat {
+            mac,
+            boot_id: boot.to_owned(),
+            uptime_ms: 0,
+            load_milli: 0,
+            memory_available_mib: 400,
+        };
+        self.see(node, Sight::Beat(beat))
+    }
+
+    fn happens(&mut self, words: &[&str]) -> Result<(), String> {
+        match words {
+            ["restart"] => self.world.restart(),
+            ["counter", "up"] => self.world.happens(Fact::CounterSeen { up: true }),
+            ["counter", "down"] => self.world.happens(Fact::CounterSeen { up: false }),
+            ["start", scenario] => {
+                self.request(&Request::Start { scenario: (*scenario).to_owned(), by: Origin::Cli })
+            }
+            ["stop"] => self.request(&Request::Stop { by: Origin::Cli }),
+            ["on", node] => self.switch(node, PowerOrder::On),
+            ["off", node] => self.switch(node, PowerOrder::Off),
+            ["done", node] => self.finish(node, Outcome::Done),
+            ["fails", node, why @ ..] => {
+                self.finish(node, Outcome::Failed { code: "refused".to_owned(), why: why.join(" ") })
+            }
+            ["sees", node, state] => self.sees(node, state),
+            ["stranger", mac, "discovers", kind] => {
+                let (mac, sight) = (mac.parse::<MacAddr>().map_err(text)?, discover(client(kind)?));
+                self.world.happens(Fact::Sighted { mac, sight })
+            }
+            ["notice", notice @ ..] => self.notice(notice),
+            [node, what @ ..] => {
+                let node = self.node(node)?;
+                self.boots(&node, what)
+            }
+            [] => Err("nothing happens".to_owned()),
+        }
+    }
+
+    fn request(&mut self, request: &Request) -> Result<(), String> {
+        let answer = self.world.request(request)?;
+        self.untold = match &answer {
+            Ok(Verdict::Record(_)) => None,
+            Ok(Verdict::Already) => Some("already".to_owned()),
+            Err(refusal) => Some(format!("{}: {refusal}; {}", refusal.code(), refusal.advice())),
+        };
+        self.told = Some(answer);
+        Ok(())
+    }
+
+    fn switch(&mut self, node: &str, order: PowerOrder) -> Result<(), String> {
+        self.request(&Request::Power { node: node.to_owned(), order, by: Origin::Page })
+    }
+
+    fn finish(&mut self, node: &str, outcome: Outcome) -> Result<(), String> {
+        let node = self.node(node)?;
+        let id = *self.orders.get(&node).ok_or("its driver was asked for nothing")?;
+        self.world.happens(Fact::Finished { id, outcome })
+    }
+
+    fn sees(&mut self, node: &str, state: &str) -> Result<(), String> {
+        let node = self.node(node)?;
+        let state = match state {
+            "on" => PowerState::On,
+            "off" => PowerState::Off,
+            "unknown" => PowerState::Unknown,
+            _ => return Err(format!("`{state}` is none of on, off, unknown")),
+        };
+        if state == PowerState::Off {
+            self.agents.remove(&node);
+        }
+        self.world.happens(Fact::PowerSeen { node, state, evidence: "its driver says so".to_owned() })
+    }
+
+    fn notice(&mut self, words: &[&str]) -> Result<(), String> {
+        let notice = match words {
+            ["foreign-dhcp", mac] => {
+                Notice::ForeignDhcp { mac: mac.parse().map_err(text)?, server: Ipv4Addr::new(10, 0, 0, 254) }
+            }
+            ["foreign-router", mac] => {
+                Notice::ForeignRouter { mac: mac.parse().map_err(text)?, names_dns: true }
+            }
+            ["ledger-full"] => Notice::LedgerFull { why: "no space left on device".to_owned() },
+            ["ledger-well"] => Notice::LedgerWell,
+            ["malformed", protocol, count] => {
+                Notice::Malformed { protocol: (*protocol).to_owned(), count: number(count)? }
+            }
+            ["merged", count] => Notice::Merged { count: number(count)? },
+            _ => return Err("nobody knows this notice".to_owned()),
+        };
+        self.world.happens(Fact::Noticed { notice })
+    }
+
+    /// What a machine does on the wire.
+    fn boots(&mut self, node: &NodeName, words: &[&str]) -> Result<(), String> {
+        let address = self.world.lab.node(node).ok_or("no such machine")?.ip;
+        let name = |word: &str| word.to_owned();
+        let sight = match words {
+            ["shows", "a", "frame"] => Sight::Frame,
+            ["discovers", kind] => discover(client(kind)?),
+            ["is", "offered"] => Sight::Offer { address },
+            ["requests", kind] => Sight::Request { client: client(kind)? },
+            ["gets", "its", "address", "as", kind] => Sight::Ack { address, client: client(kind)? },
+            ["is", "refused"] => Sight::Nak,
+            ["asks", "for", "a", "router"] => Sight::RouterAsked { answered: true },
+            ["asks", "its", "script"] => Sight::ScriptAsked { answer: self.script(node)? },
+            ["asks", what, file, size] => Sight::FileAsked {
+                role: role(what)?,
+                name: name(file),
+                carrier: Carrier::Http,
+                size: number(size)?,
+            },
+            ["has", bytes, "of", file] => Sight::FileMoved { name: name(file), bytes: number(bytes)? },
+            ["took", file] => Sight::FileServed { name: name(file), bytes: 1_000_000, repeats: 0 },
+            ["breaks", "off", file, why @ ..] => {
+                Sight::FileBroken { name: name(file), bytes: 1000, why: why.join(" ") }
+            }
+            ["is", "asked", "to", "come", "back", "for", file] => Sight::Deferred { name: name(file) },
+            ["reports", boot] => return self.report(node, boot),
+            ["falls", "silent"] => {
+                self.agents.remove(node).ok_or("its agent was not alive")?;
+                return Ok(());
+            }
+            ["is", "heard", "as", boot] => {
+                self.agents.insert(node.clone(), name(boot));
+                return self.beat(node, boot);
+            }
+            ["takes", "its", "address", "as", kind] => return self.takes_address(node, kind),
+            ["takes", "its", "image"] => return self.takes_image(node),
+            ["boots", boot] => return self.boots_through(node, boot),
+            _ => return Err("nobody knows what this machine does".to_owned()),
+        };
+        self.see(node, sight)
+    }
+
+    /// What the boot table would make the counter answer.
+    fn script(&self, node: &NodeName) -> Result<ScriptAnswer, String> {
+        let entry = self.world.answer(node).ok_or("the boot table does not know it")?;
+        Ok(match entry.answer {
+            BootAnswer::Wait { .. } => ScriptAnswer::Wait,
+            BootAnswer::Run { .. } => ScriptAnswer::Boot,
+        })
+    }
+
+    fn takes_address(&mut self, node: &NodeName, kind: &str) -> Result<(), String> {
+        self.boots(node, &["discovers", kind])?;
+        self.boots(node, &["is", "offered"])?;
+        self.boots(node, &["requests", kind])?;
+        self.boots(node, &["gets", "its", "address", "as", kind])
+    }
+
+    fn takes_image(&mut self, node: &NodeName) -> Result<(), String> {
+        self.boots(node, &["asks", "its", "script"])?;
+        for (what, file) in [("kernel", "vmlinuz"), ("initrd", "initrd")] {
+            self.boots(node, &["asks", what, file, "1000000"])?;
+            self.boots(node, &["took", file])?;
+        }
+        Ok(())
+    }
+
+    /// A whole boot at once, for stories that are about something else.
+    fn boots_through(&mut self, node: &NodeName, boot: &str) -> Result<(), String> {
+        self.takes_address(node, "ipxe")?;
+        self.takes_image(node)?;
+        self.report(node, boot)
+    }
+
+    fn report(&mut self, node: &NodeName, boot: &str) -> Result<(), String> {
+        let spec = self.world.lab.node(node).ok_or("no such machine")?;
+        let report = AgentReport {
+            mac: spec.mac,
+            boot_id: boot.to_owned(),
+            nonce: None,
+            address: Some(spec.ip),
+            version: "0.1.0".to_owned(),
+            kernel: "6.12.0".to_owned(),
+            uptime_ms: 900,
+            inventory: Inventory::default(),
+        };
+        self.agents.insert(node.clone(), boot.to_owned());
+        self.see(node, Sight::Agent(Arc::new(report)))
+    }
+
+    fn asked(&mut self, rest: &str) -> Result<(), String> {
+        let actual: Vec<String> = std::mem::take(&mut self.unnamed).into_iter().collect();
+        let mut expected: Vec<&str> = rest.split(',').map(str::trim).filter(|w| *w != "nothing").collect();
+        expected.sort_unstable();
+        let shown = |list: String| if list.is_empty() { "nothing".to_owned() } else { list };
+        same(shown(expected.join(", ")), shown(actual.join(", ")))
+    }
+
+    fn look(&mut self, words: &[&str]) -> Result<(), String> {
+        let lab = &self.world.lab;
+        match words {
+            ["phase", "because", because @ ..] => holds(&because.join(" "), &lab.phase_because),
+            ["phase", phase @ ..] => same(phase.join(" "), lab.phase.to_string()),
+            ["run", run] => same(number(run)?, u64::from(lab.runs)),
+            ["told", code, words @ ..] => {
+                let actual = match self.told.as_ref().ok_or("nobody asked for anything")? {
+                    Ok(Verdict::Record(_)) => "yes".to_owned(),
+                    Ok(Verdict::Already) => "already".to_owned(),
+                    Err(refusal) => format!("{}: {refusal}; {}", refusal.code(), refusal.advice()),
+                };
+                self.untold = None;
+                let (said, _) = actual.split_once(':').unwrap_or((&actual, ""));
+                same((*code).to_owned(), said.to_owned())?;
+                holds(&words.join(" "), &actual)
+            }
+            ["notices", n] => same(number(n)?, u64::try_from(lab.notices.len()).map_err(text)?),
+            ["strangers", n] => same(number(n)?, u64::try_from(lab.strangers.len()).map_err(text)?),
+            ["last", "stranger", mac, kind] => {
+                let last = lab.strangers.last().ok_or("there is no stranger")?;
+                same(format!("{mac} {}", client(kind)?), format!("{} {}", last.mac, last.client))
+            }
+            ["plan", scenario, words @ ..] => self.look_at_plan(scenario, &words.join(" ")),
+            ["explain", node, words @ ..] => {
+                let machine = self.machine(&self.node(node)?)?;
+                let waiting = self.world.decision.waits.get(&machine.node);
+                let said = explain(lab, machine, waiting, self.world.moment());
+                holds(&words.join(" "), &format!("{said:?}"))
+            }
+            [what, node, words @ ..] => {
+                let node = self.node(node)?;
+                self.look_at(what, &node, words)
+            }
+            _ => Err("nobody knows this question".to_owned()),
+        }
+    }
+
+    fn look_at(&self, what: &str, node: &NodeName, words: &[&str]) -> Result<(), String> {
+        let machine = self.machine(node)?;
+        let wait = self.world.decision.waits.get(node);
+        let since_began = |at: LabTime| at.since(self.began);
+        match (what, words) {
+            ("rung", [rung]) => same((*rung).to_owned(), machine.rung.to_string()),
+            ("word", [word]) => {
+                let view = machine_view(&self.world.lab, machine, wait, self.world.moment(), None);
+                same((*word).to_owned(), view.ok_or("it is not on the board")?.word.to_string())
+            }
+            ("waits", ["until", until, "for", what @ ..]) => {
+                let wait = wait.ok_or("actual: it waits for nothing")?;
+                same(seconds(until)?, since_began(wait.until))
+                    .map_err(|why| format!("{why} ({})", wait.what))?;
+                holds(&what.join(" "), &wait.what)
+            }
+            ("waits", ["for", what @ ..]) => {
+                holds(&what.join(" "), &wait.ok_or("actual: it waits for nothing")?.what)
+            }
+            ("then", then) => holds(&then.join(" "), &wait.ok_or("actual: it waits for nothing")?.then),
+            ("rests", []) => {
+                wait.map_or(Ok(()), |w| Err(format!("expected: to wait for nothing\n    actual: {}", w.what)))
+            }
+            ("fault", ["none"]) => {
+                machine.fault.as_ref().map_or(Ok(()), |f| Err(format!("actual: {} ({})", f.code, f.text)))
+            }
+            ("fault", [code, words @ ..]) => {
+                let fault = machine.fault.as_ref().ok_or("actual: it has no fault")?;
+                same((*code).to_owned(), fault.code.to_string())?;
+                holds(&words.join(" "), &fault.text)
+            }
+            ("bad", []) => same(true, machine.bad),
+            ("good", []) => same(false, machine.bad),
+            ("tries", [n]) => same(number(n)?, u64::from(machine.tries)),
+            ("boots", [n]) => same(number(n)?, u64::from(machine.boots)),
+            ("answer", [answer, because @ ..]) => self.look_at_answer(node, answer, &because.join(" ")),
+            ("order", [order]) => {
+                let entry = self.world.answer(node).ok_or("the boot table does not know it")?;
+                same(
+                    format!("{order:?}").replace(['-', '"'], ""),
+                    format!("{:?}", entry.order).to_lowercase(),
+                )
+            }
+            _ => Err("nobody knows this question".to_owned()),
+        }
+    }
+
+    fn look_at_answer(&self, node: &NodeName, answer: &str, because: &str) -> Result<(), String> {
+        let entry = self.world.answer(node).ok_or("the boot table does not know it")?;
+        let actual = match entry.answer {
+            BootAnswer::Wait { .. } => "wait",
+            BootAnswer::Run { .. } => "run",
+        };
+        same(answer, actual)?;
+        holds(because, &entry.because)
+    }
+
+    fn look_at_plan(&self, scenario: &str, expected: &str) -> Result<(), String> {
+        let plan = lifecycle::plan(&self.world.lab, &scenario.parse().map_err(text)?);
+        let list = |what: &str, nodes: &[NodeName]| {
+            let names: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+            (!names.is_empty()).then(|| format!("{what} {}", names.join(" ")))
+        };
+        let parts = [
+            list("off", &plan.switched_off),
+            list("release", &plan.released),
+            list("on", &plan.switched_on),
+            list("hand", &plan.by_hand),
+        ];
+        same(expected.to_owned(), parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}

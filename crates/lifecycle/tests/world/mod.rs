@@ -1,0 +1,280 @@
+//! A small world around the judgment: a board, a clock, and the loop that a conductor turns.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use lifecycle::{Decision, Lab, Refusal, Request, Verdict, absorb, admit, boot_table, decide, settle};
+use model::{
+    Asset, BoardSpec, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal, Image,
+    ImageRef, LabSpec, LabTime, Limits, MacAddr, Mebibytes, Moment, NetworkSpec, NodeName, NodeSpec, PortRef,
+    PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec, Span, WallTime,
+};
+
+/// More facts than this out of one turn of the loop means that it never comes to rest.
+const FACTS_A_TURN: usize = 200;
+/// More turns than this while time passes means that it spins.
+const TURNS_A_WAIT: usize = 20_000;
+
+/// A board of which nothing has been seen.
+#[derive(Debug, Clone)]
+pub(crate) struct Board {
+    /// As its owner describes it.
+    pub(crate) spec: LabSpec,
+    /// What its scenarios boot.
+    pub(crate) images: BTreeMap<ScenarioName, Image>,
+}
+
+/// The Ethernet address of the machine in column `column`.
+pub(crate) const fn mac(column: u8) -> MacAddr {
+    MacAddr([2, 0, 0, 0, 0, column])
+}
+
+fn asset(name: &str) -> Asset {
+    Asset { name: name.to_owned(), digest: Digest([7; 32]), size: 1_000_000 }
+}
+
+impl Board {
+    /// A row of machines and one scenario, `demo`, that needs all of them. Those `by_hand` have no driver.
+    pub(crate) fn new(machines: &[&str], by_hand: &[&str]) -> Self {
+        let nodes: Vec<NodeName> = machines.iter().map(|name| name.parse().unwrap()).collect();
+        let node = |(column, name): (u8, &NodeName)| {
+            let driver = if by_hand.contains(&name.as_str()) { "hands" } else { "vms" };
+            let spec = NodeSpec {
+                at: Cell { column, row: 1 },
+                zone: None,
+                mac: mac(column),
+                ip: Ipv4Addr::new(10, 0, 0, 10 + column),
+                power: PortRef { driver: driver.parse().unwrap(), port: name.as_str().to_owned() },
+                memory: None,
+                firmware: None,
+            };
+            (name.clone(), spec)
+        };
+        let spec = LabSpec {
+            lab: "bench".parse().unwrap(),
+            network: NetworkSpec {
+                interface: "lab0".to_owned(),
+                subnet: Ipv4Addr::new(10, 0, 0, 0),
+                prefix: 24,
+                boss: Ipv4Addr::new(10, 0, 0, 1),
+                gateway: None,
+                dns: Vec::new(),
+                pool: None,
+                dhcp: DhcpMode::Authoritative,
+                lease_seconds: 3600,
+            },
+            power: BTreeMap::from([
+                ("vms".parse().unwrap(), PowerDriver::Virtual { memory: Mebibytes(512), stagger: Span(0) }),
+                ("hands".parse().unwrap(), PowerDriver::Manual),
+            ]),
+            board: BoardSpec {
+                columns: u8::try_from(nodes.len()).unwrap(),
+                rows: 1,
+                nodes: (1..).zip(&nodes).map(node).collect(),
+            },
+            scenarios: BTreeMap::new(),
+            limits: Limits::default(),
+        };
+        let mut board = Self { spec, images: BTreeMap::new() };
+        board.scenario("demo", nodes, None);
+        board
+    }
+
+    /// Adds a scenario, or describes one again. Without `enough` it needs all its machines.
+    pub(crate) fn scenario(&mut self, name: &str, nodes: Vec<NodeName>, enough: Option<u16>) {
+        let name: ScenarioName = name.parse().unwrap();
+        let enough = enough.unwrap_or_else(|| u16::try_from(nodes.len()).unwrap());
+        let image = ImageRef::Named("live".to_owned());
+        self.spec.scenarios.insert(name.clone(), ScenarioSpec { nodes, image, args: String::new(), enough });
+        let image = Image {
+            kernel: Some(asset("vmlinuz")),
+            initrd: vec![asset("initrd")],
+            uki: None,
+            args: "quiet".to_owned(),
+            agent: true,
+        };
+        self.images.insert(name, image);
+    }
+}
+
+/// A lab and everything that happened to it.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    /// What the judgment knows.
+    pub(crate) lab: Lab,
+    /// Everything recorded, in order.
+    pub(crate) events: Vec<Event>,
+    /// The clock.
+    pub(crate) now: LabTime,
+    /// The last decision.
+    pub(crate) decision: Decision,
+    /// Commands handed to drivers and not yet looked at by the test.
+    pub(crate) asked: Vec<(CommandId, Command)>,
+    board: Board,
+}
+
+impl World {
+    /// Starts a core on this board.
+    pub(crate) fn new(board: Board) -> Result<Self, String> {
+        let mut world = Self {
+            lab: Lab::new(board.spec.clone(), board.images.clone()),
+            events: Vec::new(),
+            now: LabTime(1_000_000),
+            decision: Decision::default(),
+            asked: Vec::new(),
+            board,
+        };
+        world.restart()?;
+        Ok(world)
+    }
+
+    /// Now, on both clocks.
+    pub(crate) const fn moment(&self) -> Moment {
+        Moment { since_start: self.now, wall: WallTime(self.now.0 + 1_700_000_000_000) }
+    }
+
+    /// The core is started again; what was known is read back from the journal before.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        let (spec, images) = (Box::new(self.board.spec.clone()), self.board.images.clone());
+        self.happens(Fact::CoreStarted { version: "test".to_owned(), spec, images })
+    }
+
+    /// One thing happens, and everything that follows from it at once.
+    pub(crate) fn happens(&mut self, fact: Fact) -> Result<(), String> {
+        self.keep(fact);
+        self.turn()
+    }
+
+    /// A person asks for something.
+    pub(crate) fn request(&mut self, request: &Request) -> Result<Result<Verdict, Refusal>, String> {
+        let answer = admit(&self.lab, request);
+        if let Ok(Verdict::Record(fact)) = &answer {
+            self.happens(fact.clone())?;
+        }
+        Ok(answer)
+    }
+
+    /// Lets time pass until `until`, looking again whenever a decision asked for it.
+    pub(crate) fn pass(&mut self, until: LabTime) -> Result<(), String> {
+        for _ in 0..TURNS_A_WAIT {
+            match self.decision.wake_at.filter(|at| *at <= until) {
+                Some(at) => {
+                    self.now = self.now.max(at);
+                    self.turn()?;
+                }
+                None => {
+                    self.now = until;
+                    return self.turn();
+                }
+            }
+        }
+        Err(format!("it woke up {TURNS_A_WAIT} times and is still before {until:?}"))
+    }
+
+    /// What a machine's firmware would be answered.
+    pub(crate) fn answer(&self, node: &NodeName) -> Option<BootEntry> {
+        boot_table(&self.lab, 1).nodes.into_iter().find(|entry| entry.node == *node)
+    }
+
+    /// The lab that the journal alone tells.
+    pub(crate) fn replayed(&self) -> Lab {
+        let mut lab = Lab::new(self.board.spec.clone(), self.board.images.clone());
+        for event in &self.events {
+            absorb(&mut lab, event);
+        }
+        lab
+    }
+
+    fn keep(&mut self, fact: Fact) {
+        let event = numbered(&self.events, self.moment(), fact);
+        absorb(&mut self.lab, &event);
+        self.events.push(event);
+    }
+
+    /// Settle, issue, decide again: the loop of the conductor, and the rules that hold in every turn.
+    fn turn(&mut self) -> Result<(), String> {
+        let mut decision = self.come_to_rest()?;
+        for command in core::mem::take(&mut decision.wishes) {
+            self.rule_of_one_order(&command)?;
+            let id = CommandId(self.lab.commands + 1);
+            self.keep(Fact::Issued { id, command: command.clone() });
+            self.asked.push((id, command));
+        }
+        self.decision = self.come_to_rest()?;
+        if !self.decision.wishes.is_empty() {
+            return Err(format!("asked twice for {:?}", self.decision.wishes));
+        }
+        if decide(&self.lab, self.moment()) != self.decision {
+            return Err("deciding twice gave two decisions".to_owned());
+        }
+        self.rule_of_waits()?;
+        self.rule_of_progress()
+    }
+
+    fn come_to_rest(&mut self) -> Result<Decision, String> {
+        let now = self.moment();
+        let mut recorded = Vec::new();
+        let events = &mut self.events;
+        let decision = settle(
+            &mut self.lab,
+            now,
+            |fact| {
+                assert!(recorded.len() < FACTS_A_TURN, "it never comes to rest: {recorded:#?}");
+                let event = numbered(events, now, fact);
+                recorded.push(event.fact.clone());
+                events.push(event.clone());
+                event
+            },
+            drop,
+        );
+        Ok(decision)
+    }
+
+    fn rule_of_one_order(&self, command: &Command) -> Result<(), String> {
+        match &self.lab.machines[command.node()].in_flight {
+            Some((id, order, _)) => Err(format!("{command:?} while {order} ({id:?}) is on its way")),
+            None => Ok(()),
+        }
+    }
+
+    /// Every wait ends, and somebody looks when it does.
+    fn rule_of_waits(&self) -> Result<(), String> {
+        for (node, wait) in &self.decision.waits {
+            if wait.until <= self.now {
+                return Err(format!(
+                    "{node} waits for {} until {:?}, now {:?}",
+                    wait.what, wait.until, self.now
+                ));
+            }
+            if self.decision.wake_at.is_none_or(|at| at > wait.until) {
+                return Err(format!("nobody looks when {node} has waited for {}", wait.what));
+            }
+        }
+        match self.decision.wake_at {
+            Some(at) if at <= self.now => Err(format!("it wants to wake at {at:?}, now {:?}", self.now)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whoever is below its goal waits for something, is given up, or was switched off by a person.
+    fn rule_of_progress(&self) -> Result<(), String> {
+        let idle = |m: &&lifecycle::Machine| {
+            let below = match m.goal {
+                Goal::Ready => m.rung != Rung::Ready && m.person != Some(PowerOrder::Off),
+                Goal::Off => m.off_wanted.is_some(),
+                Goal::Any => m.person == Some(PowerOrder::On) && m.rung == Rung::Off,
+            };
+            below && !m.bad && !self.decision.waits.contains_key(&m.node)
+        };
+        match self.lab.machines.values().find(idle) {
+            Some(m) => {
+                Err(format!("{} is {} and should be {:?}, and waits for nothing", m.node, m.rung, m.goal))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn numbered(events: &[Event], at: Moment, fact: Fact) -> Event {
+    Event { seq: events.last().map_or(1, |last| last.seq + 1), at, fact }
+}
