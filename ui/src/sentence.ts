@@ -1,0 +1,180 @@
+// Events as sentences: one function from a fact to what a person would say.
+import type { ClientKind, Fact, FileRole, LabEvent, LabView, MachineView, Notice, PowerOrder, Sighted } from "./types";
+import { bytes, count, span } from "./units";
+
+/** What an event looks like in the list. */
+export interface Line {
+  /** Whose event it is; empty for the lab's. */
+  who: string;
+  /** What happened. */
+  text: string;
+  /** How loud it is. */
+  tone: "plain" | "care" | "bad" | "well";
+}
+
+/** What is known besides the event itself. */
+export interface Known {
+  /** Name of the machine with this Ethernet address. */
+  nameOf(mac: string): string | undefined;
+  /** What was asked with the command of this number. */
+  orderOf(id: number): { node: string; order: PowerOrder } | undefined;
+}
+
+/** Programs that ask, as people call them. */
+export const CLIENT: Record<ClientKind, string> = {
+  "bios-pxe": "BIOS PXE",
+  "uefi-pxe": "UEFI PXE",
+  "uefi-http": "UEFI HTTP",
+  ipxe: "iPXE",
+  agent: "the agent",
+  "unknown-firmware": "unknown firmware",
+  other: "a DHCP client",
+};
+
+const ROLE: Record<FileRole, string> = {
+  loader: "loader",
+  script: "script",
+  kernel: "kernel",
+  initrd: "initramfs",
+  uki: "image",
+  other: "file",
+};
+
+const BY = { page: "from the page", cli: "from the command line", demo: "by the demo" } as const;
+
+const plain = (who: string, text: string): Line => ({ who, text, tone: "plain" });
+
+/** The sentence for an event, or null for one that says nothing new to a person. */
+export function sentence(event: LabEvent, known: Known): Line | null {
+  const { fact } = event;
+  switch (fact.fact) {
+    case "core-started":
+      return plain("", `The controller started, version ${fact.version}, with the lab ${fact.spec.lab}.`);
+    case "counter-seen":
+      return fact.up
+        ? plain("", "The boot counter is connected.")
+        : { who: "", text: "The boot counter is gone: nothing is seen of the machines.", tone: "bad" };
+    case "noticed":
+      return { who: "", text: noticed(fact), tone: fact.notice === "ledger-well" ? "well" : "care" };
+    case "start-accepted":
+      return plain("", `Start of ${fact.scenario} was asked for ${BY[fact.by]}: run ${count(fact.run)}.`);
+    case "stop-accepted":
+      return plain("", `Stop was asked for ${BY[fact.by]}.`);
+    case "power-accepted":
+      return plain(fact.node, `Power ${fact.order} was asked for ${BY[fact.by]}.`);
+    case "issued":
+      return plain(fact.node, `Power ${fact.order} sent to ${fact.port.driver}/${fact.port.port}.`);
+    case "finished":
+      return finished(fact, known);
+    case "power-seen":
+      return plain(fact.node, `Seen ${fact.state === "unknown" ? "neither on nor off" : fact.state}: ${fact.evidence}.`);
+    case "sighted":
+      return sighted(fact, known);
+    case "published":
+      return plain("", `Boot table ${count(fact.table)} was handed to the counter.`);
+    case "entered":
+      return { who: fact.node, text: `Now ${fact.rung}.`, tone: fact.rung === "ready" ? "well" : "plain" };
+    case "faulted":
+      return { who: fact.node, text: `${stop(fact.text)}${fact.bad ? " Given up for this run." : ""}`, tone: "bad" };
+    case "phase-entered":
+      return {
+        who: "",
+        text: `The lab is ${fact.phase === "powering-down" ? "powering down" : fact.phase}${fact.because ? `: ${fact.because}` : ""}`.replace(/\.?$/, "."),
+        tone: fact.phase === "ready" ? "well" : fact.phase === "failed" ? "bad" : fact.phase === "degraded" ? "care" : "plain",
+      };
+  }
+}
+
+function stop(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+type Finished = Extract<Fact, { fact: "finished" }>;
+
+function finished(fact: Finished, known: Known): Line | null {
+  const asked = known.orderOf(fact.id);
+  const what = asked ? `Power ${asked.order}` : `Command ${count(fact.id)}`;
+  const who = asked?.node ?? "";
+  switch (fact.outcome) {
+    case "done":
+      return plain(who, `${what}: the driver says done.`);
+    case "failed":
+      return { who, text: `${what} failed: ${stop(fact.why)}`, tone: "bad" };
+    case "unknown":
+      return { who, text: `${what}: nobody knows whether it was done; the controller was started again meanwhile.`, tone: "care" };
+  }
+}
+
+function sighted(fact: Sighted, known: Known): Line | null {
+  const who = known.nameOf(fact.mac) ?? fact.mac;
+  switch (fact.sight) {
+    case "frame":
+      return plain(who, "First frame after silence.");
+    case "discover":
+      return plain(who, `${asker(fact.client)} asks for an address${fact.secs > 0 ? `, for ${count(fact.secs)} s already` : ""}${fact.version ? ` (version ${fact.version})` : ""}.`);
+    case "offer":
+      return plain(who, `Was offered ${fact.address}.`);
+    case "request":
+      return plain(who, `${asker(fact.client)} takes the address.`);
+    case "ack":
+      return plain(who, `Has the address ${fact.address}.`);
+    case "nak":
+      return { who, text: "Asked for an address it cannot have, and was told so.", tone: "care" };
+    case "router-asked":
+      return plain(who, fact.answered ? "Asked for an IPv6 router and was answered: none to wait for." : "Asked for an IPv6 router; not answered.");
+    case "file-asked":
+      return plain(who, `Asks for the ${ROLE[fact.role]} ${fact.name}, ${bytes(fact.size)}, over ${fact.carrier.toUpperCase()}.`);
+    case "file-moved":
+      return plain(who, `Has taken ${bytes(fact.bytes)} of ${fact.name}.`);
+    case "file-served":
+      return plain(who, `Took ${fact.name}, ${bytes(fact.bytes)}${fact.repeats ? `, ${count(fact.repeats)} sent again` : ""}.`);
+    case "file-broken":
+      return { who, text: `Broke off ${fact.name} after ${bytes(fact.bytes)}: ${stop(fact.why)}`, tone: "bad" };
+    case "script-asked":
+      return plain(who, { wait: "Was told to wait: nothing is decided yet.", boot: "Was told to boot.", stranger: "Is not on the board, and was told so." }[fact.answer]);
+    case "deferred":
+      return { who, text: `The counter was full: ${fact.name} later.`, tone: "care" };
+    case "agent":
+      return plain(who, `Its agent reports ${span(fact.uptime_ms)} after its kernel started: ${fact.inventory.product || "a machine"}, kernel ${fact.kernel}.`);
+    case "beat":
+      return null;
+  }
+}
+
+function asker(client: ClientKind): string {
+  const name = CLIENT[client];
+  return name.startsWith("i") ? name : name.charAt(0).toUpperCase() + name.slice(1);
+}
+
+/** A notice as a sentence: what is wrong with the segment or the boss. */
+export function noticed(notice: Notice): string {
+  switch (notice.notice) {
+    case "foreign-dhcp":
+      return `Another DHCP server answers on this segment: ${notice.server} (${notice.mac}).`;
+    case "foreign-router":
+      return notice.names_dns
+        ? `Another router advertises name servers (${notice.mac}): old iPXE will fail behind it.`
+        : `Another router advertises itself (${notice.mac}).`;
+    case "ledger-full":
+      return `The ledger cannot be written, no new address is given: ${stop(notice.why)}`;
+    case "ledger-well":
+      return "The ledger can be written again.";
+    case "malformed":
+      return `${count(notice.count)} ${notice.protocol} packets could not be read.`;
+    case "merged":
+      return `${count(notice.count)} sightings were merged: the core was too slow to take each.`;
+  }
+}
+
+/** How loud a notice is. */
+export function noticeTone(notice: Notice): "plain" | "care" | "bad" {
+  if (notice.notice === "ledger-full") return "bad";
+  return notice.notice === "ledger-well" || notice.notice === "merged" ? "plain" : "care";
+}
+
+/** One sentence about the lab, for the live region and the title. */
+export function labLine(lab: LabView, machines: readonly MachineView[]): string {
+  const ready = machines.filter((m) => m.word === "ready").length;
+  const phase = lab.phase === "powering-down" ? "powering down" : lab.phase;
+  return `${lab.name} is ${phase}, ${count(ready)} of ${count(machines.length)} ready`;
+}

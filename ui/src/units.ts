@@ -1,0 +1,100 @@
+// Quantities as a person reads them: always with a unit, thousands separated, never jumping in width.
+
+/** `4,000`: a count with its thousands separated. */
+export function count(n: number): string {
+  return Math.round(n).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** Seconds with one decimal, cut and not rounded, so that a running clock never shows time that has not passed. */
+function tenths(ms: number): string {
+  return (Math.floor(ms / 100) / 10).toFixed(1);
+}
+
+/** `9.1 s` below two minutes, `2 min 51 s` below two hours, `2 h 5 min` above: the words of the command line. */
+export function span(ms: number): string {
+  const known = Math.max(0, ms);
+  if (known < 120_000) return `${tenths(known)} s`;
+  const seconds = Math.floor(known / 1000);
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${count(Math.floor(seconds / 3600))} h ${Math.floor(seconds / 60) % 60} min`;
+}
+
+/** Like `span`, without tenths: for what is only roughly known. */
+export function about(ms: number): string {
+  const known = Math.max(0, ms);
+  return known < 120_000 ? `${Math.round(known / 1000)} s` : span(known);
+}
+
+/** `12 of 90 s`: a wait against its limit, both in whole seconds below two minutes. */
+export function against(passed: number, limit: number): string {
+  const done = Math.max(0, passed);
+  if (limit < 120_000 && done < 120_000) return `${Math.floor(done / 1000)} of ${Math.round(limit / 1000)} s`;
+  return `${short(done)} of ${short(limit)}`;
+}
+
+function short(ms: number): string {
+  const seconds = Math.floor(Math.max(0, ms) / 1000);
+  const two = (n: number) => n.toString().padStart(2, "0");
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}:${two(seconds % 60)}`;
+  return clock(ms);
+}
+
+/** `00:42:10`: hours, minutes, seconds. */
+export function clock(ms: number): string {
+  const seconds = Math.floor(Math.max(0, ms) / 1000);
+  const two = (n: number) => n.toString().padStart(2, "0");
+  return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
+}
+
+const STEPS = [
+  { size: 1e12, name: "TB" },
+  { size: 1e9, name: "GB" },
+  { size: 1e6, name: "MB" },
+  { size: 1e3, name: "KB" },
+] as const;
+
+function stepOf(n: number): { size: number; name: string } {
+  return STEPS.find((step) => n >= step.size) ?? { size: 1, name: "bytes" };
+}
+
+function inStep(n: number, size: number): string {
+  const value = n / size;
+  return size > 1 && value < 9.95 && value > 0 ? value.toFixed(1) : count(value);
+}
+
+/** `95 MB`, `1.4 GB`, `812 bytes`: decimal units, as in the boot's own transfer figures. */
+export function bytes(n: number): string {
+  const step = stepOf(n);
+  return `${inStep(n, step.size)} ${step.name}`;
+}
+
+/** `61 of 95 MB`: both in the unit of the whole. */
+export function bytesOf(done: number, whole: number): string {
+  const step = stepOf(whole);
+  return `${count(Math.floor(done / step.size))} of ${count(whole / step.size)} ${step.name}`;
+}
+
+/** `7.7 GiB` or `512 MiB` of memory. */
+export function memory(mib: number): string {
+  return mib >= 1024 ? `${(mib / 1024).toFixed(1)} GiB` : `${count(mib)} MiB`;
+}
+
+/** `1 box`, `3 boxes`. */
+export function many(n: number, one: string, more: string): string {
+  return `${count(n)} ${n === 1 ? one : more}`;
+}
+
+/** `14:02:11.3`, the wall clock of whoever looks. */
+export function wallTime(ms: number): string {
+  const at = new Date(ms);
+  const two = (n: number) => n.toString().padStart(2, "0");
+  const tenth = Math.floor(at.getMilliseconds() / 100);
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${tenth}`;
+}
+
+/** `2026-03-01 14:02:11.3`, for hover and tables. */
+export function wallDate(ms: number): string {
+  const at = new Date(ms);
+  const two = (n: number) => n.toString().padStart(2, "0");
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${wallTime(ms)}`;
+}

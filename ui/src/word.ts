@@ -1,0 +1,67 @@
+// Twelve words for a machine's state, each with its own shape and one of four hues or plain ink.
+import type { NodeWord, Phase } from "./types";
+
+/** What a colour means. `plain` is ink on paper. */
+export type Hue = "plain" | "busy" | "well" | "care" | "bad";
+
+/** The hue of each word. */
+export const HUE: Record<NodeWord, Hue> = {
+  off: "plain",
+  unknown: "plain",
+  starting: "busy",
+  dhcp: "busy",
+  loader: "busy",
+  image: "busy",
+  kernel: "busy",
+  stopping: "busy",
+  ready: "well",
+  waiting: "care",
+  degraded: "care",
+  bad: "bad",
+};
+
+/** What each word means, for the legend. */
+export const MEANING: Record<NodeWord, string> = {
+  off: "seen off, and may be",
+  starting: "being switched on, or on and silent",
+  dhcp: "asking for an address",
+  waiting: "its loader waits for a decision",
+  loader: "taking its loader",
+  image: "taking its image",
+  kernel: "its kernel starts",
+  ready: "as wanted",
+  degraded: "was ready; its agent is silent",
+  stopping: "being switched off",
+  bad: "given up for this run",
+  unknown: "nothing tells",
+};
+
+/** All words, in the order of a boot. */
+export const WORDS = Object.keys(MEANING) as NodeWord[];
+
+/** The hue of a phase of the lab. */
+export const PHASE_HUE: Record<Phase, Hue> = {
+  idle: "plain",
+  "powering-down": "busy",
+  booting: "busy",
+  ready: "well",
+  degraded: "care",
+  failed: "bad",
+  stopping: "busy",
+};
+
+/** The word whose shape a phase borrows. */
+export const PHASE_SHAPE: Record<Phase, NodeWord> = {
+  idle: "off",
+  "powering-down": "stopping",
+  booting: "loader",
+  ready: "ready",
+  degraded: "degraded",
+  failed: "bad",
+  stopping: "stopping",
+};
+
+/** A phase in words. */
+export function phaseText(phase: Phase): string {
+  return phase === "powering-down" ? "powering down" : phase;
+}
