@@ -12,7 +12,7 @@ const DEVICE: u32 = 0o020_600;
 
 /// An archive being put together.
 #[derive(Debug, Clone, Default)]
-pub struct Archive {
+pub(super) struct Archive {
     /// By path without a leading slash; the order of a map is the order of the archive, and a folder
     /// sorts before what is in it.
     entries: BTreeMap<String, Entry>,
@@ -28,30 +28,30 @@ struct Entry {
 impl Archive {
     /// An empty archive.
     #[must_use]
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::default()
     }
 
     /// Adds a folder, with those above it.
-    pub fn folder(&mut self, path: &str) {
+    pub(super) fn folder(&mut self, path: &str) {
         self.above(path);
         self.put(path, FOLDER, (0, 0), Vec::new());
     }
 
     /// Adds a file that is read.
-    pub fn file(&mut self, path: &str, content: Vec<u8>) {
+    pub(super) fn file(&mut self, path: &str, content: Vec<u8>) {
         self.above(path);
         self.put(path, FILE, (0, 0), content);
     }
 
     /// Adds a file that is run.
-    pub fn program(&mut self, path: &str, content: Vec<u8>) {
+    pub(super) fn program(&mut self, path: &str, content: Vec<u8>) {
         self.above(path);
         self.put(path, PROGRAM, (0, 0), content);
     }
 
     /// Adds a character device. Being only bytes here, it needs no right to make one.
-    pub fn device(&mut self, path: &str, major: u32, minor: u32) {
+    pub(super) fn device(&mut self, path: &str, major: u32, minor: u32) {
         self.above(path);
         self.put(path, DEVICE, (major, minor), Vec::new());
     }
@@ -71,7 +71,7 @@ impl Archive {
 
     /// The archive's bytes. `None` when a file is larger than the form can say (4 GiB).
     #[must_use]
-    pub fn bytes(&self) -> Option<Vec<u8>> {
+    pub(super) fn bytes(&self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         for (number, (path, entry)) in (1..).zip(&self.entries) {
             write(&mut out, number, path, entry)?;
@@ -134,11 +134,10 @@ mod tests {
         archive.file("ab", b"xyz".to_vec());
         let bytes = archive.bytes().unwrap();
         let text = String::from_utf8_lossy(&bytes);
-        assert!(text.starts_with(
-            "07070100000001000081A400000000000000000000000100000000\
-             00000003000000000000000000000000000000000000000300000000ab\0"
-        ));
-        assert_eq!(&bytes[110..120], b"ab\0\0xyz\x000707"[..10].as_ref());
+        let zeros = "00000000";
+        let fields = ["00000001", "000081A4", zeros, zeros, "00000001", zeros, "00000003"];
+        let head = format!("070701{}{}00000003{zeros}", fields.concat(), zeros.repeat(4));
+        assert!(text.starts_with(&format!("{head}ab\0\0\0\0xyz\x00070701")));
         assert!(text.contains("TRAILER!!!"));
         assert_eq!(bytes.len() % 4, 0);
     }

@@ -14,6 +14,7 @@ use drivers::process::ProcessError;
 
 pub use manifest::{ImageManifest, MANIFEST};
 pub use node::{Built, NodeImage, build_node};
+pub use pe::PeError;
 
 /// Why an image could not be built or read.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +48,7 @@ pub enum ImageError {
     NoStub(PathBuf),
     /// The UKI cannot be put together.
     #[error(transparent)]
-    Pe(#[from] pe::PeError),
+    Pe(#[from] PeError),
     /// A part of the image is larger than its form can say.
     #[error("{0} is larger than its form allows")]
     TooLarge(&'static str),

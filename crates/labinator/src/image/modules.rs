@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 /// The modules a module names in `depends=`; `None` when the file is no ELF64 object with `.modinfo`.
 #[must_use]
-pub fn depends(object: &[u8]) -> Option<Vec<String>> {
+pub(super) fn depends(object: &[u8]) -> Option<Vec<String>> {
     let info = section(object, b".modinfo")?;
     let words = info.split(|byte| *byte == 0).filter_map(|word| word.strip_prefix(b"depends="));
     let names = words.flat_map(|list| list.split(|byte| *byte == b','));
@@ -16,7 +16,7 @@ pub fn depends(object: &[u8]) -> Option<Vec<String>> {
 
 /// A module's name as the kernel has it: `virtio-rng.ko` is the module `virtio_rng`.
 #[must_use]
-pub fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.replace('-', "_")
 }
 
@@ -26,7 +26,7 @@ pub fn plain(name: &str) -> String {
 ///
 /// # Errors
 /// The first error of `read`.
-pub fn in_order<E>(
+pub(super) fn in_order<E>(
     wanted: &[&str],
     mut read: impl FnMut(&str) -> Result<Option<Vec<String>>, E>,
 ) -> Result<Vec<String>, E> {

@@ -29,7 +29,7 @@ pub enum PeError {
 ///
 /// # Errors
 /// [`PeError`].
-pub fn append(stub: &[u8], sections: &[(&'static str, &[u8])]) -> Result<Vec<u8>, PeError> {
+pub(super) fn append(stub: &[u8], sections: &[(&'static str, &[u8])]) -> Result<Vec<u8>, PeError> {
     let mut image = Image::read(stub)?;
     for (name, content) in sections {
         image.add(name, content)?;
