@@ -1,6 +1,18 @@
-//! The controller: one conductor that changes the lab, and the doors through which people and drivers speak to it.
+//! The controller: one conductor that changes the lab, and the doors through which people and drivers
+//! speak to it.
 
+pub mod assets;
 pub mod cli;
+pub mod clock;
+pub mod conductor;
 pub mod config;
 pub mod demo;
+pub mod desk;
+pub mod doctor;
+mod hands;
+pub mod http;
 pub mod image;
+pub mod journal;
+pub mod link;
+pub mod publisher;
+pub mod serve;

@@ -1,0 +1,394 @@
+//! The one task that changes the lab: drain, absorb, decide, write down, issue, publish.
+//!
+//! ```text
+//!  inputs ─▶ absorb each ─▶ settle ─▶ intents synced ─▶ wishes to the hands, answers to the desk
+//!                                          └─▶ boot table to the counter, picture to the readers
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::Accepted;
+use lifecycle::{
+    Decision, Lab, Touched, Verdict, absorb, admit, boot_table, lab_view, machine_view, settle,
+};
+use model::{
+    BootTable, Command, CommandId, Event, Fact, Keeping, LabSpec, MachineView, Moment, NodeName, Outcome, Snapshot, Waiting,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::Clock;
+use crate::desk::{Desk, DeskError, INPUTS_WAITING, Input, Look};
+use crate::journal::{Journal, rebuild};
+use crate::publisher::Publisher;
+
+/// Shortest time between two pictures.
+const PICTURE_EVERY: Duration = Duration::from_millis(50);
+/// Longest time a sighting stays unsynced.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// Inputs taken in one round at most, so that a flood cannot keep the picture from being shown.
+const ROUND: usize = 256;
+
+/// What the conductor works with.
+#[derive(Debug)]
+pub struct Tools {
+    /// Where events are written.
+    pub journal: Journal,
+    /// What the journal held.
+    pub past: Vec<Event>,
+    /// The time.
+    pub clock: Clock,
+    /// The lab as its owner describes it now.
+    pub spec: LabSpec,
+    /// Tells this core from the ones before and after it.
+    pub epoch: String,
+    /// Wishes to the drivers. Must hold one per machine.
+    pub hands: mpsc::Sender<(CommandId, Command)>,
+}
+
+/// The conductor, ready to run.
+#[derive(Debug)]
+pub struct Conductor {
+    lab: Lab,
+    clock: Clock,
+    epoch: String,
+    journal: Journal,
+    seq: u64,
+    waits: BTreeMap<NodeName, Waiting>,
+    wake_at: Option<Instant>,
+    hands: mpsc::Sender<(CommandId, Command)>,
+    inputs: mpsc::Receiver<Input>,
+    table: watch::Sender<Arc<BootTable>>,
+    publisher: Arc<Publisher>,
+    views: BTreeMap<NodeName, Arc<MachineView>>,
+    dirty: BTreeSet<NodeName>,
+    news: Vec<Arc<Event>>,
+    unseen: bool,
+    /// Answers that wait until their intent is safe on disk.
+    answers: Vec<(oneshot::Sender<Result<Accepted, DeskError>>, Accepted)>,
+    issued: Vec<(CommandId, Command)>,
+    /// What the disk said when it last refused.
+    disk: Option<String>,
+}
+
+impl Conductor {
+    /// Rebuilds the lab from the journal, records that a core began, and opens the desk.
+    #[must_use]
+    pub fn new(tools: Tools) -> (Self, Desk, watch::Receiver<Arc<BootTable>>) {
+        let Tools { journal, past, clock, spec, epoch, hands } = tools;
+        let started = Fact::CoreStarted {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            spec: Box::new(spec.clone()),
+            images: BTreeMap::new(),
+        };
+        let lab = rebuild(&past).unwrap_or_else(|| Lab::new(spec, BTreeMap::new()));
+        let seq = past.last().map_or(0, |event| event.seq);
+        let (sender, inputs) = mpsc::channel(INPUTS_WAITING);
+        let table = watch::Sender::new(Arc::new(boot_table(&lab, lab.table)));
+        let published = table.subscribe();
+        let first = Snapshot {
+            epoch: epoch.clone(),
+            through: seq,
+            at: clock.now(),
+            lab: lab_view(&lab),
+            machines: Vec::new(),
+        };
+        let publisher = Publisher::new(first, past.into_iter().map(Arc::new));
+        let dirty = lab.machines.keys().cloned().collect();
+        let desk = Desk::new(sender, Arc::clone(&publisher));
+        let mut conductor = Self {
+            lab,
+            clock,
+            epoch,
+            journal,
+            seq,
+            waits: BTreeMap::new(),
+            wake_at: None,
+            hands,
+            inputs,
+            table,
+            publisher,
+            views: BTreeMap::new(),
+            dirty,
+            news: Vec::new(),
+            unseen: true,
+            answers: Vec::new(),
+            issued: Vec::new(),
+            disk: None,
+        };
+        conductor.record(started, clock.now());
+        (conductor, desk, published)
+    }
+
+    /// Goes on until every desk is gone.
+    pub async fn run(mut self) {
+        let mut flush_at: Option<Instant> = None;
+        let mut picture_at = Instant::now();
+        loop {
+            self.round().await;
+            if self.journal.is_unsynced() && flush_at.is_none() {
+                flush_at = Some(Instant::now() + FLUSH_EVERY);
+            }
+            if self.unseen && Instant::now() >= picture_at {
+                self.show();
+                picture_at = Instant::now() + PICTURE_EVERY;
+            }
+            let next = [self.wake_at, flush_at, self.unseen.then_some(picture_at)].into_iter().flatten().min();
+            tokio::select! {
+                input = self.inputs.recv() => {
+                    let Some(input) = input else { break };
+                    self.take(input);
+                    for _ in 1..ROUND {
+                        let Ok(input) = self.inputs.try_recv() else { break };
+                        self.take(input);
+                    }
+                }
+                () = sleep_or_never(next) => {}
+            }
+            if flush_at.is_some_and(|at| Instant::now() >= at) {
+                self.sync().await;
+                flush_at = None;
+            }
+        }
+        self.sync().await;
+    }
+
+    /// Decides, keeps what was decided, and acts on it.
+    async fn round(&mut self) {
+        let now = self.clock.now();
+        let decision = self.settle(now);
+        for command in decision.wishes {
+            let id = CommandId(self.lab.commands.saturating_add(1));
+            if self.record(Fact::Issued { id, command: command.clone() }, now) {
+                self.issued.push((id, command));
+            }
+        }
+        if !self.issued.is_empty() {
+            let after = self.settle(now);
+            self.wait_by(after.waits, after.wake_at);
+        } else {
+            self.wait_by(decision.waits, decision.wake_at);
+        }
+        self.publish_table(now);
+        if self.journal.holds_intent() && !self.sync().await {
+            self.give_up_intents();
+            return;
+        }
+        self.act();
+    }
+
+    fn settle(&mut self, now: Moment) -> Decision {
+        // `settle` borrows the lab; numbering and keeping happen beside it.
+        let mut kept = Vec::new();
+        let mut touched = Vec::new();
+        let (seq, journal, disk) = (&mut self.seq, &mut self.journal, &mut self.disk);
+        let decision = settle(
+            &mut self.lab,
+            now,
+            |fact| {
+                *seq += 1;
+                let event = Event { seq: *seq, at: now, fact };
+                if let Err(error) = journal.append(&event) {
+                    *disk = Some(error.to_string());
+                }
+                kept.push(Arc::new(event.clone()));
+                event
+            },
+            |what| touched.push(what),
+        );
+        self.news.append(&mut kept);
+        for what in touched {
+            self.touch(what);
+        }
+        decision
+    }
+
+    fn wait_by(&mut self, waits: BTreeMap<NodeName, Waiting>, wake_at: Option<model::LabTime>) {
+        for (node, wait) in &waits {
+            if self.waits.get(node) != Some(wait) {
+                self.dirty.insert(node.clone());
+            }
+        }
+        for node in self.waits.keys().filter(|node| !waits.contains_key(*node)) {
+            self.dirty.insert(node.clone());
+        }
+        self.unseen |= !self.dirty.is_empty();
+        self.waits = waits;
+        self.wake_at = wake_at.map(|at| self.clock.instant_of(at));
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = self.clock.now();
+        match input {
+            Input::Look(question) => {
+                question(Look { lab: &self.lab, waits: &self.waits, now });
+            }
+            Input::Fact(fact) => {
+                self.record(*fact, now);
+            }
+            Input::Stamped(fact, boottime_ms) => {
+                let at = self.clock.moment_of(boottime_ms);
+                self.record(*fact, at);
+            }
+            Input::Ask { request, answer } => self.answer(&request, answer, now),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        request: &lifecycle::Request,
+        answer: oneshot::Sender<Result<Accepted, DeskError>>,
+        now: Moment,
+    ) {
+        let accepted = |seq, already| Accepted { epoch: self.epoch.clone(), seq, already };
+        let outcome = match admit(&self.lab, request) {
+            Ok(Verdict::Already) => Ok(accepted(self.seq, true)),
+            Ok(Verdict::Record(fact)) => {
+                let accepted = accepted(self.seq + 1, false);
+                if self.record(fact, now) {
+                    self.answers.push((answer, accepted));
+                    return;
+                }
+                Err(DeskError::NotKept { why: self.disk.clone().unwrap_or_default() })
+            }
+            Err(refusal) => Err(DeskError::Refused(refusal)),
+        };
+        // Whoever asked may have gone; then nobody misses the answer.
+        drop(answer.send(outcome));
+    }
+
+    /// Numbers, keeps and absorbs a fact. An intent that cannot be kept has not happened: false.
+    fn record(&mut self, fact: Fact, at: Moment) -> bool {
+        let keeping = fact.keeping();
+        let fleeting = keeping == Keeping::Fleeting;
+        let event = Event { seq: self.seq + u64::from(!fleeting), at, fact };
+        if let Err(error) = self.journal.append(&event) {
+            self.disk = Some(error.to_string());
+            tracing::error!(code = error.code(), "{error}: {}", error.advice());
+            if keeping == Keeping::Intent {
+                return false;
+            }
+        }
+        self.seq = event.seq;
+        let touched = absorb(&mut self.lab, &event);
+        self.touch(touched);
+        if !fleeting {
+            self.news.push(Arc::new(event));
+        }
+        true
+    }
+
+    fn touch(&mut self, touched: Touched) {
+        self.unseen = true;
+        match touched {
+            Touched::Lab => {}
+            Touched::Machine(node) => {
+                self.dirty.insert(node);
+            }
+            Touched::All => self.dirty.extend(self.lab.machines.keys().cloned()),
+        }
+    }
+
+    /// Hands a new boot table to the counter when its content changed.
+    fn publish_table(&mut self, now: Moment) {
+        let current = self.table.borrow().number;
+        let wanted = boot_table(&self.lab, current);
+        if *self.table.borrow().as_ref() != wanted {
+            let number = current.max(self.lab.table).saturating_add(1);
+            self.record(Fact::Published { table: number }, now);
+            self.table.send_replace(Arc::new(BootTable { number, ..wanted }));
+        }
+    }
+
+    /// Syncs the journal on another thread. True when all is safe.
+    async fn sync(&mut self) -> bool {
+        if !self.journal.is_unsynced() {
+            return true;
+        }
+        let syncing = self.journal.begin_sync();
+        let outcome = match tokio::task::spawn_blocking(move || syncing.run()).await {
+            Ok(synced) => self.journal.finish_sync(synced),
+            Err(_) => return false,
+        };
+        match outcome {
+            Ok(()) => {
+                self.disk = None;
+                true
+            }
+            Err(error) => {
+                tracing::error!(code = error.code(), "{error}: {}", error.advice());
+                self.disk = Some(error.to_string());
+                false
+            }
+        }
+    }
+
+    /// What was synced may be done: wishes leave, answers go out.
+    fn act(&mut self) {
+        for (id, command) in std::mem::take(&mut self.issued) {
+            if let Err(refused) = self.hands.try_send((id, command)) {
+                let why = format!("its driver does not take orders: {refused}");
+                let outcome = Outcome::Failed { code: "driver_busy".to_owned(), why };
+                self.record(Fact::Finished { id, outcome }, self.clock.now());
+            }
+        }
+        for (answer, accepted) in std::mem::take(&mut self.answers) {
+            // Whoever asked may have gone; the request stands all the same.
+            drop(answer.send(Ok(accepted)));
+        }
+    }
+
+    /// The disk took no sync: nothing leaves, everybody who asked is told, and the wishes count as failed.
+    fn give_up_intents(&mut self) {
+        let why = self.disk.clone().unwrap_or_else(|| "the journal could not be synced".to_owned());
+        for (answer, _) in std::mem::take(&mut self.answers) {
+            drop(answer.send(Err(DeskError::NotKept { why: why.clone() })));
+        }
+        for (id, _) in std::mem::take(&mut self.issued) {
+            let outcome = Outcome::Failed { code: "not_kept".to_owned(), why: why.clone() };
+            self.record(Fact::Finished { id, outcome }, self.clock.now());
+        }
+    }
+
+    /// Shows the picture: only machines that changed are drawn again.
+    fn show(&mut self) {
+        let now = self.clock.now();
+        for node in std::mem::take(&mut self.dirty) {
+            let before = self.views.get(&node).map(Arc::as_ref);
+            let view = self
+                .lab
+                .machines
+                .get(&node)
+                .and_then(|machine| machine_view(&self.lab, machine, self.waits.get(&node), now, before));
+            match view {
+                Some(view) if before == Some(&view) => {}
+                Some(view) => {
+                    self.views.insert(node, Arc::new(view));
+                }
+                None => {
+                    self.views.remove(&node);
+                }
+            }
+        }
+        let in_order = self.lab.in_board_order();
+        let machines = in_order.iter().filter_map(|m| self.views.get(&m.node).cloned()).collect();
+        let snapshot = Snapshot {
+            epoch: self.epoch.clone(),
+            through: self.seq,
+            at: now,
+            lab: lab_view(&self.lab),
+            machines,
+        };
+        self.publisher.publish(snapshot, std::mem::take(&mut self.news));
+        self.unseen = false;
+    }
+}
+
+async fn sleep_or_never(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,155 @@
+//! Questions about the lab, and requests to it.
+
+use api::{Ask, ErrorBody, EventPage, Explanations, Plan, PowerAsk};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use lifecycle::{Refusal, Request, admit, explain, explain_lab, plan as outline, waterfall};
+use model::{Origin, ScenarioName, Trace};
+use serde::Deserialize;
+
+use super::{House, answer};
+use crate::desk::{DeskError, Look};
+
+/// Events of one page, unless told.
+const EVENTS_OF_A_PAGE: usize = 1000;
+
+pub(super) async fn snapshot(State(house): State<House>) -> Response {
+    Json(&*house.desk.publisher().latest()).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct EventQuery {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn events(State(house): State<House>, Query(query): Query<EventQuery>) -> Response {
+    let publisher = house.desk.publisher();
+    let limit = query.limit.unwrap_or(EVENTS_OF_A_PAGE).min(EVENTS_OF_A_PAGE);
+    let (events, oldest) = publisher.events(query.after.unwrap_or(0), limit);
+    let events = events.iter().map(|event| (**event).clone()).collect();
+    Json(EventPage { epoch: publisher.latest().epoch.clone(), events, oldest }).into_response()
+}
+
+pub(super) async fn start(
+    State(house): State<House>,
+    Path(scenario): Path<String>,
+    Json(ask): Json<Ask>,
+) -> Response {
+    ask_desk(&house, Request::Start { scenario, by: ask.by }).await
+}
+
+pub(super) async fn stop(State(house): State<House>, Json(ask): Json<Ask>) -> Response {
+    ask_desk(&house, Request::Stop { by: ask.by }).await
+}
+
+pub(super) async fn power(
+    State(house): State<House>,
+    Path(node): Path<String>,
+    Json(ask): Json<PowerAsk>,
+) -> Response {
+    ask_desk(&house, Request::Power { node, order: ask.order, by: ask.by }).await
+}
+
+async fn ask_desk(house: &House, request: Request) -> Response {
+    match house.desk.ask(request).await {
+        Ok(accepted) => Json(accepted).into_response(),
+        Err(error) => answer::refused(&error),
+    }
+}
+
+/// Looks at the lab and answers with what was seen, or with why it could not be.
+async fn look<T: serde::Serialize + Send + 'static>(
+    house: &House,
+    question: impl FnOnce(Look<'_>) -> Result<T, Refusal> + Send + 'static,
+) -> Response {
+    match house.desk.look(question).await {
+        Ok(Ok(seen)) => Json(seen).into_response(),
+        Ok(Err(refusal)) => answer::refused(&DeskError::Refused(refusal)),
+        Err(error) => answer::refused(&error),
+    }
+}
+
+pub(super) async fn plan(State(house): State<House>, Path(asked): Path<String>) -> Response {
+    look(&house, move |look| {
+        let request = Request::Start { scenario: asked.clone(), by: Origin::Page };
+        let refused = match admit(look.lab, &request) {
+            Err(unknown @ Refusal::UnknownScenario { .. }) => return Err(unknown),
+            Err(refusal) => Some(answer::describe(&DeskError::Refused(refusal)).1),
+            Ok(_) => None::<ErrorBody>,
+        };
+        let Some(scenario) = look.lab.spec.scenarios.keys().find(|name| name.as_str() == asked) else {
+            let known: Vec<ScenarioName> = look.lab.spec.scenarios.keys().cloned().collect();
+            return Err(Refusal::UnknownScenario { asked, known });
+        };
+        let outline = outline(look.lab, scenario);
+        Ok(Plan {
+            scenario: scenario.clone(),
+            switched_off: outline.switched_off,
+            released: outline.released,
+            switched_on: outline.switched_on,
+            by_hand: outline.by_hand,
+            about_ms: outline.about_ms,
+            refused,
+        })
+    })
+    .await
+}
+
+pub(super) async fn explain_all(State(house): State<House>) -> Response {
+    look(&house, |look| {
+        let machines = look.lab.in_board_order();
+        let nodes = machines.iter().map(|m| explain(look.lab, m, look.waits.get(&m.node), look.now));
+        Ok(Explanations { lab: explain_lab(look.lab, look.now), nodes: nodes.collect() })
+    })
+    .await
+}
+
+/// The machine called `asked`, or the names there are.
+fn find<'a>(look: &Look<'a>, asked: &str) -> Result<&'a lifecycle::Machine, Refusal> {
+    look.lab.machines.values().find(|m| m.node.as_str() == asked).ok_or_else(|| Refusal::UnknownNode {
+        asked: asked.to_owned(),
+        known: look.lab.machines.keys().cloned().collect(),
+    })
+}
+
+pub(super) async fn explain_one(State(house): State<House>, Path(asked): Path<String>) -> Response {
+    look(&house, move |look| {
+        let machine = find(&look, &asked)?;
+        let node = explain(look.lab, machine, look.waits.get(&machine.node), look.now);
+        Ok(Explanations { lab: explain_lab(look.lab, look.now), nodes: vec![node] })
+    })
+    .await
+}
+
+pub(super) async fn trace(State(house): State<House>, Path(asked): Path<String>) -> Response {
+    let seen = house
+        .desk
+        .look(move |look| {
+            let machine = find(&look, &asked)?;
+            let trace = waterfall(machine, look.now.since_start).zip(machine.boot.clone());
+            Ok(trace.map(|(waterfall, boot)| Trace { node: machine.node.clone(), waterfall, boot }))
+        })
+        .await;
+    match seen {
+        Ok(Ok(Some(trace))) => Json(trace).into_response(),
+        Ok(Ok(None)) => {
+            let advice = "switch it on: `labinator power on NODE`, or start a scenario";
+            answer::error(StatusCode::NOT_FOUND, "no_boot", "it has not been seen to boot", advice)
+        }
+        Ok(Err(refusal)) => answer::refused(&DeskError::Refused(refusal)),
+        Err(error) => answer::refused(&error),
+    }
+}
+
+pub(super) async fn doctor(State(house): State<House>) -> Response {
+    let snapshot = house.desk.publisher().latest();
+    Json(house.doctor.examine(&snapshot).await).into_response()
+}
+
+pub(super) async fn openapi() -> Response {
+    let description = api::openapi(env!("CARGO_PKG_VERSION")).to_string();
+    ([(header::CONTENT_TYPE, "application/json")], description).into_response()
+}

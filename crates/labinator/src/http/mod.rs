@@ -1,0 +1,54 @@
+//! The API and the page, over the local Unix socket for the command line and over TCP for browsers.
+
+mod access;
+mod answer;
+mod files;
+mod lab;
+mod status;
+mod stream;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, post};
+
+use crate::desk::Desk;
+use crate::doctor::Doctor;
+
+pub use access::Token;
+
+/// What the handlers work with.
+#[derive(Debug, Clone)]
+pub struct House {
+    /// The lab.
+    pub desk: Desk,
+    /// Who looks after the boss.
+    pub doctor: Doctor,
+}
+
+/// The routes of [`api::ROUTES`], the page, and the script-free page, open to whoever connects.
+///
+/// For the Unix socket, whose file mode says who may.
+pub fn router(house: House) -> Router {
+    Router::new()
+        .route("/v1/snapshot", get(lab::snapshot))
+        .route("/v1/stream", get(stream::stream))
+        .route("/v1/events", get(lab::events))
+        .route("/v1/scenarios/{scenario}/plan", get(lab::plan))
+        .route("/v1/scenarios/{scenario}/start", post(lab::start))
+        .route("/v1/stop", post(lab::stop))
+        .route("/v1/explain", get(lab::explain_all))
+        .route("/v1/nodes/{node}/explain", get(lab::explain_one))
+        .route("/v1/nodes/{node}/trace", get(lab::trace))
+        .route("/v1/nodes/{node}/power", post(lab::power))
+        .route("/v1/doctor", get(lab::doctor))
+        .route("/v1/openapi.json", get(lab::openapi))
+        .route("/status", get(status::page))
+        .route("/status.css", get(status::style))
+        .fallback(files::page)
+        .with_state(house)
+}
+
+/// The same routes for TCP: everything but the API's description asks for the token.
+pub fn guarded_router(house: House, token: Token) -> Router {
+    router(house).layer(middleware::from_fn_with_state(token, access::guard))
+}

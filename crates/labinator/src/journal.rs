@@ -1,0 +1,142 @@
+//! What happened, on disk: one event a line. Intents are synced before anything is done about them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lifecycle::{Lab, absorb};
+use model::{Event, Fact, Keeping};
+use store::Files;
+use store::log::{Log, LogError, Recovery, Syncing};
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The log under it.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A record is whole, but not an event this version knows.
+    #[error("{path}, record {number}: {source}")]
+    Form {
+        /// The journal's file.
+        path: String,
+        /// Counted from 1.
+        number: usize,
+        /// What the reader expected.
+        source: serde_json::Error,
+    },
+}
+
+impl JournalError {
+    /// Stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Log(error) => error.code(),
+            Self::Form { .. } => "journal-form",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Log(error) => error.advice(),
+            Self::Form { .. } => "use the release that wrote the journal, or move the file away to start anew",
+        }
+    }
+}
+
+/// The open journal.
+#[derive(Debug)]
+pub struct Journal {
+    log: Log,
+    /// True while events are written that no sync has covered.
+    unsynced: bool,
+    /// True when one of them is an intent.
+    intent: bool,
+}
+
+impl Journal {
+    /// Opens or creates the journal and hands out what it holds.
+    ///
+    /// # Errors
+    /// [`JournalError`]; the file is left as it was.
+    pub fn open(files: Arc<dyn Files>, path: &Path) -> Result<(Self, Vec<Event>, Recovery), JournalError> {
+        let opened = Log::open(files, path)?;
+        let mut events = Vec::with_capacity(opened.records.len());
+        for (i, record) in opened.records.iter().enumerate() {
+            let event = serde_json::from_slice(record).map_err(|source| JournalError::Form {
+                path: path.display().to_string(),
+                number: i + 1,
+                source,
+            })?;
+            events.push(event);
+        }
+        Ok((Self { log: opened.log, unsynced: false, intent: false }, events, opened.recovery))
+    }
+
+    /// Writes an event behind the others, unless it is fleeting.
+    ///
+    /// # Errors
+    /// [`JournalError::Log`], most likely a full disk; the event is not in the journal.
+    pub fn append(&mut self, event: &Event) -> Result<(), JournalError> {
+        let keeping = event.fact.keeping();
+        if keeping == Keeping::Fleeting {
+            return Ok(());
+        }
+        let record = serde_json::to_vec(event).map_err(|source| JournalError::Form {
+            path: self.log.path().display().to_string(),
+            number: 0,
+            source,
+        })?;
+        self.log.append(&record)?;
+        self.unsynced = true;
+        self.intent |= keeping == Keeping::Intent;
+        Ok(())
+    }
+
+    /// True when an intent waits for a sync: nothing may be done about it before.
+    #[must_use]
+    pub fn holds_intent(&self) -> bool {
+        self.intent
+    }
+
+    /// True when anything waits for a sync.
+    #[must_use]
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+
+    /// Begins a sync that can run on another thread; give its outcome to [`Journal::finish_sync`].
+    #[must_use]
+    pub fn begin_sync(&self) -> Syncing {
+        self.log.begin_sync()
+    }
+
+    /// Takes the outcome of a sync. No event may have been appended since it began.
+    ///
+    /// # Errors
+    /// [`JournalError::Log`]: nothing that waited may be relied on yet.
+    pub fn finish_sync(&mut self, synced: store::log::Synced) -> Result<(), JournalError> {
+        self.log.finish_sync(synced)?;
+        self.unsynced = false;
+        self.intent = false;
+        Ok(())
+    }
+}
+
+/// The lab as it was after `events`: the one who opens an old journal sees what was known then.
+/// None when no core ever began in it.
+#[must_use]
+pub fn rebuild<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Lab> {
+    let mut lab: Option<Lab> = None;
+    for event in events {
+        if let (None, Fact::CoreStarted { spec, images, .. }) = (&lab, &event.fact) {
+            lab = Some(Lab::new((**spec).clone(), images.clone()));
+        }
+        if let Some(lab) = &mut lab {
+            absorb(lab, event);
+        }
+    }
+    lab
+}

@@ -1,0 +1,116 @@
+//! The core's process: conductor, drivers, API and page.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use model::{Fact, LabSpec};
+use store::Disk;
+use store::shelf::Shelf;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::handover::Doors;
+use super::{Brief, Folders, ServeError, ended, parent};
+use crate::clock::Clock;
+use crate::conductor::{Conductor, Tools};
+use crate::desk::Desk;
+use crate::doctor::Doctor;
+use crate::http::{House, Token, guarded_router, router};
+use crate::journal::Journal;
+use crate::{assets, hands, link};
+
+pub(super) fn run(brief: Brief) -> Result<(), ServeError> {
+    let parent = parent()?;
+    let doors = Doors::receive_from(&parent).map_err(ServeError::io("the listeners of the supervisor"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::io("threads"))?;
+    let outcome = runtime.block_on(serve(brief, doors, parent));
+    // A file that is still being hashed does not keep the core from ending.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStream) -> Result<(), ServeError> {
+    let Brief { spec, folders } = brief;
+    let (journal, past, recovery) = Journal::open(Arc::new(Disk), &folders.state.join("journal"))?;
+    if recovery.dropped > 0 {
+        tracing::warn!("the journal ended in {} bytes of an unfinished event; they were cut off", recovery.dropped);
+    }
+    let clock = Clock::after(past.last().map(|event| event.at));
+    let (orders, wishes) = mpsc::channel(spec.board.nodes.len().max(1) * 2);
+    let tools = Tools { journal, past, clock, spec: spec.clone(), epoch: epoch(clock), hands: orders };
+    let (conductor, desk, table) = Conductor::new(tools);
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(link::run(folders.state.join("counter.sock"), desk.clone(), table));
+    hands::spawn(&mut tasks, &spec, &folders.state, wishes, desk.clone())?;
+    spawn_asset_search(&mut tasks, spec.clone(), folders.clone(), desk.clone());
+    let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());
+    let house = House { desk, doctor };
+    open_doors(&mut tasks, doors, house, &folders.state.join("token"))?;
+
+    // The conductor ends when every desk is gone, that is when the tasks are.
+    let conductor = tokio::spawn(conductor.run());
+    let outcome = ended(parent).await.map_err(ServeError::io("the line to the supervisor"));
+    tasks.shutdown().await;
+    conductor.await.map_err(|why| ServeError::io("the conductor")(why.into()))?;
+    outcome
+}
+
+/// Tells this core from every other one of the same journal.
+fn epoch(clock: Clock) -> String {
+    format!("{:x}-{}", clock.now().wall.0, std::process::id())
+}
+
+/// Looks for the images apart from everything else: hashing them takes longer than answering a machine.
+fn spawn_asset_search(tasks: &mut JoinSet<()>, spec: LabSpec, folders: Folders, desk: Desk) {
+    tasks.spawn(async move {
+        let shelf = Shelf::new(folders.state.join("shelf"));
+        let found = tokio::task::spawn_blocking(move || assets::find(&spec, &folders.images, &shelf)).await;
+        let told = match found {
+            Ok(fact) => {
+                if let Fact::ImagesFound { missing, .. } = &fact {
+                    for (scenario, lacks) in missing {
+                        tracing::warn!("scenario {scenario} cannot be started: {}", lacks.join("; "));
+                    }
+                }
+                desk.tell(fact).await
+            }
+            Err(why) => {
+                tracing::error!("the search for images broke off: {why}");
+                Ok(())
+            }
+        };
+        if told.is_err() {
+            tracing::debug!("the lab was closed before its images were found");
+        }
+    });
+}
+
+fn open_doors(tasks: &mut JoinSet<()>, doors: Doors, house: House, token: &PathBuf) -> Result<(), ServeError> {
+    let text = std::fs::read_to_string(token).map_err(ServeError::io(token.display().to_string()))?;
+    let token = Token::of(text.trim().to_owned());
+    let fault = || ServeError::io("a listener");
+    doors.page.set_nonblocking(true).map_err(fault())?;
+    doors.local.set_nonblocking(true).map_err(fault())?;
+    let page = tokio::net::TcpListener::from_std(doors.page).map_err(fault())?;
+    let local = tokio::net::UnixListener::from_std(doors.local).map_err(fault())?;
+    spawn_door(tasks, page, guarded_router(house.clone(), token));
+    spawn_door(tasks, local, router(house));
+    Ok(())
+}
+
+fn spawn_door<L>(tasks: &mut JoinSet<()>, listener: L, router: Router)
+where
+    L: axum::serve::Listener,
+    L::Addr: std::fmt::Debug,
+{
+    tasks.spawn(async move {
+        if let Err(why) = axum::serve(listener, router).await {
+            tracing::error!("a door of the API closed: {why}");
+        }
+    });
+}

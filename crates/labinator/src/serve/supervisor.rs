@@ -1,0 +1,228 @@
+//! The supervisor: binds everything, starts the parts, starts again what dies.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use model::DhcpMode;
+use netboot::{BindConfig, Sockets};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::handover::Doors;
+use super::{Brief, PART_ARGUMENT, ServeError, Setup};
+use crate::http::Token;
+
+/// A part that lived shorter than this is started again only after [`PAUSE`].
+const SHORT_LIFE: Duration = Duration::from_secs(2);
+/// Pause before a part that died at once is started again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a part may take to end when told to.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Everything bound, nothing running.
+#[derive(Debug)]
+pub struct Supervisor {
+    brief: Brief,
+    boot: Sockets,
+    doors: Doors,
+    token: Token,
+    socket: std::path::PathBuf,
+}
+
+impl Supervisor {
+    /// Takes every port and writes what the parts read. A port that is taken is an error that says by whom.
+    ///
+    /// # Errors
+    /// [`ServeError`]; nothing runs.
+    pub fn bind(setup: Setup) -> Result<Self, ServeError> {
+        let Setup { spec, folders, page, socket } = setup;
+        let state = &folders.state;
+        fs::create_dir_all(state).map_err(ServeError::io(state.display().to_string()))?;
+        let network = &spec.network;
+        let mut config = BindConfig::on(&network.interface, network.boss);
+        if network.dhcp == DhcpMode::Off {
+            config.dhcp = None;
+        }
+        let local = local_listener(&socket)?;
+        let boot = Sockets::bind(&config)?;
+        let token = kept_token(&state.join("token"))?;
+        let brief = Brief { spec, folders };
+        brief.write()?;
+        Ok(Self { brief, boot, doors: Doors { page, local }, token, socket })
+    }
+
+    /// The link that opens the page, with the token.
+    #[must_use]
+    pub fn link(&self) -> String {
+        let at = self.doors.page.local_addr().map_or_else(|_| String::from("127.0.0.1"), |at| at.to_string());
+        format!("http://{at}/?token={}", self.token.reveal())
+    }
+
+    /// Starts both parts.
+    ///
+    /// # Errors
+    /// [`ServeError::Io`].
+    pub fn start(self) -> Result<Running, ServeError> {
+        let mut running = Running { house: self, counter: None, core: None };
+        running.counter = Some(running.start_counter()?);
+        running.core = Some(running.start_core()?);
+        Ok(running)
+    }
+}
+
+/// A running controller.
+#[derive(Debug)]
+pub struct Running {
+    house: Supervisor,
+    counter: Option<Part>,
+    core: Option<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
+    child: Child,
+    started: Instant,
+    /// Closed when the supervisor ends, however it ends: the part ends too.
+    _line: UnixStream,
+}
+
+impl Running {
+    fn start_counter(&self) -> Result<Part, ServeError> {
+        let (part, line) = spawn("counter", &self.house.brief.folders.state)?;
+        self.house.boot.send_over(&line).map_err(ServeError::io("sockets for the counter"))?;
+        Ok(Part { child: part, started: Instant::now(), _line: line })
+    }
+
+    fn start_core(&self) -> Result<Part, ServeError> {
+        let (part, line) = spawn("core", &self.house.brief.folders.state)?;
+        self.house.doors.send_over(&line).map_err(ServeError::io("listeners for the core"))?;
+        Ok(Part { child: part, started: Instant::now(), _line: line })
+    }
+
+    /// Keeps both parts alive until SIGINT or SIGTERM comes or `until` is done, then ends them.
+    ///
+    /// # Errors
+    /// [`ServeError::Io`] when a part cannot be started again.
+    pub async fn run<T>(mut self, until: impl Future<Output = T>) -> Result<Option<T>, ServeError> {
+        let fault = ServeError::io("signals");
+        let (mut terminate, mut interrupt) = signal(SignalKind::terminate())
+            .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)))
+            .map_err(fault)?;
+        tokio::pin!(until);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => break None,
+                _ = interrupt.recv() => break None,
+                done = &mut until => break Some(done),
+                status = died(&mut self.counter) => {
+                    say_died("counter", status);
+                    pause(self.counter.take()).await;
+                    self.counter = Some(self.start_counter()?);
+                }
+                status = died(&mut self.core) => {
+                    say_died("core", status);
+                    pause(self.core.take()).await;
+                    self.core = Some(self.start_core()?);
+                }
+            }
+        };
+        self.drain().await;
+        Ok(outcome)
+    }
+
+    /// Ends the core first: what it still hears from the counter is written down.
+    async fn drain(mut self) {
+        for part in [self.core.take(), self.counter.take()].into_iter().flatten() {
+            let Part { mut child, _line: line, .. } = part;
+            drop(line);
+            if timeout(DRAIN, child.wait()).await.is_err() {
+                tracing::warn!("a part did not end in {} s and is killed", DRAIN.as_secs());
+                if let Err(why) = child.kill().await {
+                    tracing::warn!("it could not be killed: {why}");
+                }
+            }
+        }
+        if let Err(why) = fs::remove_file(&self.house.socket) {
+            tracing::debug!("{}: {why}", self.house.socket.display());
+        }
+    }
+}
+
+fn spawn(part: &str, state: &Path) -> Result<(Child, UnixStream), ServeError> {
+    let what = || format!("the {part}");
+    let (ours, theirs) = UnixStream::pair().map_err(ServeError::io(what()))?;
+    let program = std::env::current_exe().map_err(ServeError::io(what()))?;
+    let child = Command::new(program)
+        .arg(PART_ARGUMENT)
+        .arg(part)
+        .arg(state)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(ServeError::io(what()))?;
+    Ok((child, ours))
+}
+
+/// Returns when the part has ended; never for one that does not run.
+async fn died(part: &mut Option<Part>) -> io::Result<std::process::ExitStatus> {
+    match part {
+        Some(part) => part.child.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn say_died(part: &str, status: io::Result<std::process::ExitStatus>) {
+    match status {
+        Ok(status) => tracing::error!("the {part} ended ({status}); starting it again"),
+        Err(why) => tracing::error!("the {part} is lost ({why}); starting it again"),
+    }
+}
+
+async fn pause(part: Option<Part>) {
+    if part.is_some_and(|part| part.started.elapsed() < SHORT_LIFE) {
+        sleep(PAUSE).await;
+    }
+}
+
+/// The Unix socket of the command line. One that nobody answers at is left over and replaced.
+fn local_listener(path: &Path) -> Result<UnixListener, ServeError> {
+    let fault = || ServeError::io(path.display().to_string());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(fault())?;
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => return Err(ServeError::AlreadyRunning(path.to_owned())),
+        Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(fault())?,
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).map_err(fault())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(fault())?;
+    Ok(listener)
+}
+
+/// The token of this state folder: made once, so that a link stays good over restarts.
+fn kept_token(path: &Path) -> Result<Token, ServeError> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let fault = || ServeError::io(path.display().to_string());
+    match fs::read_to_string(path) {
+        Ok(text) if text.trim().len() == 32 => return Ok(Token::of(text.trim().to_owned())),
+        Ok(_) => {}
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        Err(why) => return Err(fault()(why)),
+    }
+    let token = Token::fresh().map_err(fault())?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path).map_err(fault())?;
+    file.write_all(token.reveal().as_bytes()).map_err(fault())?;
+    Ok(token)
+}
