@@ -1,1 +1,55 @@
-//! The command line.
+//! The command line: what can be typed, and the verbs that ask a controller or read a file.
+//!
+//! | part | file |
+//! |---|---|
+//! | what can be typed | `args.rs` |
+//! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
+//! | what each verb does | `verbs.rs`, `wait.rs`, `watch.rs` |
+//! | pictures and sentences | `render/` |
+//! | the door to the terminal, exit codes | `out.rs`, `failure.rs` |
+
+pub mod out;
+pub mod render;
+
+mod args;
+mod client;
+mod failure;
+mod socket;
+mod sse;
+mod stream;
+mod verbs;
+mod wait;
+mod watch;
+
+use std::process::ExitCode;
+
+pub use args::{
+    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, Globals, ImageVerb, InsideArgs, PowerArgs, PowerVerb,
+    ReplayArgs, ServeArgs, Verb,
+};
+pub use client::Client;
+pub use failure::Failure;
+pub use socket::{Server, socket_path};
+pub use sse::{Message, Parser, TooLong};
+pub use stream::{Follower, Heard, apply};
+
+/// Carries out a verb that asks a controller or reads a file, says what went wrong on standard error, and
+/// gives the exit code: 0 done, 1 failed with a reason, 2 wrong usage, 3 refused, 4 timed out.
+pub async fn run(globals: &Globals, verb: ClientVerb) -> ExitCode {
+    ended(verbs::run(globals, verb).await)
+}
+
+/// Says how something ended, and gives the exit code.
+#[must_use]
+pub fn ended(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let text = failure.text();
+            if !text.is_empty() {
+                out::complain(&text);
+            }
+            failure.exit_code()
+        }
+    }
+}

@@ -83,6 +83,12 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(LabFile).to_value()
 }
 
+/// Reads a duration as the lab file writes it: `90s`, `4m`, `500ms`, `2m30s`.
+#[must_use]
+pub fn duration(text: &str) -> Option<model::Span> {
+    words::span(text)
+}
+
 fn text_of(bytes: &[u8]) -> Result<&str, Mistake> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SIZE_LIMIT {
         return Err(Mistake::of_file("this is too large for a lab file: more than 1 MiB"));

@@ -1,0 +1,371 @@
+//! What can be typed after `labinator`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use model::{NodeName, ScenarioName};
+
+/// From cold machines to a running lab and back.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "labinator", version, max_term_width = 100, propagate_version = false)]
+pub struct Cli {
+    /// What is asked for.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// How it is asked and answered.
+    #[command(flatten)]
+    pub globals: Globals,
+}
+
+/// Options of every verb.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Globals {
+    /// Controller to ask: a socket's path or http://HOST:PORT [default: the local Unix socket]
+    #[arg(long, global = true, value_name = "URL")]
+    pub server: Option<super::socket::Server>,
+    /// Token for a controller that is asked over TCP.
+    #[arg(long, global = true, value_name = "TOKEN")]
+    #[arg(help = "Token for a controller that is asked over TCP [default: $LABINATOR_TOKEN]")]
+    pub token: Option<String>,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Everything this version can do. [`Verb::Client`] is carried out by [`super::run`]; the others by the rooms
+/// they name.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Verb {
+    /// Run a whole lab of virtual machines on this computer, no hardware needed
+    Demo(DemoArgs),
+    /// Run the controller
+    Serve(ServeArgs),
+    /// Build and list boot images
+    #[command(subcommand)]
+    Image(ImageVerb),
+    /// Tell again what a journal recorded
+    Replay(ReplayArgs),
+    /// A part of this program that it starts itself
+    #[command(hide = true)]
+    Inside(InsideArgs),
+    /// Everything that reads a file or asks a controller.
+    #[command(flatten)]
+    Client(ClientVerb),
+}
+
+/// Options of `demo`.
+#[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
+pub struct DemoArgs {
+    /// How many virtual machines
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=24))]
+    pub nodes: u8,
+    /// Scenario to start
+    #[arg(long, value_name = "S")]
+    pub scenario: Option<ScenarioName>,
+    /// End with exit code 0 as soon as the lab is ready, 1 when it failed
+    #[arg(long)]
+    pub until_ready: bool,
+    /// Serve no page
+    #[arg(long)]
+    pub headless: bool,
+    /// Print what happens as JSON lines
+    #[arg(long)]
+    pub json: bool,
+    /// Keep the files of the run
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The lab file
+    #[arg(long, value_name = "FILE")]
+    pub lab: PathBuf,
+    /// Folder of journal and ledger [default: /var/lib/labinator as root, else ~/.local/state/labinator]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Folder of boot images [default: images below the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+    /// Address of the page and the API
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: std::net::SocketAddr,
+}
+
+/// What can be done with images.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImageVerb {
+    /// Build an image from what this computer has
+    Build {
+        /// Which image
+        #[arg(default_value = "node")]
+        name: String,
+        /// Folder of boot images
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+    },
+    /// List the images that are there
+    List {
+        /// Folder of boot images
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Options of `replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The journal's folder or file
+    pub journal: PathBuf,
+    /// As JSON, one event a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How this program starts parts of itself.
+#[derive(Debug, Clone, Args)]
+pub struct InsideArgs {
+    /// Which part
+    pub part: String,
+    /// What it is told
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub told: Vec<std::ffi::OsString>,
+}
+
+/// Verbs that read a file or ask a controller.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ClientVerb {
+    /// Name every mistake of a lab file with its place
+    Check {
+        /// The lab file
+        file: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the ways to run the lab
+    Scenarios {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start a scenario
+    Start {
+        /// Which one
+        scenario: ScenarioName,
+        /// Wait until it is ready or failed
+        #[arg(long)]
+        wait: bool,
+        /// Say what would happen, and do nothing
+        #[arg(long, conflicts_with = "wait")]
+        plan: bool,
+        /// How long to wait, such as 90s or 10m
+        #[arg(long, value_name = "TIME", value_parser = duration, default_value = "15m")]
+        timeout: Duration,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Switch the lab's machines off
+    Stop {
+        /// Wait until they are off
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait, such as 90s or 10m
+        #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+        timeout: Duration,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the lab
+    Status {
+        /// Go on showing it
+        #[arg(long)]
+        watch: bool,
+        /// As JSON; with --watch one picture a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say why everything, or one machine, is as it is
+    Explain {
+        /// Which machine
+        node: Option<NodeName>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what happened
+    Events {
+        /// Go on telling
+        #[arg(short, long)]
+        follow: bool,
+        /// Begin after the event with this number
+        #[arg(long, value_name = "N")]
+        after: Option<u64>,
+        /// As JSON, one event a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at boots
+    #[command(subcommand)]
+    Boot(BootVerb),
+    /// Switch machines, and see how they are switched
+    #[command(subcommand)]
+    Power(PowerVerb),
+    /// Say what is wrong with this boss, this network and this lab, and what to do
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of the lab file, for editors
+    Schema,
+    /// Print the OpenAPI description of the controller
+    Openapi,
+}
+
+/// What can be asked of boots.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BootVerb {
+    /// Show where the seconds of a boot went
+    Trace {
+        /// Which machine
+        node: NodeName,
+        /// Which boot [default: the last]
+        #[arg(long, value_name = "N")]
+        boot: Option<u32>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What can be done with power.
+#[derive(Debug, Clone, Subcommand)]
+pub enum PowerVerb {
+    /// Switch on
+    On(PowerArgs),
+    /// Switch off
+    Off(PowerArgs),
+    /// Show what is known of the power
+    Status(PowerArgs),
+}
+
+/// Which machines to switch.
+#[derive(Debug, Clone, Args)]
+pub struct PowerArgs {
+    /// A machine, or `all`
+    pub node: Choice,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One machine or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Choice {
+    /// Every machine of the board.
+    All,
+    /// This one.
+    One(NodeName),
+}
+
+impl std::str::FromStr for Choice {
+    type Err = model::NameError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" { Ok(Self::All) } else { text.parse().map(Self::One) }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match crate::config::duration(text) {
+        Some(span) if span.0 > 0 => Ok(Duration::from_millis(span.0)),
+        Some(_) | None => Err("a time is a number and a unit: 90s, 10m, 1h".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_built_without_a_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn verbs_read_as_the_design_writes_them() {
+        for line in [
+            "demo --nodes 6 --scenario all --until-ready --headless --json --keep",
+            "serve --lab lab.yaml --state /tmp/state",
+            "check lab.yaml",
+            "start hybrid-3 --wait",
+            "start all --wait --timeout 2m30s --server http://127.0.0.1:8080 --token t",
+            "stop",
+            "status --watch",
+            "status --json",
+            "explain",
+            "explain node3 --json",
+            "events --follow --after 12",
+            "replay journal.log",
+            "scenarios",
+            "boot trace node3 --boot 4 --json",
+            "power on node1",
+            "power off all",
+            "power status all --json",
+            "doctor -q",
+            "image build",
+            "image list --json",
+            "schema",
+            "openapi",
+            "--color never status",
+        ] {
+            let words = std::iter::once("labinator").chain(line.split(' '));
+            if let Err(e) = Cli::try_parse_from(words) {
+                panic!("{line}: {e}");
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused_before_anything_is_asked() {
+        for line in [
+            "",
+            "start",
+            "start Bad_Name",
+            "power on",
+            "boot trace",
+            "status --frob",
+            "start all --timeout 5",
+            "--server ftp://x status",
+        ] {
+            let words = std::iter::once("labinator").chain(line.split(' ').filter(|w| !w.is_empty()));
+            let wrong = Cli::try_parse_from(words).unwrap_err();
+            assert_eq!(wrong.exit_code(), 2, "{line}");
+        }
+    }
+}

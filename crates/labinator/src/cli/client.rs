@@ -1,0 +1,191 @@
+//! Asking a controller: one connection per question, over its Unix socket or TCP.
+
+use std::time::Duration;
+
+use api::ErrorBody;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use model::Secret;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::args::Globals;
+use super::failure::Failure;
+use super::socket::{Server, socket_path};
+
+/// Most bytes of an answer that are read.
+const ANSWER_LIMIT: usize = 64 << 20;
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks one controller.
+#[derive(Debug, Clone)]
+pub struct Client {
+    server: Server,
+    token: Option<Secret<String>>,
+}
+
+impl Client {
+    /// A client for what the command line says, or for the local socket.
+    #[must_use]
+    pub fn new(globals: &Globals) -> Self {
+        let token = globals.token.clone().or_else(|| std::env::var("LABINATOR_TOKEN").ok());
+        Self {
+            server: globals.server.clone().unwrap_or_else(|| Server::Unix(socket_path())),
+            token: token.filter(|t| !t.is_empty()).map(Secret::new),
+        }
+    }
+
+    /// Whom it asks.
+    #[must_use]
+    pub const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Reads `path`.
+    ///
+    /// # Errors
+    /// What the controller answered, or that it cannot be reached.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Posts `body` to `path`.
+    ///
+    /// # Errors
+    /// What the controller answered, or that it cannot be reached.
+    pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        let body = serde_json::to_vec(body).map_err(|e| Failure::failed(format!("cannot ask: {e}")))?;
+        self.ask(Method::POST, path, body.into()).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Bytes) -> Result<T, Failure> {
+        let request = self.request(method, path, body)?;
+        let answered = async {
+            let answer = success(self.send(request).await?).await?;
+            collect(answer).await
+        };
+        let bytes = tokio::time::timeout(PATIENCE, answered).await.map_err(|_| {
+            Failure::TimedOut(format!("{} did not answer within {} s", self.server, PATIENCE.as_secs()))
+        })??;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            Failure::with_advice(
+                format!("{} answered something else than expected: {e}", self.server),
+                "is it the same version as this program? `labinator --version`",
+            )
+        })
+    }
+
+    /// Opens the stream of `path`, after the event `last` if one is known.
+    ///
+    /// # Errors
+    /// What the controller answered, or that it cannot be reached.
+    pub async fn stream(&self, path: &str, last: Option<&str>) -> Result<Incoming, Failure> {
+        let mut request = self.request(Method::GET, path, Bytes::new())?;
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, header::HeaderValue::from_static("text/event-stream"));
+        if let Some(last) = last.and_then(|last| header::HeaderValue::from_str(last).ok()) {
+            headers.insert("last-event-id", last);
+        }
+        let opened = async { success(self.send(request).await?).await };
+        let answer = tokio::time::timeout(PATIENCE, opened)
+            .await
+            .map_err(|_| Failure::TimedOut(format!("{} did not open its stream", self.server)))??;
+        Ok(answer.into_body())
+    }
+
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
+        let host = match &self.server {
+            Server::Unix(_) => "labinator".to_owned(),
+            tcp @ Server::Tcp { .. } => tcp.to_string().trim_start_matches("http://").to_owned(),
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, host)
+            .header(header::ACCEPT, "application/json");
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()));
+        }
+        request
+            .body(Full::new(body))
+            .map_err(|_| Failure::Usage("the token cannot stand in a header".to_owned()))
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        match &self.server {
+            Server::Unix(path) => match tokio::net::UnixStream::connect(path).await {
+                Ok(stream) => exchange(stream, request).await,
+                Err(why) => Err(self.unreachable(&why)),
+            },
+            Server::Tcp { host, port } => {
+                match tokio::net::TcpStream::connect((host.as_str(), *port)).await {
+                    Ok(stream) => exchange(stream, request).await,
+                    Err(why) => Err(self.unreachable(&why)),
+                }
+            }
+        }
+    }
+
+    fn unreachable(&self, why: &std::io::Error) -> Failure {
+        let advice = match why.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                "the socket belongs to another user: use sudo, or --server http://127.0.0.1:8080 --token …"
+            }
+            _ => "start one with `labinator serve --lab lab.yaml`, or name another with --server",
+        };
+        Failure::with_advice(format!("no controller answers at {}: {why}", self.server), advice)
+    }
+}
+
+async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, Failure> {
+    let broken = |e: hyper::Error| Failure::failed(format!("the connection to the controller broke: {e}"));
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    // It ends with the answer's last byte, or when the answer is dropped.
+    tokio::spawn(connection);
+    sender.send_request(request).await.map_err(broken)
+}
+
+async fn collect(answer: Response<Incoming>) -> Result<Bytes, Failure> {
+    let body = Limited::new(answer.into_body(), ANSWER_LIMIT).collect().await;
+    body.map(http_body_util::Collected::to_bytes)
+        .map_err(|e| Failure::failed(format!("the controller's answer broke off: {e}")))
+}
+
+/// Turns an answer that is not a success into what it says.
+async fn success(answer: Response<Incoming>) -> Result<Response<Incoming>, Failure> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let bytes = collect(answer).await?;
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| unreadable(status));
+    Err(Failure::of_answer(status, body))
+}
+
+fn unreadable(status: StatusCode) -> ErrorBody {
+    let advice = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "give the token with --token or LABINATOR_TOKEN",
+        _ => "",
+    };
+    ErrorBody {
+        code: "no_body".to_owned(),
+        message: format!("the controller answered {status}"),
+        advice: advice.to_owned(),
+    }
+}

@@ -1,0 +1,48 @@
+//! What is wrong, worst first, each with the one act that helps.
+
+use api::{Check, Diagnosis, Finding};
+
+use super::paint::{Paint, counted, wrap};
+use super::sentence::notice;
+
+/// The whole diagnosis with a line break at its end.
+#[must_use]
+pub fn render_doctor(all: &Diagnosis, width: usize, color: bool) -> String {
+    let paint = Paint(color);
+    let mut checks: Vec<&Check> = all.checks.iter().collect();
+    checks.sort_by_key(|c| c.finding);
+    let mut lines = Vec::new();
+    for check in checks.iter().filter(|c| c.finding != Finding::Well) {
+        let mark = match check.finding {
+            Finding::Broken => paint.broken("✗"),
+            Finding::Warning => paint.doubtful("!"),
+            Finding::Skipped | Finding::Well => paint.faint("–"),
+        };
+        entry(&mut lines, &mark, &check.seen, &check.help, width);
+    }
+    for (node, fault) in &all.faults {
+        let help = format!("labinator explain {node}; see docs/operating/{}.md", fault.code);
+        entry(&mut lines, &paint.broken("✗"), &format!("{node}: {}", fault.text), &help, width);
+    }
+    for one in &all.notices {
+        entry(&mut lines, &paint.doubtful("!"), &notice(one), "", width);
+    }
+    let well = checks.iter().filter(|c| c.finding == Finding::Well).count();
+    if well > 0 {
+        lines.push(format!("{} {} passed", paint.well("✓"), counted(well, "check")));
+    }
+    if lines.is_empty() {
+        lines.push("nothing was looked at".to_owned());
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn entry(lines: &mut Vec<String>, mark: &str, seen: &str, help: &str, width: usize) {
+    for (n, part) in wrap(seen, width.saturating_sub(2)).into_iter().enumerate() {
+        lines.push(if n == 0 { format!("{mark} {part}") } else { format!("  {part}") });
+    }
+    for (n, part) in wrap(help, width.saturating_sub(4)).into_iter().enumerate() {
+        lines.push(if n == 0 { format!("  → {part}") } else { format!("    {part}") });
+    }
+}

@@ -1,0 +1,148 @@
+//! Every fact as a sentence.
+
+use std::collections::BTreeMap;
+
+use model::{
+    Command, Event, Fact, LabSpec, MacAddr, Notice, Outcome, PowerOrder, ScriptAnswer, Sight, Snapshot,
+};
+
+use super::paint::{bytes, counted};
+
+/// Which machine has which Ethernet address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names(BTreeMap<MacAddr, String>);
+
+impl Names {
+    /// The machines of a picture.
+    #[must_use]
+    pub fn of(picture: &Snapshot) -> Self {
+        Self(picture.machines.iter().map(|m| (m.mac, m.node.to_string())).collect())
+    }
+
+    /// The machines of a description.
+    #[must_use]
+    pub fn of_spec(spec: &LabSpec) -> Self {
+        Self(spec.board.nodes.iter().map(|(name, node)| (node.mac, name.to_string())).collect())
+    }
+
+    fn of_mac(&self, mac: MacAddr) -> String {
+        self.0.get(&mac).cloned().unwrap_or_else(|| mac.to_string())
+    }
+}
+
+/// What happened, for a person; without its time. A machine that `names` does not know is called by its
+/// Ethernet address.
+#[must_use]
+pub fn sentence(event: &Event, names: &Names) -> String {
+    match &event.fact {
+        Fact::CoreStarted { version, spec, .. } => {
+            let machines = counted(spec.board.nodes.len(), "machine");
+            format!("labinator {version} began with lab {} ({machines})", spec.lab)
+        }
+        Fact::ImagesFound { images, missing } => {
+            let found = counted(images.len(), "scenario");
+            if missing.is_empty() {
+                format!("the files of {found} are there")
+            } else {
+                let names: Vec<&str> = missing.keys().map(model::ScenarioName::as_str).collect();
+                format!("the files of {found} are there; missing for {}", names.join(", "))
+            }
+        }
+        Fact::CounterSeen { up: true } => "the boot counter is connected".to_owned(),
+        Fact::CounterSeen { up: false } => "the boot counter was lost".to_owned(),
+        Fact::Noticed { notice: one } => notice(one),
+        Fact::StartAccepted { run, scenario, by } => {
+            format!("start of {scenario} accepted from {by} (run {run})")
+        }
+        Fact::StopAccepted { by } => format!("stop accepted from {by}"),
+        Fact::PowerAccepted { node, order, by } => format!("{node}: power {order} accepted from {by}"),
+        Fact::Issued { id, command: Command::Power { node, port, order } } => {
+            let verb = match order {
+                PowerOrder::On => "switch on",
+                PowerOrder::Off => "switch off",
+            };
+            format!("{node}: {port} is asked to {verb} (command {})", id.0)
+        }
+        Fact::Finished { id, outcome } => match outcome {
+            Outcome::Done => format!("command {} done", id.0),
+            Outcome::Failed { code, why } => format!("command {} failed: {why} ({code})", id.0),
+            Outcome::Unknown => format!("command {} was under way when the controller ended", id.0),
+        },
+        Fact::PowerSeen { node, state, evidence } => format!("{node}: power is {state} ({evidence})"),
+        Fact::Sighted { mac, sight } => format!("{}: {}", names.of_mac(*mac), seen(sight)),
+        Fact::Published { table } => format!("boot table {table} published"),
+        Fact::Entered { node, rung } => format!("{node} is {rung}"),
+        Fact::Faulted { node, fault, bad } => {
+            let given_up = if *bad { "; given up for this run" } else { "" };
+            format!("{node}: {} ({}){given_up}", fault.text, fault.code)
+        }
+        Fact::PhaseEntered { phase, because } => format!("the lab is {phase}: {because}"),
+    }
+}
+
+fn seen(sight: &Sight) -> String {
+    match sight {
+        Sight::Frame => "its first frame after a silence".to_owned(),
+        Sight::Discover { client, secs, version, .. } => {
+            let version = if version.is_empty() { String::new() } else { format!(" {version}") };
+            let trying = if *secs == 0 { String::new() } else { format!(", trying for {secs} s") };
+            format!("{client}{version} asks for an address{trying}")
+        }
+        Sight::Offer { address } => format!("{address} offered"),
+        Sight::Request { client } => format!("{client} takes the offer"),
+        Sight::Ack { address, client } => format!("{client} was given {address}"),
+        Sight::Nak => "was told that its address is not valid here".to_owned(),
+        Sight::RouterAsked { answered: true } => "asked for an IPv6 router and was answered".to_owned(),
+        Sight::RouterAsked { answered: false } => "asked for an IPv6 router".to_owned(),
+        Sight::FileAsked { name, size, .. } => format!("asks for {name} ({})", bytes(*size)),
+        Sight::FileMoved { name, bytes: moved } => format!("{} of {name} sent", bytes(*moved)),
+        Sight::FileServed { name, bytes: sent, repeats } => {
+            let again = if *repeats == 0 { String::new() } else { format!(", {repeats} blocks sent again") };
+            format!("took {name} ({}{again})", bytes(*sent))
+        }
+        Sight::FileBroken { name, bytes: sent, why } => {
+            format!("{name} broke off after {}: {why}", bytes(*sent))
+        }
+        Sight::ScriptAsked { answer: ScriptAnswer::Wait } => "its loader was told to wait".to_owned(),
+        Sight::ScriptAsked { answer: ScriptAnswer::Boot } => "its loader was told what to boot".to_owned(),
+        Sight::ScriptAsked { answer: ScriptAnswer::Stranger } => {
+            "its loader was told that it is not on the board".to_owned()
+        }
+        Sight::Deferred { name } => format!("asked for {name} while the counter was full; comes back"),
+        Sight::Agent(report) => format!(
+            "its agent {} reports after {} s: {}, {} processors, {} MiB",
+            report.version,
+            report.uptime_ms / 1000,
+            report.inventory.firmware,
+            report.inventory.cpus,
+            report.inventory.memory_mib
+        ),
+        Sight::Beat(beat) => format!("its agent is well after {} s", beat.uptime_ms / 1000),
+    }
+}
+
+/// What the boot counter noticed, as a sentence.
+pub(super) fn notice(notice: &Notice) -> String {
+    match notice {
+        Notice::ForeignDhcp { mac, server } => {
+            format!("another DHCP server answers on this segment: {server} ({mac})")
+        }
+        Notice::ForeignRouter { mac, names_dns: true } => {
+            format!("a router advertises name servers ({mac}): iPXE before 2020-10 may hang on them")
+        }
+        Notice::ForeignRouter { mac, names_dns: false } => {
+            format!("another router advertises itself on this segment ({mac})")
+        }
+        Notice::LedgerFull { why } => {
+            format!("no address can be given out, the ledger cannot be written: {why}")
+        }
+        Notice::LedgerWell => "the ledger can be written again".to_owned(),
+        Notice::Malformed { protocol, count } => {
+            let packets = if *count == 1 { "1 packet".to_owned() } else { format!("{count} packets") };
+            format!("{packets} of {protocol} could not be read since the counter started")
+        }
+        Notice::Merged { count } => {
+            format!("{count} sightings were merged because the core did not take them in time")
+        }
+    }
+}

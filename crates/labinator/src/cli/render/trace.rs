@@ -1,0 +1,97 @@
+//! The waterfall of a boot: where its seconds went.
+
+use model::{Bar, Trace};
+
+use super::paint::{Paint, bytes, cut, seconds};
+
+/// A bar is told apart from its median when it differs by this many tenths of it.
+const NOTABLE_TENTHS: u64 = 3;
+
+/// The whole waterfall with a line break at its end.
+#[must_use]
+pub fn render_trace(trace: &Trace, width: usize, color: bool) -> String {
+    let paint = Paint(color);
+    let fall = &trace.waterfall;
+    let chart = (width / 3).clamp(16, 40);
+    let mut head = vec![trace.node.to_string()];
+    head.extend(fall.firmware.map(|f| f.to_string()));
+    if !fall.ipxe.is_empty() {
+        head.push(format!("iPXE {}", fall.ipxe));
+    }
+    head.push(format!("boot {}", fall.number));
+    let so_far = if fall.open { " so far" } else { "" };
+    let total = match fall.median_ms {
+        Some(median) => format!(
+            "total {} s{so_far}   median {} of {}",
+            seconds(fall.total_ms),
+            seconds(median),
+            fall.median_of
+        ),
+        None => format!("total {} s{so_far}", seconds(fall.total_ms)),
+    };
+    let mut lines = vec![format!("{}   {total}", paint.strong(&head.join(" · ")))];
+    for bar in &fall.bars {
+        let left = format!("  {:<9}{:>6} ", bar.stage, seconds(bar.from_ms));
+        let drawn = drawn(bar, fall.total_ms, chart);
+        let room = width.saturating_sub(left.chars().count() + chart + 2);
+        let drawn = if bar.open { paint.moving(&drawn) } else { drawn };
+        lines.push(format!("{left}{drawn}  {}", cut(&words(bar), room)).trim_end().to_owned());
+    }
+    if fall.bars.is_empty() {
+        lines.push("  nothing has been seen of this boot yet".to_owned());
+    }
+    for transfer in trace.boot.transfers.iter().filter_map(|t| t.broken.as_ref().map(|why| (t, why))) {
+        let (file, why) = transfer;
+        let text = format!("{} broke off after {}: {why}", file.name, bytes(file.bytes));
+        lines.push(format!("  {} {}", paint.doubtful("!"), cut(&text, width.saturating_sub(4))));
+    }
+    if trace.boot.unrecorded > 0 {
+        lines.push(format!("  … {} more marks were not kept", trace.boot.unrecorded));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// `├───┤` at its place, exactly `chart` characters.
+fn drawn(bar: &Bar, total_ms: u64, chart: usize) -> String {
+    let column = |ms: u64| {
+        let last = u64::try_from(chart).unwrap_or(u64::MAX).saturating_sub(1);
+        let at = ms.min(total_ms).saturating_mul(last).checked_div(total_ms).unwrap_or(0);
+        usize::try_from(at).unwrap_or(0)
+    };
+    let (from, to) = (column(bar.from_ms), column(bar.from_ms.saturating_add(bar.took_ms)));
+    let end = if bar.open { '▸' } else { '┤' };
+    let mut text = " ".repeat(from);
+    if to > from {
+        text.push('├');
+        text.push_str(&"─".repeat(to - from - 1));
+    }
+    text.push(end);
+    text.push_str(&" ".repeat(chart.saturating_sub(to + 1)));
+    text
+}
+
+fn words(bar: &Bar) -> String {
+    let mut parts = vec![format!("{} s", seconds(bar.took_ms))];
+    if bar.bytes > 0 {
+        let amount = if bar.open && bar.size > bar.bytes {
+            format!("{} of {}", bytes(bar.bytes), bytes(bar.size))
+        } else {
+            bytes(bar.bytes)
+        };
+        let rate = bar.bytes.saturating_mul(1000).checked_div(bar.took_ms).filter(|r| *r >= 1_000_000);
+        parts.push(match rate {
+            Some(rate) => format!("{amount}, {}/s", bytes(rate)),
+            None => amount,
+        });
+    }
+    parts.extend(bar.note.clone());
+    if let Some(median) = bar.median_ms
+        && !bar.open
+        && bar.took_ms.abs_diff(median) >= 500
+        && bar.took_ms.abs_diff(median).saturating_mul(10) >= median.saturating_mul(NOTABLE_TENTHS)
+    {
+        parts.push(format!("usually {}", seconds(median)));
+    }
+    parts.join(" · ")
+}

@@ -1,0 +1,228 @@
+//! What each verb does.
+
+use std::path::Path;
+
+use api::{Accepted, Ask, Diagnosis, EventPage, Explanations, Finding, Plan, PowerAsk};
+use model::{Event, NodeName, Origin, PowerOrder, ScenarioName, Snapshot, Trace};
+
+use super::args::{BootVerb, Choice, ClientVerb, Globals, PowerArgs, PowerVerb};
+use super::client::Client;
+use super::failure::Failure;
+use super::out::{self, Look};
+use super::render::{
+    Names, clock, render_doctor, render_explain, render_plan, render_power, render_scenarios, render_status,
+    render_trace, sentence,
+};
+use super::wait::{Target, wait_for};
+use super::watch::{follow_events, watch_status};
+
+/// Events asked for at once.
+const PAGE: u32 = 1000;
+
+pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failure> {
+    let look = Look::new(globals);
+    let client = Client::new(globals);
+    match verb {
+        ClientVerb::Check { file, json } => check(&file, json, look),
+        ClientVerb::Schema => out::json(&crate::config::schema(), true),
+        ClientVerb::Openapi => out::json(&api::openapi(env!("CARGO_PKG_VERSION")), true),
+        ClientVerb::Scenarios { json } => scenarios(&client, json, look).await,
+        ClientVerb::Start { scenario, plan: true, json, .. } => plan(&client, &scenario, json, look).await,
+        ClientVerb::Start { scenario, wait, timeout, json, .. } => {
+            let accepted: Accepted = client.post(&format!("/v1/scenarios/{scenario}/start"), &ASK).await?;
+            let target = Target::Ready(scenario);
+            match wait {
+                true => wait_for(&client, &target, &accepted, timeout, (look, json)).await,
+                false => told(&accepted, &target.to_string(), json, look),
+            }
+        }
+        ClientVerb::Stop { wait, timeout, json } => {
+            let accepted: Accepted = client.post("/v1/stop", &ASK).await?;
+            match wait {
+                true => wait_for(&client, &Target::Idle, &accepted, timeout, (look, json)).await,
+                false => told(&accepted, &Target::Idle.to_string(), json, look),
+            }
+        }
+        ClientVerb::Status { watch: true, json } => watch_status(&client, json, look).await,
+        ClientVerb::Status { watch: false, json } => {
+            let picture: Snapshot = client.get("/v1/snapshot").await?;
+            shown(&picture, json, || render_status(&picture, look.width, look.color))
+        }
+        ClientVerb::Explain { node, json } => explain(&client, node.as_ref(), json, look).await,
+        ClientVerb::Events { follow: true, after, json } => follow_events(&client, after, json, look).await,
+        ClientVerb::Events { follow: false, after, json } => events(&client, after, json).await,
+        ClientVerb::Boot(BootVerb::Trace { node, boot, json }) => {
+            let query = boot.map_or_else(String::new, |n| format!("?boot={n}"));
+            let trace: Trace = client.get(&format!("/v1/nodes/{node}/trace{query}")).await?;
+            shown(&trace, json, || render_trace(&trace, look.width, look.color))
+        }
+        ClientVerb::Power(verb) => power(&client, verb, look).await,
+        ClientVerb::Doctor { json } => doctor(&client, json, look).await,
+    }
+}
+
+const ASK: Ask = Ask { by: Origin::Cli };
+
+/// Prints the API type as it is, or what a person reads.
+fn shown<T: serde::Serialize>(value: &T, json: bool, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    if json { out::json(value, true) } else { out::print(&text()) }
+}
+
+fn told(accepted: &Accepted, what: &str, json: bool, look: Look) -> Result<(), Failure> {
+    if json {
+        return out::json(accepted, true);
+    }
+    match (look.quiet, accepted.already) {
+        (true, _) => Ok(()),
+        (false, true) => out::line(&format!("{what}: it is so already")),
+        (false, false) => out::line(&format!("{what}: accepted; `labinator status --watch` shows it")),
+    }
+}
+
+fn check(file: &Path, json: bool, look: Look) -> Result<(), Failure> {
+    match crate::config::load(file) {
+        Ok(_) if json => out::json(&Vec::<crate::config::MistakeLine>::new(), true),
+        Ok(_) if look.quiet => Ok(()),
+        Ok(spec) => out::line(&format!(
+            "{}: lab {}, {} machines, {} scenarios, nothing wrong.",
+            file.display(),
+            spec.lab,
+            spec.board.nodes.len(),
+            spec.scenarios.len()
+        )),
+        Err(mistakes) => {
+            if json {
+                out::json(&mistakes.lines(), true)?;
+            } else {
+                out::line(&mistakes.render(look.color, look.width.max(100)))?;
+            }
+            Err(Failure::Said(1))
+        }
+    }
+}
+
+async fn scenarios(client: &Client, json: bool, look: Look) -> Result<(), Failure> {
+    let picture: Snapshot = client.get("/v1/snapshot").await?;
+    shown(&picture.lab.scenarios, json, || render_scenarios(&picture, look.width, look.color))
+}
+
+async fn plan(client: &Client, scenario: &ScenarioName, json: bool, look: Look) -> Result<(), Failure> {
+    let plan: Plan = client.get(&format!("/v1/scenarios/{scenario}/plan")).await?;
+    shown(&plan, json, || render_plan(&plan, look.color))?;
+    if plan.refused.is_some() { Err(Failure::Said(3)) } else { Ok(()) }
+}
+
+async fn explain(client: &Client, node: Option<&NodeName>, json: bool, look: Look) -> Result<(), Failure> {
+    let path = node.map_or_else(|| "/v1/explain".to_owned(), |n| format!("/v1/nodes/{n}/explain"));
+    let all: Explanations = client.get(&path).await?;
+    shown(&all, json, || render_explain(&all, look.width, look.color))
+}
+
+/// One page of events after a number.
+pub(super) async fn page(client: &Client, after: u64) -> Result<EventPage, Failure> {
+    client.get(&format!("/v1/events?after={after}&limit={PAGE}")).await
+}
+
+/// Prints one event: its JSON on a line, or its time, number and sentence.
+pub(super) fn tell(event: &Event, names: &Names, json: bool) -> Result<(), Failure> {
+    if json {
+        return out::json(event, false);
+    }
+    out::line(&format!("{}  {:>6}  {}", clock(event.at.wall), event.seq, sentence(event, names)))
+}
+
+async fn events(client: &Client, after: Option<u64>, json: bool) -> Result<(), Failure> {
+    let names =
+        if json { Names::default() } else { Names::of(&client.get::<Snapshot>("/v1/snapshot").await?) };
+    let mut last = after.unwrap_or(0);
+    loop {
+        let page = page(client, last).await?;
+        if let Some(after) = after
+            && last == after
+            && page.oldest > after.saturating_add(1)
+        {
+            out::complain(&format!("events before {} are no longer kept", page.oldest));
+        }
+        for event in &page.events {
+            tell(event, &names, json)?;
+        }
+        match page.events.last() {
+            Some(event) if event.seq > last => last = event.seq,
+            Some(_) | None => return Ok(()),
+        }
+    }
+}
+
+async fn power(client: &Client, verb: PowerVerb, look: Look) -> Result<(), Failure> {
+    let (args, order) = match verb {
+        PowerVerb::On(args) => (args, Some(PowerOrder::On)),
+        PowerVerb::Off(args) => (args, Some(PowerOrder::Off)),
+        PowerVerb::Status(args) => (args, None),
+    };
+    match order {
+        Some(order) => switch(client, &args, order, look).await,
+        None => power_status(client, &args, look).await,
+    }
+}
+
+async fn switch(client: &Client, args: &PowerArgs, order: PowerOrder, look: Look) -> Result<(), Failure> {
+    let nodes = match &args.node {
+        Choice::One(node) => vec![node.clone()],
+        Choice::All => {
+            let picture: Snapshot = client.get("/v1/snapshot").await?;
+            picture.machines.iter().map(|m| m.node.clone()).collect()
+        }
+    };
+    let mut worst = Ok(());
+    let mut all = Vec::new();
+    for node in nodes {
+        let ask = PowerAsk { order, by: Origin::Cli };
+        match client.post::<_, Accepted>(&format!("/v1/nodes/{node}/power"), &ask).await {
+            Ok(accepted) => {
+                if !args.json && !look.quiet {
+                    let already = if accepted.already { " already" } else { ": accepted" };
+                    out::line(&format!("{node}: {order}{already}"))?;
+                }
+                all.push(accepted);
+            }
+            // One machine that cannot be switched does not keep the others from it.
+            Err(Failure::Refused(body)) if args.node == Choice::All => {
+                out::complain(&format!("{node}: {}", body.message));
+                worst = Err(Failure::Said(3));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    if args.json {
+        match (&args.node, all.as_slice()) {
+            (Choice::One(_), [one]) => out::json(one, true)?,
+            _ => out::json(&all, true)?,
+        }
+    }
+    worst
+}
+
+async fn power_status(client: &Client, args: &PowerArgs, look: Look) -> Result<(), Failure> {
+    let picture: Snapshot = client.get("/v1/snapshot").await?;
+    let wanted = |name: &NodeName| match &args.node {
+        Choice::All => true,
+        Choice::One(node) => node == name,
+    };
+    let chosen: Vec<_> = picture.machines.iter().filter(|m| wanted(&m.node)).map(AsRef::as_ref).collect();
+    if let (Choice::One(node), []) = (&args.node, chosen.as_slice()) {
+        let known: Vec<&str> = picture.machines.iter().map(|m| m.node.as_str()).collect();
+        return Err(Failure::Refused(api::ErrorBody {
+            code: "unknown_node".to_owned(),
+            message: format!("there is no machine `{node}`"),
+            advice: format!("this board has: {}", known.join(", ")),
+        }));
+    }
+    shown(&chosen, args.json, || render_power(&chosen, look.width, look.color))
+}
+
+async fn doctor(client: &Client, json: bool, look: Look) -> Result<(), Failure> {
+    let all: Diagnosis = client.get("/v1/doctor").await?;
+    shown(&all, json, || render_doctor(&all, look.width, look.color))?;
+    let broken = all.checks.iter().any(|c| c.finding == Finding::Broken);
+    if broken || !all.faults.is_empty() { Err(Failure::Said(1)) } else { Ok(()) }
+}
