@@ -1,1 +1,42 @@
-//! Skeleton.
+//! A lab that does not exist: machines with wire-true firmware, the segment they share, and their power.
+//!
+//! | what | file |
+//! |---|---|
+//! | one box: power, POST, firmware, loader, kernel, agent | `machine.rs` |
+//! | what it is and how badly it behaves | `config.rs`, `manners.rs` |
+//! | its firmware's network boot | `firmware/` |
+//! | iPXE: the wait for a router, DHCP, scripts | `ipxe/` |
+//! | our agent, as seen from outside | `agent.rs` |
+//! | DHCP and TFTP from the client's side | `exchange.rs`, `program.rs`, `download.rs` |
+//! | several boxes and one server on a cable | `segment.rs` |
+//! | the power ports | `board.rs` |
+//!
+//! Nothing here reads a clock or opens a socket: time is an argument in milliseconds, frames and HTTP
+//! answers go in, [`Effect`]s come out, and the same seed gives the same history. Timers are those of
+//! the named firmware's source; what only a real chip can tell (POST, decompression) is drawn from
+//! the seed.
+
+mod agent;
+mod board;
+mod body;
+mod config;
+mod dice;
+mod download;
+mod exchange;
+mod fetch;
+mod firmware;
+mod http;
+mod ipxe;
+mod machine;
+mod manners;
+mod program;
+mod segment;
+mod step;
+
+pub use board::{PortConfig, PowerBoard, PowerReport};
+pub use config::{Config, Ipxe, Kind, Stranding};
+pub use http::{HttpEvent, HttpRequest, Method};
+pub use machine::{Effect, Machine};
+pub use manners::Manner;
+pub use segment::{Arrival, Cable, Segment};
+pub use step::{Phase, Step, Teller};

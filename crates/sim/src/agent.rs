@@ -1,0 +1,223 @@
+//! Our agent as the boss sees it: an address, a report, heartbeats, and one order it obeys.
+
+use bytes::Bytes;
+use model::{
+    AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
+};
+
+use crate::body::{Body, Input, Next};
+use crate::exchange::{Exchange, Verdict};
+use crate::http::{HttpEvent, HttpRequest, Method};
+use crate::manners::Manner;
+use crate::program::Program;
+use crate::step::Step;
+
+/// How long a request may take before it is sent again.
+const PATIENCE_MS: u64 = 10_000;
+/// Syncing disks before the power goes.
+const SYNC_MS: u64 = 300;
+
+#[derive(Debug)]
+enum State {
+    Asking(Exchange),
+    /// The next request is due.
+    Due {
+        at: u64,
+        hello: bool,
+    },
+    /// A request is under way.
+    Sent {
+        id: u64,
+        hello: bool,
+        deadline: u64,
+        status: u16,
+        content: Vec<u8>,
+    },
+    Syncing {
+        until: u64,
+    },
+    Silent,
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub(crate) struct AgentRun {
+    state: State,
+    began: u64,
+    boot_id: String,
+    nonce: Option<String>,
+    base: String,
+    welcomed: bool,
+    /// When it falls silent, once it was welcomed.
+    silent_at: Option<u64>,
+    /// When the machine resets, once it was welcomed.
+    reset_at: Option<u64>,
+}
+
+impl AgentRun {
+    /// The kernel is up; `args` are its arguments.
+    pub(crate) fn start(body: &mut Body, args: &str, now: u64) -> Self {
+        let word = |name: &str| {
+            let found = args.split_whitespace().find_map(|w| w.strip_prefix(name)?.strip_prefix('='));
+            found.map(str::to_owned)
+        };
+        let (a, b) = (body.dice.next(), body.dice.next());
+        let boot_id = format!(
+            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+            a >> 32,
+            a >> 16 & 0xffff,
+            a & 0xfff,
+            b >> 48 & 0xfff,
+            b & 0xffff_ffff_ffff
+        );
+        let state = State::Asking(Exchange::start(Program::Agent, body, now));
+        Self {
+            state,
+            began: now,
+            boot_id,
+            nonce: word("labinator.nonce"),
+            base: word("labinator.boss").unwrap_or_default(),
+            welcomed: false,
+            silent_at: None,
+            reset_at: None,
+        }
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<u64> {
+        let own = match &self.state {
+            State::Asking(exchange) => exchange.wake_at(),
+            State::Due { at, .. } => Some(*at),
+            State::Sent { deadline, .. } => Some(*deadline),
+            State::Syncing { until } => Some(*until),
+            State::Silent => None,
+        };
+        [own, self.reset_at].into_iter().flatten().min()
+    }
+
+    pub(crate) fn take(&mut self, body: &mut Body, input: &Input<'_>, now: u64) -> Next {
+        if self.reset_at.is_some_and(|at| at <= now) {
+            return Next::Reset;
+        }
+        if self.silent_at.is_some_and(|at| at <= now) {
+            self.state = State::Silent;
+        }
+        match (&mut self.state, input) {
+            (State::Asking(exchange), Input::Udp(udp)) => {
+                let verdict = exchange.on_udp(body, udp, now);
+                self.after_dhcp(&verdict, now);
+                Next::Stay
+            }
+            (State::Asking(exchange), Input::Time) => {
+                let verdict = exchange.on_time(body, now);
+                self.after_dhcp(&verdict, now);
+                Next::Stay
+            }
+            (State::Due { at, hello }, Input::Time) if *at <= now => {
+                let hello = *hello;
+                self.speak(hello, body, now);
+                Next::Stay
+            }
+            (State::Sent { deadline, hello, .. }, Input::Time) if *deadline <= now => {
+                self.state = State::Due { at: now, hello: *hello };
+                Next::Stay
+            }
+            (State::Sent { id, .. }, Input::Http(of, event)) if id == of => self.on_http(body, event, now),
+            (State::Syncing { until }, Input::Time) if *until <= now => Next::ShutDown,
+            _ => Next::Stay,
+        }
+    }
+
+    fn after_dhcp(&mut self, verdict: &Verdict, now: u64) {
+        if let Verdict::Bound(lease) = verdict {
+            if self.base.is_empty() {
+                self.base = format!("http://{}", lease.server);
+            }
+            self.state = State::Due { at: now, hello: true };
+        }
+    }
+
+    fn speak(&mut self, hello: bool, body: &mut Body, now: u64) {
+        let uptime_ms = now.saturating_sub(self.began) + 1000;
+        let (path, json) = if hello {
+            let report = AgentReport {
+                mac: body.config.mac,
+                boot_id: self.boot_id.clone(),
+                nonce: self.nonce.clone(),
+                address: body.address,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                kernel: "6.1.0-simulated".to_owned(),
+                uptime_ms,
+                inventory: body.config.inventory(),
+            };
+            (AGENT_HELLO_PATH, serde_json::to_vec(&report))
+        } else {
+            let beat = AgentBeat {
+                mac: body.config.mac,
+                boot_id: self.boot_id.clone(),
+                uptime_ms,
+                load_milli: u32::try_from(body.dice.between(10, 900)).unwrap_or_default(),
+                memory_available_mib: body.config.memory_mib / 10 * 9,
+            };
+            (AGENT_BEAT_PATH, serde_json::to_vec(&beat))
+        };
+        let request = HttpRequest {
+            id: 0,
+            method: Method::Post,
+            url: format!("{}{path}", self.base),
+            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+            range_from: None,
+            body: Bytes::from(json.unwrap_or_default()),
+            reads_body: true,
+        };
+        let id = body.ask(request, now);
+        self.state = State::Sent { id, hello, deadline: now + PATIENCE_MS, status: 0, content: Vec::new() };
+    }
+
+    fn on_http(&mut self, body: &mut Body, event: &HttpEvent, now: u64) -> Next {
+        let State::Sent { hello, status, content, .. } = &mut self.state else { return Next::Stay };
+        let hello = *hello;
+        let later = now + AGENT_BEAT_SECONDS * 1000;
+        match event {
+            HttpEvent::Head { status: told, .. } => *status = *told,
+            HttpEvent::Data(data) => content.extend_from_slice(data),
+            HttpEvent::Passed(_) => {}
+            HttpEvent::Failed => self.state = State::Due { at: later, hello },
+            HttpEvent::End => {
+                let good = *status == 200;
+                let welcome = serde_json::from_slice::<AgentWelcome>(content).ok().filter(|_| good);
+                return self.after_answer(welcome, hello, body, now);
+            }
+        }
+        Next::Stay
+    }
+
+    fn after_answer(
+        &mut self,
+        welcome: Option<AgentWelcome>,
+        hello: bool,
+        body: &mut Body,
+        now: u64,
+    ) -> Next {
+        let at = now + AGENT_BEAT_SECONDS * 1000;
+        let Some(welcome) = welcome else {
+            self.state = State::Due { at, hello };
+            return Next::Stay;
+        };
+        body.note(now, if hello { Step::AgentWelcomed } else { Step::BeatAccepted });
+        if !self.welcomed {
+            self.welcomed = true;
+            self.silent_at = body.manners.silent_after().map(|after| now + after);
+            self.reset_at = body.take_reset().map(|after| now + after);
+        }
+        // A beat that nobody knows is followed by a report at once, a report by a pause: no hot loop.
+        let at = if welcome.report_again && !hello { now } else { at };
+        self.state = State::Due { at, hello: welcome.report_again };
+        if welcome.order == AgentOrder::PowerOff {
+            body.note(now, Step::ToldPowerOff);
+            if !body.manners.has(Manner::IgnoresPowerOff) {
+                self.state = State::Syncing { until: now + SYNC_MS };
+            }
+        }
+        Next::Stay
+    }
+}

@@ -1,0 +1,230 @@
+//! The box around the programs: its port on the cable, its chance, its memory of what happened.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use model::MacAddr;
+use wire::frame::{Checksum, Udp4};
+use wire::ndp::Advertisement;
+
+use crate::config::Config;
+use crate::dice::Dice;
+use crate::http::{HttpEvent, HttpRequest};
+use crate::machine::Effect;
+use crate::manners::Manners;
+use crate::step::Step;
+
+/// What reaches the program that runs.
+#[derive(Debug)]
+pub(crate) enum Input<'a> {
+    /// Only time passed.
+    Time,
+    /// A datagram for this machine.
+    Udp(&'a Udp4<'a>),
+    /// A router made itself known.
+    Router(&'a Advertisement),
+    /// Something happened to a request.
+    Http(u64, &'a HttpEvent),
+}
+
+/// What a program says when it was given something.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// It goes on.
+    Stay,
+    /// A loader was fetched and is started.
+    Loader(Handover),
+    /// A kernel is started.
+    Kernel(KernelStart),
+    /// It gave up, and whoever started it goes on.
+    GaveUp,
+    /// It hangs here.
+    Hang(&'static str),
+    /// The machine resets.
+    Reset,
+    /// The machine switches itself off.
+    ShutDown,
+}
+
+/// What a loader inherits from the firmware.
+#[derive(Debug, Clone)]
+pub(crate) struct Handover {
+    /// Address the firmware got.
+    pub(crate) address: Ipv4Addr,
+    /// Where it came from.
+    pub(crate) source: Source,
+    /// Ethernet address of the TFTP server, for one that still has to be asked.
+    pub(crate) server_mac: Option<MacAddr>,
+    /// True under UEFI.
+    pub(crate) uefi: bool,
+}
+
+/// Where a loader came from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// A file over TFTP.
+    Tftp {
+        /// The server.
+        server: Ipv4Addr,
+        /// The file's name.
+        file: String,
+    },
+    /// A URL.
+    Http(String),
+}
+
+/// What a kernel is started with.
+#[derive(Debug, Clone)]
+pub(crate) struct KernelStart {
+    /// Its arguments; empty for an EFI program that carries its own.
+    pub(crate) args: String,
+    /// Names of the images passed on beside it.
+    pub(crate) initrds: Vec<String>,
+}
+
+/// The parts of a machine that stay while programs come and go.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) config: Config,
+    pub(crate) manners: Manners,
+    pub(crate) dice: Dice,
+    /// The address the running program uses.
+    pub(crate) address: Option<Ipv4Addr>,
+    effects: Vec<Effect>,
+    /// Frames that leave later than they should, with the order they were sent in.
+    late: BTreeMap<(u64, u64), Vec<u8>>,
+    /// Who owns an address, learnt from every frame. Stands for ARP, which costs a lab nothing: the
+    /// server has just spoken to this machine when it is asked for anything.
+    neighbours: BTreeMap<Ipv4Addr, MacAddr>,
+    history: Vec<(u64, Step)>,
+    requests: u64,
+    sent: u64,
+    has_reset: bool,
+}
+
+impl Body {
+    pub(crate) fn new(config: Config) -> Self {
+        // A MAC in the seed keeps machines of one lab apart even when they share a number.
+        let [a, b, c, d, e, f] = config.mac.0;
+        let dice = Dice::new(config.seed ^ u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+        Self {
+            manners: Manners::new(config.manners.clone()),
+            config,
+            dice,
+            address: None,
+            effects: Vec::new(),
+            late: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
+            history: Vec::new(),
+            requests: 0,
+            sent: 0,
+            has_reset: false,
+        }
+    }
+
+    pub(crate) fn history(&self) -> &[(u64, Step)] {
+        &self.history
+    }
+
+    pub(crate) fn note(&mut self, now: u64, step: Step) {
+        self.history.push((now, step));
+    }
+
+    pub(crate) fn print(&mut self, line: impl Into<String>) {
+        self.effects.push(Effect::Console(line.into()));
+    }
+
+    /// Everything to be done now, late frames whose time has come included.
+    pub(crate) fn drain(&mut self, now: u64) -> Vec<Effect> {
+        while let Some(entry) = self.late.first_entry()
+            && entry.key().0 <= now
+        {
+            self.effects.push(Effect::Frame(entry.remove()));
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When the next late frame leaves; 0 when something waits already.
+    pub(crate) fn wake_at(&self) -> Option<u64> {
+        if self.effects.is_empty() { self.late.first_key_value().map(|((at, _), _)| *at) } else { Some(0) }
+    }
+
+    /// The power went: nothing on the way leaves any more, and nothing is remembered of the network.
+    pub(crate) fn go_dark(&mut self) {
+        self.late.clear();
+        self.effects.retain(|effect| matches!(effect, Effect::Console(_)));
+        self.forget_network();
+    }
+
+    /// Another program took over the port.
+    pub(crate) fn forget_network(&mut self) {
+        self.address = None;
+        self.neighbours.clear();
+    }
+
+    /// How long after the agent's welcome the machine resets; said once in its life.
+    pub(crate) fn take_reset(&mut self) -> Option<u64> {
+        if std::mem::replace(&mut self.has_reset, true) { None } else { self.manners.reboots_after() }
+    }
+
+    /// True when the manners of its cable lose this frame.
+    pub(crate) fn loses_frame(&mut self) -> bool {
+        let loss = self.manners.loss();
+        self.dice.happens(loss)
+    }
+
+    /// Puts a frame on the cable, as well as the cable is.
+    pub(crate) fn send_frame(&mut self, frame: Vec<u8>, now: u64) {
+        if self.loses_frame() {
+            return;
+        }
+        let twice = self.manners.duplicates();
+        if self.dice.happens(twice) {
+            self.effects.push(Effect::Frame(frame.clone()));
+        }
+        let (per_mille, up_to_ms) = self.manners.delays();
+        if self.dice.happens(per_mille) {
+            let at = now + self.dice.between(1, up_to_ms.max(1));
+            self.sent += 1;
+            self.late.insert((at, self.sent), frame);
+        } else {
+            self.effects.push(Effect::Frame(frame));
+        }
+    }
+
+    /// Sends a datagram from the address in use.
+    pub(crate) fn send_udp(&mut self, from_port: u16, to: SocketAddrV4, payload: &[u8], now: u64) {
+        let to_mac = if to.ip().is_broadcast() {
+            MacAddr::BROADCAST
+        } else {
+            self.neighbours.get(to.ip()).copied().unwrap_or(MacAddr::BROADCAST)
+        };
+        let from = SocketAddrV4::new(self.address.unwrap_or(Ipv4Addr::UNSPECIFIED), from_port);
+        let datagram =
+            Udp4 { to_mac, from_mac: self.config.mac, from, to, payload, checksum: Checksum::Absent };
+        if let Some(frame) = datagram.build() {
+            self.send_frame(frame, now);
+        }
+    }
+
+    /// Where an address lives, if a frame came from it.
+    pub(crate) fn mac_of(&self, address: Ipv4Addr) -> Option<MacAddr> {
+        self.neighbours.get(&address).copied()
+    }
+
+    /// Remembers where an address lives.
+    pub(crate) fn meet(&mut self, address: Ipv4Addr, mac: MacAddr) {
+        if !address.is_unspecified() && !address.is_broadcast() && !mac.is_group() {
+            self.neighbours.insert(address, mac);
+        }
+    }
+
+    /// Asks for something over HTTP and gives the number of the request.
+    pub(crate) fn ask(&mut self, mut request: HttpRequest, now: u64) -> u64 {
+        self.requests += 1;
+        request.id = self.requests;
+        self.note(now, Step::UrlAsked(request.url.clone()));
+        self.effects.push(Effect::Http(request));
+        self.requests
+    }
+}

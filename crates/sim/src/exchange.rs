@@ -1,0 +1,311 @@
+//! A DHCP exchange from the client's side: discover, gather offers as this program does, request.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use wire::dhcp::{
+    CLIENT_PORT, LARGEST_MESSAGE, Message, MessageType, Op, OptionCode, SERVER_PORT, Suboptions,
+};
+use wire::frame::Udp4;
+
+use crate::body::Body;
+use crate::manners::Manner;
+use crate::program::{Choice, Program, is_pxe};
+use crate::step::Step;
+
+/// iPXE waits for a proxy server until a timer fires after this (`DHCP_DISC_PROXY_TIMEOUT_SEC`).
+const PROXY_WINDOW_MS: u64 = 2000;
+
+/// What an exchange came to.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It goes on.
+    Pending,
+    /// An address was acknowledged.
+    Bound(Box<Lease>),
+    /// The ladder ended.
+    GaveUp,
+}
+
+/// What a client holds after an exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct Lease {
+    /// The address.
+    pub(crate) address: Ipv4Addr,
+    /// The message that tells what to boot: the ACK, or a proxy's offer merged with it.
+    pub(crate) boot: Message,
+    /// The server's own address (option 54 of the ACK).
+    pub(crate) server: Ipv4Addr,
+}
+
+#[derive(Debug)]
+enum State {
+    Discovering,
+    Requesting(Box<Message>),
+    Over,
+}
+
+/// One exchange of one program.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    program: Program,
+    xid: u32,
+    began: u64,
+    /// Messages of the present state that were sent.
+    tries: usize,
+    /// All messages sent; iPXE shows it in `secs`.
+    count: u16,
+    deadline: u64,
+    state: State,
+    offers: Vec<Message>,
+}
+
+impl Exchange {
+    /// Begins, with the first DISCOVER.
+    pub(crate) fn start(program: Program, body: &mut Body, now: u64) -> Self {
+        let mut exchange = Self {
+            program,
+            xid: body.dice.word(),
+            began: now,
+            tries: 0,
+            count: 0,
+            deadline: now,
+            state: State::Discovering,
+            offers: Vec::new(),
+        };
+        exchange.transmit(body, now);
+        exchange
+    }
+
+    /// When [`Exchange::on_time`] is due.
+    pub(crate) const fn wake_at(&self) -> Option<u64> {
+        if matches!(self.state, State::Over) { None } else { Some(self.deadline) }
+    }
+
+    /// Takes a datagram in, if it is one for this exchange.
+    pub(crate) fn on_udp(&mut self, body: &mut Body, udp: &Udp4<'_>, now: u64) -> Verdict {
+        if udp.to.port() != CLIENT_PORT || udp.from.port() != SERVER_PORT {
+            return Verdict::Pending;
+        }
+        if self.program.needs_broadcast() && !udp.to.ip().is_broadcast() {
+            return Verdict::Pending;
+        }
+        let Ok(message) = Message::decode(udp.payload) else { return Verdict::Pending };
+        let overloaded = message.sname.is_empty() && message.file.is_empty() && has_overload(udp.payload);
+        if message.op != Op::Reply
+            || message.xid != self.xid
+            || message.chaddr != own_chaddr(body)
+            || (overloaded && body.manners.has(Manner::IgnoresOverload))
+        {
+            return Verdict::Pending;
+        }
+        let requested = match &self.state {
+            State::Over => return Verdict::Pending,
+            State::Discovering => None,
+            State::Requesting(offer) => Some((**offer).clone()),
+        };
+        match (requested, message.kind()) {
+            (None, Some(MessageType::Offer)) => self.on_offer(body, message, now),
+            (Some(offer), Some(MessageType::Ack)) => self.on_ack(body, message, &offer, now),
+            (Some(_), Some(MessageType::Nak)) => {
+                self.rediscover(body, now);
+                Verdict::Pending
+            }
+            _ => Verdict::Pending,
+        }
+    }
+
+    /// Lets the timer fire when it is due.
+    pub(crate) fn on_time(&mut self, body: &mut Body, now: u64) -> Verdict {
+        if matches!(self.state, State::Over) || now < self.deadline {
+            return Verdict::Pending;
+        }
+        if matches!(self.state, State::Discovering) {
+            let waited = now.saturating_sub(self.began);
+            let ready = match self.program.choice() {
+                Choice::ProxyWindow => waited > PROXY_WINDOW_MS,
+                Choice::AtTimeout | Choice::First => true,
+            };
+            if ready && let Some(offer) = self.choose(body) {
+                self.request(body, offer, now);
+                return Verdict::Pending;
+            }
+        }
+        let ladder = self.ladder();
+        if self.tries < ladder.len() || (self.program.is_patient() && self.is_discovering()) {
+            self.transmit(body, now);
+            return Verdict::Pending;
+        }
+        if self.program.is_patient() {
+            self.rediscover(body, now);
+            return Verdict::Pending;
+        }
+        self.state = State::Over;
+        body.note(now, Step::Unanswered(self.program.teller()));
+        Verdict::GaveUp
+    }
+
+    const fn is_discovering(&self) -> bool {
+        matches!(self.state, State::Discovering)
+    }
+
+    const fn ladder(&self) -> &'static [u64] {
+        if self.is_discovering() { self.program.discover_ladder() } else { self.program.request_ladder() }
+    }
+
+    fn on_offer(&mut self, body: &mut Body, offer: Message, now: u64) -> Verdict {
+        let ends_wait = match self.program.choice() {
+            Choice::AtTimeout => false,
+            Choice::First => self.program.is_content_with(&offer),
+            // `dhcp_discovery_rx`: an offer, and either no wish or no need for a proxy's. One that
+            // calls itself PXEClient counts as the proxy's too.
+            Choice::ProxyWindow => {
+                let waited = now.saturating_sub(self.began) > PROXY_WINDOW_MS;
+                let told = no_proxy(&offer) || is_pxe(&offer) || waited;
+                let known = self.offers.iter().any(|o| no_proxy(o) || is_pxe(o));
+                told || known
+            }
+        };
+        self.offers.push(offer);
+        if ends_wait && let Some(best) = self.choose(body) {
+            self.request(body, best, now);
+        }
+        Verdict::Pending
+    }
+
+    /// The offer to request. EDK2 prefers one complete PXE offer, then an address with a proxy's
+    /// file beside it, then any offer with a file (`PxeBcSelectDhcp4Offer`).
+    fn choose(&self, body: &Body) -> Option<Message> {
+        let whole = || self.offers.iter().filter(|o| self.program.is_content_with(o));
+        if let Some(best) = whole().find(|o| is_pxe(o)).or_else(|| whole().next()) {
+            return Some(best.clone());
+        }
+        let merges = self.program == Program::UefiPxe && !body.manners.has(Manner::RefusesMergedOffer);
+        if merges && self.proxy_offer().is_some() {
+            return self.offers.iter().find(|o| !o.yiaddr.is_unspecified()).cloned();
+        }
+        None
+    }
+
+    /// An offer without an address that tells what to boot.
+    fn proxy_offer(&self) -> Option<&Message> {
+        let told =
+            |o: &&Message| o.yiaddr.is_unspecified() && is_pxe(o) && crate::program::efi_boot(o).is_some();
+        self.offers.iter().find(told)
+    }
+
+    fn on_ack(&mut self, body: &mut Body, ack: Message, offer: &Message, now: u64) -> Verdict {
+        let server = ack.options.address(OptionCode::SERVER_ID);
+        if ack.yiaddr.is_unspecified() || server != offer.options.address(OptionCode::SERVER_ID) {
+            return Verdict::Pending;
+        }
+        self.state = State::Over;
+        let (address, server) = (ack.yiaddr, server.unwrap_or(ack.siaddr));
+        body.address = Some(address);
+        body.note(now, Step::Bound { by: self.program.teller(), address });
+        let proxied = match self.program {
+            Program::Ipxe { .. } => ack.file.is_empty() && !ack.options.has(OptionCode::BOOT_FILE),
+            _ => !self.program.is_content_with(&ack),
+        };
+        let boot = if proxied { self.proxy_offer().cloned().unwrap_or(ack) } else { ack };
+        Verdict::Bound(Box::new(Lease { address, boot, server }))
+    }
+
+    fn request(&mut self, body: &mut Body, offer: Message, now: u64) {
+        self.state = State::Requesting(Box::new(offer));
+        self.tries = 0;
+        self.transmit(body, now);
+    }
+
+    fn rediscover(&mut self, body: &mut Body, now: u64) {
+        self.state = State::Discovering;
+        self.xid = body.dice.word();
+        self.began = now;
+        self.tries = 0;
+        self.offers.clear();
+        self.transmit(body, now);
+    }
+
+    fn transmit(&mut self, body: &mut Body, now: u64) {
+        let ladder = self.ladder();
+        let wait = ladder.get(self.tries).or_else(|| ladder.last()).copied().unwrap_or(1000);
+        self.deadline = now + wait;
+        self.tries += 1;
+        self.count = self.count.saturating_add(1);
+        let kind = if self.is_discovering() { MessageType::Discover } else { MessageType::Request };
+        let mut message = Message::request(kind, body.config.mac, self.xid);
+        message.chaddr = own_chaddr(body);
+        message.secs = self.secs(now);
+        self.program.dress(&mut message, body);
+        if let State::Requesting(offer) = &self.state {
+            message.options.set_address(OptionCode::REQUESTED_ADDRESS, offer.yiaddr);
+            if let Some(server) = offer.options.address(OptionCode::SERVER_ID) {
+                message.options.set_address(OptionCode::SERVER_ID, server);
+            }
+        } else {
+            body.note(now, Step::Discovered { by: self.program.teller(), secs: message.secs });
+        }
+        let Ok(bytes) = message.encode(LARGEST_MESSAGE) else { return };
+        let server = SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT);
+        if body.manners.has(Manner::SendsGarbage) {
+            for broken in garbage(&bytes) {
+                body.send_udp(CLIENT_PORT, server, &broken, now);
+            }
+        }
+        body.send_udp(CLIENT_PORT, server, &bytes, now);
+    }
+
+    /// EDK2 and ROMs count seconds; iPXE writes its count of messages and what it has seen
+    /// (`dhcp_tx`: count shifted by two, bit 1 an offer, bit 0 a proxy's offer).
+    fn secs(&self, now: u64) -> u16 {
+        match self.program {
+            Program::Ipxe { .. } => {
+                let offer = u16::from(self.offers.iter().any(|o| !o.yiaddr.is_unspecified()));
+                let proxy = u16::from(self.offers.iter().any(is_pxe));
+                self.count << 2 | offer << 1 | proxy
+            }
+            _ => u16::try_from(now.saturating_sub(self.began) / 1000).unwrap_or(u16::MAX),
+        }
+    }
+}
+
+/// iPXE's option 175.176: do not look for a proxy server.
+fn no_proxy(offer: &Message) -> bool {
+    let own = offer.options.get(OptionCode::IPXE).unwrap_or_default();
+    Suboptions::new(own).find_code(176).is_some_and(|v| v.iter().any(|b| *b != 0))
+}
+
+fn own_chaddr(body: &Body) -> [u8; 16] {
+    let [a, b, c, d, e, f] = body.manners.claimed_mac().unwrap_or(body.config.mac).0;
+    [a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+}
+
+/// True when option 52 stands among the options of the main field.
+fn has_overload(payload: &[u8]) -> bool {
+    let options = payload.get(240..).unwrap_or_default();
+    Suboptions::new(options).find_code(OptionCode::OVERLOAD.0).is_some()
+}
+
+/// Broken forms of an honest message.
+fn garbage(honest: &[u8]) -> Vec<Vec<u8>> {
+    let head = |length: usize| honest.get(..length).unwrap_or(honest).to_vec();
+    let mut long_address = honest.to_vec();
+    if let Some(hlen) = long_address.get_mut(2) {
+        *hlen = 0xff;
+    }
+    let mut overrun = head(240);
+    overrun.extend_from_slice(&[53, 1, 1, 60, 250, b'P', b'X', b'E']);
+    let mut endless = head(240);
+    endless.extend_from_slice(&[53, 1, 1]);
+    for _ in 0..300 {
+        endless.extend_from_slice(&[43, 2, 43, 0]);
+    }
+    let mut folded = head(240);
+    // Option 52 inside the field it announces: a reader that follows it again never ends.
+    folded.extend_from_slice(&[53, 1, 1, 52, 1, 3, 255]);
+    for field in [44, 108] {
+        if let Some(room) = folded.get_mut(field..field + 4) {
+            room.copy_from_slice(&[52, 1, 3, 255]);
+        }
+    }
+    vec![Vec::new(), head(1), head(100), head(241), long_address, overrun, endless, folded]
+}

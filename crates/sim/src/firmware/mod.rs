@@ -1,0 +1,274 @@
+//! The firmware's boot order: one network entry after another until one starts something.
+//!
+//! ```text
+//!   entry ─▶ DHCP ─▶ TFTP (probe, abort, request) ─▶ loader or EFI program
+//!     ▲  │      └──▶ HTTP (HEAD, GET) ─────────────▶ loader or EFI program
+//!     └──┴── no answer, no file, first refusal: next entry, at the end "gave up"
+//! ```
+
+mod http_boot;
+
+use std::net::Ipv4Addr;
+
+use wire::frame::Udp4;
+
+use crate::body::{Body, Handover, Input, KernelStart, Next, Source};
+use crate::config::Kind;
+use crate::download::{Download, Fetched, Style};
+use crate::exchange::{Exchange, Lease, Verdict};
+use crate::program::{Program, efi_boot, http_boot as boot_url, rom_boot};
+use crate::step::Step;
+use http_boot::{HttpBoot, Loaded};
+
+/// An entry of the boot order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// A card's PXE ROM.
+    Rom,
+    /// PXE over IPv4.
+    Pxe4,
+    /// PXE over IPv6: nobody answers it in this house, so it only costs its 60 s.
+    Pxe6,
+    /// HTTP over IPv4.
+    Http4,
+    /// HTTP over IPv6.
+    Http6,
+}
+
+impl Entry {
+    /// OVMF's order without its switches (metal-stack/mini-lab#196), and what other setups leave.
+    const fn order(kind: Kind) -> &'static [Self] {
+        match kind {
+            Kind::BiosPxe => &[Self::Rom],
+            Kind::UefiPxe => &[Self::Pxe4, Self::Pxe6, Self::Http4, Self::Http6],
+            Kind::UefiHttp => &[Self::Http4, Self::Http6],
+            Kind::BiosIpxeRom => &[],
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Rom => "PXE ROM",
+            Self::Pxe4 => "UEFI PXEv4",
+            Self::Pxe6 => "UEFI PXEv6",
+            Self::Http4 => "UEFI HTTPv4",
+            Self::Http6 => "UEFI HTTPv6",
+        }
+    }
+
+    const fn program(self) -> Option<Program> {
+        match self {
+            Self::Rom => Some(Program::PxeRom),
+            Self::Pxe4 => Some(Program::UefiPxe),
+            Self::Http4 => Some(Program::UefiHttp),
+            Self::Pxe6 | Self::Http6 => None,
+        }
+    }
+}
+
+/// 4 + 8 + 16 + 32 s of unanswered solicitations.
+const DEAD_ENTRY_MS: u64 = 60_000;
+
+/// Loading and checking an EFI program or a boot sector before it runs.
+const START_MS: (u64, u64) = (50, 250);
+
+#[derive(Debug)]
+enum Doing {
+    Nothing,
+    Waiting { until: u64 },
+    Dhcp { exchange: Exchange, entry: Entry },
+    Tftp { download: Box<Download>, lease: Box<Lease>, server: Ipv4Addr, file: String },
+    Http { boot: Box<HttpBoot>, lease: Box<Lease> },
+    Starting { until: u64, what: What },
+}
+
+/// What was fetched.
+#[derive(Debug, Clone)]
+enum What {
+    Loader(Handover),
+    Program,
+}
+
+/// The firmware while it looks for something to boot.
+#[derive(Debug)]
+pub(crate) struct Rom {
+    left: &'static [Entry],
+    doing: Doing,
+    uefi: bool,
+}
+
+impl Rom {
+    /// Starts with the first entry of the boot order.
+    pub(crate) fn start(body: &mut Body, now: u64) -> Self {
+        let left = Entry::order(body.config.kind);
+        let mut rom = Self { left, doing: Doing::Nothing, uefi: body.config.is_uefi() };
+        // The order is never empty for a machine that has this firmware, so this never gives up.
+        rom.walk_on(body, now);
+        rom
+    }
+
+    /// Tries the next entry.
+    pub(crate) fn walk_on(&mut self, body: &mut Body, now: u64) -> Next {
+        let Some((entry, left)) = self.left.split_first() else { return Next::GaveUp };
+        self.left = left;
+        body.forget_network();
+        body.note(now, Step::Tries(entry.name()));
+        body.print(format!(">>Start {}.", entry.name()));
+        self.doing = match entry.program() {
+            Some(program) => Doing::Dhcp { exchange: Exchange::start(program, body, now), entry: *entry },
+            None => Doing::Waiting { until: now + DEAD_ENTRY_MS },
+        };
+        Next::Stay
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<u64> {
+        match &self.doing {
+            Doing::Nothing => None,
+            Doing::Waiting { until } | Doing::Starting { until, .. } => Some(*until),
+            Doing::Dhcp { exchange, .. } => exchange.wake_at(),
+            Doing::Tftp { download, .. } => download.wake_at(),
+            Doing::Http { boot, .. } => boot.wake_at(),
+        }
+    }
+
+    pub(crate) fn take(&mut self, body: &mut Body, input: &Input<'_>, now: u64) -> Next {
+        match input {
+            Input::Time => self.on_time(body, now),
+            Input::Udp(udp) => self.on_udp(body, udp, now),
+            Input::Http(id, event) => {
+                let Doing::Http { boot, .. } = &mut self.doing else { return Next::Stay };
+                let loaded = boot.on_http(body, *id, event, now);
+                self.after_http(loaded, body, now)
+            }
+            Input::Router(_) => Next::Stay,
+        }
+    }
+
+    fn on_time(&mut self, body: &mut Body, now: u64) -> Next {
+        match &mut self.doing {
+            Doing::Nothing => Next::Stay,
+            Doing::Waiting { until } => {
+                if *until > now {
+                    return Next::Stay;
+                }
+                self.walk_on(body, now)
+            }
+            Doing::Dhcp { exchange, entry } => {
+                let entry = *entry;
+                let verdict = exchange.on_time(body, now);
+                self.after_dhcp(verdict, entry, body, now)
+            }
+            Doing::Tftp { download, .. } => {
+                let fetched = download.on_time(body, now);
+                self.after_tftp(&fetched, body, now)
+            }
+            Doing::Http { boot, .. } => {
+                let loaded = boot.on_time(body, now);
+                self.after_http(loaded, body, now)
+            }
+            Doing::Starting { until, what } => {
+                if *until > now {
+                    return Next::Stay;
+                }
+                match what.clone() {
+                    What::Loader(handover) => Next::Loader(handover),
+                    What::Program => Next::Kernel(KernelStart { args: String::new(), initrds: Vec::new() }),
+                }
+            }
+        }
+    }
+
+    fn on_udp(&mut self, body: &mut Body, udp: &Udp4<'_>, now: u64) -> Next {
+        match &mut self.doing {
+            Doing::Dhcp { exchange, entry } => {
+                let entry = *entry;
+                let verdict = exchange.on_udp(body, udp, now);
+                self.after_dhcp(verdict, entry, body, now)
+            }
+            Doing::Tftp { download, .. } => {
+                let fetched = download.on_udp(body, udp, now);
+                self.after_tftp(&fetched, body, now)
+            }
+            Doing::Nothing | Doing::Waiting { .. } | Doing::Http { .. } | Doing::Starting { .. } => {
+                Next::Stay
+            }
+        }
+    }
+
+    fn after_dhcp(&mut self, verdict: Verdict, entry: Entry, body: &mut Body, now: u64) -> Next {
+        let lease = match verdict {
+            Verdict::Pending => return Next::Stay,
+            Verdict::Bound(lease) => lease,
+            Verdict::GaveUp => {
+                body.print("PXE-E16: No valid offer received.");
+                return self.walk_on(body, now);
+            }
+        };
+        if entry == Entry::Http4 {
+            let Some(url) = boot_url(&lease.boot) else { return self.refuse("no URL in the ACK", body, now) };
+            let boot = Box::new(HttpBoot::start(&url, body, now));
+            self.doing = Doing::Http { boot, lease };
+            return Next::Stay;
+        }
+        let told = if entry == Entry::Rom { rom_boot(&lease.boot) } else { efi_boot(&lease.boot) };
+        let Some((server, name)) = told else { return self.refuse("no file in the ACK", body, now) };
+        // A name with bytes that are no text is asked for as well as it can be, and not found.
+        let file = String::from_utf8_lossy(&name).into_owned();
+        let style = if entry == Entry::Rom { Style::PxeRom } else { Style::Edk2 };
+        let download = Box::new(Download::start(style, server, &file, body, now));
+        self.doing = Doing::Tftp { download, lease, server, file };
+        Next::Stay
+    }
+
+    fn after_tftp(&mut self, fetched: &Fetched, body: &mut Body, now: u64) -> Next {
+        match fetched {
+            Fetched::Pending => Next::Stay,
+            Fetched::Failed(why) => self.refuse(why, body, now),
+            Fetched::Done(_) => {
+                let Doing::Tftp { lease, server, file, .. } = &self.doing else { return Next::Stay };
+                let (address, file, server) = (lease.address, file.clone(), *server);
+                let source = Source::Tftp { server, file: file.clone() };
+                let server_mac = body.mac_of(server);
+                self.begin(&file, Handover { address, source, server_mac, uefi: self.uefi }, body, now)
+            }
+        }
+    }
+
+    fn after_http(&mut self, loaded: Loaded, body: &mut Body, now: u64) -> Next {
+        match loaded {
+            Loaded::Pending => Next::Stay,
+            Loaded::Failed(why) => self.refuse(&why, body, now),
+            Loaded::Done => {
+                let Doing::Http { boot, lease } = &self.doing else { return Next::Stay };
+                let file = boot.file().to_owned();
+                let (address, source) = (lease.address, Source::Http(file.clone()));
+                let handover = Handover { address, source, server_mac: None, uefi: self.uefi };
+                self.begin(&file, handover, body, now)
+            }
+        }
+    }
+
+    /// Starts what was fetched. Its name tells what it is: content is not looked at, so that a test
+    /// may serve any bytes. Loaders have `ipxe`, `snponly` or `undionly` in their names, and `.efi`
+    /// under UEFI is otherwise a kernel with everything inside (UKI).
+    fn begin(&mut self, file: &str, handover: Handover, body: &mut Body, now: u64) -> Next {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        let is_loader = ["ipxe", "snponly", "undionly", "pxe.lkrn"].iter().any(|part| name.contains(part));
+        let what = if is_loader {
+            What::Loader(handover)
+        } else if self.uefi && (name.ends_with(".efi") || name.ends_with(".uki")) {
+            What::Program
+        } else {
+            return self.refuse(&format!("{name} is no boot program"), body, now);
+        };
+        let until = now + body.dice.between(START_MS.0, START_MS.1);
+        self.doing = Doing::Starting { until, what };
+        Next::Stay
+    }
+
+    fn refuse(&mut self, why: &str, body: &mut Body, now: u64) -> Next {
+        body.print(why);
+        body.note(now, Step::Failed(why.to_owned()));
+        self.walk_on(body, now)
+    }
+}

@@ -1,0 +1,229 @@
+//! Several machines and one server on a cable: who hears what, when, and what the server has to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::{MacAddr, PowerOrder};
+
+use crate::dice::Dice;
+use crate::http::{HttpEvent, HttpRequest};
+use crate::machine::{Effect, Machine};
+use crate::step::Phase;
+
+/// How good the cable and the switch are, the same for every machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cable {
+    /// Shortest time a frame takes, in milliseconds.
+    pub fastest_ms: u64,
+    /// Longest time a frame takes. Frames overtake one another when it is above the shortest.
+    pub slowest_ms: u64,
+    /// Frames lost, in a thousand.
+    pub loss_per_mille: u16,
+}
+
+/// What reaches the server, or the person in front of the screens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// An Ethernet frame at the server's port.
+    Frame(Vec<u8>),
+    /// A machine opens a request. Answer with [`Segment::on_http`].
+    Http {
+        /// Which machine.
+        machine: usize,
+        /// What it asks.
+        request: HttpRequest,
+    },
+    /// A line on a screen.
+    Console {
+        /// Whose.
+        machine: usize,
+        /// The line.
+        line: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Server,
+    Machine(usize),
+}
+
+/// A frame on its way.
+type Flying = (Target, Arc<[u8]>);
+
+/// A broadcast domain. Machines are named by their place in it, from 0. Machines hear only the server:
+/// no program in them listens to another machine.
+#[derive(Debug)]
+pub struct Segment {
+    machines: Vec<Machine>,
+    places: BTreeMap<MacAddr, usize>,
+    cable: Cable,
+    dice: Dice,
+    /// Frames on their way, by arrival and order of sending.
+    flight: BTreeMap<(u64, u64), Flying>,
+    sent: u64,
+    /// Machines by the time they wake.
+    due: BTreeSet<(u64, usize)>,
+    wakes: Vec<Option<u64>>,
+    arrivals: Vec<Arrival>,
+}
+
+impl Segment {
+    /// A segment of machines that are off.
+    #[must_use]
+    pub fn new(machines: Vec<Machine>, cable: Cable, seed: u64) -> Self {
+        let places = machines.iter().enumerate().map(|(at, m)| (m.config().mac, at)).collect();
+        let wakes = vec![None; machines.len()];
+        Self {
+            machines,
+            places,
+            cable,
+            dice: Dice::new(seed),
+            flight: BTreeMap::new(),
+            sent: 0,
+            due: BTreeSet::new(),
+            wakes,
+            arrivals: Vec::new(),
+        }
+    }
+
+    /// All machines, in order.
+    #[must_use]
+    pub fn machines(&self) -> &[Machine] {
+        &self.machines
+    }
+
+    /// The machine at a place.
+    #[must_use]
+    pub fn machine(&self, at: usize) -> Option<&Machine> {
+        self.machines.get(at)
+    }
+
+    /// The place of the machine with this address.
+    #[must_use]
+    pub fn place_of(&self, mac: MacAddr) -> Option<usize> {
+        self.places.get(&mac).copied()
+    }
+
+    /// True when every machine is in this phase.
+    #[must_use]
+    pub fn all_in(&self, phase: Phase) -> bool {
+        self.machines.iter().all(|m| m.phase() == phase)
+    }
+
+    /// Gives a machine power or takes it away. What is already so stays so.
+    pub fn switch(&mut self, at: usize, order: PowerOrder, now: u64) {
+        if let Some(machine) = self.machines.get_mut(at) {
+            match order {
+                PowerOrder::On => machine.power_on(now),
+                PowerOrder::Off => machine.power_off(now),
+            }
+            self.refresh(at);
+        }
+    }
+
+    /// Somebody presses the reset button of a machine.
+    pub fn reset(&mut self, at: usize, now: u64) {
+        if let Some(machine) = self.machines.get_mut(at) {
+            machine.reset(now);
+            self.refresh(at);
+        }
+    }
+
+    /// The server sends a frame.
+    pub fn from_server(&mut self, frame: &[u8], now: u64) {
+        let Some(to) = frame.first_chunk::<6>().map(|b| MacAddr(*b)) else { return };
+        let frame: Arc<[u8]> = frame.into();
+        if to.is_group() {
+            for at in 0..self.machines.len() {
+                self.fly(Target::Machine(at), &frame, now);
+            }
+        } else if let Some(at) = self.place_of(to) {
+            self.fly(Target::Machine(at), &frame, now);
+        }
+    }
+
+    /// Something happened to a request that a machine opened.
+    pub fn on_http(&mut self, at: usize, id: u64, event: &HttpEvent, now: u64) {
+        if let Some(machine) = self.machines.get_mut(at) {
+            machine.on_http(id, event, now);
+            self.refresh(at);
+        }
+    }
+
+    /// When [`Segment::step`] has something to do; a past moment means now.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<u64> {
+        let frame = self.flight.first_key_value().map(|((at, _), _)| *at);
+        let machine = self.due.first().map(|(at, _)| *at);
+        [frame, machine].into_iter().flatten().min()
+    }
+
+    /// Lets time pass up to `now` and takes what reached the server.
+    pub fn step(&mut self, now: u64) -> Vec<Arrival> {
+        while self.wake_at().is_some_and(|at| at <= now) {
+            self.deliver(now);
+            while let Some((at, place)) = self.due.first().copied()
+                && at <= now
+            {
+                self.poll(place, now);
+            }
+        }
+        std::mem::take(&mut self.arrivals)
+    }
+
+    fn deliver(&mut self, now: u64) {
+        while let Some(entry) = self.flight.first_entry()
+            && entry.key().0 <= now
+        {
+            match entry.remove() {
+                (Target::Server, frame) => self.arrivals.push(Arrival::Frame(frame.to_vec())),
+                (Target::Machine(at), frame) => {
+                    if let Some(machine) = self.machines.get_mut(at) {
+                        machine.on_frame(&frame, now);
+                        self.refresh(at);
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll(&mut self, at: usize, now: u64) {
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        for effect in machine.poll(now) {
+            match effect {
+                Effect::Frame(frame) => self.fly(Target::Server, &frame.into(), now),
+                Effect::Http(request) => self.arrivals.push(Arrival::Http { machine: at, request }),
+                Effect::Console(line) => self.arrivals.push(Arrival::Console { machine: at, line }),
+            }
+        }
+        self.refresh(at);
+    }
+
+    fn fly(&mut self, to: Target, frame: &Arc<[u8]>, now: u64) {
+        if self.dice.happens(self.cable.loss_per_mille) {
+            return;
+        }
+        let takes = if self.cable.slowest_ms > self.cable.fastest_ms {
+            self.dice.between(self.cable.fastest_ms, self.cable.slowest_ms)
+        } else {
+            self.cable.fastest_ms
+        };
+        self.sent += 1;
+        self.flight.insert((now + takes, self.sent), (to, Arc::clone(frame)));
+    }
+
+    fn refresh(&mut self, at: usize) {
+        let (Some(machine), Some(known)) = (self.machines.get(at), self.wakes.get_mut(at)) else { return };
+        let wake = machine.wake_at();
+        if *known != wake {
+            if let Some(old) = known.take() {
+                self.due.remove(&(old, at));
+            }
+            if let Some(new) = wake {
+                self.due.insert((new, at));
+            }
+            *known = wake;
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Simulated machines against a small scripted server: they climb as their firmware does, and misbehave as told.
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
+#![expect(clippy::indexing_slicing, reason = "a test may stop")]
+
+mod climb;
+mod manners;
+mod stand;
