@@ -31,13 +31,12 @@ use tokio::task::JoinSet;
 
 use crate::counter::Counter;
 use pace::Paced;
+pub use pace::Patience;
 
 /// Connections at once. Each may hold one piece of 256 KiB.
 const CONNECTIONS: usize = 256;
 /// Connections at once from one address.
 const CONNECTIONS_EACH: usize = 32;
-/// How long a request's head may take to come, an idle connection included. iPXE keeps one for 10 s.
-const HEAD_LIMIT: Duration = Duration::from_secs(15);
 /// Largest head of a request in bytes.
 const HEAD_SIZE: usize = 16 << 10;
 /// Most header lines of a request.
@@ -46,7 +45,7 @@ const HEAD_LINES: usize = 64;
 const BREATH: Duration = Duration::from_millis(100);
 
 /// Serves one connection until either side ends it. Any stream will do, so that tests need no socket.
-pub async fn serve_connection<S>(counter: Arc<Counter>, stream: S, peer: SocketAddr)
+pub async fn serve_connection<S>(counter: Arc<Counter>, stream: S, peer: SocketAddr, patience: Patience)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -57,10 +56,10 @@ where
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(patience.head)
         .max_buf_size(HEAD_SIZE)
         .max_headers(HEAD_LINES)
-        .serve_connection(TokioIo::new(Paced::new(stream)), answer)
+        .serve_connection(TokioIo::new(Paced::new(stream, patience)), answer)
         .await;
     if let Err(error) = served {
         tracing::debug!(%peer, "a connection ended: {error}");
@@ -88,7 +87,7 @@ pub async fn run(counter: Arc<Counter>, listener: TcpListener) {
         }
         let counter = Arc::clone(&counter);
         connections.spawn(async move {
-            serve_connection(counter, stream, peer).await;
+            serve_connection(counter, stream, peer, Patience::default()).await;
             drop(seat);
         });
     }

@@ -8,15 +8,29 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Time spent waiting for the peer after which its pace is judged.
-const WINDOW: Duration = Duration::from_secs(20);
-/// Bytes it must have taken in that time. A serial-speed line does 10 kB a second.
-const LEAST: u64 = 64 << 10;
+/// What is asked of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a request's head may take to come, an idle connection included. iPXE keeps one for 10 s.
+    pub head: Duration,
+    /// Time spent waiting for the peer to take bytes after which its pace is judged.
+    pub window: Duration,
+    /// Bytes it must have taken in that time.
+    pub least: u64,
+}
+
+impl Default for Patience {
+    /// 15 s for a head; 64 KiB in 20 s, which a serial line would manage.
+    fn default() -> Self {
+        Self { head: Duration::from_secs(15), window: Duration::from_secs(20), least: 64 << 10 }
+    }
+}
 
 /// Counts only time in which the peer held us up; an idle connection is somebody else's matter.
 #[derive(Debug)]
 pub(super) struct Paced<S> {
     stream: S,
+    patience: Patience,
     /// When the current wait began.
     held_since: Option<Instant>,
     held: Duration,
@@ -25,9 +39,9 @@ pub(super) struct Paced<S> {
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S) -> Self {
-        let alarm = Box::pin(tokio::time::sleep(WINDOW));
-        Self { stream, held_since: None, held: Duration::ZERO, taken: 0, alarm }
+    pub(super) fn new(stream: S, patience: Patience) -> Self {
+        let alarm = Box::pin(tokio::time::sleep(patience.window));
+        Self { stream, patience, held_since: None, held: Duration::ZERO, taken: 0, alarm }
     }
 
     fn went(&mut self, count: usize) {
@@ -42,17 +56,17 @@ impl<S> Paced<S> {
         let now = Instant::now();
         if self.held_since.is_none() {
             self.held_since = Some(now);
-            let left = WINDOW.saturating_sub(self.held);
+            let left = self.patience.window.saturating_sub(self.held);
             self.alarm.as_mut().reset(now + left);
         }
         ready!(self.alarm.as_mut().poll(context));
-        if self.taken < LEAST {
+        if self.taken < self.patience.least {
             return Poll::Ready(io::ErrorKind::TimedOut.into());
         }
         self.taken = 0;
         self.held = Duration::ZERO;
         self.held_since = Some(now);
-        self.alarm.as_mut().reset(now + WINDOW);
+        self.alarm.as_mut().reset(now + self.patience.window);
         // Ask again so that the new alarm wakes us.
         context.waker().wake_by_ref();
         Poll::Pending

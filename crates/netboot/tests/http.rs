@@ -1,0 +1,229 @@
+//! The boot HTTP: ranges, heads, tricks, slow readers and full houses.
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
+
+mod stand;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{AGENT_HELLO_PATH, Sight, Sighting};
+use netboot::http::{Patience, serve_connection};
+use netboot::{Counter, Loaders, Parts, Up};
+use stand::{Answer, NODE1, NODE1_IP, Stand, kernel, put, within};
+use store::lossy::LossyFiles;
+use store::shelf::Shelf;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+async fn kernel_path(stand: &Stand) -> String {
+    let asset = put(&stand.shelf(), "vmlinuz", &kernel());
+    format!("/f/{}/vmlinuz", asset.digest)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_content_is_served_whole_in_parts_and_as_a_head() {
+    let stand = Stand::with_board().await;
+    let path = kernel_path(&stand).await;
+    let whole = stand.get(NODE1_IP, &path).await;
+    assert_eq!(whole.status, 200);
+    assert!(whole.body == kernel());
+    assert_eq!(whole.header("accept-ranges"), Some("bytes"));
+    let etag = whole.header("etag").unwrap().to_owned();
+    assert_eq!(etag.len(), 66);
+    assert!(path.contains(etag.trim_matches('"')));
+    assert!(whole.header("last-modified").unwrap().ends_with(" GMT"));
+
+    let part = stand.get_with(NODE1_IP, &path, "Range: bytes=1000000-1999999\r\n").await;
+    assert_eq!((part.status, part.header("content-range")), (206, Some("bytes 1000000-1999999/3333333")));
+    assert!(part.body == kernel()[1_000_000..2_000_000]);
+    let rest = format!("Range: bytes=3000000-\r\nIf-Range: {etag}\r\n");
+    let rest = stand.get_with(NODE1_IP, &path, &rest).await;
+    assert!(rest.status == 206 && rest.body == kernel()[3_000_000..]);
+    let other = stand.get_with(NODE1_IP, &path, "Range: bytes=3000000-\r\nIf-Range: \"other\"\r\n").await;
+    assert_eq!((other.status, other.body.len()), (200, 3_333_333));
+    let beyond = stand.get_with(NODE1_IP, &path, "Range: bytes=3333333-\r\n").await;
+    assert_eq!((beyond.status, beyond.header("content-range")), (416, Some("bytes */3333333")));
+    assert_eq!(stand.get_with(NODE1_IP, &path, &format!("If-None-Match: {etag}\r\n")).await.status, 304);
+    assert_eq!(stand.get_with(NODE1_IP, &path, "If-Match: \"other\"\r\n").await.status, 412);
+
+    let head = format!("HEAD {path} HTTP/1.1\r\nHost: boss\r\nConnection: close\r\n\r\n");
+    let head = stand.http_from(NODE1_IP, &head).await;
+    assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, Some("3333333"), 0));
+    assert_eq!(head.header("etag"), Some(etag.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_a_script_has_the_length_of_the_script_and_spends_no_claim() {
+    let stand = Stand::with_board().await;
+    let path = "/boot/02-00-00-00-00-01.ipxe";
+    let head = format!("HEAD {path} HTTP/1.1\r\nHost: boss\r\nConnection: close\r\n\r\n");
+    let head = stand.http_from(NODE1_IP, &head).await;
+    let script = stand.get(NODE1_IP, path).await;
+    assert_eq!(head.header("content-length"), script.header("content-length"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_path_leads_out_of_what_is_served() {
+    let stand = Stand::with_board().await;
+    let digest = "0".repeat(64);
+    for path in [
+        "/",
+        "/../../etc/passwd",
+        "/..%2f..%2fetc%2fpasswd",
+        "//etc/passwd",
+        "/f/../../../etc/passwd",
+        "/f/..%2f..%2fstate%2fledger/x",
+        "/boot/../snponly.efi",
+        "/boot/..ipxe",
+        "/snponly.efi/",
+        "/.hidden",
+        &format!("/f/{digest}/x"),
+        &format!("/f/{digest}/../../../x"),
+        &format!("/f/{}/x", "A".repeat(64)),
+    ] {
+        let answer = stand.get(NODE1_IP, path).await;
+        assert_eq!((answer.status, answer.text().as_str()), (404, "no such file\n"), "{path}");
+    }
+    let put =
+        stand.http_from(NODE1_IP, "PUT /snponly.efi HTTP/1.1\r\nHost: b\r\nConnection: close\r\n\r\n").await;
+    assert_eq!((put.status, put.header("allow")), (405, Some("GET, HEAD")));
+    let get = stand.get(NODE1_IP, AGENT_HELLO_PATH).await;
+    assert_eq!((get.status, get.header("allow")), (405, Some("POST")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_carries_many_requests() {
+    let stand = Stand::with_board().await;
+    let mut stream = stand::connect(NODE1_IP, stand.http).await;
+    let mut buffer = vec![0; 300_000];
+    for _ in 0..3 {
+        stream.write_all(b"GET /snponly.efi HTTP/1.1\r\nHost: boss\r\n\r\n").await.unwrap();
+        let mut got = 0;
+        while got < 146_800 {
+            got += within(stream.read(&mut buffer[got..])).await.unwrap();
+            if let Some(end) = buffer[..got].windows(4).position(|four| four == b"\r\n\r\n") {
+                if got - end - 4 == 146_800 {
+                    break;
+                }
+            }
+        }
+        assert_eq!(Answer::parse(&buffer[..got]).status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_patient_are_asked_to_come_back_when_all_places_are_taken() {
+    let stand = Stand::start(1).await;
+    let mut core = stand.core().await;
+    core.publish(stand::table(&stand.shelf(), 1)).await;
+    let big = vec![7; 40 << 20];
+    let asset = put(&stand.shelf(), "big", &big);
+    let path = format!("/f/{}/big", asset.digest);
+    let mut slow = stand::connect(NODE1_IP, stand.http).await;
+    slow.write_all(format!("GET {path} HTTP/1.1\r\nHost: boss\r\n\r\n").as_bytes()).await.unwrap();
+    let mut first = [0; 1];
+    within(slow.read_exact(&mut first)).await.unwrap();
+
+    let ipxe = stand.get_with(NODE1_IP, &path, "User-Agent: iPXE/1.0.0\r\n").await;
+    assert_eq!((ipxe.status, ipxe.header("retry-after")), (503, Some("2")));
+    let firmware = stand.get_with(NODE1_IP, &path, "User-Agent: UefiHttpBoot/1.0\r\n").await;
+    assert!(firmware.status == 200 && firmware.body == big);
+    let loader = stand.get_with(NODE1_IP, "/snponly.efi", "User-Agent: iPXE/1.0.0\r\n").await;
+    assert_eq!(loader.status, 200);
+    let deferred =
+        |up: &Up| matches!(up, Up::Sighting(Sighting { sight: Sight::Deferred { .. }, .. })).then_some(());
+    core.find(deferred).await;
+
+    drop(slow);
+    let broken = |up: &Up| match up {
+        Up::Sighting(Sighting { mac: NODE1, sight: Sight::FileBroken { name, .. }, .. }) => {
+            Some(name.clone())
+        }
+        _ => None,
+    };
+    assert_eq!(core.find(broken).await, "big");
+    let ipxe = stand.get_with(NODE1_IP, &path, "User-Agent: iPXE/1.0.0\r\n").await;
+    assert!(ipxe.status == 200 && ipxe.body == big);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_no_report_is_refused() {
+    let stand = Stand::with_board().await;
+    assert_eq!(stand.post(NODE1_IP, AGENT_HELLO_PATH, "{}").await.status, 400);
+    assert_eq!(stand.post(NODE1_IP, AGENT_HELLO_PATH, &" ".repeat(300 << 10)).await.status, 413);
+    let headers = "X-Long: 0123456789\r\n".repeat(200);
+    assert_eq!(stand.get_with(NODE1_IP, "/snponly.efi", &headers).await.status, 431);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_take_all_connections() {
+    let stand = Stand::with_board().await;
+    let mut guests = Vec::new();
+    for _ in 0..32 {
+        guests.push(stand::connect(NODE1_IP, stand.http).await);
+    }
+    // They count once they are accepted, which the answer to the last proves.
+    let last = guests.last_mut().unwrap();
+    last.write_all(b"GET /none HTTP/1.1\r\nHost: boss\r\n\r\n").await.unwrap();
+    within(last.read_exact(&mut [0; 12])).await.unwrap();
+    let mut refused = stand::connect(NODE1_IP, stand.http).await;
+    let closed = within(refused.read(&mut [0; 1])).await;
+    assert!(closed.is_err() || closed.unwrap() == 0);
+    assert_eq!(stand.get(Ipv4Addr::LOCALHOST, "/snponly.efi").await.status, 200);
+}
+
+/// A connection in memory, with a content of four megabytes behind it.
+fn in_memory(
+    folder: &stand::Folder,
+    patience: Patience,
+) -> (DuplexStream, String, tokio::task::JoinHandle<()>) {
+    let shelf = Shelf::new(folder.0.join("store"));
+    let asset = put(&shelf, "image", &vec![1; 4 << 20]);
+    let (counter, _) = Counter::open(Parts {
+        files: Arc::new(LossyFiles::new()),
+        state: "/state".into(),
+        loaders: Loaders::default(),
+        shelf,
+        http_port: 80,
+        transfers: 1,
+    })
+    .unwrap();
+    let (near, far) = tokio::io::duplex(16 << 10);
+    let peer = SocketAddr::from((NODE1_IP, 40_000));
+    let serving = tokio::spawn(serve_connection(counter, far, peer, patience));
+    (near, format!("GET /f/{}/image HTTP/1.1\r\nHost: boss\r\n\r\n", asset.digest), serving)
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_reading_loses_its_connection_and_a_slow_but_honest_one_keeps_it() {
+    let folder = stand::Folder::new();
+    let patience = Patience { window: Duration::from_millis(200), least: 64 << 10, ..Patience::default() };
+    let (mut near, request, serving) = in_memory(&folder, patience);
+    near.write_all(request.as_bytes()).await.unwrap();
+    within(serving).await.unwrap();
+
+    let (mut near, request, serving) = in_memory(&folder, patience);
+    near.write_all(request.as_bytes()).await.unwrap();
+    let mut got = 0;
+    let mut buffer = vec![0; 16 << 10];
+    while got < 4 << 20 {
+        // About 3 MB a second: slower than the server, faster than the least.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let count = within(near.read(&mut buffer)).await.unwrap();
+        assert_ne!(count, 0, "cut off after {got} bytes");
+        got += count;
+    }
+    drop(near);
+    within(serving).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_or_never_ends_its_head_loses_its_connection() {
+    let folder = stand::Folder::new();
+    let patience = Patience { head: Duration::from_millis(100), ..Patience::default() };
+    let (_silent, _, serving) = in_memory(&folder, patience);
+    within(serving).await.unwrap();
+    let (mut endless, _, serving) = in_memory(&folder, patience);
+    endless.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+    within(serving).await.unwrap();
+}
