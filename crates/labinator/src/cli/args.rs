@@ -118,15 +118,21 @@ pub enum ImageVerb {
         /// Which image
         #[arg(default_value = "node")]
         name: String,
-        /// Folder of boot images
+        /// The agent that goes in, linked statically [default: `agent` beside this program]
+        #[arg(long, value_name = "PATH")]
+        agent: Option<PathBuf>,
+        /// Folder of boot images [default: images below the state folder]
         #[arg(long, value_name = "DIR")]
-        images: Option<PathBuf>,
+        out: Option<PathBuf>,
+        /// Kernel package to take [default: the distribution's current one]
+        #[arg(long, value_name = "FILE")]
+        kernel_deb: Option<PathBuf>,
     },
     /// List the images that are there
     List {
-        /// Folder of boot images
+        /// Folder of boot images [default: images below the state folder]
         #[arg(long, value_name = "DIR")]
-        images: Option<PathBuf>,
+        out: Option<PathBuf>,
         /// As JSON
         #[arg(long)]
         json: bool,

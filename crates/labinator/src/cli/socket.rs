@@ -37,13 +37,17 @@ impl FromStr for Server {
         if authority.is_empty() || authority.contains(['/', '@', '?', '#', ' ']) {
             return Err(wrong());
         }
-        let parsed: http::uri::Authority = authority.parse().map_err(|_| wrong())?;
-        let host = parsed.host().trim_matches(['[', ']']).to_owned();
-        let port = match (parsed.port_u16(), parsed.port()) {
-            (Some(port), _) => port,
-            (None, None) if !authority.ends_with(':') => 8080,
-            (None, _) => return Err(wrong()),
+        let (host, port) = match authority.strip_prefix('[') {
+            // An IPv6 address is written in brackets (RFC 3986 section 3.2.2).
+            Some(inside) => inside.split_once(']').ok_or_else(wrong)?,
+            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
         };
+        let port = match port.strip_prefix(':') {
+            Some(port) => port.parse().map_err(|_| wrong())?,
+            None if port.is_empty() => 8080,
+            None => return Err(wrong()),
+        };
+        let host = host.to_owned();
         if host.is_empty() { Err(wrong()) } else { Ok(Self::Tcp { host, port }) }
     }
 }

@@ -79,8 +79,7 @@ impl Parser {
             "event" => value.clone_into(&mut self.event),
             "data" => match &mut self.data {
                 Some(data) => {
-                    data.push('
-');
+                    data.push('\n');
                     data.push_str(value);
                 }
                 None => self.data = Some(value.to_owned()),

@@ -51,8 +51,10 @@ fn outcome(target: &Target, accepted: &Accepted, picture: &Snapshot) -> Option<O
         return (lab.phase == Phase::Idle).then_some(Outcome::Reached);
     };
     if lab.scenario.as_ref() != Some(wanted) {
-        let what =
-            lab.scenario.as_ref().map_or_else(|| "the lab was stopped".to_owned(), |s| format!("{s} was started"));
+        let what = lab
+            .scenario
+            .as_ref()
+            .map_or_else(|| "the lab was stopped".to_owned(), |s| format!("{s} was started"));
         return Some(Outcome::Failed(format!("{what} while {wanted} was waited for")));
     }
     // The phase of an earlier run is still shown until the first decision about this one.
