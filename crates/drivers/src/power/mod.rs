@@ -1,0 +1,207 @@
+//! Power: one task per port, behind one door for the whole lab.
+//!
+//! ```text
+//!   PowerCommand ──▶ Power ──▶ queue of the port ──▶ driver ──▶ DriverReport::Finished (what was done)
+//!                                                      └──────▶ DriverReport::PowerSeen (what is true)
+//! ```
+
+mod console;
+mod machine;
+mod manual;
+mod process;
+mod qemu;
+mod virtual_node;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use model::{CommandId, LabSpec, NodeName, NodeSpec, Outcome, PortRef, PowerDriver, PowerOrder, PowerState};
+use tokio::sync::mpsc;
+
+use crate::process::ProcessError;
+
+pub use console::CONSOLE_FILE;
+pub use machine::{Machine, tap_name};
+
+/// Orders that may wait for one port. A person who presses more often than this is told so.
+const QUEUE: usize = 8;
+
+/// A wish for a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PowerCommand {
+    /// Its number, given back with the outcome.
+    pub id: CommandId,
+    /// Which machine.
+    pub node: NodeName,
+    /// The machine's power port.
+    pub port: PortRef,
+    /// Which way.
+    pub order: PowerOrder,
+}
+
+/// What a driver says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriverReport {
+    /// A command came to its end. That a machine was switched says nothing about whether it runs.
+    Finished {
+        /// Which command.
+        id: CommandId,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// Power was seen.
+    PowerSeen {
+        /// Of which machine.
+        node: NodeName,
+        /// On, off or unknown.
+        state: PowerState,
+        /// How that is known.
+        evidence: String,
+    },
+}
+
+/// Why the drivers of a lab cannot work here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PowerError {
+    /// A program is missing.
+    #[error(transparent)]
+    Program(#[from] ProcessError),
+    /// A file of a package is missing.
+    #[error("{path} is missing: apt-get install -y {package}", path = .path.display())]
+    NoFile {
+        /// Which.
+        path: PathBuf,
+        /// The Debian package it comes from.
+        package: &'static str,
+    },
+    /// The state folder cannot be used.
+    #[error("{path}: {source}", path = .path.display())]
+    State {
+        /// Which folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl PowerError {
+    /// Stable word for logs and scripts.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Program(error) => error.code(),
+            Self::NoFile { .. } => "power-file-missing",
+            Self::State { .. } => "power-state",
+        }
+    }
+}
+
+/// The door to every power port of a lab.
+#[derive(Debug, Clone)]
+pub struct Power {
+    ports: BTreeMap<PortRef, mpsc::Sender<(CommandId, PowerOrder)>>,
+}
+
+impl Power {
+    /// Starts the drivers of a lab. Virtual machines that run already, left by an earlier core, are found
+    /// again. Every machine's power is reported once at the start.
+    ///
+    /// `state` is a folder of ours: what a virtual machine needs lies in `STATE/NODE`.
+    /// The tasks end when this door and all its clones are dropped; virtual machines run on.
+    ///
+    /// # Errors
+    /// [`PowerError`]: something a driver needs is missing; nothing was started then.
+    pub fn spawn(
+        spec: &LabSpec,
+        state: &Path,
+        reports: &mpsc::Sender<DriverReport>,
+    ) -> Result<Self, PowerError> {
+        let mut plans = Vec::new();
+        for (name, driver) in &spec.power {
+            let nodes = spec.board.nodes.iter().filter(|(_, node)| node.power.driver == *name);
+            plans.push(plan(driver, nodes, state)?);
+        }
+        let mut ports = BTreeMap::new();
+        for plan in plans {
+            plan.spawn(&mut ports, reports);
+        }
+        Ok(Self { ports })
+    }
+
+    /// Hands a command over. It never waits.
+    ///
+    /// # Errors
+    /// The outcome to record when the port is not there or has too many orders waiting.
+    pub fn order(&self, command: &PowerCommand) -> Result<(), Outcome> {
+        let failed = |code: &str, why: String| Err(Outcome::Failed { code: code.to_owned(), why });
+        let Some(queue) = self.ports.get(&command.port) else {
+            return failed("no-such-port", format!("no driver has a port {}", command.port));
+        };
+        match queue.try_send((command.id, command.order)) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                failed("port-busy", format!("{} still has {QUEUE} orders to do", command.port))
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                failed("driver-gone", format!("the driver of {} has ended", command.port))
+            }
+        }
+    }
+}
+
+/// A driver that has all it needs and is not started yet.
+enum Plan {
+    Manual { nodes: Vec<(NodeName, PortRef)> },
+    Virtual { programs: qemu::Installed, stagger: Duration, nodes: Vec<(PortRef, Machine, PathBuf)> },
+}
+
+fn plan<'a>(
+    driver: &PowerDriver,
+    nodes: impl Iterator<Item = (&'a NodeName, &'a NodeSpec)>,
+    state: &Path,
+) -> Result<Plan, PowerError> {
+    match driver {
+        PowerDriver::Manual => {
+            Ok(Plan::Manual { nodes: nodes.map(|(name, node)| (name.clone(), node.power.clone())).collect() })
+        }
+        PowerDriver::Virtual { memory, stagger } => {
+            let mut machines = Vec::new();
+            for (name, node) in nodes {
+                let folder = virtual_node::folder(state, name)?;
+                machines.push((node.power.clone(), Machine::of(name, node, *memory), folder));
+            }
+            let programs = qemu::Installed::find(machines.iter().map(|(_, machine, _)| machine.firmware))?;
+            Ok(Plan::Virtual { programs, stagger: Duration::from_millis(stagger.0), nodes: machines })
+        }
+    }
+}
+
+impl Plan {
+    fn spawn(
+        self,
+        ports: &mut BTreeMap<PortRef, mpsc::Sender<(CommandId, PowerOrder)>>,
+        reports: &mpsc::Sender<DriverReport>,
+    ) {
+        match self {
+            Self::Manual { nodes } => {
+                for (node, port) in nodes {
+                    let (orders, queue) = mpsc::channel(QUEUE);
+                    tokio::spawn(manual::run(node, queue, reports.clone()));
+                    ports.insert(port, orders);
+                }
+            }
+            Self::Virtual { programs, stagger, nodes } => {
+                let turn = virtual_node::Turn::new(stagger);
+                for (port, machine, folder) in nodes {
+                    let (orders, queue) = mpsc::channel(QUEUE);
+                    let node = virtual_node::VirtualNode::new(machine, folder, &programs, &turn, reports);
+                    tokio::spawn(node.run(queue));
+                    ports.insert(port, orders);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! QEMU: what must be installed, and the words one virtual machine is started with.
+
+use std::path::{Path, PathBuf};
+
+use model::VirtualFirmware;
+
+use super::PowerError;
+use super::machine::{Machine, tap_name};
+use crate::process::Program;
+
+const QEMU: Program = Program::new("qemu-system-x86_64", "qemu-system-x86");
+const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+/// The network card's boot ROM: iPXE as Debian builds it.
+const BOOT_ROM: &str = "/usr/lib/ipxe/qemu/efi-virtio.rom";
+
+// Files of one machine, relative to its folder, which is QEMU's working folder: a Unix socket's path may
+// have 107 bytes only.
+pub(super) const VARS: &str = "vars.fd";
+pub(super) const QMP: &str = "qmp.sock";
+pub(super) const SERIAL: &str = "serial.sock";
+pub(super) const PID: &str = "qemu.pid";
+
+/// What is installed.
+#[derive(Debug, Clone)]
+pub(super) struct Installed {
+    /// The program.
+    pub(super) qemu: PathBuf,
+    /// UEFI variables of a machine that has never run.
+    pub(super) vars: PathBuf,
+}
+
+impl Installed {
+    /// Looks for what these firmwares need.
+    pub(super) fn find(firmwares: impl Iterator<Item = VirtualFirmware>) -> Result<Self, PowerError> {
+        let qemu = QEMU.find()?;
+        for firmware in firmwares {
+            let needed: &[(&str, &'static str)] = match firmware {
+                VirtualFirmware::Bios => &[(BOOT_ROM, "ipxe-qemu")],
+                VirtualFirmware::UefiPxe | VirtualFirmware::UefiHttp => {
+                    &[(OVMF_CODE, "ovmf"), (OVMF_VARS, "ovmf")]
+                }
+            };
+            if let Some((path, package)) = needed.iter().find(|(path, _)| !Path::new(path).is_file()) {
+                return Err(PowerError::NoFile { path: path.into(), package });
+            }
+        }
+        Ok(Self { qemu, vars: OVMF_VARS.into() })
+    }
+}
+
+/// The command line of a machine.
+///
+/// Software emulation with one thread: several nodes share few processors, and a thread per virtual
+/// processor only makes them wait for each other. A machine that restarts itself ends instead
+/// (`-no-reboot`), so that every boot is one the lab asked for.
+pub(super) fn arguments(machine: &Machine) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |text: &str| words.extend(text.split(' ').map(str::to_owned));
+    add("-no-user-config -nodefaults -display none -no-reboot");
+    add(&format!("-name {} -accel tcg,thread=single -m {}", machine.name, machine.memory.0));
+    add(&format!("-uuid {} -smbios type=1,manufacturer=Labinator,product=node", machine.uuid()));
+    add(&format!("-smbios type=1,serial={}", machine.name));
+    add("-object rng-random,id=entropy,filename=/dev/urandom -device virtio-rng-pci,rng=entropy");
+    add(&format!("-chardev socket,id=serial,path={SERIAL},server=on,wait=off -serial chardev:serial"));
+    add(&format!("-chardev socket,id=qmp,path={QMP},server=on,wait=off -mon chardev=qmp,mode=control"));
+    add(&format!("-pidfile {PID}"));
+    let tap = tap_name(machine.mac);
+    add(&format!("-netdev tap,id=lab,ifname={tap},script=no,downscript=no"));
+    let port = format!("virtio-net-pci,netdev=lab,mac={},bootindex=1", machine.mac);
+    match machine.firmware {
+        // SeaBIOS starts the card's own ROM.
+        VirtualFirmware::Bios => add(&format!("-device {port}")),
+        VirtualFirmware::UefiPxe => {
+            add(&format!("-device {port},romfile="));
+            uefi(&mut add, &["IPv6PXESupport"]);
+        }
+        // OVMF tries HTTP last; without PXE it tries it first.
+        VirtualFirmware::UefiHttp => {
+            add(&format!("-device {port},romfile="));
+            uefi(&mut add, &["IPv4PXESupport", "IPv6PXESupport"]);
+        }
+    }
+    words
+}
+
+/// OVMF from flash. An empty `romfile` keeps iPXE's ROM away, so that OVMF's own network clients are used.
+/// The switches are EDK2's (`NetworkPkg`, read through `fw_cfg` since 2022).
+fn uefi(add: &mut impl FnMut(&str), off: &[&str]) {
+    add(&format!("-drive if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}"));
+    add(&format!("-drive if=pflash,unit=1,format=raw,file={VARS}"));
+    for switch in off {
+        add(&format!("-fw_cfg name=opt/org.tianocore/{switch},string=n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::{MacAddr, Mebibytes};
+
+    fn line(firmware: VirtualFirmware) -> String {
+        let machine = Machine {
+            name: "node1".parse().unwrap(),
+            mac: MacAddr([0x52, 0x54, 0, 0x1a, 0xb1, 1]),
+            firmware,
+            memory: Mebibytes(512),
+        };
+        arguments(&machine).join(" ")
+    }
+
+    #[test]
+    fn a_bios_node_boots_by_the_rom_of_its_card() {
+        let line = line(VirtualFirmware::Bios);
+        assert!(
+            line.contains("-device virtio-net-pci,netdev=lab,mac=52:54:00:1a:b1:01,bootindex=1"),
+            "{line}"
+        );
+        assert!(!line.contains("romfile") && !line.contains("pflash") && !line.contains("fw_cfg"), "{line}");
+    }
+
+    #[test]
+    fn a_uefi_pxe_node_keeps_only_its_first_client() {
+        let line = line(VirtualFirmware::UefiPxe);
+        assert!(line.contains("bootindex=1,romfile= "), "{line}");
+        assert!(line.contains("opt/org.tianocore/IPv6PXESupport,string=n"), "{line}");
+        assert!(!line.contains("IPv4PXESupport"), "{line}");
+        assert!(
+            line.contains("unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"),
+            "{line}"
+        );
+        assert!(line.contains("unit=1,format=raw,file=vars.fd"), "{line}");
+    }
+
+    #[test]
+    fn a_uefi_http_node_has_no_pxe() {
+        let line = line(VirtualFirmware::UefiHttp);
+        assert!(line.contains("opt/org.tianocore/IPv4PXESupport,string=n"), "{line}");
+        assert!(line.contains("opt/org.tianocore/IPv6PXESupport,string=n"), "{line}");
+    }
+
+    #[test]
+    fn every_node_says_who_it_is_and_ends_when_it_restarts() {
+        let line = line(VirtualFirmware::Bios);
+        for part in [
+            "-no-reboot",
+            "-nodefaults",
+            "-accel tcg,thread=single",
+            "-m 512 ",
+            "-uuid 6c616269-6e61-8f72-8000-5254001ab101 ",
+            "type=1,serial=node1 ",
+            "ifname=tap-001ab101,script=no,downscript=no",
+        ] {
+            assert!(line.contains(part), "{part} is missing in {line}");
+        }
+    }
+
+    #[test]
+    fn a_tap_has_a_name_linux_takes() {
+        assert!(tap_name(MacAddr([0xff; 6])).len() <= 15);
+    }
+}
