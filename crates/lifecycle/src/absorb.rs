@@ -4,8 +4,8 @@ use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
 use model::{
-    BOOTS_KEPT, Command, CommandId, Event, Fact, Goal, MacAddr, MarkKind, Moment, NodeName, Notice, Outcome,
-    Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stranger,
+    BOOTS_KEPT, Boot, Command, CommandId, Event, Fact, Fault, Goal, MacAddr, MarkKind, Moment, NodeName,
+    Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stranger,
 };
 
 use crate::lab::{Lab, Machine, PastBoot, Run};
@@ -40,6 +40,9 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
             Touched::Lab
         }
         Fact::CounterSeen { up } => {
+            if *up && !lab.counter_up {
+                lab.listening = at.since_start;
+            }
             lab.counter_up = *up;
             Touched::Lab
         }
@@ -75,17 +78,7 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
             m.evidence.clone_from(evidence);
         }),
         Fact::Entered { node, rung } => about(lab, node, |m| entered(m, *rung, at)),
-        Fact::Faulted { node, fault, bad } => about(lab, node, |m| {
-            m.fault = Some(fault.clone());
-            m.bad = *bad;
-            // What failed is started again from cold, unless it is given up.
-            m.off_wanted = match (*bad, m.power) {
-                (true, _) | (_, PowerState::Off) => None,
-                (false, PowerState::On | PowerState::Unknown) => m.off_wanted.or(Some(at.since_start)),
-            };
-            m.carried_out = None;
-            m.refused = None;
-        }),
+        Fact::Faulted { node, fault, bad } => about(lab, node, |m| faulted(m, fault, *bad, at)),
     }
 }
 
@@ -102,13 +95,11 @@ fn about(lab: &mut Lab, node: &NodeName, change: impl FnOnce(&mut Machine)) -> T
 /// The core began again: nobody knows what became of the orders on their way.
 fn restarted(lab: &mut Lab, at: Moment) {
     lab.counter_up = false;
+    // Agents were heard by the counter while the core was away; they get time to be heard again.
+    lab.listening = at.since_start;
     for machine in lab.machines.values_mut() {
         if let Some((_, order, _)) = machine.in_flight.take() {
             machine.carried_out = Some((order, at.since_start));
-        }
-        // An agent was heard by the counter while the core was away; give it time to be heard again.
-        if let Some(agent) = &mut machine.agent {
-            agent.heard = at;
         }
     }
 }
@@ -146,12 +137,16 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) {
     }
 }
 
-/// True for a machine whose loader asks and waits: it needs no switching.
+/// True for a machine whose loader asks and waits: it needs no switching. One that is merely on runs
+/// something we never heard of, and a system that asked for an address runs what is on its disk.
 pub(crate) fn is_parked(machine: &Machine) -> bool {
     machine.live_boot().is_some_and(|boot| {
+        let asked = boot.marks.iter().rev().find_map(|m| record::asker(&m.what));
         let image =
             |role| matches!(role, model::FileRole::Kernel | model::FileRole::Initrd | model::FileRole::Uki);
-        machine.agent.is_none() && !boot.transfers.iter().any(|t| image(t.role))
+        asked.is_some_and(record::is_before_system)
+            && machine.agent.is_none()
+            && !boot.transfers.iter().any(|t| image(t.role))
     })
 }
 
@@ -169,8 +164,8 @@ fn stop(lab: &mut Lab, at: Moment) {
     for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready) {
         machine.goal = Goal::Off;
         machine.person = None;
+        machine.off_wanted = machine.may_run().then_some(at.since_start);
         forget_trouble(machine);
-        machine.off_wanted = (machine.power != PowerState::Off).then_some(at.since_start);
     }
 }
 
@@ -181,7 +176,8 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
     match phase {
         Phase::Idle => {
             lab.run = None;
-            for machine in lab.machines.values_mut() {
+            // What a person wants of a machine outside the run outlives the run.
+            for machine in lab.machines.values_mut().filter(|m| m.goal != Goal::Any) {
                 machine.goal = Goal::Any;
                 machine.off_wanted = None;
             }
@@ -221,8 +217,12 @@ fn issued(machine: &mut Machine, id: CommandId, command: &Command, at: Moment) {
 fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touched {
     let found = lab.machines.values_mut().find(|m| m.in_flight.is_some_and(|(flying, ..)| flying == id));
     let Some(machine) = found else { return Touched::Lab };
-    let Some((_, order, _)) = machine.in_flight.take() else { return Touched::Lab };
+    let Some((_, order, issued)) = machine.in_flight.take() else { return Touched::Lab };
+    // A driver may see the result before it says that it is done; then nothing is left to be seen.
+    let result = if order == PowerOrder::On { PowerState::On } else { PowerState::Off };
+    let seen = machine.power == result && machine.power_seen.is_some_and(|at| at.since_start >= issued);
     match outcome {
+        Outcome::Done | Outcome::Unknown if seen => {}
         Outcome::Done | Outcome::Unknown => machine.carried_out = Some((order, at.since_start)),
         Outcome::Failed { why, .. } => machine.refused = Some((order, why.clone(), at.since_start)),
     }
@@ -231,9 +231,24 @@ fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touc
 
 fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
     machine.person = Some(order);
+    machine.off_wanted = (order == PowerOrder::Off && machine.may_run()).then_some(at.since_start);
     forget_trouble(machine);
-    machine.off_wanted =
-        (order == PowerOrder::Off && machine.power != PowerState::Off).then_some(at.since_start);
+}
+
+fn faulted(machine: &mut Machine, fault: &Fault, bad: bool, at: Moment) {
+    machine.fault = Some(fault.clone());
+    machine.bad = bad;
+    // What failed is started again from cold, unless it is given up.
+    machine.off_wanted = match (bad, machine.power) {
+        (true, _) | (_, PowerState::Off) => None,
+        (false, PowerState::On | PowerState::Unknown) => machine.off_wanted.or(Some(at.since_start)),
+    };
+    // Where nothing tells that it went off, its next ask is all that shows the next boot.
+    if machine.power == PowerState::Unknown && !bad {
+        machine.running = false;
+    }
+    machine.carried_out = None;
+    machine.refused = None;
 }
 
 fn power_seen(machine: &mut Machine, state: PowerState, at: Moment) {
@@ -242,11 +257,16 @@ fn power_seen(machine: &mut Machine, state: PowerState, at: Moment) {
     machine.power_seen = Some(at);
     match state {
         PowerState::On => {
-            if before != PowerState::On {
-                // A machine that was booting before its power could be seen goes on with that boot.
-                if before == PowerState::Off || machine.live_boot().is_none() {
-                    record::begin(machine, at, before == PowerState::Off);
-                }
+            // A machine that was booting before its power could be seen goes on with that boot. Its ask
+            // shows it; a lone report after "off" is the last word of the boot before.
+            let asked = |boot: &Boot| boot.marks.iter().any(|m| record::asker(&m.what).is_some());
+            let goes_on = match before {
+                PowerState::On => true,
+                PowerState::Unknown => machine.live_boot().is_some(),
+                PowerState::Off => machine.live_boot().is_some_and(asked),
+            };
+            if !goes_on {
+                record::begin(machine, at, before == PowerState::Off);
             }
             if machine.person == Some(PowerOrder::On) {
                 machine.person = None;
@@ -258,7 +278,10 @@ fn power_seen(machine: &mut Machine, state: PowerState, at: Moment) {
         PowerState::Off => {
             machine.running = false;
             machine.agent = None;
-            machine.off_wanted = None;
+            // Seen off while an order "on" is on its way proves nothing about what comes.
+            if !matches!(machine.in_flight, Some((_, PowerOrder::On, _))) {
+                machine.off_wanted = None;
+            }
             if matches!(machine.carried_out, Some((PowerOrder::Off, _))) {
                 machine.carried_out = None;
             }

@@ -191,7 +191,7 @@ fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<
         PowerOrder::On => {
             machine.power == PowerState::On && machine.person.is_none() && machine.off_wanted.is_none()
         }
-        PowerOrder::Off => machine.power == PowerState::Off && machine.goal != Goal::Ready,
+        PowerOrder::Off => !machine.may_run() && machine.goal != Goal::Ready,
     };
     if so_already {
         return Ok(Verdict::Already);
@@ -226,6 +226,7 @@ pub fn plan(lab: &Lab, scenario: &ScenarioName) -> PlanOutline {
             PowerState::On | PowerState::Unknown if is_parked(machine) => outline.released.push(node),
             _ if is_by_hand(lab, machine) => outline.by_hand.push(node),
             PowerState::Off => outline.switched_on.push(node),
+            PowerState::Unknown if machine.live_boot().is_none() => outline.switched_on.push(node),
             PowerState::On | PowerState::Unknown => {
                 outline.switched_off.push(node.clone());
                 outline.switched_on.push(node);

@@ -6,8 +6,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use model::{
-    Command, Event, Fact, Fault, FaultCode, Goal, LabTime, Moment, NodeName, Phase, PowerOrder, PowerState,
-    Rung, Span, Waiting,
+    Command, Event, Fact, Fault, FaultCode, Goal, LabTime, Moment, NodeName, Outcome, Phase, PowerOrder,
+    PowerState, Rung, Span, Waiting,
 };
 
 use crate::absorb::{Touched, absorb};
@@ -57,6 +57,9 @@ pub fn decide(lab: &Lab, now: Moment) -> Decision {
                     let (node, port) = (machine.node.clone(), node.power.clone());
                     decision.wishes.push(Command::Power { node, port, order });
                 }
+            }
+            Step::Unanswered(id) => {
+                decision.facts.push(Fact::Finished { id, outcome: Outcome::Unknown });
             }
             Step::Fail(fault) => {
                 let bad = machine.tries >= lab.spec.limits.tries;
@@ -118,6 +121,12 @@ fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate, now: LabTime) -> 
             PowerState::On => Step::Rest,
             PowerState::Off | PowerState::Unknown => switch(lab, machine, PowerOrder::On, now),
         },
+        (_, Goal::Ready) if machine.tries > lab.spec.limits.tries && rung != Rung::Ready => {
+            Step::GiveUp(Fault {
+                code: FaultCode::KernelSilent,
+                text: format!("boot {} of this machine began by itself, and so did others", machine.boots),
+            })
+        }
         (_, Goal::Ready) => match gate {
             Gate::Shut(others) if rung == Rung::Off => Step::Wait(behind_gate(lab, others, now)),
             Gate::Open | Gate::Shut(_) => climb(lab, machine, rung, now),
@@ -144,11 +153,20 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
     if is_by_hand(lab, machine) {
         let limit = lab.spec.limits.first_ask;
         let rounds = now.since(since).0 / limit.0.max(1) + 1;
+        let stopping = machine.goal == Goal::Off;
+        if stopping && rounds > 1 {
+            return Step::GiveUp(Fault {
+                code: FaultCode::PowerUnseen,
+                text: format!("nobody was seen to switch it off in {}", now.since(since)),
+            });
+        }
+        let what =
+            if stopping { "somebody to switch it off" } else { "somebody to switch it off and on again" };
         return Step::Wait(Waiting {
-            what: String::from("somebody to switch it off and on again"),
+            what: String::from(what),
             since,
             until: since.after(Span(limit.0.saturating_mul(rounds))),
-            then: String::from("go on waiting"),
+            then: String::from(if stopping { "go on without it" } else { "go on waiting" }),
         });
     }
     let soft_until = since.after(SOFT_OFF);

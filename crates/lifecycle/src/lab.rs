@@ -39,6 +39,8 @@ pub struct Lab {
     pub table: u64,
     /// True while the boot counter is connected.
     pub counter_up: bool,
+    /// Since when machines can be heard without a gap: before that, silence proves nothing.
+    pub listening: LabTime,
     /// What the counter noticed; one of a kind.
     pub notices: Vec<Notice>,
     /// Machines that are not on the board.
@@ -142,6 +144,14 @@ impl Machine {
         }
     }
 
+    /// True unless it is seen off and no order is on its way that could change that.
+    #[must_use]
+    pub fn may_run(&self) -> bool {
+        let coming = matches!(self.in_flight, Some((_, PowerOrder::On, _)))
+            || matches!(self.carried_out, Some((PowerOrder::On, _)));
+        self.power != PowerState::Off || coming
+    }
+
     /// The boot that goes on, if one does.
     #[must_use]
     pub fn live_boot(&self) -> Option<&Boot> {
@@ -167,6 +177,7 @@ impl Lab {
             commands: 0,
             table: 0,
             counter_up: false,
+            listening: LabTime::default(),
             notices: Vec::new(),
             strangers: Vec::new(),
         };

@@ -5,8 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentReport, AgentView, Boot, ClientKind, FileRole, LabTime, MARKS_KEPT, Mark, MarkKind, Moment, Sight,
-    TRANSFERS_KEPT, Transfer,
+    AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, MARKS_KEPT, Mark, MarkKind, Moment,
+    PowerOrder, PowerState, Sight, TRANSFERS_KEPT, Transfer,
 };
 
 use crate::lab::Machine;
@@ -16,8 +16,8 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
     machine.boots = machine.boots.saturating_add(1);
     machine.running = true;
     machine.agent = None;
-    let mut marks = Vec::new();
-    if let (true, Some((model::PowerOrder::On, ordered))) = (powered, machine.carried_out) {
+    let mut marks: Vec<Mark> = Vec::new();
+    if let Some(ordered) = ordered_on(machine) {
         marks.push(Mark { at: ordered, what: MarkKind::Ordered });
     }
     if powered {
@@ -35,14 +35,51 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
     });
 }
 
-/// Adds a mark to the boot that goes on.
+/// When the order was given, or carried out, that this boot answers.
+fn ordered_on(machine: &Machine) -> Option<LabTime> {
+    match (machine.carried_out, machine.in_flight) {
+        (Some((PowerOrder::On, at)), _) | (_, Some((_, PowerOrder::On, at))) => Some(at),
+        _ => None,
+    }
+}
+
+/// Adds a mark to the boot that goes on. A machine that waits for a night makes more marks than are
+/// kept; its first and its latest ones tell the boot, so those between them go. Once it was ready,
+/// nothing more belongs to the boot.
 pub(crate) fn mark(machine: &mut Machine, at: LabTime, what: MarkKind) {
     let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) else { return };
-    if boot.marks.len() < MARKS_KEPT {
-        boot.marks.push(Mark { at, what });
-    } else {
+    if boot.marks.len() >= MARKS_KEPT {
         boot.unrecorded = boot.unrecorded.saturating_add(1);
+        if boot.marks.iter().any(|m| matches!(m.what, MarkKind::Ready)) {
+            return;
+        }
+        boot.marks.remove(MARKS_KEPT / 2);
     }
+    boot.marks.push(Mark { at, what });
+}
+
+/// Who asked, if a mark is an ask.
+pub(crate) const fn asker(what: &MarkKind) -> Option<ClientKind> {
+    match what {
+        MarkKind::Discover { client, .. } => Some(*client),
+        MarkKind::Ordered
+        | MarkKind::Powered
+        | MarkKind::Frame
+        | MarkKind::Offer
+        | MarkKind::Request { .. }
+        | MarkKind::Ack { .. }
+        | MarkKind::Nak
+        | MarkKind::RouterAsked { .. }
+        | MarkKind::Script { .. }
+        | MarkKind::Deferred
+        | MarkKind::Reported { .. }
+        | MarkKind::Ready => None,
+    }
+}
+
+/// True for programs that run before a system does: firmware and iPXE.
+pub(crate) const fn is_before_system(client: ClientKind) -> bool {
+    client.is_firmware() || matches!(client, ClientKind::Ipxe)
 }
 
 /// True when this machine's next ask cannot belong to the boot that goes on.
@@ -97,13 +134,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
     match sight {
         Sight::Frame => mark(machine, now, MarkKind::Frame),
         Sight::Discover { client, secs, version, .. } => {
-            if is_new_boot(machine, *client) {
-                begin(machine, at, false);
-                // A fresh boot does what switching off was to bring about.
-                if machine.goal == model::Goal::Ready {
-                    machine.off_wanted = None;
-                }
-            }
+            asked(machine, at, *client);
             if let Some(boot) = machine.boot.as_mut() {
                 boot.firmware = boot.firmware.or(Some(*client));
                 if !version.is_empty() {
@@ -133,6 +164,27 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
     }
 }
 
+/// An ask may be the first sign of a boot, and a boot does what switching off was to bring about.
+fn asked(machine: &mut Machine, at: Moment, client: ClientKind) {
+    let new = is_new_boot(machine, client);
+    let first = new || machine.live_boot().is_some_and(|b| !b.marks.iter().any(|m| asker(&m.what).is_some()));
+    if new {
+        // A start that nobody ordered is a try all the same: a system that panics and starts again
+        // would otherwise climb for ever.
+        if machine.goal == Goal::Ready && ordered_on(machine).is_none() {
+            machine.tries = machine.tries.saturating_add(1);
+        }
+        begin(machine, at, false);
+        if machine.power != PowerState::Off {
+            machine.carried_out = None;
+        }
+    }
+    let wanted = machine.goal == Goal::Ready && machine.person != Some(PowerOrder::Off);
+    if first && wanted && is_before_system(client) {
+        machine.off_wanted = None;
+    }
+}
+
 /// A machine that waits asks every few seconds: the first and the latest asking are kept.
 fn script(machine: &mut Machine, now: LabTime, answer: model::ScriptAnswer) {
     if let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) {
@@ -157,7 +209,7 @@ fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         Sight::FileAsked { role, name, carrier, size } => {
             if boot.transfers.len() >= TRANSFERS_KEPT {
                 boot.unrecorded = boot.unrecorded.saturating_add(1);
-                return;
+                boot.transfers.remove(TRANSFERS_KEPT / 2);
             }
             boot.transfers.push(Transfer {
                 name: name.clone(),

@@ -79,7 +79,7 @@ pub(crate) fn word(machine: &Machine) -> NodeWord {
     if machine.bad {
         return NodeWord::Bad;
     }
-    if machine.off_wanted.is_some() && machine.power != PowerState::Off {
+    if machine.off_wanted.is_some() {
         return NodeWord::Stopping;
     }
     let going_on = matches!(machine.in_flight, Some((_, PowerOrder::On, _)))

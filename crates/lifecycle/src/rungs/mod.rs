@@ -9,7 +9,7 @@ mod up;
 
 use alloc::string::String;
 
-use model::{Fault, FaultCode, LabTime, PowerDriver, PowerOrder, PowerState, Rung, Span, Waiting};
+use model::{CommandId, Fault, FaultCode, LabTime, PowerDriver, PowerOrder, PowerState, Rung, Span, Waiting};
 
 use crate::lab::{Lab, Machine};
 use crate::record::image_taken;
@@ -23,6 +23,8 @@ pub(crate) enum Step {
     Wait(Waiting),
     /// Switch it, then wait for this.
     Switch(PowerOrder, Waiting),
+    /// Its driver never answered this order: nobody knows what became of it.
+    Unanswered(CommandId),
     /// Its limit has passed: start again from cold while there are tries left.
     Fail(Fault),
     /// It cannot even be switched: a person must look.
@@ -42,9 +44,13 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
         return if machine.power == PowerState::On { Rung::On } else { Rung::Off };
     };
     if let Some(agent) = &machine.agent {
-        let silent = now.since(agent.heard.since_start);
-        let patience = if machine.rung == Rung::Ready { lab.spec.limits.silence } else { FRESH };
-        return if silent <= patience { Rung::Ready } else { Rung::Up };
+        let heard = agent.heard.since_start;
+        let fresh = match machine.rung {
+            // Nobody can be heard while the counter is away, so nobody is lost for it.
+            Rung::Ready => !lab.counter_up || now.since(heard.max(lab.listening)) <= lab.spec.limits.silence,
+            Rung::Off | Rung::On | Rung::Asked | Rung::Fetched | Rung::Up => now.since(heard) <= FRESH,
+        };
+        return if fresh { Rung::Ready } else { Rung::Up };
     }
     if image_taken(boot).is_some() {
         // An image without our agent is ready when its system asks for an address.
@@ -68,7 +74,7 @@ pub(crate) fn fades_at(lab: &Lab, machine: &Machine, rung: Rung) -> Option<LabTi
     let heard = machine.agent.as_ref()?.heard.since_start;
     match rung {
         Rung::Ready if machine.rung == Rung::Ready => {
-            Some(heard.after(lab.spec.limits.silence).after(Span(1)))
+            lab.counter_up.then(|| heard.max(lab.listening).after(lab.spec.limits.silence).after(Span(1)))
         }
         Rung::Ready => Some(heard.after(FRESH).after(Span(1))),
         Rung::Off | Rung::On | Rung::Asked | Rung::Fetched | Rung::Up => None,

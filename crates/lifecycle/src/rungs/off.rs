@@ -25,6 +25,13 @@ pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
             then: String::from("go on waiting"),
         });
     }
+    let idle = machine.in_flight.is_none() && machine.carried_out.is_none() && machine.refused.is_none();
+    if idle && machine.tries >= lab.spec.limits.tries {
+        return Step::Fail(Fault {
+            code: FaultCode::PowerUnseen,
+            text: format!("it was switched on {} times and went off by itself", machine.tries),
+        });
+    }
     switch(lab, machine, PowerOrder::On, now)
 }
 
@@ -34,12 +41,13 @@ pub(crate) fn switch(lab: &Lab, machine: &Machine, order: PowerOrder, now: LabTi
     let port = lab.node(&machine.node).map(|node| format!("{}", node.power)).unwrap_or_default();
     let waiting =
         |what: String, since: LabTime, then: String| Waiting { what, since, until: since.after(limit), then };
-    if let Some((_, flying, since)) = machine.in_flight {
-        return Step::Wait(waiting(
+    if let Some((id, flying, since)) = machine.in_flight {
+        let wait = waiting(
             format!("{port} to answer the order \"{flying}\""),
             since,
             String::from("look what became of it"),
-        ));
+        );
+        return if now < wait.until { Step::Wait(wait) } else { Step::Unanswered(id) };
     }
     if let Some((refused, why, since)) = &machine.refused
         && *refused == order

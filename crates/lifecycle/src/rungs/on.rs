@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use model::{FaultCode, LabTime, Stage, Waiting};
 
@@ -21,7 +22,7 @@ pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
 
 /// How long this machine's firmware took earlier, in brackets.
 fn usual(machine: &Machine) -> String {
-    let mut took: alloc::vec::Vec<u64> = machine
+    let mut took: Vec<u64> = machine
         .past
         .iter()
         .filter_map(|p| p.stages.iter().find(|(s, _)| *s == Stage::Firmware).map(|(_, ms)| *ms))

@@ -10,7 +10,8 @@ use crate::lab::{Lab, Machine};
 
 pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     let Some(agent) = &machine.agent else { return Step::Rest };
-    let since = agent.heard.since_start;
+    let heard = agent.heard.since_start;
+    let since = heard.max(lab.listening);
     let limits = &lab.spec.limits;
     let wait = Waiting {
         what: String::from("its agent to be heard again"),
@@ -18,6 +19,6 @@ pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
         until: since.after(limits.silence).after(limits.lost),
         then: next_try(lab, machine),
     };
-    let last = format!("a heartbeat {} ago", now.since(since));
+    let last = format!("a heartbeat {} ago", now.since(heard));
     wait_or_fail(wait, FaultCode::AgentLost, &last, now)
 }

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use lifecycle::{Decision, Lab, Refusal, Request, Verdict, absorb, admit, boot_table, decide, settle};
 use model::{
     Asset, BoardSpec, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal, Image,
-    ImageRef, LabSpec, LabTime, Limits, MacAddr, Mebibytes, Moment, NetworkSpec, NodeName, NodeSpec, PortRef,
-    PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec, Span, WallTime,
+    ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, Mebibytes, Moment, NetworkSpec, NodeName, NodeSpec,
+    PortRef, PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec, Span, WallTime,
 };
 
 /// More facts than this out of one turn of the loop means that it never comes to rest.
@@ -135,8 +135,7 @@ impl World {
 
     /// The core is started again; what was known is read back from the journal before.
     pub(crate) fn restart(&mut self) -> Result<(), String> {
-        let (spec, images) = (Box::new(self.board.spec.clone()), self.board.images.clone());
-        self.happens(Fact::CoreStarted { version: "test".to_owned(), spec, images })
+        self.happens(self.core_started())
     }
 
     /// One thing happens, and everything that follows from it at once.
@@ -176,13 +175,32 @@ impl World {
         boot_table(&self.lab, 1).nodes.into_iter().find(|entry| entry.node == *node)
     }
 
-    /// The lab that the journal alone tells.
-    pub(crate) fn replayed(&self) -> Lab {
+    /// The lab that some of the events tell.
+    pub(crate) fn replayed(&self, told: impl Fn(&Fact) -> bool) -> Lab {
         let mut lab = Lab::new(self.board.spec.clone(), self.board.images.clone());
-        for event in &self.events {
+        for event in self.events.iter().filter(|event| told(&event.fact)) {
             absorb(&mut lab, event);
         }
         lab
+    }
+
+    /// A core that knows only what the journal keeps judges as this one would after a restart.
+    pub(crate) fn rule_of_the_journal(&self) -> Result<(), String> {
+        let (mut here, mut kept) =
+            (self.lab.clone(), self.replayed(|fact| fact.keeping() != Keeping::Fleeting));
+        let event = numbered(&self.events, self.moment(), self.core_started());
+        absorb(&mut here, &event);
+        absorb(&mut kept, &event);
+        let (here, kept) = (decide(&here, self.moment()), decide(&kept, self.moment()));
+        if here.facts != kept.facts || here.wishes != kept.wishes {
+            return Err(format!("the journal alone tells another lab:\n{here:#?}\n{kept:#?}"));
+        }
+        Ok(())
+    }
+
+    fn core_started(&self) -> Fact {
+        let (spec, images) = (Box::new(self.board.spec.clone()), self.board.images.clone());
+        Fact::CoreStarted { version: "test".to_owned(), spec, images }
     }
 
     fn keep(&mut self, fact: Fact) {

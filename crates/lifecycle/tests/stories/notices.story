@@ -1,0 +1,18 @@
+# One notice of each kind and subject, and none when the trouble is over.
+> notice foreign-dhcp 02:ff:00:00:00:01
+> notice foreign-dhcp 02:ff:00:00:00:01
+> notice foreign-dhcp 02:ff:00:00:00:02
+> notice foreign-router 02:ff:00:00:00:01
+? notices 3
+> notice malformed dhcp 1
+> notice malformed dhcp 9
+> notice malformed tftp 1
+? notices 5
+> notice merged 1
+> notice merged 2
+? notices 6
+> notice ledger-full
+> notice ledger-full
+? notices 7
+> notice ledger-well
+? notices 6
