@@ -17,7 +17,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
     debian::ensure(PACKAGES)?;
     let parts = image::build(workspace)?;
     let mut demo = workspace.command(&parts.labinator);
-    demo.arg("demo").args(arguments).env("LABINATOR_IMAGE", &parts.image);
+    demo.arg("demo").args(arguments).env("LABINATOR_IMAGES", &parts.images);
     // Exec, so that Ctrl-C and the exit code are the demo's own.
     let trouble = demo.exec();
     Err(format!("cannot start {}: {trouble}", parts.labinator.display()).into())

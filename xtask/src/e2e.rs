@@ -42,7 +42,7 @@ pub(crate) fn qemu(workspace: &Workspace) -> Outcome<Tally> {
         Ok(vec![
             binary(parts.labinator),
             ("LABINATOR_AGENT", parts.agent.into()),
-            ("LABINATOR_IMAGE", parts.image.into()),
+            ("LABINATOR_IMAGES", parts.images.into()),
         ])
     })
 }

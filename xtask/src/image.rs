@@ -12,6 +12,9 @@ const PACKAGES: &[&str] = &["systemd-boot-efi", "zstd", "xz-utils"];
 /// The package that names the current kernel; it must be in the package lists, not installed.
 const KERNEL: &str = "linux-image-cloud-amd64";
 
+/// The image, and its folder below the folder of images.
+const NAME: &str = "node";
+
 /// A full triple keeps the static flag away from proc macros, which cannot be static.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
@@ -21,8 +24,8 @@ pub(crate) struct Parts {
     pub(crate) labinator: PathBuf,
     /// The static agent.
     pub(crate) agent: PathBuf,
-    /// The folder with the node image.
-    pub(crate) image: PathBuf,
+    /// The folder of images; the node image is `node` in it.
+    pub(crate) images: PathBuf,
 }
 
 /// `cargo xtask image`.
@@ -33,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
     if let Some(word) = arguments.first() {
         return Err(format!("image takes no arguments, not `{word}`").into());
     }
-    println!("{}", build(workspace)?.image.display());
+    println!("{}", build(workspace)?.images.join(NAME).display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -49,11 +52,11 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome<Parts> {
     let images = workspace.cache.join("images");
     std::fs::create_dir_all(&images)?;
     let mut command = workspace.command(&labinator);
-    command.args(["image", "build", "node", "--agent"]).arg(&agent).arg("--out").arg(&images);
-    if !succeeds(&mut command)? {
+    command.args(["image", "build", NAME, "--agent"]).arg(&agent).arg("--out").arg(&images);
+    if !succeeds(&mut command)? || !images.join(NAME).is_dir() {
         return Err("the node image does not build".into());
     }
-    Ok(Parts { labinator, agent, image: images.join("node") })
+    Ok(Parts { labinator, agent, images })
 }
 
 fn build_agent(workspace: &Workspace) -> Outcome<PathBuf> {
