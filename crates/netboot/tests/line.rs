@@ -56,7 +56,7 @@ async fn a_reader_of_the_boot_file_sees_no_moment_without_an_answer_while_tables
         let (counter, shelf) = (std::sync::Arc::clone(&stand.counter), stand.shelf());
         tokio::task::spawn_blocking(move || {
             let table = table(&shelf, 1);
-            for number in 2..200 {
+            for number in 2..100 {
                 counter.publish(model::BootTable { number, ..table.clone() }).unwrap();
             }
         })
