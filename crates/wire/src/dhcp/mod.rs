@@ -2,6 +2,7 @@
 
 mod client;
 mod code;
+mod fault;
 mod kind;
 mod message;
 mod options;
@@ -10,10 +11,9 @@ pub mod server;
 
 pub use client::{Binding, Client, ClientSettings, ClientStep, Sending};
 pub use code::OptionCode;
+pub use fault::{DecodeError, EncodeError, Fault};
 pub use kind::{AGENT_VENDOR_CLASS, Caller, classify};
-pub use message::{
-    DecodeError, EncodeError, Fault, LARGEST_MESSAGE, Message, MessageType, Op, SMALLEST_LIMIT, message_limit,
-};
+pub use message::{LARGEST_MESSAGE, Message, MessageType, Op, SMALLEST_LIMIT, message_limit};
 pub use options::Options;
 pub use pxe::{Architecture, IpxeFacts, Suboptions};
 

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
 use super::code::OptionCode;
-use super::message::{DecodeError, Fault};
+use super::fault::{DecodeError, Fault};
 use crate::cursor::Cursor;
 
 /// Options in the order they first stood in, each code once.

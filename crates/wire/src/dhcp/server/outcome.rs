@@ -8,8 +8,8 @@ use core::net::Ipv4Addr;
 
 use model::MacAddr;
 
-use crate::dhcp::message::{EncodeError, Message, MessageType, message_limit};
-use crate::dhcp::{CLIENT_PORT, OptionCode, SERVER_PORT};
+use crate::dhcp::message::{Message, MessageType, message_limit};
+use crate::dhcp::{CLIENT_PORT, EncodeError, OptionCode, SERVER_PORT};
 
 /// What the server decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
