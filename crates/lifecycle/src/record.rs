@@ -154,8 +154,8 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         | Sight::FileMoved { .. }
         | Sight::FileServed { .. }
         | Sight::FileBroken { .. } => file(machine, now, sight),
-        Sight::Agent(report) => reported(machine, at, report),
-        Sight::Beat(beat) => {
+        Sight::Agent { report } => reported(machine, at, report),
+        Sight::Beat { beat } => {
             if let Some(agent) = machine.agent.as_mut().filter(|a| a.report.boot_id == beat.boot_id) {
                 agent.heard = at;
                 agent.beat = Some(beat.clone());
@@ -253,8 +253,8 @@ fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::RouterAsked { .. }
         | Sight::ScriptAsked { .. }
         | Sight::Deferred { .. }
-        | Sight::Agent(_)
-        | Sight::Beat(_) => {}
+        | Sight::Agent { .. }
+        | Sight::Beat { .. } => {}
     }
 }
 

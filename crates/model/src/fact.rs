@@ -227,7 +227,7 @@ impl Fact {
             | Self::PowerAccepted { .. }
             | Self::Issued { .. }
             | Self::CoreStarted { .. } => Keeping::Intent,
-            Self::Sighted { sight: Sight::Beat(_) | Sight::FileMoved { .. } | Sight::Frame, .. } => {
+            Self::Sighted { sight: Sight::Beat { .. } | Sight::FileMoved { .. } | Sight::Frame, .. } => {
                 Keeping::Fleeting
             }
             Self::ImagesFound { .. }
@@ -240,6 +240,42 @@ impl Fact {
             | Self::Entered { .. }
             | Self::Faulted { .. }
             | Self::PhaseEntered { .. } => Keeping::Sighting,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+    use std::string::ToString as _;
+
+    use super::*;
+    use crate::{AgentBeat, AgentReport, Inventory};
+
+    #[test]
+    fn no_fact_writes_the_same_field_twice() {
+        let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        let report = AgentReport {
+            mac,
+            boot_id: "b".to_string(),
+            nonce: None,
+            address: None,
+            version: "0".to_string(),
+            kernel: "6.1".to_string(),
+            uptime_ms: 1,
+            inventory: Inventory::default(),
+        };
+        let beat =
+            AgentBeat { mac, boot_id: "b".to_string(), uptime_ms: 1, load_milli: 0, memory_available_mib: 1 };
+        let facts = [
+            Fact::Sighted { mac, sight: Sight::Agent { report: Arc::new(report) } },
+            Fact::Sighted { mac, sight: Sight::Beat { beat } },
+            Fact::Noticed { notice: Notice::ForeignRouter { mac, names_dns: true } },
+        ];
+        for fact in facts {
+            let text = serde_json::to_string(&fact).unwrap();
+            let back: Fact = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{text}: {why}"));
+            assert_eq!(back, fact);
         }
     }
 }

@@ -183,10 +183,16 @@ pub enum Sight {
         /// Its name.
         name: String,
     },
-    /// An agent's report.
-    Agent(Arc<AgentReport>),
-    /// An agent's heartbeat.
-    Beat(AgentBeat),
+    /// An agent reported.
+    Agent {
+        /// What it said.
+        report: Arc<AgentReport>,
+    },
+    /// An agent's heart beat.
+    Beat {
+        /// What it said.
+        beat: AgentBeat,
+    },
 }
 
 /// A sight with its machine and time, as the counter sends it to the core.

@@ -40,9 +40,29 @@ pub enum OpenError {
     Table {
         /// Its file.
         path: PathBuf,
-        /// What the system or the reader said.
+        /// What the system said.
         source: io::Error,
     },
+}
+
+impl OpenError {
+    /// A stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Ledger(error) => error.code(),
+            Self::Table { .. } => "boot-table-unreadable",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Ledger(error) => error.advice(),
+            Self::Table { .. } => "look at the disk and the rights of the state folder",
+        }
+    }
 }
 
 /// What a counter is made of.
@@ -91,11 +111,14 @@ impl Counter {
         let (ledger, recovery) = Ledger::open(Arc::clone(&parts.files), &parts.state.join(LEDGER_FILE))?;
         let path = parts.state.join(TABLE_FILE);
         let board = match parts.files.read(&path) {
-            Ok(text) => {
-                let table: BootTable = serde_json::from_slice(&text)
-                    .map_err(|error| OpenError::Table { path, source: error.into() })?;
-                Some(Arc::new(Board::new(table)))
-            }
+            Ok(text) => match serde_json::from_slice::<BootTable>(&text) {
+                Ok(table) => Some(Arc::new(Board::new(table))),
+                // Another release's, most likely. The core publishes anew as soon as it comes.
+                Err(error) => {
+                    tracing::warn!("{} says nothing to this version: {error}", path.display());
+                    None
+                }
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(OpenError::Table { path, source }),
         };
@@ -243,7 +266,7 @@ impl Counter {
         agents.insert(report.mac, report.boot_id.clone());
         drop(agents);
         let mac = report.mac;
-        self.sights.see(mac, Sight::Agent(Arc::new(report)));
+        self.sights.see(mac, Sight::Agent { report: Arc::new(report) });
         Some(self.welcome(mac, false))
     }
 
@@ -251,7 +274,7 @@ impl Counter {
     pub(crate) fn take_beat(&self, beat: AgentBeat) -> AgentWelcome {
         let known = self.agents().get(&beat.mac) == Some(&beat.boot_id);
         let mac = beat.mac;
-        self.sights.see(mac, Sight::Beat(beat));
+        self.sights.see(mac, Sight::Beat { beat });
         self.welcome(mac, !known)
     }
 

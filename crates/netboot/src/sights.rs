@@ -126,7 +126,7 @@ impl Sights {
 }
 
 fn is_report(line: &Up) -> bool {
-    matches!(line, Up::Sighting(Sighting { sight: Sight::Agent(_), .. }))
+    matches!(line, Up::Sighting(Sighting { sight: Sight::Agent { .. }, .. }))
 }
 
 fn supersedes(new: &Up, old: &Up) -> bool {

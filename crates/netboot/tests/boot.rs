@@ -35,7 +35,7 @@ fn report(nonce: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_uefi_machine_goes_from_its_first_packet_to_the_agents_report() {
-    let stand = Stand::start(4).await;
+    let stand = Stand::start(4);
     let mut core = stand.core().await;
     assert!(matches!(core.next().await, Some(Up::Hello { table: None, .. })));
     core.publish(table(&stand.shelf(), 7)).await;
@@ -81,7 +81,7 @@ async fn a_uefi_machine_goes_from_its_first_packet_to_the_agents_report() {
         let Up::Sighting(Sighting { mac, sight, .. }) = up else { return None };
         assert_eq!(*mac, NODE1);
         names.push(serde_json::to_value(sight).unwrap()["sight"].as_str().unwrap().to_owned());
-        matches!(sight, Sight::Agent(_)).then_some(())
+        matches!(sight, Sight::Agent { .. }).then_some(())
     })
     .await;
     names.retain(|name| name != "file-moved");
@@ -92,7 +92,7 @@ async fn a_uefi_machine_goes_from_its_first_packet_to_the_agents_report() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_client_gets_the_boot_file_it_can_start() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let file = |ack: wire::dhcp::Message| {
         let option = ack.options.text(OptionCode::BOOT_FILE).unwrap_or_default().to_owned();
         let field = String::from_utf8_lossy(&ack.file).trim_end_matches('\0').to_owned();
@@ -118,7 +118,7 @@ async fn each_kind_of_client_gets_the_boot_file_it_can_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_nobody_decided_for_waits_and_one_nobody_knows_is_told_so() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let waiting = stand.get(NODE2_IP, "/boot/02-00-00-00-00-02.ipxe").await.text();
     assert!(waiting.contains("sleep 3\n") && waiting.contains("the test says so"), "{waiting}");
     let ack = stand.lease(STRANGER, ipxe()).await;
@@ -131,7 +131,7 @@ async fn a_machine_nobody_decided_for_waits_and_one_nobody_knows_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn autoexec_is_answered_per_machine_over_http_and_tftp() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let by_http = stand.get(NODE2_IP, "/autoexec.ipxe").await.text();
     assert!(by_http.starts_with("#!ipxe\nifopen ||\n") && by_http.contains("This is node2"), "{by_http}");
     let (end, by_tftp, _) = stand.fetch(NODE2_IP, FetchSettings::edk2("/boot/autoexec.ipxe", false)).await;
@@ -145,7 +145,7 @@ async fn autoexec_is_answered_per_machine_over_http_and_tftp() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_of_a_restarted_counter_is_asked_to_report_again_and_given_its_orders() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let beat = serde_json::json!({
         "mac": NODE1, "boot_id": "b1", "uptime_ms": 5000, "load_milli": 10, "memory_available_mib": 100
     });
@@ -166,14 +166,14 @@ async fn an_agent_of_a_restarted_counter_is_asked_to_report_again_and_given_its_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_counter_answers_at_once_again_without_a_core_and_forgets_no_lease_and_no_claim() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let stranger = stand.lease(STRANGER, Options::new()).await.yiaddr;
     let nonce =
         |script: &str| script.split("labinator.nonce=").nth(1).unwrap().lines().next().unwrap().to_owned();
     let before = nonce(&stand.get(NODE1_IP, "/boot/02-00-00-00-00-01.ipxe").await.text());
     let folder = stand.kill().await;
 
-    let stand = Stand::start_in(folder, 4).await;
+    let stand = Stand::start_in(folder, 4);
     assert_eq!(stand.counter.table_number(), Some(1));
     assert_eq!(stand.counter.who_has(stranger.into()), Some(STRANGER));
     assert_eq!(nonce(&stand.get(NODE1_IP, "/boot/02-00-00-00-00-01.ipxe").await.text()), before);

@@ -288,7 +288,7 @@ impl Teller {
             load_milli: 0,
             memory_available_mib: 400,
         };
-        self.see(node, Sight::Beat(beat))
+        self.see(node, Sight::Beat { beat })
     }
 
     fn happens(&mut self, words: &[&str]) -> Result<(), String> {
@@ -461,7 +461,7 @@ impl Teller {
             inventory: Inventory::default(),
         };
         self.agents.insert(node.clone(), boot.to_owned());
-        self.see(node, Sight::Agent(Arc::new(report)))
+        self.see(node, Sight::Agent { report: Arc::new(report) })
     }
 
     fn asked(&mut self, rest: &str) -> Result<(), String> {

@@ -109,7 +109,7 @@ fn seen(sight: &Sight) -> String {
             "its loader was told that it is not on the board".to_owned()
         }
         Sight::Deferred { name } => format!("asked for {name} while the counter was full; comes back"),
-        Sight::Agent(report) => format!(
+        Sight::Agent { report } => format!(
             "its agent {} reports after {} s: {}, {} processors, {} MiB",
             report.version,
             report.uptime_ms / 1000,
@@ -117,7 +117,7 @@ fn seen(sight: &Sight) -> String {
             report.inventory.cpus,
             report.inventory.memory_mib
         ),
-        Sight::Beat(beat) => format!("its agent is well after {} s", beat.uptime_ms / 1000),
+        Sight::Beat { beat } => format!("its agent is well after {} s", beat.uptime_ms / 1000),
     }
 }
 
