@@ -16,3 +16,4 @@ pub mod journal;
 pub mod link;
 pub mod publisher;
 pub mod serve;
+pub mod start;

@@ -1,2 +1,36 @@
-//! The binary: parse, check, bind, run, drain.
-fn main() {}
+//! The binary: parse, then hand the verb to its room.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use labinator::cli::{self, Cli, Verb};
+use labinator::start;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let long_running = matches!(cli.verb, Verb::Serve(_) | Verb::Demo(_) | Verb::Inside(_));
+    let level = if long_running { tracing::Level::INFO } else { tracing::Level::WARN };
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_target(false).init();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match cli.verb {
+        Verb::Inside(args) => cli::ended(start::part(&args)),
+        Verb::Serve(args) => in_runtime(runtime(), start::serve(&cli.globals, args)),
+        Verb::Demo(_) => ExitCode::FAILURE,
+        Verb::Image(verb) => in_runtime(runtime(), start::image(&cli.globals, verb)),
+        Verb::Replay(args) => cli::ended(start::replay(&cli.globals, &args)),
+        Verb::Client(verb) => match runtime() {
+            Ok(runtime) => runtime.block_on(cli::run(&cli.globals, verb)),
+            Err(why) => cli::ended(Err(cli::Failure::failed(why.to_string()))),
+        },
+    }
+}
+
+fn in_runtime(
+    runtime: std::io::Result<tokio::runtime::Runtime>,
+    verb: impl Future<Output = Result<(), cli::Failure>>,
+) -> ExitCode {
+    cli::ended(match runtime {
+        Ok(runtime) => runtime.block_on(verb),
+        Err(why) => Err(cli::Failure::failed(why.to_string())),
+    })
+}

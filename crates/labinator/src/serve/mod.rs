@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use supervisor::{Running, Supervisor};
 
 /// First argument of the two processes that `serve` starts; not for people.
-pub const PART_ARGUMENT: &str = "serve-part";
+pub const PART_ARGUMENT: &str = "inside";
 
 /// Where a controller keeps and finds things.
 #[derive(Debug, Clone, Serialize, Deserialize)]

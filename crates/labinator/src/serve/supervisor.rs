@@ -94,6 +94,12 @@ struct Part {
 }
 
 impl Running {
+    /// As [`Supervisor::link`].
+    #[must_use]
+    pub fn link(&self) -> String {
+        self.house.link()
+    }
+
     fn start_counter(&self) -> Result<Part, ServeError> {
         let (part, line) = spawn("counter", &self.house.brief.folders.state)?;
         self.house.boot.send_over(&line).map_err(ServeError::io("sockets for the counter"))?;

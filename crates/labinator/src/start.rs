@@ -1,0 +1,160 @@
+//! The verbs that start something on this machine: the controller, the demo, an image, a replay.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use store::Disk;
+
+use crate::cli::render::render_replay;
+use crate::cli::{Failure, Globals, ImageVerb, InsideArgs, ReplayArgs, ServeArgs, out, socket_path};
+use crate::config;
+use crate::image::{self, ImageManifest, NodeImage};
+use crate::journal::Journal;
+use crate::serve::{Folders, ServeError, Setup, Supervisor, run_part};
+
+/// Where Debian's `ipxe` package puts its programs.
+pub const LOADERS: &str = "/usr/lib/ipxe";
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        Self::with_advice(error.to_string(), error.advice())
+    }
+}
+
+/// The image that this version builds.
+const NODE_IMAGE: &str = "node";
+
+/// The folder of journal and ledger when nobody names one.
+#[must_use]
+pub fn state_folder() -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/labinator");
+    }
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+    std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(home)
+        .unwrap_or_else(std::env::temp_dir)
+        .join("labinator")
+}
+
+/// Runs the controller of a lab file until it is told to end.
+///
+/// # Errors
+/// Mistakes in the lab file are a wrong usage; a port or folder that cannot be had is a failure.
+pub async fn serve(globals: &Globals, args: ServeArgs) -> Result<(), Failure> {
+    let spec = config::load(&args.lab).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
+    let state = args.state.unwrap_or_else(state_folder);
+    let images = args.images.unwrap_or_else(|| state.join("images"));
+    let page = TcpListener::bind(args.listen)
+        .map_err(|why| Failure::with_advice(format!("{}: {why}", args.listen), "name another with --listen"))?;
+    let folders = Folders { state, loaders: PathBuf::from(LOADERS), images };
+    let lab = spec.lab.clone();
+    let supervisor = Supervisor::bind(Setup { spec, folders, page, socket: socket_path() })?;
+    let running = supervisor.start()?;
+    if !globals.quiet {
+        out::line(&format!("lab   {lab}\npage  {}", running.link()))?;
+    }
+    running.run(std::future::pending::<()>()).await?;
+    Ok(())
+}
+
+/// Runs a part that this program starts itself.
+///
+/// # Errors
+/// What the part says.
+pub fn part(args: &InsideArgs) -> Result<(), Failure> {
+    let state = args.told.first().map(PathBuf::from).ok_or_else(|| Failure::Usage("no state folder".to_owned()))?;
+    Ok(run_part(&args.part, &state)?)
+}
+
+/// Tells again what a journal recorded.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn replay(globals: &Globals, args: &ReplayArgs) -> Result<(), Failure> {
+    let path = if args.journal.is_dir() { args.journal.join("journal") } else { args.journal.clone() };
+    if !path.is_file() {
+        return Err(Failure::failed(format!("{}: there is no journal", path.display())));
+    }
+    let (_, events, _) = Journal::open(Arc::new(Disk), &path)
+        .map_err(|error| Failure::with_advice(error.to_string(), error.advice()))?;
+    if args.json {
+        return events.iter().try_for_each(|event| out::json(event, false));
+    }
+    let screen = out::Look::new(globals);
+    out::print(&render_replay(&events, screen.width, screen.color))
+}
+
+/// Builds and lists images.
+///
+/// # Errors
+/// What is missing, with the command that helps.
+pub async fn image(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
+    match verb {
+        ImageVerb::Build { name, agent, out, kernel_deb } => {
+            if name != NODE_IMAGE {
+                let why = format!("no image `{name}` can be built; this version builds: {NODE_IMAGE}");
+                return Err(Failure::Usage(why));
+            }
+            let agent = agent.map_or_else(agent_beside, Ok)?;
+            let out = out.unwrap_or_else(|| state_folder().join("images"));
+            let cache = cache_folder().join("packages");
+            let built = image::build_node(&NodeImage { agent, out, kernel_deb, cache })
+                .await
+                .map_err(|why| Failure::failed(why.to_string()))?;
+            if globals.quiet {
+                return Ok(());
+            }
+            let how = if built.fresh { "built" } else { "is current" };
+            out::line(&format!("{} {how} (kernel {})", built.folder.display(), built.manifest.kernel_version))?;
+            for file in built.manifest.files() {
+                out::line(&format!("  {:<12} {:>9} kB  sha256:{}", file.name, file.size / 1000, file.digest))?;
+            }
+            Ok(())
+        }
+        ImageVerb::List { out, json } => list(&out.unwrap_or_else(|| state_folder().join("images")), json),
+    }
+}
+
+fn list(folder: &Path, json: bool) -> Result<(), Failure> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(why) => return Err(Failure::failed(format!("{}: {why}", folder.display()))),
+    };
+    let mut found: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let manifest = ImageManifest::read(&entry.path()).ok()?;
+            Some((entry.file_name().to_string_lossy().into_owned(), manifest))
+        })
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    if json {
+        return out::json(&found, true);
+    }
+    found.iter().try_for_each(|(name, manifest)| {
+        let size: u64 = manifest.files().map(|file| file.size).sum();
+        out::line(&format!("{name:<24} kernel {:<28} {:>9} kB", manifest.kernel_version, size / 1000))
+    })
+}
+
+/// The agent that was built beside this program.
+fn agent_beside() -> Result<PathBuf, Failure> {
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("agent")));
+    beside.filter(|path| path.is_file()).ok_or_else(|| {
+        Failure::with_advice("there is no agent beside this program", "name it with --agent PATH")
+    })
+}
+
+/// Where fetched packages are kept.
+fn cache_folder() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(home)
+        .unwrap_or_else(std::env::temp_dir)
+        .join("labinator")
+}
