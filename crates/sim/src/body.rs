@@ -98,6 +98,8 @@ pub(crate) struct Body {
     neighbours: BTreeMap<Ipv4Addr, MacAddr>,
     history: Vec<(u64, Step)>,
     requests: u64,
+    /// Requests up to this number died with the power.
+    dead: u64,
     sent: u64,
     has_reset: bool,
 }
@@ -117,6 +119,7 @@ impl Body {
             neighbours: BTreeMap::new(),
             history: Vec::new(),
             requests: 0,
+            dead: 0,
             sent: 0,
             has_reset: false,
         }
@@ -152,6 +155,7 @@ impl Body {
     /// The power went: nothing on the way leaves any more, and nothing is remembered of the network.
     pub(crate) fn go_dark(&mut self) {
         self.late.clear();
+        self.dead = self.requests;
         self.effects.retain(|effect| matches!(effect, Effect::Console(_)));
         self.forget_network();
     }
@@ -160,6 +164,10 @@ impl Body {
     pub(crate) fn forget_network(&mut self) {
         self.address = None;
         self.neighbours.clear();
+    }
+
+    pub(crate) const fn is_waiting_for(&self, id: u64) -> bool {
+        id == self.requests && id > self.dead
     }
 
     /// How long after the agent's welcome the machine resets; said once in its life.

@@ -10,8 +10,9 @@
 //! | DHCP and TFTP from the client's side | `exchange.rs`, `program.rs`, `download.rs` |
 //! | several boxes and one server on a cable | `segment.rs` |
 //! | the power ports | `board.rs` |
+//! | all of it running by itself over streams | `net/` |
 //!
-//! Nothing here reads a clock or opens a socket: time is an argument in milliseconds, frames and HTTP
+//! Outside `net`, nothing reads a clock or opens a socket: time is an argument in milliseconds, frames and HTTP
 //! answers go in, [`Effect`]s come out, and the same seed gives the same history. Timers are those of
 //! the named firmware's source; what only a real chip can tell (POST, decompression) is drawn from
 //! the seed.
@@ -29,6 +30,7 @@ mod http;
 mod ipxe;
 mod machine;
 mod manners;
+pub mod net;
 mod program;
 mod segment;
 mod step;

@@ -160,6 +160,13 @@ impl Machine {
         self.give(&Input::Http(id, event), now);
     }
 
+    /// True while an answer to this request would be read. A machine has one request at a time, and one
+    /// that loses its power has none.
+    #[must_use]
+    pub const fn is_waiting_for(&self, id: u64) -> bool {
+        self.body.is_waiting_for(id)
+    }
+
     /// Lets time pass up to `now` and takes what is to be done.
     pub fn poll(&mut self, now: u64) -> Vec<Effect> {
         // Each turn either moves the next moment past `now` or ends; a bound keeps a fault from spinning.

@@ -4,4 +4,5 @@
 
 mod climb;
 mod manners;
+mod running;
 mod stand;

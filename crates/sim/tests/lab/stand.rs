@@ -53,6 +53,17 @@ pub(crate) struct Server {
     /// What HTTP boot is sent to.
     pub(crate) http_file: &'static str,
     pub(crate) files: BTreeMap<String, usize>,
+    /// What goes on inside; starts empty.
+    pub(crate) works: Works,
+}
+
+/// A server at work.
+#[derive(Default)]
+pub(crate) struct Works {
+    now: u64,
+    out: Vec<Vec<u8>>,
+    sessions: Vec<Session>,
+    opened: u16,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +85,7 @@ impl Default for Server {
             order: AgentOrder::Stay,
             http_file: "http://10.0.0.1/snponly.efi",
             files: files.into_iter().map(|(name, size)| (name.to_owned(), size)).collect(),
+            works: Works::default(),
         }
     }
 }
@@ -93,6 +105,195 @@ struct Session {
     content: Vec<u8>,
 }
 
+impl Server {
+    /// What the server sends after a frame.
+    pub(crate) fn take_frame(&mut self, frame: &[u8], now: u64) -> Vec<Vec<u8>> {
+        self.works.now = now;
+        self.read_frame(frame);
+        std::mem::take(&mut self.works.out)
+    }
+
+    /// What it sends when time passed.
+    pub(crate) fn tick(&mut self, now: u64) -> Vec<Vec<u8>> {
+        self.works.now = now;
+        self.tick_sessions();
+        std::mem::take(&mut self.works.out)
+    }
+
+    pub(crate) fn wake_at(&self) -> Option<u64> {
+        self.works.sessions.iter().filter_map(|s| s.transfer.wake_at()).min()
+    }
+
+    fn read_frame(&mut self, frame: &[u8]) {
+        if self.silent {
+            return;
+        }
+        match Frame::parse(frame).unwrap() {
+            Frame::Icmp6(icmp) => {
+                if let Some(Routing::Solicitation(asker)) = Routing::parse(&icmp)
+                    && self.routers
+                {
+                    let answer = bare_advertisement(BOSS_MAC, Audience::One(asker));
+                    self.works.out.push(answer);
+                }
+            }
+            Frame::Udp4(udp) if udp.to.port() == 67 => {
+                if let Ok(message) = Message::decode(udp.payload) {
+                    self.on_dhcp(&message);
+                }
+            }
+            Frame::Udp4(udp) => self.on_tftp(&udp),
+            Frame::Other(_) => {}
+        }
+    }
+
+    fn on_dhcp(&mut self, asked: &Message) {
+        let vendor = asked.options.get(OptionCode::VENDOR_CLASS).unwrap_or_default();
+        let ipxe = asked.options.user_classes().contains(&b"iPXE".as_slice());
+        let kind = match asked.kind() {
+            Some(MessageType::Discover) => MessageType::Offer,
+            Some(MessageType::Request) => MessageType::Ack,
+            _ => return,
+        };
+        let mut reply = asked.reply(kind);
+        let [.., last] = asked.mac().unwrap_or_default().0;
+        reply.yiaddr = Ipv4Addr::new(10, 0, 0, 10 + last);
+        reply.siaddr = BOSS;
+        reply.options.set_address(OptionCode::SERVER_ID, BOSS);
+        reply.options.set_u32(OptionCode::LEASE_SECONDS, 3600);
+        let file = if ipxe {
+            "http://10.0.0.1/boot.ipxe"
+        } else if vendor.starts_with(b"HTTPClient") {
+            self.http_file
+        } else if vendor.starts_with(b"PXEClient:Arch:00007") {
+            "snponly.efi"
+        } else {
+            "undionly.kpxe"
+        };
+        if vendor.starts_with(b"HTTPClient") {
+            reply.options.set(OptionCode::VENDOR_CLASS, "HTTPClient");
+            reply.options.set(OptionCode::BOOT_FILE, file);
+        } else if vendor.starts_with(b"PXEClient") {
+            if matches!(self.offer, Offer::Complete | Offer::InOption) {
+                reply.options.set(OptionCode::VENDOR_CLASS, "PXEClient");
+                reply.options.set(OptionCode::IPXE, [0xb0, 1, 1]);
+            }
+            if self.offer == Offer::InOption {
+                reply.options.set(OptionCode::BOOT_FILE, file);
+            } else if self.offer != Offer::Merged {
+                reply.file = file.as_bytes().to_vec();
+            }
+        }
+        self.send_dhcp(asked, &reply);
+        if self.offer == Offer::Merged && vendor.starts_with(b"PXEClient") && kind == MessageType::Offer {
+            reply.yiaddr = Ipv4Addr::UNSPECIFIED;
+            reply.options.set(OptionCode::VENDOR_CLASS, "PXEClient");
+            reply.file = file.as_bytes().to_vec();
+            self.send_dhcp(asked, &reply);
+        }
+    }
+
+    fn send_dhcp(&mut self, asked: &Message, reply: &Message) {
+        let payload = reply.encode(1472).unwrap();
+        let (to_mac, to) = if asked.broadcast || reply.yiaddr.is_unspecified() {
+            (MacAddr::BROADCAST, Ipv4Addr::BROADCAST)
+        } else {
+            (asked.mac().unwrap_or_default(), reply.yiaddr)
+        };
+        self.send_udp(67, to_mac, SocketAddrV4::new(to, 68), &payload);
+    }
+
+    fn send_udp(&mut self, from: u16, to_mac: MacAddr, to: SocketAddrV4, payload: &[u8]) {
+        let from = SocketAddrV4::new(BOSS, from);
+        let udp = Udp4 { to_mac, from_mac: BOSS_MAC, from, to, payload, checksum: Checksum::Good };
+        self.works.out.push(udp.build().unwrap());
+    }
+
+    fn on_tftp(&mut self, udp: &Udp4<'_>) {
+        let client = (udp.from_mac, udp.from);
+        if udp.to.port() != 69 {
+            let port = udp.to.port();
+            let found = self.works.sessions.iter().position(|s| s.port == port && s.client == client);
+            if let Some(at) = found {
+                let step = self.works.sessions[at].transfer.on_packet(udp.payload, self.works.now);
+                self.carry_out(at, step);
+            }
+            return;
+        }
+        let Ok(Packet::Read(request)) = Packet::decode(udp.payload) else { return };
+        self.works.opened += 1;
+        let port = 30_000 + self.works.opened;
+        let Some(size) = self.files.get(&request.file).copied() else {
+            self.send_udp(port, client.0, client.1, &Packet::error(ErrorCode::NOT_FOUND, "no"));
+            return;
+        };
+        let request = match self.tftp {
+            TftpSkill::Full => request,
+            TftpSkill::NoOptions => Request::octet(&request.file),
+            TftpSkill::SizeZero => {
+                let answer = Packet::OptionAck(vec![("tsize".to_owned(), "0".to_owned())]).encode();
+                self.send_udp(port, client.0, client.1, &answer);
+                return;
+            }
+        };
+        let limits = Limits { wait_ms: 500, ..Limits::default() };
+        let (transfer, step) = Transfer::new(&request, u64::try_from(size).unwrap(), limits, self.works.now);
+        self.works.sessions.push(Session { transfer, port, client, content: vec![0x90; size] });
+        self.carry_out(self.works.sessions.len() - 1, step);
+    }
+
+    fn carry_out(&mut self, at: usize, step: Send) {
+        let (port, client) = (self.works.sessions[at].port, self.works.sessions[at].client);
+        match step {
+            Send::Packet(packet) => self.send_udp(port, client.0, client.1, &packet),
+            Send::Blocks(blocks) => {
+                for block in blocks {
+                    let range = usize::try_from(block.range.start).unwrap()
+                        ..usize::try_from(block.range.end).unwrap();
+                    let data = &self.works.sessions[at].content[range];
+                    let packet = [&block.header[..], data].concat();
+                    self.send_udp(port, client.0, client.1, &packet);
+                }
+            }
+            Send::Wait | Send::End(_) => {}
+        }
+    }
+
+    fn tick_sessions(&mut self) {
+        for at in 0..self.works.sessions.len() {
+            if self.works.sessions[at].transfer.wake_at().is_some_and(|wake| wake <= self.works.now) {
+                let step = self.works.sessions[at].transfer.on_time(self.works.now);
+                self.carry_out(at, step);
+            }
+        }
+        self.works.sessions.retain(|s| s.transfer.wake_at().is_some());
+    }
+
+    /// Status, headers and content for a path.
+    pub(crate) fn reply(&mut self, url: &str) -> Answer {
+        let path = url.strip_prefix("http://10.0.0.1").unwrap_or(url);
+        let scripted = self.once.get_mut(path).and_then(VecDeque::pop_front);
+        let (status, mut headers, body) = scripted.unwrap_or_else(|| self.usual(path));
+        if !headers.iter().any(|(n, _)| n == "Content-Length") {
+            headers.push(("Content-Length".to_owned(), body.len().to_string()));
+        }
+        (status, headers, body)
+    }
+
+    fn usual(&self, path: &str) -> Answer {
+        let ok = |body: Bytes| (200, Vec::new(), body);
+        match path {
+            "/boot.ipxe" => ok(Bytes::from_static(SCRIPT.as_bytes())),
+            "/vmlinuz" | "/initrd" | "/uki.efi" | "/snponly.efi" => ok(Bytes::from(vec![7; 100_000])),
+            "/agent/v1/hello" | "/agent/v1/heartbeat" => {
+                let welcome = AgentWelcome { node: None, order: self.order, report_again: false };
+                ok(Bytes::from(serde_json::to_vec(&welcome).unwrap()))
+            }
+            _ => (404, Vec::new(), Bytes::new()),
+        }
+    }
+}
+
 /// A segment and its server, with a clock that only this test moves.
 pub(crate) struct Stand {
     pub(crate) segment: Segment,
@@ -101,8 +302,6 @@ pub(crate) struct Stand {
     pub(crate) console: Vec<String>,
     pub(crate) requests: Vec<(u64, HttpRequest)>,
     pub(crate) frames: Vec<(u64, Vec<u8>)>,
-    sessions: Vec<Session>,
-    next_port: u16,
 }
 
 impl Stand {
@@ -119,8 +318,6 @@ impl Stand {
             console: Vec::new(),
             requests: Vec::new(),
             frames: Vec::new(),
-            sessions: Vec::new(),
-            next_port: 30_000,
         }
     }
 
@@ -142,12 +339,13 @@ impl Stand {
             for arrival in &arrivals {
                 self.take(arrival);
             }
-            self.tick_sessions();
+            for frame in self.server.tick(self.now) {
+                self.segment.from_server(&frame, self.now);
+            }
             if holds(self) {
                 return true;
             }
-            let wakes = self.sessions.iter().filter_map(|s| s.transfer.wake_at());
-            let next = self.segment.wake_at().into_iter().chain(wakes).min();
+            let next = [self.segment.wake_at(), self.server.wake_at()].into_iter().flatten().min();
             match next.map(|at| at.max(self.now)) {
                 Some(at) if at <= limit => self.now = at,
                 _ => {
@@ -178,7 +376,9 @@ impl Stand {
             Arrival::Console { line, .. } => self.console.push(line.clone()),
             Arrival::Frame(frame) => {
                 self.frames.push((self.now, frame.clone()));
-                self.take_frame(frame);
+                for answer in self.server.take_frame(frame, self.now) {
+                    self.segment.from_server(&answer, self.now);
+                }
             }
             Arrival::Http { machine, request } => {
                 self.requests.push((self.now, request.clone()));
@@ -187,164 +387,10 @@ impl Stand {
         }
     }
 
-    fn take_frame(&mut self, frame: &[u8]) {
-        if self.server.silent {
-            return;
-        }
-        match Frame::parse(frame).unwrap() {
-            Frame::Icmp6(icmp) => {
-                if let Some(Routing::Solicitation(asker)) = Routing::parse(&icmp)
-                    && self.server.routers
-                {
-                    let answer = bare_advertisement(BOSS_MAC, Audience::One(asker));
-                    self.segment.from_server(&answer, self.now);
-                }
-            }
-            Frame::Udp4(udp) if udp.to.port() == 67 => {
-                if let Ok(message) = Message::decode(udp.payload) {
-                    self.on_dhcp(&message);
-                }
-            }
-            Frame::Udp4(udp) => self.on_tftp(&udp),
-            Frame::Other(_) => {}
-        }
-    }
-
-    fn on_dhcp(&mut self, asked: &Message) {
-        let vendor = asked.options.get(OptionCode::VENDOR_CLASS).unwrap_or_default();
-        let ipxe = asked.options.user_classes().contains(&b"iPXE".as_slice());
-        let kind = match asked.kind() {
-            Some(MessageType::Discover) => MessageType::Offer,
-            Some(MessageType::Request) => MessageType::Ack,
-            _ => return,
-        };
-        let mut reply = asked.reply(kind);
-        let [.., last] = asked.mac().unwrap_or_default().0;
-        reply.yiaddr = Ipv4Addr::new(10, 0, 0, 10 + last);
-        reply.siaddr = BOSS;
-        reply.options.set_address(OptionCode::SERVER_ID, BOSS);
-        reply.options.set_u32(OptionCode::LEASE_SECONDS, 3600);
-        let file = if ipxe {
-            "http://10.0.0.1/boot.ipxe"
-        } else if vendor.starts_with(b"HTTPClient") {
-            self.server.http_file
-        } else if vendor.starts_with(b"PXEClient:Arch:00007") {
-            "snponly.efi"
-        } else {
-            "undionly.kpxe"
-        };
-        if vendor.starts_with(b"HTTPClient") {
-            reply.options.set(OptionCode::VENDOR_CLASS, "HTTPClient");
-            reply.options.set(OptionCode::BOOT_FILE, file);
-        } else if vendor.starts_with(b"PXEClient") {
-            if matches!(self.server.offer, Offer::Complete | Offer::InOption) {
-                reply.options.set(OptionCode::VENDOR_CLASS, "PXEClient");
-                reply.options.set(OptionCode::IPXE, [0xb0, 1, 1]);
-            }
-            if self.server.offer == Offer::InOption {
-                reply.options.set(OptionCode::BOOT_FILE, file);
-            } else if self.server.offer != Offer::Merged {
-                reply.file = file.as_bytes().to_vec();
-            }
-        }
-        self.send_dhcp(asked, &reply);
-        if self.server.offer == Offer::Merged
-            && vendor.starts_with(b"PXEClient")
-            && kind == MessageType::Offer
-        {
-            reply.yiaddr = Ipv4Addr::UNSPECIFIED;
-            reply.options.set(OptionCode::VENDOR_CLASS, "PXEClient");
-            reply.file = file.as_bytes().to_vec();
-            self.send_dhcp(asked, &reply);
-        }
-    }
-
-    fn send_dhcp(&mut self, asked: &Message, reply: &Message) {
-        let payload = reply.encode(1472).unwrap();
-        let (to_mac, to) = if asked.broadcast || reply.yiaddr.is_unspecified() {
-            (MacAddr::BROADCAST, Ipv4Addr::BROADCAST)
-        } else {
-            (asked.mac().unwrap_or_default(), reply.yiaddr)
-        };
-        self.send_udp(67, to_mac, SocketAddrV4::new(to, 68), &payload);
-    }
-
-    fn send_udp(&mut self, from: u16, to_mac: MacAddr, to: SocketAddrV4, payload: &[u8]) {
-        let from = SocketAddrV4::new(BOSS, from);
-        let udp = Udp4 { to_mac, from_mac: BOSS_MAC, from, to, payload, checksum: Checksum::Good };
-        self.segment.from_server(&udp.build().unwrap(), self.now);
-    }
-
-    fn on_tftp(&mut self, udp: &Udp4<'_>) {
-        let client = (udp.from_mac, udp.from);
-        if udp.to.port() != 69 {
-            let port = udp.to.port();
-            let found = self.sessions.iter().position(|s| s.port == port && s.client == client);
-            if let Some(at) = found {
-                let step = self.sessions[at].transfer.on_packet(udp.payload, self.now);
-                self.carry_out(at, step);
-            }
-            return;
-        }
-        let Ok(Packet::Read(request)) = Packet::decode(udp.payload) else { return };
-        self.next_port += 1;
-        let port = self.next_port;
-        let Some(size) = self.server.files.get(&request.file).copied() else {
-            self.send_udp(port, client.0, client.1, &Packet::error(ErrorCode::NOT_FOUND, "no"));
-            return;
-        };
-        let request = match self.server.tftp {
-            TftpSkill::Full => request,
-            TftpSkill::NoOptions => Request::octet(&request.file),
-            TftpSkill::SizeZero => {
-                let answer = Packet::OptionAck(vec![("tsize".to_owned(), "0".to_owned())]).encode();
-                self.send_udp(port, client.0, client.1, &answer);
-                return;
-            }
-        };
-        let limits = Limits { wait_ms: 500, ..Limits::default() };
-        let (transfer, step) = Transfer::new(&request, u64::try_from(size).unwrap(), limits, self.now);
-        self.sessions.push(Session { transfer, port, client, content: vec![0x90; size] });
-        self.carry_out(self.sessions.len() - 1, step);
-    }
-
-    fn carry_out(&mut self, at: usize, step: Send) {
-        let (port, client) = (self.sessions[at].port, self.sessions[at].client);
-        match step {
-            Send::Packet(packet) => self.send_udp(port, client.0, client.1, &packet),
-            Send::Blocks(blocks) => {
-                for block in blocks {
-                    let range = usize::try_from(block.range.start).unwrap()
-                        ..usize::try_from(block.range.end).unwrap();
-                    let data = &self.sessions[at].content[range];
-                    let packet = [&block.header[..], data].concat();
-                    self.send_udp(port, client.0, client.1, &packet);
-                }
-            }
-            Send::Wait | Send::End(_) => {}
-        }
-    }
-
-    fn tick_sessions(&mut self) {
-        for at in 0..self.sessions.len() {
-            if self.sessions[at].transfer.wake_at().is_some_and(|wake| wake <= self.now) {
-                let step = self.sessions[at].transfer.on_time(self.now);
-                self.carry_out(at, step);
-            }
-        }
-        self.sessions.retain(|s| s.transfer.wake_at().is_some());
-    }
-
     fn answer(&mut self, machine: usize, request: &HttpRequest) {
-        let path = request.url.strip_prefix("http://10.0.0.1").unwrap_or(&request.url).to_owned();
-        let scripted = self.server.once.get_mut(&path).and_then(VecDeque::pop_front);
-        let (status, mut headers, body) = scripted.unwrap_or_else(|| self.usual(&path));
-        let head_only = request.method == Method::Head;
-        if !headers.iter().any(|(n, _)| n == "Content-Length") {
-            headers.push(("Content-Length".to_owned(), body.len().to_string()));
-        }
+        let (status, headers, body) = self.server.reply(&request.url);
         let mut events = vec![HttpEvent::Head { status, headers }];
-        if !head_only {
+        if request.method != Method::Head {
             let from = usize::try_from(request.range_from.unwrap_or(0)).unwrap().min(body.len());
             let rest = body.slice(from..);
             if request.reads_body {
@@ -356,19 +402,6 @@ impl Stand {
         events.push(HttpEvent::End);
         for event in &events {
             self.segment.on_http(machine, request.id, event, self.now);
-        }
-    }
-
-    fn usual(&self, path: &str) -> Answer {
-        let ok = |body: Bytes| (200, Vec::new(), body);
-        match path {
-            "/boot.ipxe" => ok(Bytes::from_static(SCRIPT.as_bytes())),
-            "/vmlinuz" | "/initrd" | "/uki.efi" | "/snponly.efi" => ok(Bytes::from(vec![7; 100_000])),
-            "/agent/v1/hello" | "/agent/v1/heartbeat" => {
-                let welcome = AgentWelcome { node: None, order: self.server.order, report_again: false };
-                ok(Bytes::from(serde_json::to_vec(&welcome).unwrap()))
-            }
-            _ => (404, Vec::new(), Bytes::new()),
         }
     }
 
