@@ -1,5 +1,7 @@
 //! A small world around the judgment: a board, a clock, and the loop that a conductor turns.
 
+mod oracle;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -9,6 +11,8 @@ use model::{
     ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, Mebibytes, Moment, NetworkSpec, NodeName, NodeSpec,
     PortRef, PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec, Span, WallTime,
 };
+
+use oracle::Oracle;
 
 /// More facts than this out of one turn of the loop means that it never comes to rest.
 const FACTS_A_TURN: usize = 200;
@@ -110,6 +114,8 @@ pub(crate) struct World {
     pub(crate) decision: Decision,
     /// Commands handed to drivers and not yet looked at by the test.
     pub(crate) asked: Vec<(CommandId, Command)>,
+    oracle: Oracle,
+    watched: usize,
     board: Board,
 }
 
@@ -122,6 +128,8 @@ impl World {
             now: LabTime(1_000_000),
             decision: Decision::default(),
             asked: Vec::new(),
+            oracle: Oracle::default(),
+            watched: 0,
             board,
         };
         world.restart()?;
@@ -225,6 +233,10 @@ impl World {
         if decide(&self.lab, self.moment()) != self.decision {
             return Err("deciding twice gave two decisions".to_owned());
         }
+        for event in &self.events[self.watched..] {
+            self.oracle.watch(&self.board.spec, event)?;
+        }
+        self.watched = self.events.len();
         self.rule_of_waits()?;
         self.rule_of_progress()
     }

@@ -1,0 +1,92 @@
+//! Any order: whatever happens to a lab, in whatever order, what must never happen does not, and in a
+//! world that plays along it gets there in the end.
+//!
+//! Every turn is also watched by the oracle and the rules in `world`.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
+
+#[path = "any_order/cooperation.rs"]
+mod cooperation;
+#[path = "any_order/fate.rs"]
+mod fate;
+mod world;
+
+use cooperation::Cooperation;
+use fate::{Fate, fates};
+use model::{Goal, Phase, PowerOrder, Rung, Span};
+use proptest::prelude::*;
+use world::{Board, World};
+
+/// Three machines, the third by hand in half of the cases, and a fourth that takes part in nothing.
+fn board(by_hand: bool) -> Board {
+    let by_hand: &[&str] = if by_hand { &["n3"] } else { &[] };
+    let mut board = Board::new(&["n1", "n2", "n3", "n4"], by_hand);
+    let names = |names: &[&str]| names.iter().map(|n| n.parse().unwrap()).collect();
+    board.scenario("demo", names(&["n1", "n2", "n3"]), Some(3));
+    board.scenario("pair", names(&["n1", "n2"]), Some(1));
+    board
+}
+
+/// A world after some fates, with the rules checked on the way.
+fn reached(fates: &[Fate], by_hand: bool) -> Result<World, TestCaseError> {
+    let mut world = World::new(board(by_hand)).map_err(TestCaseError::fail)?;
+    for (number, fate) in fates.iter().enumerate() {
+        fate.befalls(&mut world).map_err(|why| TestCaseError::fail(format!("{number}. {fate:?}: {why}")))?;
+    }
+    Ok(world)
+}
+
+proptest! {
+    #[test]
+    fn the_journal_tells_the_lab_and_the_kept_part_of_it_the_same_judgment(
+        fates in fates(), by_hand: bool,
+    ) {
+        let world = reached(&fates, by_hand)?;
+        prop_assert_eq!(world.replayed(|_| true), world.lab.clone());
+        world.rule_of_the_journal().map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn silence_ends_by_its_limit(fates in fates(), by_hand: bool) {
+        let mut world = reached(&fates, by_hand)?;
+        let before = world.events.len();
+        let until = world.now.after(Span::secs(3600));
+        world.pass(until).map_err(TestCaseError::fail)?;
+        let facts = world.events.len() - before;
+        prop_assert!(facts < 200, "{} facts in an hour of silence", facts);
+        for machine in world.lab.machines.values() {
+            let wait = world.decision.waits.get(&machine.node);
+            let for_a_person = |what: &str| what.starts_with("somebody to") || what.contains("n3 to be seen off");
+            prop_assert!(
+                wait.is_none_or(|w| by_hand && for_a_person(&w.what)),
+                "{} still waits for {:?}", machine.node, wait
+            );
+            let settled = machine.bad
+                || wait.is_some()
+                || machine.goal == Goal::Any
+                || machine.person == Some(PowerOrder::Off)
+                || (machine.rung == Rung::Ready && !world.lab.counter_up);
+            prop_assert!(settled, "{} is {} in the end", machine.node, machine.rung);
+        }
+    }
+
+    #[test]
+    fn a_world_that_plays_along_brings_the_lab_where_it_was_going(fates in fates(), by_hand: bool) {
+        let mut world = reached(&fates, by_hand)?;
+        let mut cooperation = Cooperation::with(&world);
+        cooperation.goes_on(&mut world, Span::secs(600), |lab| {
+            let off = lab.machines.values().any(|m| m.goal == Goal::Ready && m.person == Some(PowerOrder::Off));
+            match lab.phase {
+                Phase::Idle | Phase::Ready | Phase::Failed => true,
+                Phase::Degraded | Phase::Booting => off,
+                Phase::PoweringDown | Phase::Stopping => false,
+            }
+        }).map_err(TestCaseError::fail)?;
+        cooperation.asks(&mut world, "stop").map_err(TestCaseError::fail)?;
+        cooperation.goes_on(&mut world, Span::secs(200), |lab| lab.phase == Phase::Idle)
+            .map_err(TestCaseError::fail)?;
+        cooperation.asks(&mut world, "demo").map_err(TestCaseError::fail)?;
+        cooperation.goes_on(&mut world, Span::secs(200), |lab| lab.phase == Phase::Ready)
+            .map_err(TestCaseError::fail)?;
+    }
+}

@@ -1,0 +1,187 @@
+//! What may happen to a lab: facts true, late, repeated or wrong, people, restarts, and time.
+
+use std::sync::Arc;
+
+use lifecycle::Request;
+use model::{
+    AgentBeat, AgentReport, Carrier, ClientKind, CommandId, Fact, FileRole, Inventory, MacAddr, NodeName,
+    Origin, Outcome, PowerOrder, PowerState, ScriptAnswer, Sight, Span,
+};
+use proptest::prelude::*;
+
+use crate::world::World;
+
+/// One thing that happens. Machines count from 1.
+#[derive(Debug, Clone)]
+pub(crate) enum Fate {
+    /// Nothing, for so many milliseconds.
+    Time(u64),
+    /// The core is started again.
+    Restart,
+    /// The counter comes or goes.
+    Counter(bool),
+    /// Somebody starts a scenario.
+    Start(&'static str),
+    /// Somebody stops the lab.
+    Stop,
+    /// Somebody switches a machine.
+    Switch(u8, PowerOrder),
+    /// A driver answers the last command, or the one so many before it.
+    Answer(u64, bool),
+    /// Power is seen, truly or not.
+    Power(u8, PowerState),
+    /// A packet or request.
+    Wire(u8, Sight),
+    /// An agent reports, in its first, second or third boot.
+    Report(u8, u8),
+    /// An agent is heard.
+    Beat(u8, u8),
+    /// All the files of an image are taken.
+    Image(u8),
+}
+
+fn order() -> impl Strategy<Value = PowerOrder> {
+    prop_oneof![Just(PowerOrder::On), Just(PowerOrder::Off)]
+}
+
+fn sight() -> impl Strategy<Value = Sight> {
+    let client = prop_oneof![
+        Just(ClientKind::BiosPxe),
+        Just(ClientKind::UefiHttp),
+        Just(ClientKind::Ipxe),
+        Just(ClientKind::Agent),
+        Just(ClientKind::Other),
+    ];
+    prop_oneof![
+        4 => client.prop_map(discover),
+        1 => Just(Sight::Frame),
+        1 => Just(Sight::Nak),
+        1 => Just(Sight::ScriptAsked { answer: ScriptAnswer::Wait }),
+        1 => Just(asked(FileRole::Loader, "undionly.kpxe")),
+        1 => Just(asked(FileRole::Kernel, "vmlinuz")),
+        1 => Just(served("vmlinuz")),
+        1 => Just(Sight::FileBroken { name: "vmlinuz".to_owned(), bytes: 1, why: "gone".to_owned() }),
+    ]
+}
+
+/// Up to sixty things in a row.
+pub(crate) fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    let node = || 1..=4_u8;
+    let power = prop_oneof![
+        4 => Just(PowerState::On), 4 => Just(PowerState::Off), 1 => Just(PowerState::Unknown)
+    ];
+    let time = prop_oneof![
+        Just(1),
+        Just(900),
+        Just(3_100),
+        Just(10_000),
+        Just(15_001),
+        Just(31_000),
+        Just(90_000),
+        Just(260_000)
+    ];
+    let fate = prop_oneof![
+        6 => time.prop_map(Fate::Time),
+        1 => Just(Fate::Restart),
+        2 => prop_oneof![4 => Just(true), 1 => Just(false)].prop_map(Fate::Counter),
+        3 => prop_oneof![Just("demo"), Just("pair")].prop_map(Fate::Start),
+        1 => Just(Fate::Stop),
+        2 => (node(), order()).prop_map(|(n, order)| Fate::Switch(n, order)),
+        6 => (0..4_u64, prop::bool::weighted(0.8)).prop_map(|(back, well)| Fate::Answer(back, well)),
+        6 => (node(), power).prop_map(|(n, state)| Fate::Power(n, state)),
+        5 => (node(), sight()).prop_map(|(n, sight)| Fate::Wire(n, sight)),
+        4 => (node(), 1..=3_u8).prop_map(|(n, boot)| Fate::Report(n, boot)),
+        3 => (node(), 1..=3_u8).prop_map(|(n, boot)| Fate::Beat(n, boot)),
+        3 => node().prop_map(Fate::Image),
+    ];
+    prop::collection::vec(fate, 0..60)
+}
+
+/// A DISCOVER.
+pub(crate) const fn discover(client: ClientKind) -> Sight {
+    Sight::Discover { client, arch: None, secs: 0, uuid: None, version: String::new() }
+}
+
+fn asked(role: FileRole, name: &str) -> Sight {
+    Sight::FileAsked { role, name: name.to_owned(), carrier: Carrier::Http, size: 1_000_000 }
+}
+
+fn served(name: &str) -> Sight {
+    Sight::FileServed { name: name.to_owned(), bytes: 1_000_000, repeats: 0 }
+}
+
+/// The name of a machine.
+pub(crate) fn name(machine: u8) -> NodeName {
+    format!("n{machine}").parse().unwrap()
+}
+
+fn saw(world: &mut World, machine: u8, sight: Sight) -> Result<(), String> {
+    world.happens(Fact::Sighted { mac: MacAddr([2, 0, 0, 0, 0, machine]), sight })
+}
+
+/// A machine takes a whole image.
+pub(crate) fn takes_image(world: &mut World, machine: u8) -> Result<(), String> {
+    for (role, file) in [(FileRole::Kernel, "vmlinuz"), (FileRole::Initrd, "initrd")] {
+        saw(world, machine, asked(role, file))?;
+        saw(world, machine, served(file))?;
+    }
+    Ok(())
+}
+
+/// An agent reports.
+pub(crate) fn reports(world: &mut World, machine: u8, boot: &str) -> Result<(), String> {
+    let report = AgentReport {
+        mac: MacAddr([2, 0, 0, 0, 0, machine]),
+        boot_id: boot.to_owned(),
+        nonce: None,
+        address: None,
+        version: "0.1.0".to_owned(),
+        kernel: "6.12.0".to_owned(),
+        uptime_ms: 900,
+        inventory: Inventory::default(),
+    };
+    saw(world, machine, Sight::Agent { report: Arc::new(report) })
+}
+
+/// An agent is heard.
+pub(crate) fn beats(world: &mut World, machine: u8, boot: &str) -> Result<(), String> {
+    let mac = MacAddr([2, 0, 0, 0, 0, machine]);
+    let beat =
+        AgentBeat { mac, boot_id: boot.to_owned(), uptime_ms: 0, load_milli: 0, memory_available_mib: 400 };
+    saw(world, machine, Sight::Beat { beat })
+}
+
+/// Power is seen.
+pub(crate) fn sees(world: &mut World, machine: u8, state: PowerState) -> Result<(), String> {
+    world.happens(Fact::PowerSeen { node: name(machine), state, evidence: "looked".to_owned() })
+}
+
+impl Fate {
+    /// Makes it happen.
+    pub(crate) fn befalls(&self, world: &mut World) -> Result<(), String> {
+        let by = Origin::Cli;
+        match self {
+            Self::Time(millis) => world.pass(world.now.after(Span(*millis))),
+            Self::Restart => world.restart(),
+            Self::Counter(up) => world.happens(Fact::CounterSeen { up: *up }),
+            Self::Start(scenario) => {
+                world.request(&Request::Start { scenario: (*scenario).to_owned(), by }).map(drop)
+            }
+            Self::Stop => world.request(&Request::Stop { by }).map(drop),
+            Self::Switch(machine, order) => {
+                world.request(&Request::Power { node: format!("n{machine}"), order: *order, by }).map(drop)
+            }
+            Self::Answer(back, well) => {
+                let id = CommandId(world.lab.commands.saturating_sub(*back));
+                let failed = || Outcome::Failed { code: "refused".to_owned(), why: "no".to_owned() };
+                let outcome = if *well { Outcome::Done } else { failed() };
+                world.happens(Fact::Finished { id, outcome })
+            }
+            Self::Power(machine, state) => sees(world, *machine, *state),
+            Self::Wire(machine, sight) => saw(world, *machine, sight.clone()),
+            Self::Report(machine, boot) => reports(world, *machine, &format!("b{boot}")),
+            Self::Beat(machine, boot) => beats(world, *machine, &format!("b{boot}")),
+            Self::Image(machine) => takes_image(world, *machine),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A small oracle: it watches the journal with a few bits of its own, and knows what must never happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{
+    ClientKind, Command, CommandId, Event, Fact, LabSpec, LabTime, NodeName, Phase, PowerOrder, PowerState,
+    Sight,
+};
+
+/// What it remembers of one machine.
+#[derive(Debug, Clone, Default)]
+struct Bits {
+    seen: PowerState,
+    asked: bool,
+    agent: bool,
+    bad: bool,
+    flying: Option<(CommandId, LabTime)>,
+    /// What a person asked for, until it was done or a start or stop took its place.
+    person: Option<PowerOrder>,
+    /// A person ever asked for something.
+    touched: bool,
+}
+
+/// The oracle.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Oracle {
+    machines: BTreeMap<NodeName, Bits>,
+    /// Machines of the run that goes on, until stop.
+    active: Vec<NodeName>,
+    /// Machines of the run, until idle.
+    run: Vec<NodeName>,
+    /// Machines that ran something else when the run was started and were not seen off since.
+    busy: BTreeSet<NodeName>,
+}
+
+impl Oracle {
+    /// Looks at the next event.
+    pub(crate) fn watch(&mut self, spec: &LabSpec, event: &Event) -> Result<(), String> {
+        match &event.fact {
+            Fact::CoreStarted { .. } => {
+                for name in spec.board.nodes.keys() {
+                    self.machines.entry(name.clone()).or_default().flying = None;
+                }
+            }
+            Fact::StartAccepted { scenario, .. } => {
+                self.active.clone_from(&spec.scenarios[scenario].nodes);
+                self.run.clone_from(&self.active);
+                for bits in self.machines.values_mut() {
+                    (bits.person, bits.bad) = (None, false);
+                }
+                let runs = |name: &&NodeName| {
+                    let bits = &self.machines[*name];
+                    bits.seen == PowerState::On && bits.agent
+                };
+                self.busy = self.active.iter().filter(runs).cloned().collect();
+            }
+            Fact::StopAccepted { .. } => {
+                for name in self.active.drain(..) {
+                    let bits = self.machines.get_mut(&name).unwrap();
+                    (bits.person, bits.bad) = (None, false);
+                }
+                self.busy.clear();
+            }
+            Fact::PhaseEntered { phase: Phase::Idle, .. } => self.run.clear(),
+            Fact::PowerAccepted { node, order, .. } => {
+                let bits = self.machines.get_mut(node).unwrap();
+                (bits.person, bits.touched, bits.bad) = (Some(*order), true, false);
+                if *order == PowerOrder::On {
+                    self.busy.remove(node);
+                }
+            }
+            Fact::PowerSeen { node, state, .. } => self.power(node, *state),
+            Fact::Faulted { node, bad: true, .. } => {
+                self.machines.get_mut(node).unwrap().bad = true;
+                self.busy.remove(node);
+            }
+            Fact::Sighted { mac, sight } => {
+                let owner = spec.board.nodes.iter().find(|(_, node)| node.mac == *mac);
+                if let Some((name, _)) = owner {
+                    self.sight(name, sight);
+                }
+            }
+            Fact::Issued { id, command } => return self.issued(*id, command, event.at.since_start),
+            Fact::Finished { id, .. } => {
+                for bits in self.machines.values_mut() {
+                    bits.flying = bits.flying.filter(|(flying, _)| flying != id);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn power(&mut self, node: &NodeName, state: PowerState) {
+        let bits = self.machines.get_mut(node).unwrap();
+        match state {
+            PowerState::On => {
+                if bits.seen == PowerState::Off && !bits.asked {
+                    bits.agent = false;
+                }
+                bits.person = bits.person.filter(|order| *order == PowerOrder::Off);
+            }
+            PowerState::Off => {
+                (bits.asked, bits.agent) = (false, false);
+                self.busy.remove(node);
+            }
+            PowerState::Unknown => {}
+        }
+        bits.seen = state;
+    }
+
+    fn sight(&mut self, node: &NodeName, sight: &Sight) {
+        let bits = self.machines.get_mut(node).unwrap();
+        match sight {
+            Sight::Discover { client, .. } => {
+                bits.asked = true;
+                if client.is_firmware() || *client == ClientKind::Ipxe {
+                    bits.agent = false;
+                    self.busy.remove(node);
+                }
+            }
+            Sight::Agent { .. } => bits.agent = true,
+            _ => {}
+        }
+    }
+
+    fn issued(&mut self, id: CommandId, command: &Command, at: LabTime) -> Result<(), String> {
+        let Command::Power { node, order, .. } = command;
+        let bits = self.machines.get_mut(node).unwrap();
+        let wrong = |why: &str| Err(format!("{order} was asked of {node} at {at:?}: {why}"));
+        if bits.bad {
+            return wrong("it was given up");
+        }
+        if bits.flying.is_some() {
+            return wrong("another order was on its way");
+        }
+        bits.flying = Some((id, at));
+        match order {
+            PowerOrder::On if bits.person == Some(PowerOrder::Off) => wrong("a person wants it off"),
+            PowerOrder::On if self.active.contains(node) => match self.busy.is_empty() {
+                true => Ok(()),
+                false => wrong(&format!("{:?} still run something else", self.busy)),
+            },
+            PowerOrder::On if bits.person == Some(PowerOrder::On) => Ok(()),
+            PowerOrder::On => wrong("nobody wanted it"),
+            PowerOrder::Off if self.run.contains(node) || bits.touched => Ok(()),
+            PowerOrder::Off => wrong("it has no part in the run, and no person asked"),
+        }
+    }
+}
