@@ -25,24 +25,36 @@ export function about(ms: number): string {
   return known < 120_000 ? `${Math.round(known / 1000)} s` : span(known);
 }
 
-/** `12 of 90 s`: a wait against its limit, both in whole seconds below two minutes. */
-export function against(passed: number, limit: number): string {
-  const done = Math.max(0, passed);
-  if (limit < 120_000 && done < 120_000) return `${Math.floor(done / 1000)} of ${Math.round(limit / 1000)} s`;
-  return `${short(done)} of ${short(limit)}`;
+/** `9.1 s`, `2:51 min`, `2:05 h`: a span where there is little room. */
+export function brief(ms: number): string {
+  const known = Math.max(0, ms);
+  if (known < 120_000) return `${tenths(known)} s`;
+  return known < 7_200_000 ? `${minutes(known)} min` : `${hours(known)} h`;
 }
 
-function short(ms: number): string {
-  const seconds = Math.floor(Math.max(0, ms) / 1000);
-  const two = (n: number) => n.toString().padStart(2, "0");
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}:${two(seconds % 60)}`;
-  return clock(ms);
+/** `12 of 90 s`, `1:12 of 15:00 min`: a wait against its limit. */
+export function against(passed: number, limit: number): string {
+  const done = Math.max(0, passed);
+  if (limit <= 600_000 && done < 1_000_000) return `${Math.floor(done / 1000)} of ${Math.round(limit / 1000)} s`;
+  if (limit < 7_200_000) return `${minutes(done)} of ${minutes(limit)} min`;
+  return `${hours(done)} of ${hours(limit)} h`;
+}
+
+const two = (n: number) => n.toString().padStart(2, "0");
+
+function minutes(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  return `${Math.floor(seconds / 60)}:${two(seconds % 60)}`;
+}
+
+function hours(ms: number): string {
+  const whole = Math.floor(ms / 60_000);
+  return `${count(Math.floor(whole / 60))}:${two(whole % 60)}`;
 }
 
 /** `00:42:10`: hours, minutes, seconds. */
 export function clock(ms: number): string {
   const seconds = Math.floor(Math.max(0, ms) / 1000);
-  const two = (n: number) => n.toString().padStart(2, "0");
   return `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`;
 }
 
@@ -57,9 +69,10 @@ function stepOf(n: number): { size: number; name: string } {
   return STEPS.find((step) => n >= step.size) ?? { size: 1, name: "bytes" };
 }
 
-function inStep(n: number, size: number): string {
+/** Tenths below ten units, of `n` or of the whole it belongs to. */
+function inStep(n: number, size: number, whole = n): string {
   const value = n / size;
-  return size > 1 && value < 9.95 && value > 0 ? value.toFixed(1) : count(value);
+  return size > 1 && whole > 0 && whole / size < 9.95 ? value.toFixed(1) : count(value);
 }
 
 /** `95 MB`, `1.4 GB`, `812 bytes`: decimal units, as in the boot's own transfer figures. */
@@ -71,7 +84,7 @@ export function bytes(n: number): string {
 /** `61 of 95 MB`: both in the unit of the whole. */
 export function bytesOf(done: number, whole: number): string {
   const step = stepOf(whole);
-  return `${count(Math.floor(done / step.size))} of ${count(whole / step.size)} ${step.name}`;
+  return `${inStep(Math.min(done, whole), step.size, whole)} of ${inStep(whole, step.size)} ${step.name}`;
 }
 
 /** `7.7 GiB` or `512 MiB` of memory. */
@@ -87,7 +100,6 @@ export function many(n: number, one: string, more: string): string {
 /** `14:02:11.3`, the wall clock of whoever looks. */
 export function wallTime(ms: number): string {
   const at = new Date(ms);
-  const two = (n: number) => n.toString().padStart(2, "0");
   const tenth = Math.floor(at.getMilliseconds() / 100);
   return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${tenth}`;
 }
@@ -95,6 +107,5 @@ export function wallTime(ms: number): string {
 /** `2026-03-01 14:02:11.3`, for hover and tables. */
 export function wallDate(ms: number): string {
   const at = new Date(ms);
-  const two = (n: number) => n.toString().padStart(2, "0");
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${wallTime(ms)}`;
 }

@@ -127,14 +127,14 @@ export function snapshot(): Snapshot {
       phase: "booting",
       phase_since: moment(RUN + 200),
       phase_because: "2 of 6 machines are ready; all six are needed",
-      scenario: "live",
+      scenario: "all",
       run: 3,
       run_since: moment(RUN),
       counter_up: true,
       notices: [],
       strangers: [],
       scenarios: [
-        { name: "live", nodes, image: "node image, 6.1.0-41-cloud-amd64", missing: [] },
+        { name: "all", nodes, image: "node image, 6.1.0-41-cloud-amd64", missing: [] },
         { name: "one-each", nodes: ["node1", "node2", "node3"], image: "node image, 6.1.0-41-cloud-amd64", missing: [] },
         { name: "rescue", nodes, image: "rescue image", missing: ["rescue.efi: run `labinator image fetch rescue`"] },
       ],
@@ -152,7 +152,7 @@ export function story(): LabEvent[] {
     events.push({ seq, at: moment(RUN + ago), fact });
   };
   const mac = (n: number) => `52:54:00:4c:41:0${n}`;
-  say(0, { fact: "start-accepted", run: 3, scenario: "live", by: "page" });
+  say(0, { fact: "start-accepted", run: 3, scenario: "all", by: "page" });
   say(20, { fact: "published", table: 14 });
   say(200, { fact: "phase-entered", phase: "booting", because: "six machines are switched on, 0.5 s apart" });
   for (const n of [1, 2, 3, 4, 5, 6]) {
@@ -184,7 +184,7 @@ export function story(): LabEvent[] {
 export function plans(): Map<string, Plan> {
   const none = { released: [], switched_off: [], switched_on: [], by_hand: [], about_ms: null, refused: null };
   return new Map<string, Plan>([
-    ["live", { ...none, scenario: "live", switched_off: ["node1", "node4"], switched_on: ["node1", "node4"], released: ["node2", "node3"], about_ms: 31_200 }],
+    ["all", { ...none, scenario: "all", switched_off: ["node1", "node4"], switched_on: ["node1", "node4"], released: ["node2", "node3"], about_ms: 31_200 }],
     ["one-each", { ...none, scenario: "one-each", switched_on: ["node2", "node3"], released: ["node1"], about_ms: 26_000 }],
     ["rescue", { ...none, scenario: "rescue", refused: { code: "image_missing", message: "The rescue image is not here.", advice: "Fetch it with `labinator image fetch rescue`." } }],
   ]);
@@ -195,7 +195,7 @@ export function explanations(): Map<string, Explanation> {
   const all = board().map((m): Explanation => ({
     node: m.node,
     headline: m.word === "ready" ? `${m.node} is ready, as wanted.` : `${m.node} is booting: ${m.word}.`,
-    wanted: "ready, since 14:02:14, scenario live",
+    wanted: "ready, since 14:02:14, scenario all",
     seen: [`on: its process runs`, "DISCOVER from UEFI HTTP, offered 10.77.0.16", "no file was asked for yet"],
     because: m.word === "ready" ? "" : "its firmware collects offers for 4 s, whatever the server does (EDK2)",
     will: m.word === "ready" ? "" : "switch it off and on if the image is not taken by 14:06:29",

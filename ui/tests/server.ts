@@ -45,6 +45,7 @@ export class ScriptedLab {
   #beats: ReturnType<typeof setInterval> | undefined;
   #began = Date.now();
   #zero: number;
+  #port = 0;
 
   constructor(snapshot: Snapshot) {
     this.snapshot = snapshot;
@@ -55,18 +56,20 @@ export class ScriptedLab {
   /** Opens the door; gives the address with its token. */
   async open(): Promise<string> {
     await new Promise<void>((done) => this.#server.listen(0, "127.0.0.1", done));
+    this.#port = (this.#server.address() as AddressInfo).port;
     this.#beats = setInterval(() => this.say({ event: "beat", data: this.at() }), 2_000);
     return `${this.origin()}/?token=${TOKEN}`;
   }
 
   /** The address without the token. */
   origin(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.#port}`;
   }
 
   async close(): Promise<void> {
     clearInterval(this.#beats);
     this.drop();
+    this.#server.closeAllConnections();
     await new Promise((done) => this.#server.close(done));
   }
 
