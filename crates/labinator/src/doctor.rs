@@ -83,6 +83,13 @@ impl Patient {
 
     fn interface(&self) -> Check {
         let name = &self.spec.network.interface;
+        // This table belongs to the network namespace, which /sys may not.
+        let table = fs::read_to_string("/proc/net/dev").unwrap_or_default();
+        let there = table.lines().any(|line| line.trim().strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
+        if !there {
+            let help = "`ip link` lists the interfaces; set `network.interface` in the lab file";
+            return check("interface", Finding::Broken, format!("there is no interface {name}"), help);
+        }
         let state = fs::read_to_string(Path::new("/sys/class/net").join(name).join("operstate"));
         match state {
             Ok(state) => {
@@ -91,10 +98,7 @@ impl Patient {
                 let help = "plug the cable in, or `ip link set dev INTERFACE up`";
                 check("interface", finding, format!("{name} is {state}"), help)
             }
-            Err(why) => {
-                let help = "`ip link` lists the interfaces; set `network.interface` in the lab file";
-                check("interface", Finding::Broken, format!("{name}: {why}"), help)
-            }
+            Err(_) => check("interface", Finding::Well, format!("{name} is there"), ""),
         }
     }
 

@@ -30,13 +30,17 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
     let at = event.at;
     match &event.fact {
         Fact::CoreStarted { spec, images, .. } => {
-            lab.describe(Some((**spec).clone()), images.clone());
+            // What was found before is served on until the new core has looked for itself.
+            let known = lab.images.iter().map(|(name, image)| (name.clone(), (**image).clone())).collect();
+            lab.describe(Some((**spec).clone()), if images.is_empty() { known } else { images.clone() });
+            lab.images_known = !images.is_empty();
             restarted(lab, at);
             Touched::All
         }
         Fact::ImagesFound { images, missing } => {
             lab.describe(None, images.clone());
             lab.missing.clone_from(missing);
+            lab.images_known = true;
             Touched::Lab
         }
         Fact::CounterSeen { up } => {

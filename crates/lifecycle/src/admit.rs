@@ -69,6 +69,8 @@ pub enum Refusal {
         /// Which scenario.
         scenario: ScenarioName,
     },
+    /// The files of the scenarios are still being read.
+    ImagesUnread,
     /// Another scenario runs.
     AnotherRunning {
         /// Which.
@@ -93,6 +95,7 @@ impl Refusal {
             Self::UnknownScenario { .. } => "unknown_scenario",
             Self::UnknownNode { .. } => "unknown_node",
             Self::ImageMissing { .. } => "image_missing",
+            Self::ImagesUnread => "images_unread",
             Self::AnotherRunning { .. } => "another_running",
             Self::Stopping => "stopping",
             Self::CounterAway => "counter_away",
@@ -114,6 +117,7 @@ impl Refusal {
             Self::ImageMissing { scenario } => {
                 format!("`labinator scenarios` says which files {scenario} lacks and how to get them")
             }
+            Self::ImagesUnread => "ask again in a moment".to_owned(),
             Self::AnotherRunning { .. } => "stop it first: `labinator stop`".to_owned(),
             Self::Stopping => "wait until its machines are off, then ask again".to_owned(),
             Self::CounterAway => {
@@ -130,6 +134,7 @@ impl fmt::Display for Refusal {
             Self::UnknownScenario { asked, .. } => write!(f, "there is no scenario `{asked}`"),
             Self::UnknownNode { asked, .. } => write!(f, "there is no machine `{asked}`"),
             Self::ImageMissing { scenario } => write!(f, "files that scenario {scenario} boots are missing"),
+            Self::ImagesUnread => f.write_str("the files of the scenarios are still being read"),
             Self::AnotherRunning { running } => write!(f, "scenario {running} is running"),
             Self::Stopping => f.write_str("the lab is being stopped"),
             Self::CounterAway => f.write_str("the boot counter is not answering"),
@@ -160,6 +165,9 @@ fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
         let known = lab.spec.scenarios.keys().cloned().collect();
         return Err(Refusal::UnknownScenario { asked: asked.to_owned(), known });
     };
+    if !lab.images.contains_key(scenario) && !lab.images_known {
+        return Err(Refusal::ImagesUnread);
+    }
     if !lab.images.contains_key(scenario) {
         return Err(Refusal::ImageMissing { scenario: scenario.clone() });
     }

@@ -17,6 +17,8 @@ pub struct Lab {
     pub spec: LabSpec,
     /// What each scenario boots; a scenario whose files are missing is absent.
     pub images: BTreeMap<ScenarioName, Arc<Image>>,
+    /// True once this core has looked for images.
+    pub images_known: bool,
     /// What the other scenarios lack, for a person.
     pub missing: BTreeMap<ScenarioName, Vec<String>>,
     /// The machines of the board.
@@ -166,6 +168,7 @@ impl Lab {
         let mut lab = Self {
             spec,
             images: BTreeMap::new(),
+            images_known: false,
             missing: BTreeMap::new(),
             machines: BTreeMap::new(),
             by_mac: BTreeMap::new(),
@@ -181,6 +184,7 @@ impl Lab {
             notices: Vec::new(),
             strangers: Vec::new(),
         };
+        lab.images_known = !images.is_empty();
         lab.describe(None, images);
         lab
     }

@@ -27,6 +27,7 @@ pub(super) fn describe(error: &DeskError) -> (StatusCode, ErrorBody) {
             let status = match refusal {
                 Refusal::UnknownScenario { .. } | Refusal::UnknownNode { .. } => StatusCode::NOT_FOUND,
                 Refusal::ImageMissing { .. }
+                | Refusal::ImagesUnread
                 | Refusal::AnotherRunning { .. }
                 | Refusal::Stopping
                 | Refusal::CounterAway
