@@ -172,6 +172,14 @@ fn ipxe_looks_for_a_router_and_a_foreign_one_is_named() {
 }
 
 #[test]
+fn a_header_in_front_of_the_message_is_skipped() {
+    let frame = capture!("ovmf-listener-report");
+    let Frame::Icmp6(icmp) = Frame::parse(&frame).unwrap() else { panic!("not ICMPv6") };
+    assert_eq!((icmp.kind, icmp.hop_limit, icmp.checksum_good), (131, 1, true));
+    assert_eq!(Routing::parse(&icmp), None);
+}
+
+#[test]
 fn a_capture_cut_anywhere_is_refused_or_read_but_never_stops_us() {
     for frame in [capture!("ovmf-pxe-discover"), capture!("ipxe-discover"), capture!("slirp-advertisement")] {
         for length in 0..frame.len() {

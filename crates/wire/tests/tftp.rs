@@ -189,6 +189,18 @@ fn a_server_that_agrees_to_more_than_was_asked_is_broken() {
 }
 
 #[test]
+fn a_gap_is_reported_once_however_many_blocks_follow_it() {
+    let (mut fetch, _) = Fetch::new(FetchSettings::edk2("f", false), 0);
+    let agreed = Packet::OptionAck(pairs(&[("blksize", "8"), ("windowsize", "4")])).encode();
+    assert_eq!(fetch.on_packet(&agreed, 0).send, Some(ack(0)));
+    let data = |block| Packet::Data { block, data: b"8 bytes." }.encode();
+    assert_eq!(fetch.on_packet(&data(1), 0).send, None);
+    assert_eq!(fetch.on_packet(&data(3), 0).send, Some(ack(1)));
+    assert_eq!(fetch.on_packet(&data(4), 0).send, None, "said once");
+    assert_eq!(fetch.on_packet(&data(2), 0).data, b"8 bytes.");
+}
+
+#[test]
 fn a_silent_server_is_given_up() {
     let (mut fetch, first) = Fetch::new(FetchSettings::edk2("f", false), 0);
     let mut repeats = 0;
