@@ -10,11 +10,11 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
-use model::{BootAnswer, BootEntry, ClientKind, DhcpMode, MacAddr, Sight};
+use model::{Asset, BootAnswer, BootEntry, ClientKind, DhcpMode, MacAddr, Sight};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
 use wire::dhcp::server::{Boot, Config, Destination, Lease, Outcome, Pool, Reply, Reservation, Server};
-use wire::dhcp::{Caller, Message, MessageType, Options, SERVER_PORT};
+use wire::dhcp::{Architecture, Caller, IpxeFacts, Message, MessageType, Options, SERVER_PORT};
 
 use crate::board::Board;
 use crate::clock::boottime_ms;
@@ -59,6 +59,8 @@ impl Dhcp {
         let mut buffer = [0; LARGEST];
         loop {
             tokio::select! {
+                // In this order: what was published before a packet came is in force for it.
+                biased;
                 changed = self.boards.changed() => match changed {
                     Ok(()) => self.take_board(),
                     Err(_) => return,
@@ -114,7 +116,7 @@ impl Dhcp {
         }
         let now = boottime_ms();
         let before = engine.server.lease(mac).cloned();
-        let boot = boot_of(&self.counter, &board, mac, caller.kind);
+        let boot = boot_of(&self.counter, &board, mac, &caller);
         match engine.server.answer(&message, &boot, now) {
             Outcome::Reply(reply) => {
                 if let Some(lease) = &reply.lease
@@ -240,12 +242,16 @@ fn config_of(board: &Board) -> Config {
     }
 }
 
-/// What a client of this kind boots. Systems and agents have booted already.
-fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, client: ClientKind) -> Boot {
+/// What this client boots. Systems and agents have booted already.
+fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &Caller) -> Boot {
     let tftp = |file: &str| Boot::Tftp { server: board.table().network.boss, file: file.to_owned() };
-    match client {
+    match caller.kind {
         ClientKind::BiosPxe => tftp(BIOS_LOADER),
         ClientKind::UefiPxe => tftp(UEFI_LOADER),
+        // A build that says it has no HTTP gets one that has.
+        ClientKind::Ipxe if caller.ipxe.as_ref().is_some_and(lacks_http) => {
+            tftp(if caller.arch == Some(Architecture::BIOS) { BIOS_LOADER } else { UEFI_LOADER })
+        }
         ClientKind::Ipxe => Boot::Http { url: script_url(counter, board, mac) },
         ClientKind::UefiHttp => {
             let base = counter.base_url(board);
@@ -254,9 +260,19 @@ fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, client: ClientKind) -
                 BootAnswer::Wait { .. } => None,
             });
             // OVMF gives up at the first 503 and cannot wait: undecided, it gets a loader that can.
-            let url = uki.map_or_else(|| format!("{base}/{UEFI_LOADER}"), |uki| asset_url(&base, uki));
+            let url = uki.map_or_else(|| format!("{base}/{UEFI_LOADER}"), |uki| efi_url(&base, uki));
             Boot::Http { url }
         }
         ClientKind::Agent | ClientKind::UnknownFirmware | ClientKind::Other => Boot::Nothing,
     }
+}
+
+fn lacks_http(ipxe: &IpxeFacts) -> bool {
+    !ipxe.features.is_empty() && !ipxe.has_http()
+}
+
+/// EDK2 tells a program from a disk image by the end of its name.
+fn efi_url(base: &str, uki: &Asset) -> String {
+    let url = asset_url(base, uki);
+    if url.ends_with(".efi") { url } else { url + ".efi" }
 }

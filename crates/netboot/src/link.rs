@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use model::BootTable;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -147,4 +148,53 @@ async fn write(to: &mut OwnedWriteHalf, lines: &[Up]) -> io::Result<()> {
         text.push(b'\n');
     }
     to.write_all(&text).await
+}
+
+/// The core's end of the line, reading half.
+#[derive(Debug)]
+pub struct Hearing {
+    lines: BufReader<OwnedReadHalf>,
+    line: Vec<u8>,
+}
+
+/// The core's end of the line, writing half.
+#[derive(Debug)]
+pub struct Speaking(OwnedWriteHalf);
+
+/// Comes to the counter with this state folder.
+///
+/// # Errors
+/// `NotFound` or `ConnectionRefused` while no counter runs there.
+pub async fn connect(state: &Path) -> io::Result<(Hearing, Speaking)> {
+    let (from, to) = UnixStream::connect(path(state)).await?.into_split();
+    Ok((Hearing { lines: BufReader::new(from), line: Vec::new() }, Speaking(to)))
+}
+
+impl Hearing {
+    /// The next line; `None` when the counter ended or another core took the line. Safe to cancel: what was read of
+    /// a line is kept for the next call.
+    ///
+    /// # Errors
+    /// As the system says; `InvalidData` when the counter speaks another version's words.
+    pub async fn next(&mut self) -> io::Result<Option<Up>> {
+        self.lines.read_until(b'\n', &mut self.line).await?;
+        if self.line.is_empty() {
+            return Ok(None);
+        }
+        let up = serde_json::from_slice(&self.line);
+        self.line.clear();
+        Ok(Some(up?))
+    }
+}
+
+impl Speaking {
+    /// Publishes a boot table; [`Up::Published`] tells when it is in force.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn publish(&mut self, table: &BootTable) -> io::Result<()> {
+        let mut line = serde_json::to_vec(&Down::Publish(table.clone()))?;
+        line.push(b'\n');
+        self.0.write_all(&line).await
+    }
 }

@@ -62,6 +62,26 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// A stable word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Open(error) => error.code(),
+            Self::Loaders(_) => "loaders-unreadable",
+            Self::Io { .. } => "counter-io",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Open(error) => error.advice(),
+            Self::Loaders(_) => "the loader folder must exist and hold undionly.kpxe and snponly.efi",
+            Self::Io { .. } => "look at the rights of the state folder and at the kernel's log",
+        }
+    }
+
     fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { what, source }
     }

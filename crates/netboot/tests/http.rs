@@ -15,15 +15,15 @@ use store::lossy::LossyFiles;
 use store::shelf::Shelf;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-async fn kernel_path(stand: &Stand) -> String {
+fn kernel_path(stand: &Stand) -> String {
     let asset = put(&stand.shelf(), "vmlinuz", &kernel());
     format!("/f/{}/vmlinuz", asset.digest)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_content_is_served_whole_in_parts_and_as_a_head() {
-    let stand = Stand::with_board().await;
-    let path = kernel_path(&stand).await;
+    let stand = Stand::with_board();
+    let path = kernel_path(&stand);
     let whole = stand.get(NODE1_IP, &path).await;
     assert_eq!(whole.status, 200);
     assert!(whole.body == kernel());
@@ -54,7 +54,7 @@ async fn a_content_is_served_whole_in_parts_and_as_a_head() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_head_of_a_script_has_the_length_of_the_script_and_spends_no_claim() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let path = "/boot/02-00-00-00-00-01.ipxe";
     let head = format!("HEAD {path} HTTP/1.1\r\nHost: boss\r\nConnection: close\r\n\r\n");
     let head = stand.http_from(NODE1_IP, &head).await;
@@ -64,7 +64,7 @@ async fn the_head_of_a_script_has_the_length_of_the_script_and_spends_no_claim()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_path_leads_out_of_what_is_served() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let digest = "0".repeat(64);
     for path in [
         "/",
@@ -93,7 +93,7 @@ async fn no_path_leads_out_of_what_is_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_carries_many_requests() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let mut stream = stand::connect(NODE1_IP, stand.http).await;
     let mut buffer = vec![0; 300_000];
     for _ in 0..3 {
@@ -101,10 +101,9 @@ async fn one_connection_carries_many_requests() {
         let mut got = 0;
         while got < 146_800 {
             got += within(stream.read(&mut buffer[got..])).await.unwrap();
-            if let Some(end) = buffer[..got].windows(4).position(|four| four == b"\r\n\r\n") {
-                if got - end - 4 == 146_800 {
-                    break;
-                }
+            let end = buffer[..got].windows(4).position(|four| four == b"\r\n\r\n");
+            if end.is_some_and(|end| got - end - 4 == 146_800) {
+                break;
             }
         }
         assert_eq!(Answer::parse(&buffer[..got]).status, 200);
@@ -113,7 +112,7 @@ async fn one_connection_carries_many_requests() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_patient_are_asked_to_come_back_when_all_places_are_taken() {
-    let stand = Stand::start(1).await;
+    let stand = Stand::start(1);
     let mut core = stand.core().await;
     core.publish(stand::table(&stand.shelf(), 1)).await;
     // Its digest is not looked at, only its size: more than the sockets of a connection hold.
@@ -150,7 +149,7 @@ async fn only_the_patient_are_asked_to_come_back_when_all_places_are_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_is_no_report_is_refused() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     assert_eq!(stand.post(NODE1_IP, AGENT_HELLO_PATH, "{}").await.status, 400);
     assert_eq!(stand.post(NODE1_IP, AGENT_HELLO_PATH, &" ".repeat(300 << 10)).await.status, 413);
     let headers = "X-Long: 0123456789\r\n".repeat(200);
@@ -159,7 +158,7 @@ async fn a_report_that_is_no_report_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_address_cannot_take_all_connections() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let mut guests = Vec::new();
     for _ in 0..32 {
         guests.push(stand::connect(NODE1_IP, stand.http).await);
@@ -220,12 +219,18 @@ async fn a_reader_that_stops_reading_loses_its_connection_and_a_slow_but_honest_
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_or_never_ends_its_head_loses_its_connection() {
+async fn a_client_that_says_nothing_more_or_never_ends_its_head_loses_its_connection() {
     let folder = stand::Folder::new();
     let patience = Patience { head: Duration::from_millis(100), ..Patience::default() };
     let (_silent, _, serving) = in_memory(&folder, patience);
     within(serving).await.unwrap();
     let (mut endless, _, serving) = in_memory(&folder, patience);
     endless.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+    within(serving).await.unwrap();
+    let (mut served, _, serving) = in_memory(&folder, patience);
+    served.write_all(b"GET / HTTP/1.1\r\nHost: boss\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    within(served.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(Answer::parse(&answer).status, 404);
     within(serving).await.unwrap();
 }

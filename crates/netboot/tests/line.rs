@@ -12,7 +12,7 @@ use wire::dhcp::Options;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_core_that_comes_late_hears_what_was_seen_without_it() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     stand.lease(NODE1, Options::new()).await;
     let mut core = stand.core().await;
     assert!(matches!(core.next().await, Some(Up::Hello { table: Some(1), .. })));
@@ -22,7 +22,7 @@ async fn a_core_that_comes_late_hears_what_was_seen_without_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_core_takes_the_line_and_service_goes_on_without_any() {
-    let stand = Stand::start(4).await;
+    let stand = Stand::start(4);
     let mut old = stand.core().await;
     old.publish(table(&stand.shelf(), 1)).await;
     let mut new = stand.core().await;
@@ -36,7 +36,7 @@ async fn a_newer_core_takes_the_line_and_service_goes_on_without_any() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_core_that_talks_nonsense_loses_its_line_only() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let core = UnixStream::connect(netboot::link::path(&stand.folder.0.join("state")));
     let mut core = core.unwrap();
     std::io::Write::write_all(&mut core, b"{\"publish\": 3}\n").unwrap();
@@ -51,7 +51,7 @@ async fn a_core_that_talks_nonsense_loses_its_line_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_the_boot_file_sees_no_moment_without_an_answer_while_tables_change() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let publishing = {
         let (counter, shelf) = (std::sync::Arc::clone(&stand.counter), stand.shelf());
         tokio::task::spawn_blocking(move || {

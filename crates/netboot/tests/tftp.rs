@@ -15,7 +15,7 @@ fn settings(request: Request) -> FetchSettings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_block_size_and_window_carries_the_same_bytes() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     for (block, window) in [(None, None), (Some(512), None), (Some(1468), Some(4)), (Some(1428), Some(64))] {
         let request = Request { block, window, ..Request::octet("undionly.kpxe") };
         let (end, content, _) = stand.fetch(NODE1_IP, settings(request)).await;
@@ -30,7 +30,7 @@ async fn every_block_size_and_window_carries_the_same_bytes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tricks_and_wishes_to_write_are_refused_and_strays_get_no_answer() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let ask = |file: &str| Packet::Read(Request::octet(file)).encode();
     assert_eq!(refused(&stand.tftp_once(&ask("../../etc/passwd")).await.unwrap()), 2);
     assert_eq!(refused(&stand.tftp_once(&ask("/boot/../../state/ledger")).await.unwrap()), 2);
@@ -43,7 +43,7 @@ async fn tricks_and_wishes_to_write_are_refused_and_strays_get_no_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_leave_no_transfer_behind_however_many_there_are() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     for _ in 0..300 {
         let (end, ..) = stand.fetch(NODE1_IP, FetchSettings::edk2("snponly.efi", true)).await;
         assert!(matches!(end, FetchEnd::Probed { size: Some(146_800) }));
@@ -54,7 +54,7 @@ async fn probes_leave_no_transfer_behind_however_many_there_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_vanishes_is_told_of_as_a_broken_file() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let mut core = stand.core().await;
     let socket = UdpSocket::bind((NODE1_IP, 0)).await.unwrap();
     socket.send_to(&Packet::Read(Request::octet("snponly.efi")).encode(), stand.tftp).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_client_that_vanishes_is_told_of_as_a_broken_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_acknowledgement_costs_one_wait_and_no_byte() {
-    let stand = Stand::with_board().await;
+    let stand = Stand::with_board();
     let socket = UdpSocket::bind((NODE1_IP, 0)).await.unwrap();
     let ask = Packet::Read(Request { timeout_seconds: Some(1), ..Request::octet("snponly.efi") });
     socket.send_to(&ask.encode(), stand.tftp).await.unwrap();

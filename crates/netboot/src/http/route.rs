@@ -171,6 +171,8 @@ fn serve(
         Part::Unchanged => (StatusCode::NOT_MODIFIED, Body::empty(), None),
         Part::Other => (StatusCode::PRECONDITION_FAILED, Body::empty(), None),
     };
+    // EDK2 looks at the type before it looks at the name.
+    let kind = if file.name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
     let watched = !head && status.is_success();
     let body = match counter.who_has(peer).filter(|_| watched) {
         Some(mac) => {
@@ -190,7 +192,7 @@ fn serve(
     set(headers, ETAG, &file.etag);
     set(headers, LAST_MODIFIED, &modified);
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(range) = range {
         set(headers, CONTENT_RANGE, &range);
     }

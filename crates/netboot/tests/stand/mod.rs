@@ -1,5 +1,6 @@
 //! A counter on loopback with free ports, a core on its line, and machines that speak real bytes to it.
 #![expect(dead_code, reason = "each test file uses its own part of the stand")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a test may stop")]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,10 +11,10 @@ use std::time::Duration;
 use model::{
     AgentOrder, Asset, BootAnswer, BootEntry, BootTable, DhcpMode, Digest, Image, MacAddr, NetworkSpec,
 };
-use netboot::{Bench, BindConfig, Counter, Down, Settings, Sockets, Up, link};
+use netboot::{Bench, BindConfig, Counter, Settings, Sockets, Up, link};
 use store::shelf::Shelf;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpSocket, UdpSocket, UnixStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, UdpSocket};
 use tokio::task::JoinSet;
 use wire::dhcp::{Client, ClientSettings, ClientStep, Message, Options};
 use wire::tftp::{Fetch, FetchEnd, FetchSettings, Packet};
@@ -119,18 +120,18 @@ pub(crate) struct Stand {
 }
 
 impl Stand {
-    pub(crate) async fn start(transfers: usize) -> Self {
-        Self::start_in(Folder::new(), transfers).await
+    pub(crate) fn start(transfers: usize) -> Self {
+        Self::start_in(Folder::new(), transfers)
     }
 
     /// With one board published.
-    pub(crate) async fn with_board() -> Self {
-        let stand = Self::start(4).await;
+    pub(crate) fn with_board() -> Self {
+        let stand = Self::start(4);
         stand.counter.publish(table(&stand.shelf(), 1)).unwrap();
         stand
     }
 
-    pub(crate) async fn start_in(folder: Folder, transfers: usize) -> Self {
+    pub(crate) fn start_in(folder: Folder, transfers: usize) -> Self {
         let loaders = folder.0.join("loaders");
         std::fs::create_dir_all(&loaders).unwrap();
         std::fs::write(loaders.join("undionly.kpxe"), vec![0xeb; 97_782]).unwrap();
@@ -317,31 +318,28 @@ impl Answer {
     }
 }
 
-/// The other end of the counter's line.
+/// The core's end of the counter's line.
 #[derive(Debug)]
 pub(crate) struct Core {
-    lines: BufReader<UnixStream>,
+    hearing: link::Hearing,
+    speaking: link::Speaking,
 }
 
 impl Core {
     pub(crate) async fn connect(state: &Path) -> Self {
-        let path = link::path(state);
-        let stream = within(async {
+        within(async {
             loop {
-                match UnixStream::connect(&path).await {
-                    Ok(stream) => return stream,
+                match link::connect(state).await {
+                    Ok((hearing, speaking)) => return Self { hearing, speaking },
                     Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
                 }
             }
         })
-        .await;
-        Self { lines: BufReader::new(stream) }
+        .await
     }
 
     pub(crate) async fn next(&mut self) -> Option<Up> {
-        let mut line = String::new();
-        let count = within(self.lines.read_line(&mut line)).await.unwrap();
-        (count > 0).then(|| serde_json::from_str(&line).unwrap())
+        within(self.hearing.next()).await.unwrap()
     }
 
     pub(crate) async fn find<T>(&mut self, mut wanted: impl FnMut(&Up) -> Option<T>) -> T {
@@ -355,9 +353,7 @@ impl Core {
 
     pub(crate) async fn publish(&mut self, table: BootTable) {
         let number = table.number;
-        let mut line = serde_json::to_vec(&Down::Publish(table)).unwrap();
-        line.push(b'\n');
-        self.lines.get_mut().write_all(&line).await.unwrap();
+        self.speaking.publish(&table).await.unwrap();
         let told = |up: &Up| (*up == Up::Published { number, kept: true }).then_some(());
         self.find(told).await;
     }
