@@ -24,6 +24,7 @@ use crate::process::ProcessError;
 
 pub use console::CONSOLE_FILE;
 pub use machine::{Machine, tap_name};
+pub use qemu::missing;
 
 /// Orders that may wait for one port. A person who presses more often than this is told so.
 const QUEUE: usize = 8;

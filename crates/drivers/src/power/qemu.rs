@@ -32,21 +32,34 @@ pub(super) struct Installed {
 
 impl Installed {
     /// Looks for what these firmwares need.
-    pub(super) fn find(firmwares: impl Iterator<Item = VirtualFirmware>) -> Result<Self, PowerError> {
-        let qemu = QEMU.find()?;
-        for firmware in firmwares {
-            let needed: &[(&str, &'static str)] = match firmware {
-                VirtualFirmware::Bios => &[(BOOT_ROM, "ipxe-qemu")],
-                VirtualFirmware::UefiPxe | VirtualFirmware::UefiHttp => {
-                    &[(OVMF_CODE, "ovmf"), (OVMF_VARS, "ovmf")]
-                }
-            };
-            if let Some((path, package)) = needed.iter().find(|(path, _)| !Path::new(path).is_file()) {
-                return Err(PowerError::NoFile { path: path.into(), package });
+    pub(super) fn find(firmwares: impl IntoIterator<Item = VirtualFirmware>) -> Result<Self, PowerError> {
+        match missing(firmwares).into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(Self { qemu: QEMU.find()?, vars: OVMF_VARS.into() }),
+        }
+    }
+}
+
+/// Everything that virtual machines with these firmwares need and this computer does not have, each with
+/// the command that installs it.
+pub fn missing(firmwares: impl IntoIterator<Item = VirtualFirmware>) -> Vec<PowerError> {
+    let mut files: Vec<(&str, &'static str)> = Vec::new();
+    for firmware in firmwares {
+        match firmware {
+            VirtualFirmware::Bios => files.push((BOOT_ROM, "ipxe-qemu")),
+            VirtualFirmware::UefiPxe | VirtualFirmware::UefiHttp => {
+                files.extend([(OVMF_CODE, "ovmf"), (OVMF_VARS, "ovmf")]);
             }
         }
-        Ok(Self { qemu, vars: OVMF_VARS.into() })
     }
+    files.sort_unstable();
+    files.dedup();
+    let program = QEMU.find().err().map(PowerError::Program);
+    let absent = files.into_iter().filter(|(path, _)| !Path::new(path).is_file());
+    program
+        .into_iter()
+        .chain(absent.map(|(path, package)| PowerError::NoFile { path: path.into(), package }))
+        .collect()
 }
 
 /// The command line of a machine.
