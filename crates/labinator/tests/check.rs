@@ -135,17 +135,16 @@ fn nodes_of_a_scenario_come_in_the_boards_order_however_they_were_listed() {
 }
 
 #[test]
-fn paths_are_seen_from_the_lab_files_folder_and_missing_ones_are_named() {
+fn paths_are_seen_from_the_lab_files_folder() {
     let folder = here().join("../../labs");
     let spec = config::load(&folder.join("any-system.yaml")).unwrap();
-    let missing = config::missing_assets(&spec, Path::new("/nowhere"));
-    let live = missing[&"live".parse().unwrap()].join("\n");
-    assert!(live.contains(&folder.join("assets/vmlinuz").display().to_string()), "{live}");
-    assert_eq!(live.lines().count(), 3);
-    let demo = config::load(&folder.join("demo.yaml")).unwrap();
-    let missing = config::missing_assets(&demo, Path::new("/nowhere"));
-    assert_eq!(missing.len(), demo.scenarios.len());
-    assert!(missing[&"all".parse().unwrap()][0].contains("labinator image build node"));
+    let expected = model::ImageRef::Files {
+        kernel: None,
+        initrd: Vec::new(),
+        uki: Some(folder.join("assets/system.efi").display().to_string()),
+        args: String::new(),
+    };
+    assert_eq!(spec.scenarios[&"uki".parse().unwrap()].image, expected);
 }
 
 #[test]
@@ -172,6 +171,51 @@ fn the_schema_asks_for_the_same_keys_as_the_reader() {
     for (shape, properties) in schema["$defs"].as_object().unwrap() {
         for key in properties["properties"].as_object().into_iter().flatten().map(|(key, _)| key) {
             assert!(key != "place" && key != "later", "{shape} shows {key}");
+        }
+    }
+}
+
+#[test]
+fn every_way_to_get_stuck_has_its_page() {
+    use model::FaultCode::{AgentLost, FetchStalled, KernelSilent, NeverAsked, PowerRefused, PowerUnseen};
+    let folder = here().join("../../docs/operating");
+    let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    let faults = [NeverAsked, FetchStalled, KernelSilent, AgentLost, PowerRefused, PowerUnseen];
+    for fault in faults {
+        // A new fault must be added above, with a page of its own.
+        match fault {
+            NeverAsked | FetchStalled | KernelSilent | AgentLost | PowerRefused | PowerUnseen => {}
+        }
+    }
+    let refusals = [
+        lifecycle::Refusal::UnknownScenario { asked: String::new(), known: Vec::new() }.code(),
+        lifecycle::Refusal::UnknownNode { asked: String::new(), known: Vec::new() }.code(),
+        lifecycle::Refusal::ImageMissing { scenario: "x".parse().unwrap() }.code(),
+        lifecycle::Refusal::AnotherRunning { running: "x".parse().unwrap() }.code(),
+        lifecycle::Refusal::Stopping.code(),
+        lifecycle::Refusal::CounterAway.code(),
+        lifecycle::Refusal::SwitchedByHand { node: "x".parse().unwrap() }.code(),
+    ];
+    let names = faults.map(|f| f.to_string()).into_iter().chain(refusals.map(|r| r.replace('_', "-")));
+    for name in names {
+        let page = std::fs::read_to_string(folder.join(format!("{name}.md"))).unwrap_or_default();
+        assert!(page.starts_with(&format!("# {name}: ")), "{name} has no page");
+        assert!(index.contains(&format!("({name}.md)")), "{name} is not in the index");
+    }
+}
+
+#[test]
+fn every_command_and_link_in_the_pages_is_right() {
+    use clap::Parser;
+    for path in files(&here().join("../../docs/operating"), "md") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for code in text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("labinator ")) {
+            if let Err(wrong) = labinator::cli::Cli::try_parse_from(code.split_whitespace()) {
+                panic!("{}: `{code}`: {wrong}", name_of(&path));
+            }
+        }
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            assert!(path.with_file_name(link).is_file(), "{}: {link}", name_of(&path));
         }
     }
 }

@@ -5,7 +5,6 @@
 //!         scenarios.rs (judge) → model::LabSpec, or Mistakes with all of them
 //! ```
 
-mod assets;
 mod board;
 mod fields;
 mod file;
@@ -22,7 +21,6 @@ use std::path::Path;
 
 use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
 
-pub use assets::missing_assets;
 pub use fields::{Entries, Typed};
 pub use file::{
     BoardFile, ChoiceFile, ImageFile, ImageFilesFile, LabFile, LimitsFile, NetworkFile, NodeFile, PowerFile,

@@ -3,7 +3,6 @@
 use api::{Check, Diagnosis, Finding};
 
 use super::paint::{Paint, counted, wrap};
-use super::sentence::notice;
 
 /// The whole diagnosis with a line break at its end.
 #[must_use]
@@ -12,20 +11,25 @@ pub fn render_doctor(all: &Diagnosis, width: usize, color: bool) -> String {
     let mut checks: Vec<&Check> = all.checks.iter().collect();
     checks.sort_by_key(|c| c.finding);
     let mut lines = Vec::new();
-    for check in checks.iter().filter(|c| c.finding != Finding::Well) {
-        let mark = match check.finding {
-            Finding::Broken => paint.broken("✗"),
-            Finding::Warning => paint.doubtful("!"),
-            Finding::Skipped | Finding::Well => paint.faint("–"),
-        };
-        entry(&mut lines, &mark, &check.seen, &check.help, width);
+    // What the counter noticed is among the checks already, with what helps.
+    let (broken, others): (Vec<&Check>, Vec<&Check>) = checks
+        .iter()
+        .copied()
+        .filter(|c| c.finding != Finding::Well)
+        .partition(|c| c.finding == Finding::Broken);
+    for check in broken {
+        entry(&mut lines, &paint.broken("✗"), &check.seen, &check.help, width);
     }
     for (node, fault) in &all.faults {
         let help = format!("labinator explain {node}; see docs/operating/{}.md", fault.code);
         entry(&mut lines, &paint.broken("✗"), &format!("{node}: {}", fault.text), &help, width);
     }
-    for one in &all.notices {
-        entry(&mut lines, &paint.doubtful("!"), &notice(one), "", width);
+    for check in others {
+        let mark = match check.finding {
+            Finding::Warning => paint.doubtful("!"),
+            Finding::Broken | Finding::Skipped | Finding::Well => paint.faint("–"),
+        };
+        entry(&mut lines, &mark, &check.seen, &check.help, width);
     }
     let well = checks.iter().filter(|c| c.finding == Finding::Well).count();
     if well > 0 {

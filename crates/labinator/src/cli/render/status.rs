@@ -1,8 +1,6 @@
 //! The lab on one screen: one line per machine with its bar, its word and what it waits for.
 
-use model::{
-    ClientKind, Goal, LabTime, MachineView, NodeWord, Notice, Phase, Snapshot, Span, Stage, Waterfall,
-};
+use model::{ClientKind, Goal, MachineView, NodeWord, Notice, Phase, Snapshot, Span, Stage, Waterfall};
 
 use super::paint::{Paint, bytes, counted, cut, seconds};
 use super::sentence::notice;
@@ -10,11 +8,13 @@ use super::sentence::notice;
 /// Characters of a bar.
 const BAR: usize = 15;
 
+/// Room below which a reason is written on the next line.
+const DETAIL: usize = 32;
+
 /// The whole picture, each line at most `width` characters, with a line break at its end.
 #[must_use]
 pub fn render_status(picture: &Snapshot, width: usize, color: bool) -> String {
     let paint = Paint(color);
-    let now = picture.at.since_start;
     let mut lines = vec![heading(picture, width, paint)];
     if !picture.lab.phase_because.is_empty() {
         lines.push(format!("  {}", paint.faint(&cut(&picture.lab.phase_because, width.saturating_sub(2)))));
@@ -22,7 +22,7 @@ pub fn render_status(picture: &Snapshot, width: usize, color: bool) -> String {
     lines.push(String::new());
     let name_width = picture.machines.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
     for machine in &picture.machines {
-        lines.push(format!("  {}", machine_line(machine, now, (name_width, width.saturating_sub(2)), paint)));
+        lines.push(format!("  {}", machine_line(machine, (name_width, width.saturating_sub(2)), paint)));
     }
     if picture.machines.is_empty() {
         lines.push("  no machines".to_owned());
@@ -62,27 +62,22 @@ fn heading(picture: &Snapshot, width: usize, paint: Paint) -> String {
     plain.replacen(&format!("· {phase} for"), &format!("· {painted} for"), 1)
 }
 
-/// A span without decimals once it is longer than a minute.
+/// A span without decimals once it is longer than two minutes.
 fn short(span: Span) -> String {
     match span.0 / 1000 {
-        s @ 0..60 => format!("{s} s"),
-        s @ 60..3600 => format!("{} min {} s", s / 60, s % 60),
+        s @ 0..120 => format!("{s} s"),
+        s @ 120..3600 => format!("{} min {} s", s / 60, s % 60),
         s => format!("{} h {} min", s / 3600, s / 60 % 60),
     }
 }
 
-/// One machine on one line. `now` is the picture's time.
+/// One machine on one line, or on two where `width` leaves no room for its reason.
 #[must_use]
-pub fn render_machine(machine: &MachineView, now: LabTime, width: usize, color: bool) -> String {
-    machine_line(machine, now, (machine.node.as_str().len(), width), Paint(color))
+pub fn render_machine(machine: &MachineView, width: usize, color: bool) -> String {
+    machine_line(machine, (machine.node.as_str().len(), width), Paint(color))
 }
 
-fn machine_line(
-    machine: &MachineView,
-    now: LabTime,
-    (name_width, width): (usize, usize),
-    paint: Paint,
-) -> String {
+fn machine_line(machine: &MachineView, (name_width, width): (usize, usize), paint: Paint) -> String {
     let boot = machine.boot.as_ref();
     let time = match boot {
         Some(boot) if machine.word != NodeWord::Off => format!("{} s", seconds(boot.total_ms)),
@@ -93,7 +88,14 @@ fn machine_line(
     let word = format!("{:<8}", machine.word);
     let middle = format!(" {time:>8}   {firmware:<10}  ");
     let used = head.chars().count() + word.chars().count() + middle.chars().count();
-    let detail = cut(&detail(machine, now), width.saturating_sub(used));
+    let detail = detail(machine);
+    // On a narrow terminal the reason has a line of its own: it is what a person looks for.
+    let room = width.saturating_sub(used);
+    let detail = if room < DETAIL && !detail.is_empty() {
+        format!("\n      {}", cut(&detail, width.saturating_sub(6)))
+    } else {
+        cut(&detail, room)
+    };
     let word = match machine.word {
         NodeWord::Ready => paint.well(&word),
         NodeWord::Bad => paint.broken(&word),
@@ -107,7 +109,8 @@ fn machine_line(
         | NodeWord::Kernel
         | NodeWord::Stopping => paint.moving(&word),
     };
-    format!("{head}{word}{middle}{detail}").trim_end().to_owned()
+    let line = format!("{head}{word}{middle}{detail}");
+    line.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 const fn firmware_word(kind: ClientKind) -> &'static str {
@@ -163,7 +166,7 @@ fn image_bar(machine: &MachineView) -> Option<(u64, u64)> {
     bars.iter().rev().find(|b| b.stage == Stage::Image && b.size > 0).map(|b| (b.bytes, b.size))
 }
 
-fn detail(machine: &MachineView, now: LabTime) -> String {
+fn detail(machine: &MachineView) -> String {
     if let (NodeWord::Bad, Some(fault)) = (machine.word, &machine.fault) {
         return format!("{}: {}", fault.code, fault.text);
     }
@@ -174,12 +177,7 @@ fn detail(machine: &MachineView, now: LabTime) -> String {
     }
     if let Some(waiting) = &machine.waiting {
         let limit = waiting.until.since(waiting.since);
-        let left = waiting.until.since(now);
-        let limit = if limit.0 == 0 {
-            String::new()
-        } else {
-            format!(" · limit {}, {} left", short(limit), short(left))
-        };
+        let limit = if limit.0 == 0 { String::new() } else { format!(" · limit {}", short(limit)) };
         return format!("waiting: {}{limit}", waiting.what);
     }
     match (machine.word, &machine.boot) {
