@@ -1,5 +1,8 @@
 // Quantities as a person reads them: always with a unit, thousands separated, never jumping in width.
 
+/** A number and its unit stay on one line. */
+const NB = "\u00a0";
+
 /** `4,000`: a count with its thousands separated. */
 export function count(n: number): string {
   return Math.round(n).toString().replace(/\B(?=(\d{3})+$)/g, ",");
@@ -13,31 +16,31 @@ function tenths(ms: number): string {
 /** `9.1 s` below two minutes, `2 min 51 s` below two hours, `2 h 5 min` above: the words of the command line. */
 export function span(ms: number): string {
   const known = Math.max(0, ms);
-  if (known < 120_000) return `${tenths(known)} s`;
+  if (known < 120_000) return `${tenths(known)}${NB}s`;
   const seconds = Math.floor(known / 1000);
-  if (seconds < 7200) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  return `${count(Math.floor(seconds / 3600))} h ${Math.floor(seconds / 60) % 60} min`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}${NB}min${NB}${seconds % 60}${NB}s`;
+  return `${count(Math.floor(seconds / 3600))}${NB}h${NB}${Math.floor(seconds / 60) % 60}${NB}min`;
 }
 
 /** Like `span`, without tenths: for what is only roughly known. */
 export function about(ms: number): string {
   const known = Math.max(0, ms);
-  return known < 120_000 ? `${Math.round(known / 1000)} s` : span(known);
+  return known < 120_000 ? `${Math.round(known / 1000)}${NB}s` : span(known);
 }
 
 /** `9.1 s`, `2:51 min`, `2:05 h`: a span where there is little room. */
 export function brief(ms: number): string {
   const known = Math.max(0, ms);
-  if (known < 120_000) return `${tenths(known)} s`;
-  return known < 7_200_000 ? `${minutes(known)} min` : `${hours(known)} h`;
+  if (known < 120_000) return `${tenths(known)}${NB}s`;
+  return known < 7_200_000 ? `${minutes(known)}${NB}min` : `${hours(known)}${NB}h`;
 }
 
 /** `12 of 90 s`, `1:12 of 15:00 min`: a wait against its limit. */
 export function against(passed: number, limit: number): string {
   const done = Math.max(0, passed);
-  if (limit <= 600_000 && done < 1_000_000) return `${Math.floor(done / 1000)} of ${Math.round(limit / 1000)} s`;
-  if (limit < 7_200_000) return `${minutes(done)} of ${minutes(limit)} min`;
-  return `${hours(done)} of ${hours(limit)} h`;
+  if (limit <= 600_000 && done < 1_000_000) return `${Math.floor(done / 1000)}${NB}of${NB}${Math.round(limit / 1000)}${NB}s`;
+  if (limit < 7_200_000) return `${minutes(done)}${NB}of${NB}${minutes(limit)}${NB}min`;
+  return `${hours(done)}${NB}of${NB}${hours(limit)}${NB}h`;
 }
 
 const two = (n: number) => n.toString().padStart(2, "0");
@@ -78,18 +81,18 @@ function inStep(n: number, size: number, whole = n): string {
 /** `95 MB`, `1.4 GB`, `812 bytes`: decimal units, as in the boot's own transfer figures. */
 export function bytes(n: number): string {
   const step = stepOf(n);
-  return `${inStep(n, step.size)} ${step.name}`;
+  return `${inStep(n, step.size)}${NB}${step.name}`;
 }
 
 /** `61 of 95 MB`: both in the unit of the whole. */
 export function bytesOf(done: number, whole: number): string {
   const step = stepOf(whole);
-  return `${inStep(Math.min(done, whole), step.size, whole)} of ${inStep(whole, step.size)} ${step.name}`;
+  return `${inStep(Math.min(done, whole), step.size, whole)}${NB}of${NB}${inStep(whole, step.size)}${NB}${step.name}`;
 }
 
 /** `7.7 GiB` or `512 MiB` of memory. */
 export function memory(mib: number): string {
-  return mib >= 1024 ? `${(mib / 1024).toFixed(1)} GiB` : `${count(mib)} MiB`;
+  return mib >= 1024 ? `${(mib / 1024).toFixed(1)}${NB}GiB` : `${count(mib)}${NB}MiB`;
 }
 
 /** `1 box`, `3 boxes`. */

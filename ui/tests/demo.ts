@@ -4,6 +4,8 @@ import type { Bar, ClientKind, Explanation, LabEvent, MachineView, NodeWord, Pla
 
 /** Lab time of the snapshot, in milliseconds. */
 export const NOW = 912_400;
+/** Number of the last event in the snapshot. */
+export const SEQ = 540;
 /** When the run began. */
 export const RUN = NOW - 17_300;
 const WALL = new Date("2026-03-14T14:02:31").getTime();
@@ -118,7 +120,7 @@ export function snapshot(): Snapshot {
   const nodes = machines.map((m) => m.node);
   return {
     epoch: "8f3a",
-    through: 40,
+    through: SEQ,
     at: moment(NOW),
     lab: {
       name: "demo",
@@ -145,12 +147,8 @@ export function snapshot(): Snapshot {
 
 /** The events of this start. */
 export function story(): LabEvent[] {
-  let seq = 0;
-  const events: LabEvent[] = [];
-  const say = (ago: number, fact: LabEvent["fact"]) => {
-    seq += 1;
-    events.push({ seq, at: moment(RUN + ago), fact });
-  };
+  const told: { ago: number; fact: LabEvent["fact"] }[] = [];
+  const say = (ago: number, fact: LabEvent["fact"]) => told.push({ ago, fact });
   const mac = (n: number) => `52:54:00:4c:41:0${n}`;
   say(0, { fact: "start-accepted", run: 3, scenario: "all", by: "page" });
   say(20, { fact: "published", table: 14 });
@@ -175,9 +173,10 @@ export function story(): LabEvent[] {
   say(15_000, { fact: "sighted", mac: mac(6), sight: "discover", client: "uefi-http", arch: 16, secs: 0, uuid: null, version: "" });
   say(15_010, { fact: "sighted", mac: mac(6), sight: "offer", address: "10.77.0.16" });
   say(15_300, { fact: "sighted", mac: mac(5), sight: "file-asked", role: "initrd", name: "node.cpio.zst", carrier: "http", size: 81_100_000 });
-  while (seq < 39) say(15_400 + seq * 20, { fact: "sighted", mac: mac(5), sight: "file-moved", name: "node.cpio.zst", bytes: 1_600_000 * (seq - 28) });
+  for (const done of [1, 2, 3, 4]) say(15_400 + done * 450, { fact: "sighted", mac: mac(5), sight: "file-moved", name: "node.cpio.zst", bytes: 12_000_000 * done });
   say(17_250, { fact: "sighted", mac: mac(3), sight: "file-moved", name: "node.efi", bytes: 31_400_000 });
-  return events;
+  told.sort((a, b) => a.ago - b.ago);
+  return told.map(({ ago, fact }, i) => ({ seq: SEQ - told.length + 1 + i, at: moment(RUN + ago), fact }));
 }
 
 /** What a start would do. */

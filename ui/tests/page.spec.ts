@@ -284,6 +284,7 @@ test("power off happens only after 1.5 s of holding, by key", async ({ page, lab
 
 test("a start that destroys nothing is one tap; one that does is held; a refusal has no button", async ({ page, lab, link }) => {
   await page.goto(link);
+  await expect(cell(page, "node1")).toBeVisible();
   await page.keyboard.press("s");
   await expect(page.getByText("switched off first: node1, node4")).toBeVisible();
   await page.getByRole("button", { name: /Switch 2 machines off/ }).click();
@@ -331,7 +332,7 @@ test("every button is at least 44 by 44 pixels where fingers are used", async ({
   }
   expect(lab.posted).toEqual([]);
   await page.keyboard.press("Escape");
-  await page.screenshot({ path: "test-results/shots/touch.png", fullPage: true });
+  await page.screenshot({ path: "test-results/shots/touch.png" });
   await context.close();
 });
 

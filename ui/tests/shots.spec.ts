@@ -52,6 +52,7 @@ test("the picture for the README", async ({ browser }) => {
   await page.goto(link);
   await expect(page.getByRole("gridcell", { name: /^node6/ })).toBeVisible();
   await page.evaluate(() => document.fonts.ready);
+  await page.locator(".lane").nth(2).locator(".bar.dhcp").hover();
   await page.screenshot({ path: "../docs/page.png" });
   await lab.close();
 });

@@ -11,7 +11,7 @@ const known = {
 };
 const say = (fact: Fact) => {
   const line = sentence({ seq: 1, at: moment(0), fact }, known);
-  return line && `${line.who ? `${line.who}: ` : ""}${line.text}`;
+  return line && `${line.who ? `${line.who}: ` : ""}${line.text}`.replaceAll("\u00a0", " ");
 };
 const seen = (rest: object) => say({ fact: "sighted", mac: MAC, ...rest } as Fact);
 
