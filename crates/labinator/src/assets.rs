@@ -38,10 +38,15 @@ fn image(
         ImageRef::Named(name) => {
             let folder = images.join(name);
             let manifest = ImageManifest::read(&folder).map_err(|why| {
-                vec![format!("image `{name}`: {why} (labinator image build {name} --out {})", images.display())]
+                vec![format!(
+                    "image `{name}`: {why} (labinator image build {name} --out {})",
+                    images.display()
+                )]
             })?;
-            let lacks: Vec<String> =
-                manifest.files().filter_map(|file| shelve(&folder.join(&file.name), shelf, known).err()).collect();
+            let lacks: Vec<String> = manifest
+                .files()
+                .filter_map(|file| shelve(&folder.join(&file.name), shelf, known).err())
+                .collect();
             if lacks.is_empty() { Ok(manifest.image()) } else { Err(lacks) }
         }
         ImageRef::Files { kernel, initrd, uki, args } => {

@@ -10,11 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::Accepted;
-use lifecycle::{
-    Decision, Lab, Touched, Verdict, absorb, admit, boot_table, lab_view, machine_view, settle,
-};
+use lifecycle::{Decision, Lab, Touched, Verdict, absorb, admit, boot_table, lab_view, machine_view, settle};
 use model::{
-    BootTable, Command, CommandId, Event, Fact, Keeping, LabSpec, MachineView, Moment, NodeName, Outcome, Snapshot, Waiting,
+    BootTable, Command, CommandId, Event, Fact, Keeping, LabSpec, MachineView, Moment, NodeName, Outcome,
+    Snapshot, Waiting,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -135,7 +134,8 @@ impl Conductor {
                 self.show();
                 picture_at = Instant::now() + PICTURE_EVERY;
             }
-            let next = [self.wake_at, flush_at, self.unseen.then_some(picture_at)].into_iter().flatten().min();
+            let next =
+                [self.wake_at, flush_at, self.unseen.then_some(picture_at)].into_iter().flatten().min();
             tokio::select! {
                 input = self.inputs.recv() => {
                     let Some(input) = input else { break };

@@ -68,7 +68,8 @@ fn well_or(well: bool, otherwise: Finding) -> Finding {
 
 impl Patient {
     fn examine(&self) -> Vec<Check> {
-        let mut checks = vec![self.clock(), self.interface(), self.address(), self.disk(), softnet(), udp_drops()];
+        let mut checks =
+            vec![self.clock(), self.interface(), self.address(), self.disk(), softnet(), udp_drops()];
         checks.extend(self.loader_files());
         checks.extend(self.virtual_machines());
         checks
@@ -85,7 +86,9 @@ impl Patient {
         let name = &self.spec.network.interface;
         // This table belongs to the network namespace, which /sys may not.
         let table = fs::read_to_string("/proc/net/dev").unwrap_or_default();
-        let there = table.lines().any(|line| line.trim().strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
+        let there = table
+            .lines()
+            .any(|line| line.trim().strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
         if !there {
             let help = "`ip link` lists the interfaces; set `network.interface` in the lab file";
             return check("interface", Finding::Broken, format!("there is no interface {name}"), help);
@@ -106,9 +109,11 @@ impl Patient {
         let boss = self.spec.network.boss;
         // The kernel's own table of local addresses; one line "|-- ADDRESS" before "/32 host LOCAL".
         let table = fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
-        let own = table.lines().any(|line| line.trim().strip_prefix("|-- ") == Some(boss.to_string().as_str()));
+        let own =
+            table.lines().any(|line| line.trim().strip_prefix("|-- ") == Some(boss.to_string().as_str()));
         let seen = format!("{boss} is {}this machine's", if own { "" } else { "not " });
-        let help = format!("ip address add {boss}/{} dev {}", self.spec.network.prefix, self.spec.network.interface);
+        let help =
+            format!("ip address add {boss}/{} dev {}", self.spec.network.prefix, self.spec.network.interface);
         check("boss_address", well_or(own, Finding::Broken), seen, &help)
     }
 
@@ -117,7 +122,12 @@ impl Patient {
             Ok(disk) => {
                 let free = disk.f_bavail.saturating_mul(disk.f_frsize);
                 let seen = format!("{} MiB free under {}", free >> 20, self.state.display());
-                check("disk", well_or(free >= DISK_LOW, Finding::Warning), seen, "make room, or `--state` elsewhere")
+                check(
+                    "disk",
+                    well_or(free >= DISK_LOW, Finding::Warning),
+                    seen,
+                    "make room, or `--state` elsewhere",
+                )
             }
             Err(why) => {
                 let seen = format!("{}: {why}", self.state.display());
@@ -133,7 +143,12 @@ impl Patient {
                 let path = self.loaders.join(name);
                 let there = path.is_file();
                 let seen = format!("{} {}", path.display(), if there { "is there" } else { "is missing" });
-                check("loader", well_or(there, Finding::Broken), seen, "apt-get install ipxe, or `--loaders DIR`")
+                check(
+                    "loader",
+                    well_or(there, Finding::Broken),
+                    seen,
+                    "apt-get install ipxe, or `--loaders DIR`",
+                )
             })
             .collect()
     }

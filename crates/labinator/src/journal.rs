@@ -41,7 +41,9 @@ impl JournalError {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Log(error) => error.advice(),
-            Self::Form { .. } => "use the release that wrote the journal, or move the file away to start anew",
+            Self::Form { .. } => {
+                "use the release that wrote the journal, or move the file away to start anew"
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     match cli.verb {
         Verb::Inside(args) => cli::ended(start::part(&args)),
         Verb::Serve(args) => in_runtime(runtime(), start::serve(&cli.globals, args)),
-        Verb::Demo(_) => ExitCode::FAILURE,
+        Verb::Demo(args) => in_runtime(runtime(), start::demo(&cli.globals, args)),
         Verb::Image(verb) => in_runtime(runtime(), start::image(&cli.globals, verb)),
         Verb::Replay(args) => cli::ended(start::replay(&cli.globals, &args)),
         Verb::Client(verb) => match runtime() {

@@ -167,7 +167,9 @@ fn change(before: &Snapshot, after: &Snapshot) -> Option<Change> {
         .machines
         .iter()
         .enumerate()
-        .filter(|(i, machine)| !before.machines.get(*i).is_some_and(|old| same_board && Arc::ptr_eq(old, machine)))
+        .filter(|(i, machine)| {
+            !before.machines.get(*i).is_some_and(|old| same_board && Arc::ptr_eq(old, machine))
+        })
         .map(|(_, machine)| Arc::clone(machine))
         .collect();
     let lab = (before.lab != after.lab).then(|| after.lab.clone());

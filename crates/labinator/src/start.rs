@@ -7,8 +7,11 @@ use std::sync::Arc;
 use store::Disk;
 
 use crate::cli::render::render_replay;
-use crate::cli::{Failure, Globals, ImageVerb, InsideArgs, ReplayArgs, ServeArgs, out, socket_path};
+use crate::cli::{
+    DemoArgs, Failure, Globals, ImageVerb, InsideArgs, ReplayArgs, ServeArgs, out, socket_path,
+};
 use crate::config;
+use crate::demo::{self, DemoError, DemoOptions};
 use crate::image::{self, ImageManifest, NodeImage};
 use crate::journal::Journal;
 use crate::serve::{Folders, ServeError, Setup, Supervisor, run_part};
@@ -39,6 +42,12 @@ pub fn state_folder() -> PathBuf {
         .join("labinator")
 }
 
+/// The folder of boot images when nobody names one: `LABINATOR_IMAGES`, else below the state folder.
+#[must_use]
+pub fn images_folder() -> PathBuf {
+    std::env::var_os("LABINATOR_IMAGES").map_or_else(|| state_folder().join("images"), PathBuf::from)
+}
+
 /// Runs the controller of a lab file until it is told to end.
 ///
 /// # Errors
@@ -46,9 +55,10 @@ pub fn state_folder() -> PathBuf {
 pub async fn serve(globals: &Globals, args: ServeArgs) -> Result<(), Failure> {
     let spec = config::load(&args.lab).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
     let state = args.state.unwrap_or_else(state_folder);
-    let images = args.images.unwrap_or_else(|| state.join("images"));
-    let page = TcpListener::bind(args.listen)
-        .map_err(|why| Failure::with_advice(format!("{}: {why}", args.listen), "name another with --listen"))?;
+    let images = args.images.unwrap_or_else(images_folder);
+    let page = TcpListener::bind(args.listen).map_err(|why| {
+        Failure::with_advice(format!("{}: {why}", args.listen), "name another with --listen")
+    })?;
     let folders = Folders { state, loaders: PathBuf::from(LOADERS), images };
     let lab = spec.lab.clone();
     let supervisor = Supervisor::bind(Setup { spec, folders, page, socket: socket_path() })?;
@@ -60,13 +70,57 @@ pub async fn serve(globals: &Globals, args: ServeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+impl From<DemoError> for Failure {
+    fn from(error: DemoError) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+/// Runs a whole lab on this machine: becomes another process, and returns only to say why not.
+///
+/// # Errors
+/// What is missing, a line each.
+pub async fn demo(globals: &Globals, args: DemoArgs) -> Result<(), Failure> {
+    let look = out::Look::new(globals);
+    let manner = match (args.json, look.quiet, look.paper) {
+        (true, _, _) => demo::Manner::Json,
+        (false, true, _) => demo::Manner::Silent,
+        (false, false, out::Paper::Terminal) => demo::Manner::Table { width: look.width },
+        (false, false, out::Paper::Pipe) => demo::Manner::Lines,
+    };
+    let options = DemoOptions {
+        nodes: args.nodes,
+        scenario: args.scenario,
+        until_ready: args.until_ready,
+        headless: args.headless,
+        manner,
+        keep: args.keep,
+        images: args.images.unwrap_or_else(images_folder),
+        loaders: PathBuf::from(LOADERS),
+        socket: socket_path(),
+    };
+    match demo::outer(&options).await? {}
+}
+
 /// Runs a part that this program starts itself.
 ///
 /// # Errors
 /// What the part says.
 pub fn part(args: &InsideArgs) -> Result<(), Failure> {
-    let state = args.told.first().map(PathBuf::from).ok_or_else(|| Failure::Usage("no state folder".to_owned()))?;
-    Ok(run_part(&args.part, &state)?)
+    let mut told = args.told.iter().map(PathBuf::from);
+    let state = told.next().ok_or_else(|| Failure::Usage("no state folder".to_owned()))?;
+    match args.part.as_str() {
+        demo::JANITOR => {
+            let socket = told.next().ok_or_else(|| Failure::Usage("no socket".to_owned()))?;
+            demo::sweep(&state, &socket).map_err(|why| Failure::failed(why.to_string()))
+        }
+        demo::INSIDE => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|why| Failure::failed(why.to_string()))?;
+            runtime.block_on(demo::inside(&state, demo::run))
+        }
+        part => Ok(run_part(part, &state)?),
+    }
 }
 
 /// Tells again what a journal recorded.
@@ -99,7 +153,7 @@ pub async fn image(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
                 return Err(Failure::Usage(why));
             }
             let agent = agent.map_or_else(agent_beside, Ok)?;
-            let out = out.unwrap_or_else(|| state_folder().join("images"));
+            let out = out.unwrap_or_else(images_folder);
             let cache = cache_folder().join("packages");
             let built = image::build_node(&NodeImage { agent, out, kernel_deb, cache })
                 .await
@@ -108,13 +162,22 @@ pub async fn image(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
                 return Ok(());
             }
             let how = if built.fresh { "built" } else { "is current" };
-            out::line(&format!("{} {how} (kernel {})", built.folder.display(), built.manifest.kernel_version))?;
+            out::line(&format!(
+                "{} {how} (kernel {})",
+                built.folder.display(),
+                built.manifest.kernel_version
+            ))?;
             for file in built.manifest.files() {
-                out::line(&format!("  {:<12} {:>9} kB  sha256:{}", file.name, file.size / 1000, file.digest))?;
+                out::line(&format!(
+                    "  {:<12} {:>9} kB  sha256:{}",
+                    file.name,
+                    file.size / 1000,
+                    file.digest
+                ))?;
             }
             Ok(())
         }
-        ImageVerb::List { out, json } => list(&out.unwrap_or_else(|| state_folder().join("images")), json),
+        ImageVerb::List { out, json } => list(&out.unwrap_or_else(images_folder), json),
     }
 }
 

@@ -91,6 +91,9 @@ pub struct DemoArgs {
     /// Keep the files of the run
     #[arg(long)]
     pub keep: bool,
+    /// Folder of boot images [default: LABINATOR_IMAGES, else images below the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
 }
 
 /// Options of `serve`.
@@ -102,7 +105,7 @@ pub struct ServeArgs {
     /// Folder of journal and ledger [default: /var/lib/labinator as root, else ~/.local/state/labinator]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// Folder of boot images [default: images below the state folder]
+    /// Folder of boot images [default: LABINATOR_IMAGES, else images below the state folder]
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
     /// Address of the page and the API
@@ -121,7 +124,7 @@ pub enum ImageVerb {
         /// The agent that goes in, linked statically [default: `agent` beside this program]
         #[arg(long, value_name = "PATH")]
         agent: Option<PathBuf>,
-        /// Folder of boot images [default: images below the state folder]
+        /// Folder of boot images [default: LABINATOR_IMAGES, else images below the state folder]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
         /// Kernel package to take [default: the distribution's current one]
@@ -130,7 +133,7 @@ pub enum ImageVerb {
     },
     /// List the images that are there
     List {
-        /// Folder of boot images [default: images below the state folder]
+        /// Folder of boot images [default: LABINATOR_IMAGES, else images below the state folder]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
         /// As JSON

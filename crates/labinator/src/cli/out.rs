@@ -74,8 +74,15 @@ impl Look {
             Color::Never => false,
             Color::Auto => terminal && !set("NO_COLOR") && !dumb,
         };
-        let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c >= 40);
         let paper = if terminal { Paper::Terminal } else { Paper::Pipe };
-        Self { paper, color, width: columns.unwrap_or(120), quiet: globals.quiet }
+        Self { paper, color, width: columns(), quiet: globals.quiet }
     }
+}
+
+/// Characters in a line of standard output: `$COLUMNS` if it is set, else what the terminal says, else 120.
+#[must_use]
+pub fn columns() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    let asked = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
+    told.or_else(asked).filter(|c| *c > 0).map_or(120, |c: usize| c.max(40))
 }

@@ -165,9 +165,9 @@ fn last_line(picture: &Snapshot, look: Look) -> String {
     let phase = if lab.phase == Phase::Ready { paint.well(&phase) } else { phase };
     let what = if lab.phase == Phase::Ready { counts(picture) } else { lab.phase_because.clone() };
     let what = cut(&what, look.width.saturating_sub(40));
-    format!("{}  {phase}  {what:<40}  {}", clock(lab.phase_since.wall), ran.unwrap_or_default())
-        .trim_end()
-        .to_owned()
+    // A lab that was never started has been idle since no time of day.
+    let since = if lab.phase_since.wall.0 == 0 { picture.at.wall } else { lab.phase_since.wall };
+    format!("{}  {phase}  {what:<40}  {}", clock(since), ran.unwrap_or_default()).trim_end().to_owned()
 }
 
 fn counts(picture: &Snapshot) -> String {

@@ -74,7 +74,7 @@ async fn draw(follower: &mut Follower, way: Way, look: Look) -> Result<(), Failu
             out::json(now, false)?;
             continue;
         }
-        let mut text = render_status(now, look.width, look.color);
+        let mut text = render_status(now, out::columns(), look.color);
         if let Some(why) = lost {
             text.push_str(&format!("\n{}; trying again\n", why.text()));
         }

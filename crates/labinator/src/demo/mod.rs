@@ -14,6 +14,7 @@ mod namespace;
 mod needs;
 mod network;
 mod progress;
+mod run;
 mod screen;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use namespace::{INSIDE, Inner, JANITOR, inside, outer};
 pub use needs::missing;
 pub use network::raise;
 pub use progress::{Verdict, banner, rows, verdict};
+pub use run::run;
 pub use screen::{Manner, Screen};
 
 /// What the demo is asked for.

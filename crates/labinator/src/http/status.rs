@@ -15,7 +15,8 @@ const RELOAD: u32 = 2;
 pub(super) async fn page(State(house): State<House>) -> Response {
     let now = house.doctor.now();
     let html = render(&house.desk.publisher().latest(), now.since_start);
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], html).into_response()
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], html)
+        .into_response()
 }
 
 pub(super) async fn style() -> Response {

@@ -37,7 +37,10 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let Brief { spec, folders } = brief;
     let (journal, past, recovery) = Journal::open(Arc::new(Disk), &folders.state.join("journal"))?;
     if recovery.dropped > 0 {
-        tracing::warn!("the journal ended in {} bytes of an unfinished event; they were cut off", recovery.dropped);
+        tracing::warn!(
+            "the journal ended in {} bytes of an unfinished event; they were cut off",
+            recovery.dropped
+        );
     }
     let clock = Clock::after(past.last().map(|event| event.at));
     let (orders, wishes) = mpsc::channel(spec.board.nodes.len().max(1) * 2);
@@ -90,7 +93,12 @@ fn spawn_asset_search(tasks: &mut JoinSet<()>, spec: LabSpec, folders: Folders, 
     });
 }
 
-fn open_doors(tasks: &mut JoinSet<()>, doors: Doors, house: House, token: &PathBuf) -> Result<(), ServeError> {
+fn open_doors(
+    tasks: &mut JoinSet<()>,
+    doors: Doors,
+    house: House,
+    token: &PathBuf,
+) -> Result<(), ServeError> {
     let text = std::fs::read_to_string(token).map_err(ServeError::io(token.display().to_string()))?;
     let token = Token::of(text.trim().to_owned());
     let fault = || ServeError::io("a listener");

@@ -15,7 +15,10 @@ pub(super) fn run(folders: &Folders) -> Result<(), ServeError> {
     };
     let (bench, recovery) = Bench::open(sockets, &settings)?;
     if recovery.dropped > 0 {
-        tracing::warn!("the ledger ended in {} bytes of an unfinished record; they were cut off", recovery.dropped);
+        tracing::warn!(
+            "the ledger ended in {} bytes of an unfinished record; they were cut off",
+            recovery.dropped
+        );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 
 /// What the core listens on.
@@ -50,7 +50,9 @@ impl Doors {
             })
             .flatten();
         let mut next = || -> io::Result<OwnedFd> {
-            descriptors.next().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a listener is missing"))
+            descriptors
+                .next()
+                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a listener is missing"))
         };
         Ok(Self { page: next()?.into(), local: next()?.into() })
     }

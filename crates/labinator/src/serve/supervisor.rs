@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use model::DhcpMode;
 use netboot::{BindConfig, Sockets};
+use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
@@ -117,10 +118,10 @@ impl Running {
     /// # Errors
     /// [`ServeError::Io`] when a part cannot be started again.
     pub async fn run<T>(mut self, until: impl Future<Output = T>) -> Result<Option<T>, ServeError> {
-        let fault = ServeError::io("signals");
-        let (mut terminate, mut interrupt) = signal(SignalKind::terminate())
-            .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)))
-            .map_err(fault)?;
+        let fault = || ServeError::io("signals");
+        let mut terminate = signal(SignalKind::terminate()).map_err(fault())?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(fault())?;
+        let mut child = signal(SignalKind::child()).map_err(fault())?;
         tokio::pin!(until);
         let outcome = loop {
             tokio::select! {
@@ -128,6 +129,7 @@ impl Running {
                 _ = terminate.recv() => break None,
                 _ = interrupt.recv() => break None,
                 done = &mut until => break Some(done),
+                _ = child.recv() => self.bury_orphans(),
                 status = died(&mut self.counter) => {
                     say_died("counter", status);
                     pause(self.counter.take()).await;
@@ -142,6 +144,19 @@ impl Running {
         };
         self.drain().await;
         Ok(outcome)
+    }
+
+    /// As process 1 of a namespace or container this process inherits whatever its parts leave behind,
+    /// such as virtual machines of a core that was killed: their ends must be taken note of.
+    fn bury_orphans(&self) {
+        let own = [&self.core, &self.counter].map(|part| part.as_ref().and_then(|part| part.child.id()));
+        for pid in children().filter(|pid| !own.contains(&u32::try_from(*pid).ok())) {
+            let Some(pid) = Pid::from_raw(pid) else { continue };
+            // One that runs on, or has gone meanwhile, is left alone.
+            if let Ok(Some((pid, status))) = waitpid(Some(pid), WaitOptions::NOHANG) {
+                tracing::debug!("orphan {pid:?} ended: {status:?}");
+            }
+        }
     }
 
     /// Ends the core first: what it still hears from the counter is written down.
@@ -206,7 +221,9 @@ fn local_listener(path: &Path) -> Result<UnixListener, ServeError> {
     }
     match UnixStream::connect(path) {
         Ok(_) => return Err(ServeError::AlreadyRunning(path.to_owned())),
-        Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(fault())?,
+        Err(why) if why.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(fault())?;
+        }
         Err(_) => {}
     }
     let listener = UnixListener::bind(path).map_err(fault())?;
@@ -231,4 +248,14 @@ fn kept_token(path: &Path) -> Result<Token, ServeError> {
     let mut file = options.open(path).map_err(fault())?;
     file.write_all(token.reveal().as_bytes()).map_err(fault())?;
     Ok(token)
+}
+
+/// Process ids of all children of this process, orphans that it inherited among them.
+fn children() -> impl Iterator<Item = i32> {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let pids: Vec<i32> = lists
+        .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect();
+    pids.into_iter()
 }
