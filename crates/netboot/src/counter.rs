@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{AgentBeat, AgentReport, AgentWelcome, BootTable, MacAddr, Notice, Sight};
@@ -99,7 +99,8 @@ pub struct Counter {
     /// The boot each agent reported from.
     agents: Mutex<HashMap<MacAddr, String>>,
     ledger_full: AtomicBool,
-    malformed: AtomicU64,
+    /// Packets that could not be read, by protocol.
+    malformed: Mutex<HashMap<&'static str, u64>>,
 }
 
 impl Counter {
@@ -136,7 +137,7 @@ impl Counter {
             holders: Mutex::new(holders),
             agents: Mutex::default(),
             ledger_full: AtomicBool::new(false),
-            malformed: AtomicU64::new(0),
+            malformed: Mutex::default(),
         };
         Ok((Arc::new(counter), recovery))
     }
@@ -240,7 +241,12 @@ impl Counter {
 
     /// Counts a packet that could not be read, and tells at the first and at each doubling.
     pub(crate) fn note_malformed(&self, protocol: &'static str) {
-        let count = self.malformed.fetch_add(1, Ordering::Relaxed) + 1;
+        let count = {
+            let mut malformed = self.malformed.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = malformed.entry(protocol).or_default();
+            *count += 1;
+            *count
+        };
         if count.is_power_of_two() {
             self.sights.notice(Notice::Malformed { protocol: protocol.to_owned(), count });
         }

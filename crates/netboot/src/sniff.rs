@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{MacAddr, Notice, Sight};
+use model::{DhcpMode, MacAddr, Notice, Sight};
 use wire::dhcp::{Message, MessageType, OptionCode, SERVER_PORT};
 use wire::frame::{Frame, Udp4};
 use wire::ndp::{Audience, Routing, bare_advertisement};
@@ -106,6 +106,10 @@ impl Sniffer {
     }
 
     fn foreign_dhcp(&mut self, udp: &Udp4<'_>, now: u64) {
+        let expected = self.counter.board().is_some_and(|board| board.table().network.dhcp == DhcpMode::Off);
+        if expected {
+            return;
+        }
         let Ok(message) = Message::decode(udp.payload) else { return };
         if !matches!(message.kind(), Some(MessageType::Offer | MessageType::Ack | MessageType::Nak)) {
             return;
