@@ -4,8 +4,8 @@ use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
 use model::{
-    BOOTS_KEPT, Boot, Command, CommandId, Event, Fact, Fault, Goal, MacAddr, MarkKind, Moment, NodeName,
-    Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stranger,
+    BOOTS_KEPT, Bar, Boot, Command, CommandId, Event, Fact, Fault, Goal, MacAddr, MarkKind, Moment, NodeName,
+    Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
 };
 
 use crate::lab::{Lab, Machine, PastBoot, Run};
@@ -312,9 +312,12 @@ fn entered(machine: &mut Machine, rung: Rung, at: Moment) {
         if machine.past.len() >= BOOTS_KEPT {
             machine.past.pop_front();
         }
+        // A firmware bar that began with the first packet has no length, which would be a lie later.
+        let powered = machine.boot.as_ref().is_some_and(|boot| boot.powered);
+        let told = |bar: &&Bar| powered || bar.stage != Stage::Firmware;
         machine.past.push_back(PastBoot {
             firmware: fall.firmware,
-            stages: fall.bars.iter().map(|bar| (bar.stage, bar.took_ms)).collect(),
+            stages: fall.bars.iter().filter(told).map(|bar| (bar.stage, bar.took_ms)).collect(),
             total_ms: fall.total_ms,
         });
     }

@@ -9,6 +9,7 @@ use model::{Explanation, Goal, Moment, NodeWord, PowerOrder, PowerState, Waiting
 use crate::lab::{Lab, Machine};
 use crate::rungs::is_by_hand;
 use crate::view::word;
+use crate::waterfall::times;
 
 /// One sentence about the lab.
 #[must_use]
@@ -95,7 +96,7 @@ fn seen(machine: &Machine, now: Moment) -> Vec<String> {
         ));
     }
     if machine.tries > 0 {
-        lines.push(format!("switched on {} times since it was last ready", machine.tries));
+        lines.push(format!("started {} since it was last ready", times(machine.tries.into())));
     }
     lines
 }

@@ -46,6 +46,11 @@ pub fn waterfall(machine: &Machine, now: LabTime) -> Option<Waterfall> {
     })
 }
 
+/// `once`, or how many times.
+pub(crate) fn times(count: usize) -> String {
+    if count == 1 { String::from("once") } else { format!("{count} times") }
+}
+
 fn median(mut values: Vec<u64>) -> Option<u64> {
     values.sort_unstable();
     values.get(values.len() / 2).copied()
@@ -132,7 +137,8 @@ impl Points {
             self.loader_served.filter(|_| self.image_asked.is_none_or(|i| Some(i) > self.loader_served));
         let signs = [
             (Stage::Power, self.ordered),
-            (Stage::Firmware, self.powered),
+            // Where power was not seen, the first packet is the beginning, and this bar has no length.
+            (Stage::Firmware, self.powered.or(Some(boot.began.since_start))),
             (Stage::Dhcp, self.discover),
             (Stage::Loader, self.loader_asked),
             (
@@ -146,11 +152,18 @@ impl Points {
             (Stage::Kernel, self.image_served),
             (Stage::Agent, self.os_discover.or(self.reported)),
         ];
-        let seen: Vec<(Stage, LabTime)> =
-            signs.into_iter().filter_map(|(stage, at)| at.map(|at| (stage, at))).collect();
+        // Packets come in any order, and late; a stage never begins before the one it follows.
+        let mut reached = start;
+        let mut seen: Vec<(Stage, LabTime)> = Vec::with_capacity(signs.len());
+        for (stage, at) in signs {
+            if let Some(at) = at {
+                reached = at.max(reached).min(end);
+                seen.push((stage, reached));
+            }
+        }
         let mut bars = Vec::with_capacity(seen.len());
         for (i, (stage, at)) in seen.iter().enumerate() {
-            let next = seen.get(i + 1).map_or(end, |(_, next)| *next).max(*at);
+            let next = seen.get(i + 1).map_or(end, |(_, next)| *next);
             let (bytes, size) = moved(boot, *stage);
             bars.push(Bar {
                 stage: *stage,
@@ -202,7 +215,7 @@ fn cause(bar: &Bar, boot: &Boot, points: &Points) -> Option<String> {
         }
         Stage::Dhcp => dhcp_cause(took, boot, points, uefi),
         Stage::Loader => loader_cause(boot),
-        Stage::Ipxe => ipxe_cause(took, boot, points),
+        Stage::Ipxe => ipxe_cause(bar, boot, points),
         Stage::Wait => Some(String::from("asked and waited until a scenario was chosen")),
         Stage::Image => image_cause(bar, boot),
         Stage::Kernel => points.uptime.zip(points.reported).map(|(uptime, reported)| {
@@ -221,7 +234,7 @@ fn dhcp_cause(took: Span, boot: &Boot, points: &Points, uefi: bool) -> Option<St
         .filter(|m| matches!(m.what, MarkKind::Discover { client, .. } if client.is_firmware()))
         .count();
     let Some(offer) = points.offer else {
-        return Some(format!("asked {asks} times, not answered"));
+        return Some(format!("asked {}, not answered", times(asks)));
     };
     if uefi && asks > 1 && took > EDK2_OFFER_TIMER {
         let ladder = [4, 8, 16, 32];
@@ -244,34 +257,26 @@ fn loader_cause(boot: &Boot) -> Option<String> {
         return Some(format!("{repeats} blocks had to be sent again"));
     }
     // EDK2 opens the file, reads its size, aborts, and opens it again: the broken first try is no fault.
-    loaders()
-        .rev()
-        .find(|t| t.ended.is_none())
-        .and_then(|t| t.broken.as_ref())
-        .map(|why| format!("broken off: {why}"))
+    loaders().next_back().and_then(|t| t.broken.as_ref()).map(|why| format!("broken off: {why}"))
 }
 
-fn ipxe_cause(took: Span, boot: &Boot, points: &Points) -> Option<String> {
+fn ipxe_cause(bar: &Bar, boot: &Boot, points: &Points) -> Option<String> {
+    let took = Span(bar.took_ms);
     if took < Span(2_500) {
         return None;
     }
-    let router = boot.marks.iter().rev().find_map(|m| match m.what {
-        MarkKind::RouterAsked { answered } => Some((m.at, answered)),
-        MarkKind::Ordered
-        | MarkKind::Powered
-        | MarkKind::Frame
-        | MarkKind::Discover { .. }
-        | MarkKind::Offer
-        | MarkKind::Request { .. }
-        | MarkKind::Ack { .. }
-        | MarkKind::Nak
-        | MarkKind::Script { .. }
-        | MarkKind::Deferred
-        | MarkKind::Reported { .. }
-        | MarkKind::Ready => None,
-    });
-    if let Some((_, false)) = router {
-        return Some(format!("no answer to its router solicitation for {took}"));
+    // iPXE solicits again and again; the firmware before it may have done so too.
+    let began = points.ordered.unwrap_or(boot.began.since_start).after(Span(bar.from_ms));
+    let ended = began.after(took);
+    let mut asked = boot
+        .marks
+        .iter()
+        .filter(|m| m.at >= began && m.at <= ended && matches!(m.what, MarkKind::RouterAsked { .. }))
+        .peekable();
+    let first = asked.peek().map(|m| m.at);
+    let answered = asked.any(|m| matches!(m.what, MarkKind::RouterAsked { answered: true }));
+    if let (Some(first), false) = (first, answered) {
+        return Some(format!("no answer to its router solicitation for {}", ended.since(first)));
     }
     points.ipxe_discover.zip(points.loader_served).map(|(discover, served)| {
         format!("the loader needed {} until its own DISCOVER", discover.since(served))
@@ -281,7 +286,7 @@ fn ipxe_cause(took: Span, boot: &Boot, points: &Points) -> Option<String> {
 fn image_cause(bar: &Bar, boot: &Boot) -> Option<String> {
     let deferred = boot.marks.iter().filter(|m| matches!(m.what, MarkKind::Deferred)).count();
     if deferred > 0 {
-        return Some(format!("asked to come back {deferred} times while others were served"));
+        return Some(format!("asked to come back {} while others were served", times(deferred)));
     }
     if let Some(why) = boot
         .transfers

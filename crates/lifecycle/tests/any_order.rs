@@ -42,7 +42,7 @@ proptest! {
         fates in fates(), by_hand: bool,
     ) {
         let world = reached(&fates, by_hand)?;
-        prop_assert_eq!(world.replayed(|_| true), world.lab.clone());
+        prop_assert_eq!(&world.replayed(|_| true), &world.lab);
         world.rule_of_the_journal().map_err(TestCaseError::fail)?;
     }
 

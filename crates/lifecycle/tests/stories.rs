@@ -5,12 +5,15 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
 
+#[path = "stories/setup.rs"]
+mod setup;
 #[path = "stories/telling.rs"]
 mod telling;
 mod world;
 
 use std::path::PathBuf;
 
+use setup::Setup;
 use telling::Teller;
 
 /// How a story is told.
@@ -25,7 +28,7 @@ enum Telling {
 /// Tells one story and checks every line of it.
 fn check(name: &str, text: &str, telling: Telling) -> Result<(), String> {
     let mut teller: Option<Teller> = None;
-    let mut board = telling::Setup::default();
+    let mut board = Setup::default();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split('#').next().unwrap_or_default().trim();
         let at = |why: String| format!("stories/{name}:{number}: `{line}`\n    {why}");

@@ -8,87 +8,17 @@ use std::sync::Arc;
 use lifecycle::{Machine, Refusal, Request, Verdict, explain, machine_view};
 use model::{
     AgentBeat, AgentReport, BootAnswer, Carrier, ClientKind, Command, CommandId, Fact, FileRole, Inventory,
-    LabTime, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder, PowerState, ScenarioName, ScriptAnswer,
-    Sight, Span,
+    LabTime, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder, PowerState, ScriptAnswer, Sight, Span,
 };
 
-use crate::world::{Board, World};
+use crate::setup::Setup;
+use crate::world::World;
 
-/// What the `with` lines say.
-#[derive(Debug, Default)]
-pub(crate) struct Setup {
-    machines: Vec<String>,
-    by_hand: Vec<String>,
-    scenarios: Vec<(String, Vec<String>, Option<u16>)>,
-    limits: Vec<(String, u64)>,
-    plain: bool,
-    missing: Vec<String>,
-}
-
-impl Setup {
-    /// Reads one `with` line.
-    pub(crate) fn with(&mut self, words: &str) -> Result<(), String> {
-        let words: Vec<&str> = words.split_whitespace().collect();
-        let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        match words.as_slice() {
-            ["machines", names @ ..] => self.machines = owned(names),
-            ["by-hand", names @ ..] => self.by_hand = owned(names),
-            ["image", "agent"] => self.plain = false,
-            ["image", "plain"] => self.plain = true,
-            ["missing", name] => self.missing.push((*name).to_owned()),
-            ["limit", name, value] => self.limits.push(((*name).to_owned(), number(value)?)),
-            ["scenario", name, nodes @ .., "enough", n] => {
-                let enough = u16::try_from(number(n)?).map_err(|e| e.to_string())?;
-                self.scenarios.push(((*name).to_owned(), owned(nodes), Some(enough)));
-            }
-            ["scenario", name, nodes @ ..] => {
-                self.scenarios.push(((*name).to_owned(), owned(nodes), None));
-            }
-            _ => return Err("nobody knows this `with` line".to_owned()),
-        }
-        Ok(())
-    }
-
-    fn board(&self) -> Result<Board, String> {
-        let names =
-            |names: &[String]| names.iter().map(|n| n.parse().map_err(text)).collect::<Result<_, _>>();
-        let machines: Vec<&str> = match self.machines.as_slice() {
-            [] => vec!["n1", "n2"],
-            named => named.iter().map(String::as_str).collect(),
-        };
-        let by_hand: Vec<&str> = self.by_hand.iter().map(String::as_str).collect();
-        let mut board = Board::new(&machines, &by_hand);
-        for (name, nodes, enough) in &self.scenarios {
-            board.scenario(name, names(nodes)?, *enough);
-        }
-        for image in board.images.values_mut() {
-            image.agent = !self.plain;
-        }
-        for name in &self.missing {
-            board.images.remove(&name.parse::<ScenarioName>().map_err(text)?);
-        }
-        let limits = &mut board.spec.limits;
-        for (name, value) in &self.limits {
-            match name.as_str() {
-                "power" => limits.power = Span::secs(*value),
-                "first-ask" => limits.first_ask = Span::secs(*value),
-                "fetch" => limits.fetch = Span::secs(*value),
-                "start" => limits.start = Span::secs(*value),
-                "silence" => limits.silence = Span::secs(*value),
-                "lost" => limits.lost = Span::secs(*value),
-                "tries" => limits.tries = u8::try_from(*value).map_err(text)?,
-                _ => return Err(format!("there is no limit `{name}`")),
-            }
-        }
-        Ok(board)
-    }
-}
-
-fn text(error: impl Display) -> String {
+pub(crate) fn text(error: impl Display) -> String {
     error.to_string()
 }
 
-fn number(word: &str) -> Result<u64, String> {
+pub(crate) fn number(word: &str) -> Result<u64, String> {
     word.parse().map_err(|_| format!("`{word}` is not a number"))
 }
 
@@ -294,6 +224,7 @@ impl Teller {
     fn happens(&mut self, words: &[&str]) -> Result<(), String> {
         match words {
             ["restart"] => self.world.restart(),
+            ["images", "are", "read"] => self.world.finds_images(),
             ["counter", "up"] => self.world.happens(Fact::CounterSeen { up: true }),
             ["counter", "down"] => self.world.happens(Fact::CounterSeen { up: false }),
             ["start", scenario] => {

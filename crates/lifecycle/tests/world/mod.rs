@@ -26,6 +26,8 @@ pub(crate) struct Board {
     pub(crate) spec: LabSpec,
     /// What its scenarios boot.
     pub(crate) images: BTreeMap<ScenarioName, Image>,
+    /// The files of the images are read when the test says so.
+    pub(crate) images_later: bool,
 }
 
 /// The Ethernet address of the machine in column `column`.
@@ -79,7 +81,7 @@ impl Board {
             scenarios: BTreeMap::new(),
             limits: Limits::default(),
         };
-        let mut board = Self { spec, images: BTreeMap::new() };
+        let mut board = Self { spec, images: BTreeMap::new(), images_later: false };
         board.scenario("demo", nodes, None);
         board
     }
@@ -123,7 +125,7 @@ impl World {
     /// Starts a core on this board.
     pub(crate) fn new(board: Board) -> Result<Self, String> {
         let mut world = Self {
-            lab: Lab::new(board.spec.clone(), board.images.clone()),
+            lab: Lab::new(board.spec.clone(), BTreeMap::new()),
             events: Vec::new(),
             now: LabTime(1_000_000),
             decision: Decision::default(),
@@ -141,9 +143,19 @@ impl World {
         Moment { since_start: self.now, wall: WallTime(self.now.0 + 1_700_000_000_000) }
     }
 
-    /// The core is started again; what was known is read back from the journal before.
+    /// The core is started again; what was known is read back from the journal before, and images are
+    /// looked for when it runs.
     pub(crate) fn restart(&mut self) -> Result<(), String> {
-        self.happens(self.core_started())
+        self.happens(self.core_started())?;
+        if self.board.images_later { Ok(()) } else { self.finds_images() }
+    }
+
+    /// The core has read the files of its scenarios.
+    pub(crate) fn finds_images(&mut self) -> Result<(), String> {
+        let lacks = |name: &&ScenarioName| !self.board.images.contains_key(*name);
+        let missing = self.board.spec.scenarios.keys().filter(lacks);
+        let missing = missing.map(|name| (name.clone(), vec!["its kernel".to_owned()])).collect();
+        self.happens(Fact::ImagesFound { images: self.board.images.clone(), missing })
     }
 
     /// One thing happens, and everything that follows from it at once.
@@ -185,7 +197,7 @@ impl World {
 
     /// The lab that some of the events tell.
     pub(crate) fn replayed(&self, told: impl Fn(&Fact) -> bool) -> Lab {
-        let mut lab = Lab::new(self.board.spec.clone(), self.board.images.clone());
+        let mut lab = Lab::new(self.board.spec.clone(), BTreeMap::new());
         for event in self.events.iter().filter(|event| told(&event.fact)) {
             absorb(&mut lab, event);
         }
@@ -207,8 +219,8 @@ impl World {
     }
 
     fn core_started(&self) -> Fact {
-        let (spec, images) = (Box::new(self.board.spec.clone()), self.board.images.clone());
-        Fact::CoreStarted { version: "test".to_owned(), spec, images }
+        let spec = Box::new(self.board.spec.clone());
+        Fact::CoreStarted { version: "test".to_owned(), spec, images: BTreeMap::new() }
     }
 
     fn keep(&mut self, fact: Fact) {

@@ -9,6 +9,7 @@ use model::{
 
 /// What it remembers of one machine.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "an oracle of bits")]
 struct Bits {
     seen: PowerState,
     asked: bool,

@@ -1,0 +1,80 @@
+//! Reads the `with` lines of a story: what the lab is like before anything happens.
+
+use model::{ScenarioName, Span};
+
+use crate::telling::{number, text};
+use crate::world::Board;
+
+/// What the `with` lines say.
+#[derive(Debug, Default)]
+pub(crate) struct Setup {
+    machines: Vec<String>,
+    by_hand: Vec<String>,
+    scenarios: Vec<(String, Vec<String>, Option<u16>)>,
+    limits: Vec<(String, u64)>,
+    plain: bool,
+    missing: Vec<String>,
+    images_later: bool,
+}
+
+impl Setup {
+    /// Reads one `with` line.
+    pub(crate) fn with(&mut self, words: &str) -> Result<(), String> {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        match words.as_slice() {
+            ["machines", names @ ..] => self.machines = owned(names),
+            ["by-hand", names @ ..] => self.by_hand = owned(names),
+            ["image", "agent"] => self.plain = false,
+            ["image", "plain"] => self.plain = true,
+            ["images", "later"] => self.images_later = true,
+            ["missing", name] => self.missing.push((*name).to_owned()),
+            ["limit", name, value] => self.limits.push(((*name).to_owned(), number(value)?)),
+            ["scenario", name, nodes @ .., "enough", n] => {
+                let enough = u16::try_from(number(n)?).map_err(|e| e.to_string())?;
+                self.scenarios.push(((*name).to_owned(), owned(nodes), Some(enough)));
+            }
+            ["scenario", name, nodes @ ..] => {
+                self.scenarios.push(((*name).to_owned(), owned(nodes), None));
+            }
+            _ => return Err("nobody knows this `with` line".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// The board they describe.
+    pub(crate) fn board(&self) -> Result<Board, String> {
+        let names =
+            |names: &[String]| names.iter().map(|n| n.parse().map_err(text)).collect::<Result<_, _>>();
+        let machines: Vec<&str> = match self.machines.as_slice() {
+            [] => vec!["n1", "n2"],
+            named => named.iter().map(String::as_str).collect(),
+        };
+        let by_hand: Vec<&str> = self.by_hand.iter().map(String::as_str).collect();
+        let mut board = Board::new(&machines, &by_hand);
+        for (name, nodes, enough) in &self.scenarios {
+            board.scenario(name, names(nodes)?, *enough);
+        }
+        for image in board.images.values_mut() {
+            image.agent = !self.plain;
+        }
+        for name in &self.missing {
+            board.images.remove(&name.parse::<ScenarioName>().map_err(text)?);
+        }
+        board.images_later = self.images_later;
+        let limits = &mut board.spec.limits;
+        for (name, value) in &self.limits {
+            match name.as_str() {
+                "power" => limits.power = Span::secs(*value),
+                "first-ask" => limits.first_ask = Span::secs(*value),
+                "fetch" => limits.fetch = Span::secs(*value),
+                "start" => limits.start = Span::secs(*value),
+                "silence" => limits.silence = Span::secs(*value),
+                "lost" => limits.lost = Span::secs(*value),
+                "tries" => limits.tries = u8::try_from(*value).map_err(text)?,
+                _ => return Err(format!("there is no limit `{name}`")),
+            }
+        }
+        Ok(board)
+    }
+}
