@@ -121,7 +121,7 @@ impl Conductor {
         (conductor, desk, published)
     }
 
-    /// Goes on until every desk is gone.
+    /// Goes on until it is told to close, or every desk is gone.
     pub async fn run(mut self) {
         let mut flush_at: Option<Instant> = None;
         let mut picture_at = Instant::now();
@@ -139,10 +139,13 @@ impl Conductor {
             tokio::select! {
                 input = self.inputs.recv() => {
                     let Some(input) = input else { break };
-                    self.take(input);
+                    let mut open = self.take(input);
                     for _ in 1..ROUND {
                         let Ok(input) = self.inputs.try_recv() else { break };
-                        self.take(input);
+                        open &= self.take(input);
+                    }
+                    if !open {
+                        break;
                     }
                 }
                 () = sleep_or_never(next) => {}
@@ -219,7 +222,8 @@ impl Conductor {
         self.wake_at = wake_at.map(|at| self.clock.instant_of(at));
     }
 
-    fn take(&mut self, input: Input) {
+    /// Takes one input in. False when it says to end.
+    fn take(&mut self, input: Input) -> bool {
         let now = self.clock.now();
         match input {
             Input::Look(question) => {
@@ -233,7 +237,9 @@ impl Conductor {
                 self.record(*fact, at);
             }
             Input::Ask { request, answer } => self.answer(&request, answer, now),
+            Input::Close => return false,
         }
+        true
     }
 
     fn answer(

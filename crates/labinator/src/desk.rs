@@ -41,6 +41,8 @@ pub enum Input {
     Fact(Box<Fact>),
     /// Something happened at a `CLOCK_BOOTTIME` of another process, in milliseconds.
     Stamped(Box<Fact>, u64),
+    /// Write everything down and end.
+    Close,
 }
 
 impl std::fmt::Debug for Input {
@@ -49,6 +51,7 @@ impl std::fmt::Debug for Input {
             Self::Ask { request, .. } => f.debug_tuple("Ask").field(request).finish(),
             Self::Look(_) => f.write_str("Look(..)"),
             Self::Fact(fact) => f.debug_tuple("Fact").field(fact).finish(),
+            Self::Close => f.write_str("Close"),
             Self::Stamped(fact, at) => f.debug_tuple("Stamped").field(fact).field(at).finish(),
         }
     }
@@ -116,6 +119,14 @@ impl Desk {
         });
         self.inputs.send(Input::Look(question)).await.map_err(|_| DeskError::Closed)?;
         answered.await.map_err(|_| DeskError::Closed)
+    }
+
+    /// Lets the conductor write everything down and end; later requests are answered by [`DeskError::Closed`].
+    ///
+    /// # Errors
+    /// [`DeskError::Closed`]: it had ended already.
+    pub async fn close(&self) -> Result<(), DeskError> {
+        self.inputs.send(Input::Close).await.map_err(|_| DeskError::Closed)
     }
 
     /// Tells of something that happened now. Waits while the conductor is busy: facts are not dropped.

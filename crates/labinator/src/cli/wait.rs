@@ -247,9 +247,12 @@ fn phase_line(picture: &Snapshot, look: Look) -> String {
     format!("{}  {:<14}  {what:<40}", clock(lab.phase_since.wall), lab.phase).trim_end().to_owned()
 }
 
+/// Machines shown below a phase: drawing over more lines than a terminal has would miss.
+const SHOWN: usize = 8;
+
 fn waits(picture: &Snapshot, look: Look) -> Vec<String> {
     let now = picture.at.since_start;
-    picture
+    let mut lines: Vec<String> = picture
         .machines
         .iter()
         .filter(|m| is_behind(m))
@@ -264,5 +267,10 @@ fn waits(picture: &Snapshot, look: Look) -> Vec<String> {
             );
             Some(format!("              {}", cut(&text, look.width.saturating_sub(14))))
         })
-        .collect()
+        .collect();
+    if lines.len() > SHOWN {
+        let more = lines.split_off(SHOWN).len();
+        lines.push(format!("              … and {more} more"));
+    }
+    lines
 }

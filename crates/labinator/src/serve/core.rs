@@ -52,13 +52,15 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     hands::spawn(&mut tasks, &spec, &folders.state, wishes, desk.clone());
     spawn_asset_search(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());
-    let house = House { desk, doctor };
+    let house = House { desk: desk.clone(), doctor };
     open_doors(&mut tasks, doors, house, &folders.state.join("token"))?;
 
-    // The conductor ends when every desk is gone, that is when the tasks are.
     let conductor = tokio::spawn(conductor.run());
     let outcome = ended(parent).await.map_err(ServeError::io("the line to the supervisor"));
     tasks.shutdown().await;
+    if desk.close().await.is_err() {
+        tracing::warn!("the conductor had ended before it was told to");
+    }
     conductor.await.map_err(|why| ServeError::io("the conductor")(why.into()))?;
     outcome
 }
