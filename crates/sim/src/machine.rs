@@ -9,7 +9,7 @@
 //!                       Stranded (silent, or reset after a while)     reset: back to Post
 //! ```
 
-use wire::frame::Frame;
+use wire::frame::{Checksum, Frame};
 use wire::ndp::Routing;
 
 use crate::agent::AgentRun;
@@ -136,7 +136,8 @@ impl Machine {
         }
         match Frame::parse(frame) {
             Ok(Frame::Udp4(udp)) => {
-                if udp.to_mac != self.body.config.mac && !udp.to_mac.is_group() {
+                let ours = udp.to_mac == self.body.config.mac || udp.to_mac.is_group();
+                if !ours || udp.checksum == Checksum::Bad {
                     return;
                 }
                 self.body.meet(*udp.from.ip(), udp.from_mac);
@@ -158,6 +159,11 @@ impl Machine {
     /// Something happened to the request with this number. Numbers of an earlier program are ignored.
     pub fn on_http(&mut self, id: u64, event: &HttpEvent, now: u64) {
         self.give(&Input::Http(id, event), now);
+    }
+
+    /// The address it writes into its DHCP messages.
+    pub(crate) fn claimed_mac(&self) -> model::MacAddr {
+        self.body.manners.claimed_mac().unwrap_or(self.body.config.mac)
     }
 
     /// True while an answer to this request would be read. A machine has one request at a time, and one

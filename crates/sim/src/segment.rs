@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::{MacAddr, PowerOrder};
+use wire::dhcp::CLIENT_PORT;
+use wire::frame::Frame;
 
 use crate::dice::Dice;
 use crate::http::{HttpEvent, HttpRequest};
@@ -57,6 +59,8 @@ type Flying = (Target, Arc<[u8]>);
 pub struct Segment {
     machines: Vec<Machine>,
     places: BTreeMap<MacAddr, usize>,
+    /// Machines by the address they write into DHCP messages, liars included.
+    clients: BTreeMap<MacAddr, Vec<usize>>,
     cable: Cable,
     dice: Dice,
     /// Frames on their way, by arrival and order of sending.
@@ -73,10 +77,15 @@ impl Segment {
     #[must_use]
     pub fn new(machines: Vec<Machine>, cable: Cable, seed: u64) -> Self {
         let places = machines.iter().enumerate().map(|(at, m)| (m.config().mac, at)).collect();
+        let mut clients: BTreeMap<MacAddr, Vec<usize>> = BTreeMap::new();
+        for (at, machine) in machines.iter().enumerate() {
+            clients.entry(machine.claimed_mac()).or_default().push(at);
+        }
         let wakes = vec![None; machines.len()];
         Self {
             machines,
             places,
+            clients,
             cable,
             dice: Dice::new(seed),
             flight: BTreeMap::new(),
@@ -134,13 +143,28 @@ impl Segment {
     pub fn from_server(&mut self, frame: &[u8], now: u64) {
         let Some(to) = frame.first_chunk::<6>().map(|b| MacAddr(*b)) else { return };
         let frame: Arc<[u8]> = frame.into();
-        if to.is_group() {
+        if let Some(clients) = self.clients_of(&frame) {
+            for at in clients {
+                self.fly(Target::Machine(at), &frame, now);
+            }
+        } else if to.is_group() {
             for at in 0..self.machines.len() {
                 self.fly(Target::Machine(at), &frame, now);
             }
         } else if let Some(at) = self.place_of(to) {
             self.fly(Target::Machine(at), &frame, now);
         }
+    }
+
+    /// For whom a broadcast DHCP reply is. Everybody else would drop it by its hardware address, and
+    /// with thousands of machines that would be most of the work; `None` for every other frame.
+    fn clients_of(&self, frame: &[u8]) -> Option<Vec<usize>> {
+        let Ok(Frame::Udp4(udp)) = Frame::parse(frame) else { return None };
+        if !udp.to_mac.is_group() || udp.to.port() != CLIENT_PORT {
+            return None;
+        }
+        let chaddr = MacAddr(*udp.payload.get(28..)?.first_chunk()?);
+        self.clients.get(&chaddr).cloned()
     }
 
     /// Something happened to a request that a machine opened.

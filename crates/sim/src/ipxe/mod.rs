@@ -8,6 +8,7 @@
 
 mod router;
 mod script;
+mod settings;
 mod words;
 
 use std::net::Ipv4Addr;
@@ -25,7 +26,8 @@ use crate::manners::Manner;
 use crate::program::Program;
 use crate::step::Step;
 use router::RouterWait;
-use script::{Ran, Script, Settings};
+use script::{Ran, Script};
+use settings::Settings;
 
 /// `BANNER_TIMEOUT` 20 tenths; shown unless a script is there at the start.
 const BANNER_MS: u64 = 2000;

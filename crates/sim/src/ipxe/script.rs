@@ -1,35 +1,13 @@
 //! The script interpreter: the commands boot scripts use, with iPXE's rules for failure.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::Ipv4Addr;
 
+use super::settings::Settings;
 use super::words::{Joint, Piece, expand, pieces};
 use crate::body::{Body, KernelStart};
-use crate::config::Ipxe;
 use crate::fetch::{UrlFetch, UrlFetched};
-use crate::http::{HttpEvent, host_name, resolve};
+use crate::http::{HttpEvent, resolve};
 use crate::step::Step;
-
-/// What iPXE knows when the script starts.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) address: Ipv4Addr,
-    pub(crate) next_server: Ipv4Addr,
-    pub(crate) dhcp_server: Ipv4Addr,
-    pub(crate) file: String,
-    pub(crate) uefi: bool,
-    pub(crate) version: Ipxe,
-    pub(crate) agent: &'static str,
-    /// Names cannot be resolved: a router named itself as resolver and drops what it is asked, and
-    /// iPXE of 2019 asks nobody else.
-    pub(crate) dead_resolver: bool,
-}
-
-impl Settings {
-    pub(crate) fn cannot_resolve(&self, url: &str) -> bool {
-        self.dead_resolver && host_name(url).is_some()
-    }
-}
 
 /// What a script came to.
 #[derive(Debug)]
@@ -283,7 +261,11 @@ impl Script {
         sheet.next += 1;
         let line = line.trim();
         if !line.is_empty() && !line.starts_with(['#', ':']) {
-            let line = expand(line, |name| self.value(name, body));
+            let value = |name: &str| {
+                let own = self.own.get(name).cloned();
+                own.or_else(|| self.settings.value(name, &body.config))
+            };
+            let line = expand(line, value);
             self.line = pieces(&line).into();
         }
         true
@@ -403,39 +385,6 @@ impl Script {
         } else {
             Done::Bad(format!("{name}: no such image"))
         }
-    }
-
-    /// The value of a setting (`${net0/mac}`, `${uuid}`, `${mac:hexhyp}`).
-    fn value(&self, name: &str, body: &Body) -> Option<String> {
-        if let Some(own) = self.own.get(name) {
-            return Some(own.clone());
-        }
-        let (name, format) = name.split_once(':').unwrap_or((name, ""));
-        let name = ["net0/", "netX/"].iter().find_map(|port| name.strip_prefix(port)).unwrap_or(name);
-        let s = &self.settings;
-        let text = match name {
-            "mac" => body.config.mac.to_string(),
-            "ip" => s.address.to_string(),
-            "next-server" => s.next_server.to_string(),
-            "dhcp-server" => s.dhcp_server.to_string(),
-            "filename" => s.file.clone(),
-            "uuid" => body.config.uuid.to_string(),
-            "serial" => body.config.inventory().serial,
-            "product" => body.config.inventory().product,
-            "buildarch" => if s.uefi { "x86_64" } else { "i386" }.to_owned(),
-            "platform" => if s.uefi { "efi" } else { "pcbios" }.to_owned(),
-            "version" => match s.version {
-                Ipxe::Of2019 => "1.0.0+git-20190125.36a4c85-5.1".to_owned(),
-                Ipxe::Of2025 => "2.0.0".to_owned(),
-            },
-            _ => return None,
-        };
-        Some(match format {
-            "hexhyp" => text.replace(':', "-"),
-            "hexraw" => text.replace(':', ""),
-            "uristring" => text.replace(' ', "%20"),
-            _ => text,
-        })
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test may stop")]
 
 mod climb;
+mod mangled;
 mod manners;
 mod running;
 mod stand;

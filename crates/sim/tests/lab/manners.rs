@@ -146,3 +146,18 @@ fn a_stranded_machine_with_a_watchdog_tries_again() {
     let asked = stand.times(|s| matches!(s, Step::Discovered { by: Teller::PxeRom, .. }));
     assert_eq!(asked.len(), 5);
 }
+
+#[test]
+fn five_hundred_machines_at_once_all_arrive() {
+    let configs = (0..500_u16).map(|n| {
+        let [high, low] = n.to_be_bytes();
+        let kind = [Kind::BiosIpxeRom, Kind::UefiPxe, Kind::UefiHttp, Kind::BiosPxe][usize::from(n % 4)];
+        let mut config = config(kind, Ipxe::Of2025);
+        config.mac = MacAddr([0x16, 9, 2, 0, high, low]);
+        config
+    });
+    let mut stand =
+        Stand::on(Cable { slowest_ms: 2, ..Cable::default() }, configs.collect(), Server::default());
+    stand.power_on();
+    assert!(stand.run_to_hello(120_000));
+}

@@ -156,8 +156,8 @@ impl Server {
             _ => return,
         };
         let mut reply = asked.reply(kind);
-        let [.., last] = asked.mac().unwrap_or_default().0;
-        reply.yiaddr = Ipv4Addr::new(10, 0, 0, 10 + last);
+        let [.., high, low] = asked.mac().unwrap_or_default().0;
+        reply.yiaddr = Ipv4Addr::new(10, 1, high, low);
         reply.siaddr = BOSS;
         reply.options.set_address(OptionCode::SERVER_ID, BOSS);
         reply.options.set_u32(OptionCode::LEASE_SECONDS, 3600);
@@ -302,7 +302,11 @@ pub(crate) struct Stand {
     pub(crate) console: Vec<String>,
     pub(crate) requests: Vec<(u64, HttpRequest)>,
     pub(crate) frames: Vec<(u64, Vec<u8>)>,
+    /// What becomes of a frame of the server before it is on the cable.
+    pub(crate) on_the_way: Option<OnTheWay>,
 }
+
+type OnTheWay = Box<dyn FnMut(&[u8]) -> Vec<u8>>;
 
 impl Stand {
     pub(crate) fn new(configs: Vec<Config>, server: Server) -> Self {
@@ -318,6 +322,7 @@ impl Stand {
             console: Vec::new(),
             requests: Vec::new(),
             frames: Vec::new(),
+            on_the_way: None,
         }
     }
 
@@ -339,9 +344,8 @@ impl Stand {
             for arrival in &arrivals {
                 self.take(arrival);
             }
-            for frame in self.server.tick(self.now) {
-                self.segment.from_server(&frame, self.now);
-            }
+            let frames = self.server.tick(self.now);
+            self.put(&frames);
             if holds(self) {
                 return true;
             }
@@ -376,14 +380,20 @@ impl Stand {
             Arrival::Console { line, .. } => self.console.push(line.clone()),
             Arrival::Frame(frame) => {
                 self.frames.push((self.now, frame.clone()));
-                for answer in self.server.take_frame(frame, self.now) {
-                    self.segment.from_server(&answer, self.now);
-                }
+                let frames = self.server.take_frame(frame, self.now);
+                self.put(&frames);
             }
             Arrival::Http { machine, request } => {
                 self.requests.push((self.now, request.clone()));
                 self.answer(*machine, request);
             }
+        }
+    }
+
+    fn put(&mut self, frames: &[Vec<u8>]) {
+        for frame in frames {
+            let frame = self.on_the_way.as_mut().map_or_else(|| frame.clone(), |way| way(frame));
+            self.segment.from_server(&frame, self.now);
         }
     }
 
