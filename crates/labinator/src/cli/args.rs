@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{NodeName, ScenarioName};
 
+const IMAGES_HELP: &str =
+    "Folder of boot images [default: $LABINATOR_IMAGES, else images below the state folder]";
+
 /// From cold machines to a running lab and back.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "labinator", version, max_term_width = 100, propagate_version = false)]
@@ -91,8 +94,8 @@ pub struct DemoArgs {
     /// Keep the files of the run
     #[arg(long)]
     pub keep: bool,
-    /// Folder of boot images [default: LABINATOR_IMAGES, else images below the state folder]
-    #[arg(long, value_name = "DIR")]
+    /// Folder of boot images.
+    #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
     pub images: Option<PathBuf>,
 }
 
@@ -105,8 +108,8 @@ pub struct ServeArgs {
     /// Folder of journal and ledger [default: /var/lib/labinator as root, else ~/.local/state/labinator]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// Folder of boot images [default: LABINATOR_IMAGES, else images below the state folder]
-    #[arg(long, value_name = "DIR")]
+    /// Folder of boot images.
+    #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
     pub images: Option<PathBuf>,
     /// Address of the page and the API
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
@@ -124,8 +127,8 @@ pub enum ImageVerb {
         /// The agent that goes in, linked statically [default: `agent` beside this program]
         #[arg(long, value_name = "PATH")]
         agent: Option<PathBuf>,
-        /// Folder of boot images [default: LABINATOR_IMAGES, else images below the state folder]
-        #[arg(long, value_name = "DIR")]
+        /// Folder of boot images.
+        #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
         out: Option<PathBuf>,
         /// Kernel package to take [default: the distribution's current one]
         #[arg(long, value_name = "FILE")]
@@ -133,8 +136,8 @@ pub enum ImageVerb {
     },
     /// List the images that are there
     List {
-        /// Folder of boot images [default: LABINATOR_IMAGES, else images below the state folder]
-        #[arg(long, value_name = "DIR")]
+        /// Folder of boot images.
+        #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
         out: Option<PathBuf>,
         /// As JSON
         #[arg(long)]

@@ -137,9 +137,9 @@ mod tests {
     #[test]
     fn every_short_text_reads_the_same_whole_and_byte_by_byte() {
         const PIECES: [&str; 7] = ["data", ":", "\n", "\r", " ", "id", "é"];
-        for number in 0..PIECES.len().pow(6) {
+        for number in 0..PIECES.len().pow(5) {
             let text: String =
-                (0..6).map(|place| PIECES[number / PIECES.len().pow(place) % PIECES.len()]).collect();
+                (0..5).map(|place| PIECES[number / PIECES.len().pow(place) % PIECES.len()]).collect();
             let whole = Parser::default().push(text.as_bytes()).unwrap();
             let mut parser = Parser::default();
             let pieces: Vec<Message> = text.bytes().flat_map(|b| parser.push(&[b]).unwrap()).collect();
