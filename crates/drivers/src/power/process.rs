@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, setpriority_process};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -28,6 +28,8 @@ const LOG: &str = "qemu.log";
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// Limit from asking QEMU to quit until it is killed.
 const QUIT_LIMIT: Duration = Duration::from_secs(2);
+/// How far QEMU steps back behind everything else on this computer (`nice(2)`).
+const NICE: i32 = 5;
 /// How often a starting QEMU is asked whether it is there.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -109,6 +111,9 @@ impl Running {
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let pid = pid.ok_or(io::ErrorKind::NotFound)?;
         let pidfd = Arc::new(pidfd_open(pid, PidfdFlags::empty())?);
+        // Set before QEMU starts its threads, which inherit it. Machines that emulate at full speed must
+        // not keep the boot counter from answering them.
+        setpriority_process(Some(pid), NICE)?;
         let (tell, ended) = oneshot::channel();
         tokio::spawn(async move {
             let how = child.wait().await.map_or_else(|e| e.to_string(), |status| status.to_string());
