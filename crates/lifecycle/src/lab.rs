@@ -97,6 +97,8 @@ pub struct Machine {
     pub running: bool,
     /// Boots so far.
     pub boots: u32,
+    /// Boots before the present one, newest last; a few, for whoever asks what went wrong last time.
+    pub earlier: VecDeque<Boot>,
     /// Stages of earlier boots that became ready, newest last.
     pub past: VecDeque<PastBoot>,
     /// What its agent said in this boot.
@@ -138,6 +140,7 @@ impl Machine {
             boot: None,
             running: false,
             boots: 0,
+            earlier: VecDeque::new(),
             past: VecDeque::new(),
             agent: None,
             tries: 0,
@@ -152,6 +155,12 @@ impl Machine {
         let coming = matches!(self.in_flight, Some((_, PowerOrder::On, _)))
             || matches!(self.carried_out, Some((PowerOrder::On, _)));
         self.power != PowerState::Off || coming
+    }
+
+    /// A boot by its number, if it is still kept.
+    #[must_use]
+    pub fn boot_number(&self, number: u32) -> Option<&Boot> {
+        self.boot.iter().chain(&self.earlier).find(|boot| boot.number == number)
     }
 
     /// The boot that goes on, if one does.

@@ -33,4 +33,4 @@ pub use explain::{explain, explain_lab};
 pub use lab::{Lab, Machine, PastBoot, Run};
 pub use table::boot_table;
 pub use view::{lab_view, machine_view};
-pub use waterfall::waterfall;
+pub use waterfall::{waterfall, waterfall_of};

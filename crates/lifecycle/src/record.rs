@@ -11,6 +11,9 @@ use model::{
 
 use crate::lab::Machine;
 
+/// Earlier boots kept with all their marks.
+const EARLIER_KEPT: usize = 3;
+
 /// Begins a boot. `powered` says whether power was seen to come on, or a packet was the first sign.
 pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
     machine.boots = machine.boots.saturating_add(1);
@@ -22,6 +25,12 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
     }
     if powered {
         marks.push(Mark { at: at.since_start, what: MarkKind::Powered });
+    }
+    if let Some(ended) = machine.boot.take() {
+        if machine.earlier.len() >= EARLIER_KEPT {
+            machine.earlier.pop_front();
+        }
+        machine.earlier.push_back(ended);
     }
     machine.boot = Some(Boot {
         number: machine.boots,

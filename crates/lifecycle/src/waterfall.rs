@@ -14,12 +14,18 @@ use crate::record::image_taken;
 /// EDK2 collects offers until its first timer fires (`PxeBcDhcp4.c`, `HttpBootDhcp4.c`): 4, then 8, 16, 32 s.
 const EDK2_OFFER_TIMER: Span = Span::secs(4);
 
-/// The bars of a machine's boot; none before its first boot. `now` closes what is still going on.
+/// The bars of a machine's last boot; none before its first one. `now` closes what is still going on.
 #[must_use]
 pub fn waterfall(machine: &Machine, now: LabTime) -> Option<Waterfall> {
-    let boot = machine.boot.as_ref()?;
+    machine.boot.as_ref().map(|boot| waterfall_of(machine, boot, now))
+}
+
+/// The bars of one of a machine's boots.
+#[must_use]
+pub fn waterfall_of(machine: &Machine, boot: &Boot, now: LabTime) -> Waterfall {
     let points = Points::of(boot);
-    let open = machine.running && points.ready.is_none();
+    let live = machine.live_boot().is_some_and(|live| live.number == boot.number);
+    let open = live && points.ready.is_none();
     let began = boot.began.since_start;
     let start = points.ordered.unwrap_or(began);
     let end = points.ready.or_else(|| open.then_some(now)).unwrap_or_else(|| points.last.unwrap_or(began));
@@ -33,7 +39,7 @@ pub fn waterfall(machine: &Machine, now: LabTime) -> Option<Waterfall> {
         );
         bar.note = cause(bar, boot, &points);
     }
-    Some(Waterfall {
+    Waterfall {
         number: boot.number,
         began: boot.began,
         firmware: boot.firmware,
@@ -43,7 +49,7 @@ pub fn waterfall(machine: &Machine, now: LabTime) -> Option<Waterfall> {
         bars,
         median_ms: median(alike().map(|p| p.total_ms).collect()),
         median_of: u16::try_from(alike().count()).unwrap_or(u16::MAX),
-    })
+    }
 }
 
 /// `once`, or how many times.

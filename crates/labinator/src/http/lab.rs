@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lifecycle::{Refusal, Request, admit, explain, explain_lab, plan as outline, waterfall};
+use lifecycle::{Refusal, Request, admit, explain, explain_lab, plan as outline, waterfall_of};
 use model::{Origin, ScenarioName, Trace};
 use serde::Deserialize;
 
@@ -124,21 +124,48 @@ pub(super) async fn explain_one(State(house): State<House>, Path(asked): Path<St
     .await
 }
 
-pub(super) async fn trace(State(house): State<House>, Path(asked): Path<String>) -> Response {
+#[derive(Debug, Deserialize)]
+pub(super) struct TraceQuery {
+    boot: Option<u32>,
+}
+
+pub(super) async fn trace(
+    State(house): State<House>,
+    Path(asked): Path<String>,
+    Query(query): Query<TraceQuery>,
+) -> Response {
     let seen = house
         .desk
         .look(move |look| {
             let machine = find(&look, &asked)?;
-            let trace = waterfall(machine, look.now.since_start).zip(machine.boot.clone());
-            Ok(trace.map(|(waterfall, boot)| Trace { node: machine.node.clone(), waterfall, boot }))
+            let boot = match query.boot {
+                Some(number) => machine.boot_number(number),
+                None => machine.boot.as_ref(),
+            };
+            Ok(boot.map(|boot| Trace {
+                node: machine.node.clone(),
+                waterfall: waterfall_of(machine, boot, look.now.since_start),
+                boot: boot.clone(),
+            }))
         })
         .await;
     match seen {
         Ok(Ok(Some(trace))) => Json(trace).into_response(),
-        Ok(Ok(None)) => {
-            let advice = "switch it on: `labinator power on NODE`, or start a scenario";
-            answer::error(StatusCode::NOT_FOUND, "no_boot", "it has not been seen to boot", advice)
-        }
+        Ok(Ok(None)) => match query.boot {
+            Some(number) => {
+                let why = format!("boot {number} of it is not kept");
+                answer::error(
+                    StatusCode::NOT_FOUND,
+                    "no_boot",
+                    &why,
+                    "the last four boots of a machine are kept",
+                )
+            }
+            None => {
+                let advice = "switch it on: `labinator power on NODE`, or start a scenario";
+                answer::error(StatusCode::NOT_FOUND, "no_boot", "it has not been seen to boot", advice)
+            }
+        },
         Ok(Err(refusal)) => answer::refused(&DeskError::Refused(refusal)),
         Err(error) => answer::refused(&error),
     }
