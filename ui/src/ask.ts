@@ -13,7 +13,11 @@ async function ask<T>(path: string, init: RequestInit = {}): Promise<Answer<T>> 
     if (answer.ok) return { ok: true, value: (await answer.json()) as T };
     return { ok: false, error: await errorOf(answer) };
   } catch {
-    const error = { code: "no_answer", message: "The controller does not answer.", advice: "See whether `labinator serve` runs, and the cable." };
+    const error = {
+      code: "no_answer",
+      message: "The controller does not answer.",
+      advice: "See whether `labinator serve` runs, and the cable.",
+    };
     return { ok: false, error };
   }
 }
@@ -22,7 +26,11 @@ async function errorOf(answer: Response): Promise<ErrorBody> {
   if (answer.status === 401) return { code: "no_token", message: NO_TOKEN, advice: "" };
   try {
     const body = (await answer.json()) as Partial<ErrorBody>;
-    return { code: body.code ?? "failed", message: body.message ?? `It failed with status ${answer.status}.`, advice: body.advice ?? "" };
+    return {
+      code: body.code ?? "failed",
+      message: body.message ?? `It failed with status ${answer.status}.`,
+      advice: body.advice ?? "",
+    };
   } catch {
     return { code: "failed", message: `It failed with status ${answer.status}.`, advice: "" };
   }
@@ -39,11 +47,13 @@ function request<T>(path: string, body: object): Promise<Answer<T>> {
 /** What a start would do. */
 export const plan = (scenario: string) => ask<Plan>(`/v1/scenarios/${encodeURIComponent(scenario)}/plan`);
 /** Starts a scenario. */
-export const start = (scenario: string) => request<Accepted>(`/v1/scenarios/${encodeURIComponent(scenario)}/start`, { by: "page" });
+export const start = (scenario: string) =>
+  request<Accepted>(`/v1/scenarios/${encodeURIComponent(scenario)}/start`, { by: "page" });
 /** Switches the lab's machines off. */
 export const stop = () => request<Accepted>("/v1/stop", { by: "page" });
 /** Switches one machine. */
-export const power = (node: string, order: PowerOrder) => request<Accepted>(`/v1/nodes/${encodeURIComponent(node)}/power`, { order, by: "page" });
+export const power = (node: string, order: PowerOrder) =>
+  request<Accepted>(`/v1/nodes/${encodeURIComponent(node)}/power`, { order, by: "page" });
 /** Why one machine is as it is. */
 export const explain = (node: string) => ask<Explanations>(`/v1/nodes/${encodeURIComponent(node)}/explain`);
 /** Earlier events, after number `after`. */

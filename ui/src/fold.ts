@@ -42,7 +42,17 @@ export interface Picture {
 
 /** Before anything was heard. */
 export function nothing(): Picture {
-  return { epoch: "", through: 0, lab: null, machines: [], rows: [], lastSeq: null, lost: false, orders: new Map(), nextKey: 1 };
+  return {
+    epoch: "",
+    through: 0,
+    lab: null,
+    machines: [],
+    rows: [],
+    lastSeq: null,
+    lost: false,
+    orders: new Map(),
+    nextKey: 1,
+  };
 }
 
 const inBoardOrder = (a: MachineView, b: MachineView) => a.cell.row - b.cell.row || a.cell.column - b.cell.column;
@@ -70,7 +80,12 @@ function withSnapshot(picture: Picture, snapshot: Snapshot): Picture {
     next.lastSeq = null;
     next.orders = new Map();
     next.lost = false;
-    return withMark(next, snapshot.at.since_start, snapshot.at.wall, "The controller is another one than before; what came in between is not known here.");
+    return withMark(
+      next,
+      snapshot.at.since_start,
+      snapshot.at.wall,
+      "The controller is another one than before; what came in between is not known here.",
+    );
   }
   return next;
 }
@@ -95,7 +110,10 @@ export function withEvents(picture: Picture, events: readonly LabEvent[]): Pictu
     if (next.lastSeq !== null && event.seq <= next.lastSeq) continue;
     const missing = next.lastSeq === null ? 0 : event.seq - next.lastSeq - 1;
     if (missing > 0) {
-      const text = missing === 1 ? `1 event is missing here (${event.seq - 1}).` : `${missing} events are missing here (${event.seq - missing} to ${event.seq - 1}).`;
+      const text =
+        missing === 1
+          ? `1 event is missing here (${event.seq - 1}).`
+          : `${missing} events are missing here (${event.seq - missing} to ${event.seq - 1}).`;
       next = withMark(next, event.at.since_start, event.at.wall, text);
     }
     next = withEvent(next, event);
@@ -111,7 +129,8 @@ export function withPage(picture: Picture, page: EventPage): Picture {
 
 function withEvent(picture: Picture, event: LabEvent): Picture {
   const { fact } = event;
-  const orders = fact.fact === "issued" ? remember(picture.orders, fact.id, { node: fact.node, order: fact.order }) : picture.orders;
+  const orders =
+    fact.fact === "issued" ? remember(picture.orders, fact.id, { node: fact.node, order: fact.order }) : picture.orders;
   const line = sentence(event, {
     nameOf: (mac) => picture.machines.find((m) => m.mac === mac)?.node,
     orderOf: (id) => orders.get(id),
@@ -128,7 +147,11 @@ function foldKey(event: LabEvent): string | null {
   return fact.fact === "sighted" && fact.sight === "file-moved" ? `${fact.mac} ${fact.name}` : null;
 }
 
-function remember(orders: Picture["orders"], id: number, order: { node: string; order: PowerOrder }): Picture["orders"] {
+function remember(
+  orders: Picture["orders"],
+  id: number,
+  order: { node: string; order: PowerOrder },
+): Picture["orders"] {
   const kept = [...orders, [id, order] as const].slice(-ORDERS_KEPT);
   return new Map(kept);
 }

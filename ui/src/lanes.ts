@@ -64,7 +64,8 @@ export function axisEnd(lanes: readonly Lane[]): number {
 
 /** Where the axis carries numbers: four to six round steps. */
 export function ticks(end: number): number[] {
-  const step = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600].find((s) => end / (s * 1000) <= 6) ?? 7200;
+  const step =
+    [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600].find((s) => end / (s * 1000) <= 6) ?? 7200;
   return Array.from({ length: Math.floor(end / (step * 1000)) + 1 }, (_, i) => i * step * 1000);
 }
 

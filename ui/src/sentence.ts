@@ -67,7 +67,10 @@ export function sentence(event: LabEvent, known: Known): Line | null {
     case "finished":
       return finished(fact, known);
     case "power-seen":
-      return plain(fact.node, `Seen ${fact.state === "unknown" ? "neither on nor off" : fact.state}: ${fact.evidence}.`);
+      return plain(
+        fact.node,
+        `Seen ${fact.state === "unknown" ? "neither on nor off" : fact.state}: ${fact.evidence}.`,
+      );
     case "sighted":
       return sighted(fact, known);
     case "published":
@@ -79,8 +82,18 @@ export function sentence(event: LabEvent, known: Known): Line | null {
     case "phase-entered":
       return {
         who: "",
-        text: `The lab is ${fact.phase === "powering-down" ? "powering down" : fact.phase}${fact.because ? `: ${fact.because}` : ""}`.replace(/\.?$/, "."),
-        tone: fact.phase === "ready" ? "well" : fact.phase === "failed" ? "bad" : fact.phase === "degraded" ? "care" : "plain",
+        text: `The lab is ${fact.phase === "powering-down" ? "powering down" : fact.phase}${fact.because ? `: ${fact.because}` : ""}`.replace(
+          /\.?$/,
+          ".",
+        ),
+        tone:
+          fact.phase === "ready"
+            ? "well"
+            : fact.phase === "failed"
+              ? "bad"
+              : fact.phase === "degraded"
+                ? "care"
+                : "plain",
       };
   }
 }
@@ -101,7 +114,11 @@ function finished(fact: Finished, known: Known): Line | null {
     case "failed":
       return { who, text: `${what} failed: ${stop(fact.why)}`, tone: "bad" };
     case "unknown":
-      return { who, text: `${what}: nobody knows whether it was done; the controller was started again meanwhile.`, tone: "care" };
+      return {
+        who,
+        text: `${what}: nobody knows whether it was done; the controller was started again meanwhile.`,
+        tone: "care",
+      };
   }
 }
 
@@ -111,7 +128,10 @@ function sighted(fact: Sighted, known: Known): Line | null {
     case "frame":
       return plain(who, "First frame after silence.");
     case "discover":
-      return plain(who, `${asker(fact.client)} asks for an address${fact.secs > 0 ? `, for ${count(fact.secs)} s already` : ""}${fact.version ? ` (version ${fact.version})` : ""}.`);
+      return plain(
+        who,
+        `${asker(fact.client)} asks for an address${fact.secs > 0 ? `, for ${count(fact.secs)} s already` : ""}${fact.version ? ` (version ${fact.version})` : ""}.`,
+      );
     case "offer":
       return plain(who, `Was offered ${fact.address}.`);
     case "request":
@@ -121,21 +141,42 @@ function sighted(fact: Sighted, known: Known): Line | null {
     case "nak":
       return { who, text: "Asked for an address it cannot have, and was told so.", tone: "care" };
     case "router-asked":
-      return plain(who, fact.answered ? "Asked for an IPv6 router and was answered: none to wait for." : "Asked for an IPv6 router; not answered.");
+      return plain(
+        who,
+        fact.answered
+          ? "Asked for an IPv6 router and was answered: none to wait for."
+          : "Asked for an IPv6 router; not answered.",
+      );
     case "file-asked":
-      return plain(who, `Asks for the ${ROLE[fact.role]} ${fact.name}, ${bytes(fact.size)}, over ${fact.carrier.toUpperCase()}.`);
+      return plain(
+        who,
+        `Asks for the ${ROLE[fact.role]} ${fact.name}, ${bytes(fact.size)}, over ${fact.carrier.toUpperCase()}.`,
+      );
     case "file-moved":
       return plain(who, `Has taken ${bytes(fact.bytes)} of ${fact.name}.`);
     case "file-served":
-      return plain(who, `Took ${fact.name}, ${bytes(fact.bytes)}${fact.repeats ? `, ${count(fact.repeats)} sent again` : ""}.`);
+      return plain(
+        who,
+        `Took ${fact.name}, ${bytes(fact.bytes)}${fact.repeats ? `, ${count(fact.repeats)} sent again` : ""}.`,
+      );
     case "file-broken":
       return { who, text: `Broke off ${fact.name} after ${bytes(fact.bytes)}: ${stop(fact.why)}`, tone: "bad" };
     case "script-asked":
-      return plain(who, { wait: "Was told to wait: nothing is decided yet.", boot: "Was told to boot.", stranger: "Is not on the board, and was told so." }[fact.answer]);
+      return plain(
+        who,
+        {
+          wait: "Was told to wait: nothing is decided yet.",
+          boot: "Was told to boot.",
+          stranger: "Is not on the board, and was told so.",
+        }[fact.answer],
+      );
     case "deferred":
       return { who, text: `The counter was full: ${fact.name} later.`, tone: "care" };
     case "agent":
-      return plain(who, `Its agent reports ${span(fact.uptime_ms)} after its kernel started: ${fact.inventory.product || "a machine"}, kernel ${fact.kernel}.`);
+      return plain(
+        who,
+        `Its agent reports ${span(fact.uptime_ms)} after its kernel started: ${fact.inventory.product || "a machine"}, kernel ${fact.kernel}.`,
+      );
     case "beat":
       return null;
   }

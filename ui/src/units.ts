@@ -5,7 +5,9 @@ const NB = "\u00a0";
 
 /** `4,000`: a count with its thousands separated. */
 export function count(n: number): string {
-  return Math.round(n).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+  return Math.round(n)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** Seconds with one decimal, cut and not rounded, so that a running clock never shows time that has not passed. */
@@ -38,7 +40,8 @@ export function brief(ms: number): string {
 /** `12 of 90 s`, `1:12 of 15:00 min`: a wait against its limit. */
 export function against(passed: number, limit: number): string {
   const done = Math.max(0, passed);
-  if (limit <= 600_000 && done < 1_000_000) return `${Math.floor(done / 1000)}${NB}of${NB}${Math.round(limit / 1000)}${NB}s`;
+  if (limit <= 600_000 && done < 1_000_000)
+    return `${Math.floor(done / 1000)}${NB}of${NB}${Math.round(limit / 1000)}${NB}s`;
   if (limit < 7_200_000) return `${minutes(done)}${NB}of${NB}${minutes(limit)}${NB}min`;
   return `${hours(done)}${NB}of${NB}${hours(limit)}${NB}h`;
 }

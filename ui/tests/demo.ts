@@ -1,6 +1,17 @@
 // A lab of six virtual machines as the controller would show it in the middle of a start: two with BIOS,
 // two with UEFI PXE, two with UEFI HTTP. Figures are of the kind that real boots gave.
-import type { Bar, ClientKind, Explanation, LabEvent, MachineView, NodeWord, Plan, Snapshot, Stage, Waterfall } from "../src/types";
+import type {
+  Bar,
+  ClientKind,
+  Explanation,
+  LabEvent,
+  MachineView,
+  NodeWord,
+  Plan,
+  Snapshot,
+  Stage,
+  Waterfall,
+} from "../src/types";
 
 /** Lab time of the snapshot, in milliseconds. */
 export const NOW = 912_400;
@@ -13,8 +24,18 @@ const wallOf = (at: number) => WALL + at - NOW;
 export const moment = (at: number) => ({ since_start: at, wall: wallOf(at) });
 
 const RUNGS: Record<NodeWord, MachineView["rung"]> = {
-  off: "off", starting: "on", dhcp: "asked", waiting: "asked", loader: "asked", image: "asked", kernel: "fetched",
-  ready: "ready", degraded: "up", stopping: "up", bad: "on", unknown: "off",
+  off: "off",
+  starting: "on",
+  dhcp: "asked",
+  waiting: "asked",
+  loader: "asked",
+  image: "asked",
+  kernel: "fetched",
+  ready: "ready",
+  degraded: "up",
+  stopping: "up",
+  bad: "on",
+  unknown: "off",
 };
 
 type Step = [stage: Stage, took: number, median: number, note?: string, bytes?: number, size?: number];
@@ -23,18 +44,43 @@ type Step = [stage: Stage, took: number, median: number, note?: string, bytes?: 
 export function waterfall(firmware: ClientKind, began: number, steps: Step[], open: boolean): Waterfall {
   let from = 0;
   const bars = steps.map(([stage, took, median, note, bytes, size], i): Bar => {
-    const bar = { stage, from_ms: from, took_ms: took, open: open && i === steps.length - 1, bytes: bytes ?? 0, size: size ?? 0, note: note ?? null, median_ms: median };
+    const bar = {
+      stage,
+      from_ms: from,
+      took_ms: took,
+      open: open && i === steps.length - 1,
+      bytes: bytes ?? 0,
+      size: size ?? 0,
+      note: note ?? null,
+      median_ms: median,
+    };
     from += took;
     return bar;
   });
   const all = { "bios-pxe": 9_240, "uefi-pxe": 16_580, "uefi-http": 25_900 } as Partial<Record<ClientKind, number>>;
-  return { number: 8, began: moment(began), firmware, ipxe: firmware === "bios-pxe" ? "1.21.1" : "", total_ms: from, open, bars, median_ms: all[firmware] ?? null, median_of: 7 };
+  return {
+    number: 8,
+    began: moment(began),
+    firmware,
+    ipxe: firmware === "bios-pxe" ? "1.21.1" : "",
+    total_ms: from,
+    open,
+    bars,
+    median_ms: all[firmware] ?? null,
+    median_of: 7,
+  };
 }
 
 const OFFERS = "firmware collects offers (4 s timer, EDK2); nothing can shorten it";
 
 /** One machine with everything that does not matter filled in. */
-export function machine(node: string, column: number, row: number, word: NodeWord, more: Partial<MachineView> = {}): MachineView {
+export function machine(
+  node: string,
+  column: number,
+  row: number,
+  word: NodeWord,
+  more: Partial<MachineView> = {},
+): MachineView {
   const number = (row - 1) * 3 + column;
   return {
     node,
@@ -47,7 +93,12 @@ export function machine(node: string, column: number, row: number, word: NodeWor
     rung: RUNGS[word],
     goal: "ready",
     waiting: null,
-    power: { state: "on", evidence: "its process runs", seen: moment(NOW - 900), port: { driver: "virtual", port: node } },
+    power: {
+      state: "on",
+      evidence: "its process runs",
+      seen: moment(NOW - 900),
+      port: { driver: "virtual", port: node },
+    },
     boot: null,
     agent: null,
     fault: null,
@@ -79,7 +130,13 @@ export function agent(mac: string, firmware: "uefi" | "bios"): NonNullable<Machi
         nics: [{ name: "eth0", mac, driver: "virtio_net", speed_mbps: null }],
       },
     },
-    beat: { mac, boot_id: "3f0c8a1e-5a3b-4d0e-9a55-0d6d4a5d6c01", uptime_ms: 6_000, load_milli: 120, memory_available_mib: 388 },
+    beat: {
+      mac,
+      boot_id: "3f0c8a1e-5a3b-4d0e-9a55-0d6d4a5d6c01",
+      uptime_ms: 6_000,
+      load_milli: 120,
+      memory_available_mib: 388,
+    },
     heard: moment(NOW - 1_200),
   };
 }
@@ -87,22 +144,67 @@ export function agent(mac: string, firmware: "uefi" | "bios"): NonNullable<Machi
 function board(): MachineView[] {
   const began = (i: number) => RUN + 300 + i * 500;
   const bios = (i: number, kernel: number, last: number) =>
-    waterfall("bios-pxe", began(i), [["power", 120, 120], ["firmware", 2_190, 2_210], ["dhcp", 40, 40], ["loader", 90, 90], ["image", 2_710, 2_700, "95 MB in 2.7 s over HTTP", 95_100_000, 95_100_000], ["kernel", kernel, 3_900], ["agent", last, 190]], false);
+    waterfall(
+      "bios-pxe",
+      began(i),
+      [
+        ["power", 120, 120],
+        ["firmware", 2_190, 2_210],
+        ["dhcp", 40, 40],
+        ["loader", 90, 90],
+        ["image", 2_710, 2_700, "95 MB in 2.7 s over HTTP", 95_100_000, 95_100_000],
+        ["kernel", kernel, 3_900],
+        ["agent", last, 190],
+      ],
+      false,
+    );
   const pxe = (i: number, last: Step[]) =>
-    waterfall("uefi-pxe", began(i), [["power", 130, 120], ["firmware", 3_540, 3_540], ["dhcp", 4_020, 4_010, OFFERS], ["loader", 180, 170, "192 KB, 44 round trips"], ["ipxe", 620, 600], ...last], true);
-  const http = (i: number, last: Step[]) => waterfall("uefi-http", began(i), [["power", 130, 120], ["firmware", 8_650, 8_600], ...last], true);
-  const since = (ago: number, limit: number, what: string, then: string) => ({ what, since: NOW - ago, until: NOW - ago + limit, then });
+    waterfall(
+      "uefi-pxe",
+      began(i),
+      [
+        ["power", 130, 120],
+        ["firmware", 3_540, 3_540],
+        ["dhcp", 4_020, 4_010, OFFERS],
+        ["loader", 180, 170, "192 KB, 44 round trips"],
+        ["ipxe", 620, 600],
+        ...last,
+      ],
+      true,
+    );
+  const http = (i: number, last: Step[]) =>
+    waterfall("uefi-http", began(i), [["power", 130, 120], ["firmware", 8_650, 8_600], ...last], true);
+  const since = (ago: number, limit: number, what: string, then: string) => ({
+    what,
+    since: NOW - ago,
+    until: NOW - ago + limit,
+    then,
+  });
   return [
-    machine("node1", 1, 1, "ready", { boot: bios(0, 3_870, 210), agent: agent("52:54:00:4c:41:01", "bios"), since: moment(RUN + 9_540) }),
+    machine("node1", 1, 1, "ready", {
+      boot: bios(0, 3_870, 210),
+      agent: agent("52:54:00:4c:41:01", "bios"),
+      since: moment(RUN + 9_540),
+    }),
     machine("node2", 2, 1, "kernel", {
-      boot: pxe(1, [["image", 2_890, 2_900, "95 MB in 2.9 s over HTTP", 95_100_000, 95_100_000], ["kernel", 5_050, 3_840]]),
+      boot: pxe(1, [
+        ["image", 2_890, 2_900, "95 MB in 2.9 s over HTTP", 95_100_000, 95_100_000],
+        ["kernel", 5_050, 3_840],
+      ]),
       waiting: since(5_050, 120_000, "the first words of its agent", "switch it off and on"),
     }),
     machine("node3", 3, 1, "image", {
-      boot: http(2, [["dhcp", 4_030, 4_020, OFFERS], ["image", 3_190, 10_100, undefined, 31_400_000, 95_700_000]]),
+      boot: http(2, [
+        ["dhcp", 4_030, 4_020, OFFERS],
+        ["image", 3_190, 10_100, undefined, 31_400_000, 95_700_000],
+      ]),
       waiting: since(7_220, 240_000, "the whole image", "switch it off and on"),
     }),
-    machine("node4", 1, 2, "ready", { boot: bios(3, 3_990, 200), agent: agent("52:54:00:4c:41:04", "bios"), since: moment(RUN + 11_200) }),
+    machine("node4", 1, 2, "ready", {
+      boot: bios(3, 3_990, 200),
+      agent: agent("52:54:00:4c:41:04", "bios"),
+      since: moment(RUN + 11_200),
+    }),
     machine("node5", 2, 2, "image", {
       boot: pxe(4, [["image", 1_960, 2_900, undefined, 61_300_000, 95_100_000]]),
       waiting: since(6_640, 240_000, "the whole image", "switch it off and on"),
@@ -137,7 +239,12 @@ export function snapshot(): Snapshot {
       strangers: [],
       scenarios: [
         { name: "all", nodes, image: "node image, 6.1.0-41-cloud-amd64", missing: [] },
-        { name: "one-each", nodes: ["node1", "node2", "node3"], image: "node image, 6.1.0-41-cloud-amd64", missing: [] },
+        {
+          name: "one-each",
+          nodes: ["node1", "node2", "node3"],
+          image: "node image, 6.1.0-41-cloud-amd64",
+          missing: [],
+        },
         { name: "rescue", nodes, image: "rescue image", missing: ["rescue.efi: run `labinator image fetch rescue`"] },
       ],
     },
@@ -155,25 +262,87 @@ export function story(): LabEvent[] {
   say(200, { fact: "phase-entered", phase: "booting", because: "six machines are switched on, 0.5 s apart" });
   for (const n of [1, 2, 3, 4, 5, 6]) {
     const node = `node${n}`;
-    say(n * 500 - 200, { fact: "issued", id: n, command: "power", node, port: { driver: "virtual", port: node }, order: "on" });
+    say(n * 500 - 200, {
+      fact: "issued",
+      id: n,
+      command: "power",
+      node,
+      port: { driver: "virtual", port: node },
+      order: "on",
+    });
     say(n * 500 - 80, { fact: "power-seen", node, state: "on", evidence: "its process runs" });
   }
   for (const n of [1, 4]) {
     const at = n * 500 + 2_200;
-    say(at, { fact: "sighted", mac: mac(n), sight: "discover", client: "bios-pxe", arch: 0, secs: 0, uuid: null, version: "" });
+    say(at, {
+      fact: "sighted",
+      mac: mac(n),
+      sight: "discover",
+      client: "bios-pxe",
+      arch: 0,
+      secs: 0,
+      uuid: null,
+      version: "",
+    });
     say(at + 30, { fact: "sighted", mac: mac(n), sight: "ack", address: `10.77.0.1${n}`, client: "bios-pxe" });
-    say(at + 2_900, { fact: "sighted", mac: mac(n), sight: "file-served", name: "node.cpio.zst", bytes: 81_100_000, repeats: 0 });
+    say(at + 2_900, {
+      fact: "sighted",
+      mac: mac(n),
+      sight: "file-served",
+      name: "node.cpio.zst",
+      bytes: 81_100_000,
+      repeats: 0,
+    });
   }
   say(8_300, { fact: "sighted", mac: mac(2), sight: "router-asked", answered: true });
   say(8_900, { fact: "sighted", mac: mac(2), sight: "script-asked", answer: "boot" });
   say(9_540, { fact: "entered", node: "node1", rung: "ready" });
   say(11_200, { fact: "entered", node: "node4", rung: "ready" });
-  say(12_100, { fact: "sighted", mac: mac(2), sight: "file-served", name: "node.cpio.zst", bytes: 81_100_000, repeats: 0 });
-  say(13_800, { fact: "sighted", mac: mac(3), sight: "file-asked", role: "uki", name: "node.efi", carrier: "http", size: 95_700_000 });
-  say(15_000, { fact: "sighted", mac: mac(6), sight: "discover", client: "uefi-http", arch: 16, secs: 0, uuid: null, version: "" });
+  say(12_100, {
+    fact: "sighted",
+    mac: mac(2),
+    sight: "file-served",
+    name: "node.cpio.zst",
+    bytes: 81_100_000,
+    repeats: 0,
+  });
+  say(13_800, {
+    fact: "sighted",
+    mac: mac(3),
+    sight: "file-asked",
+    role: "uki",
+    name: "node.efi",
+    carrier: "http",
+    size: 95_700_000,
+  });
+  say(15_000, {
+    fact: "sighted",
+    mac: mac(6),
+    sight: "discover",
+    client: "uefi-http",
+    arch: 16,
+    secs: 0,
+    uuid: null,
+    version: "",
+  });
   say(15_010, { fact: "sighted", mac: mac(6), sight: "offer", address: "10.77.0.16" });
-  say(15_300, { fact: "sighted", mac: mac(5), sight: "file-asked", role: "initrd", name: "node.cpio.zst", carrier: "http", size: 81_100_000 });
-  for (const done of [1, 2, 3, 4]) say(15_400 + done * 450, { fact: "sighted", mac: mac(5), sight: "file-moved", name: "node.cpio.zst", bytes: 12_000_000 * done });
+  say(15_300, {
+    fact: "sighted",
+    mac: mac(5),
+    sight: "file-asked",
+    role: "initrd",
+    name: "node.cpio.zst",
+    carrier: "http",
+    size: 81_100_000,
+  });
+  for (const done of [1, 2, 3, 4])
+    say(15_400 + done * 450, {
+      fact: "sighted",
+      mac: mac(5),
+      sight: "file-moved",
+      name: "node.cpio.zst",
+      bytes: 12_000_000 * done,
+    });
   say(17_250, { fact: "sighted", mac: mac(3), sight: "file-moved", name: "node.efi", bytes: 31_400_000 });
   told.sort((a, b) => a.ago - b.ago);
   return told.map(({ ago, fact }, i) => ({ seq: SEQ - told.length + 1 + i, at: moment(RUN + ago), fact }));
@@ -183,9 +352,33 @@ export function story(): LabEvent[] {
 export function plans(): Map<string, Plan> {
   const none = { released: [], switched_off: [], switched_on: [], by_hand: [], about_ms: null, refused: null };
   return new Map<string, Plan>([
-    ["all", { ...none, scenario: "all", switched_off: ["node1", "node4"], switched_on: ["node1", "node4"], released: ["node2", "node3"], about_ms: 31_200 }],
-    ["one-each", { ...none, scenario: "one-each", switched_on: ["node2", "node3"], released: ["node1"], about_ms: 26_000 }],
-    ["rescue", { ...none, scenario: "rescue", refused: { code: "image_missing", message: "The rescue image is not here.", advice: "Fetch it with `labinator image fetch rescue`." } }],
+    [
+      "all",
+      {
+        ...none,
+        scenario: "all",
+        switched_off: ["node1", "node4"],
+        switched_on: ["node1", "node4"],
+        released: ["node2", "node3"],
+        about_ms: 31_200,
+      },
+    ],
+    [
+      "one-each",
+      { ...none, scenario: "one-each", switched_on: ["node2", "node3"], released: ["node1"], about_ms: 26_000 },
+    ],
+    [
+      "rescue",
+      {
+        ...none,
+        scenario: "rescue",
+        refused: {
+          code: "image_missing",
+          message: "The rescue image is not here.",
+          advice: "Fetch it with `labinator image fetch rescue`.",
+        },
+      },
+    ],
   ]);
 }
 

@@ -45,7 +45,20 @@ const boxes = (page: Page) =>
     }),
   );
 
-const WORDS: NodeWord[] = ["off", "starting", "dhcp", "waiting", "loader", "image", "kernel", "ready", "degraded", "stopping", "bad", "unknown"];
+const WORDS: NodeWord[] = [
+  "off",
+  "starting",
+  "dhcp",
+  "waiting",
+  "loader",
+  "image",
+  "kernel",
+  "ready",
+  "degraded",
+  "stopping",
+  "bad",
+  "unknown",
+];
 
 /** Numbers that look random and are the same in each run (mulberry32). */
 function dice(seed: number): () => number {
@@ -68,15 +81,39 @@ function anything(at: MachineView, roll: () => number): MachineView {
   const limit = Math.floor(roll() * 900_000);
   return machine(`${name.slice(0, -1)}${at.cell.column}`.slice(0, 24), at.cell.column, at.cell.row, word, {
     mac: at.mac,
-    waiting: roll() < 0.6 ? { what: long(160), since: NOW - Math.floor(roll() * 1e6), until: NOW + limit, then: long(80) } : null,
-    power: { state: pick(["on", "off", "unknown"] as const), evidence: long(60), seen: null, port: { driver: "d", port: "1" } },
-    boot: roll() < 0.7 ? waterfall(pick(["bios-pxe", "uefi-http", "other"] as const), NOW - Math.floor(roll() * 4e6), [["firmware", Math.floor(roll() * 9e4), 4_000], ["image", 900, 800, long(90), Math.floor(size * roll()), size]], roll() < 0.7) : null,
+    waiting:
+      roll() < 0.6
+        ? { what: long(160), since: NOW - Math.floor(roll() * 1e6), until: NOW + limit, then: long(80) }
+        : null,
+    power: {
+      state: pick(["on", "off", "unknown"] as const),
+      evidence: long(60),
+      seen: null,
+      port: { driver: "d", port: "1" },
+    },
+    boot:
+      roll() < 0.7
+        ? waterfall(
+            pick(["bios-pxe", "uefi-http", "other"] as const),
+            NOW - Math.floor(roll() * 4e6),
+            [
+              ["firmware", Math.floor(roll() * 9e4), 4_000],
+              ["image", 900, 800, long(90), Math.floor(size * roll()), size],
+            ],
+            roll() < 0.7,
+          )
+        : null,
     fault: roll() < 0.4 ? { code: "never-asked", text: long(160) } : null,
     tries: 1 + Math.floor(roll() * 3),
   });
 }
 
-for (const viewport of [{ width: 1920, height: 1080 }, { width: 1024, height: 600 }, { width: 800, height: 480 }, { width: 360, height: 740 }]) {
+for (const viewport of [
+  { width: 1920, height: 1080 },
+  { width: 1024, height: 600 },
+  { width: 800, height: 480 },
+  { width: 360, height: 740 },
+]) {
   test(`no cell moves over 40 random states at ${viewport.width}`, async ({ page, lab, link }) => {
     await page.setViewportSize(viewport);
     await page.goto(link);
@@ -87,9 +124,14 @@ for (const viewport of [{ width: 1920, height: 1080 }, { width: 1024, height: 60
     for (let i = 0; i < 40; i += 1) {
       const machines = lab.snapshot.machines.map((m) => anything(m, roll));
       lab.snapshot = { ...lab.snapshot, through: lab.snapshot.through + 1, machines };
-      lab.snapshot.lab = { ...lab.snapshot.lab, notices: roll() < 0.5 ? [] : [{ notice: "ledger-full", why: "No space left on device" }] };
+      lab.snapshot.lab = {
+        ...lab.snapshot.lab,
+        notices: roll() < 0.5 ? [] : [{ notice: "ledger-full", why: "No space left on device" }],
+      };
       lab.say({ event: "snapshot", data: { ...lab.snapshot, at: lab.at() } });
-      await expect(page.locator('[role="gridcell"]').first()).toHaveAccessibleName(new RegExp(`^${machines[0]?.node}, ${machines[0]?.word}`));
+      await expect(page.locator('[role="gridcell"]').first()).toHaveAccessibleName(
+        new RegExp(`^${machines[0]?.node}, ${machines[0]?.word}`),
+      );
       expect(await boxes(page)).toEqual(before);
     }
     await page.screenshot({ path: `test-results/shots/random-${viewport.width}.png` });
@@ -105,7 +147,9 @@ test("a name of 24 characters is shown in full", async ({ page, lab, link }) => 
     await page.goto(link);
     const label = page.locator(".name strong").first();
     await expect(label).toHaveText(`${name.slice(0, -1)}0`);
-    const cut = await label.evaluate((e) => e.scrollWidth > e.clientWidth || e.scrollHeight > (e.parentElement?.clientHeight ?? 0) + 4);
+    const cut = await label.evaluate(
+      (e) => e.scrollWidth > e.clientWidth || e.scrollHeight > (e.parentElement?.clientHeight ?? 0) + 4,
+    );
     expect(cut, `cut at ${width}`).toBe(false);
   }
 });
@@ -115,11 +159,17 @@ test("what changes is on the screen within a quarter of a second", async ({ page
   await expect(cell(page, "node6")).toBeVisible();
   const began = Date.now();
   lab.change([machine("node6", 3, 2, "bad")]);
-  await page.waitForFunction(() => document.querySelector('[aria-label^="node6, bad"]') !== null, null, { polling: 10 });
+  await page.waitForFunction(() => document.querySelector('[aria-label^="node6, bad"]') !== null, null, {
+    polling: 10,
+  });
   expect(Date.now() - began).toBeLessThan(250);
 });
 
-test("a silent line looks stale after five seconds, keeps its picture, and is fresh again after a beat", async ({ page, lab, link }) => {
+test("a silent line looks stale after five seconds, keeps its picture, and is fresh again after a beat", async ({
+  page,
+  lab,
+  link,
+}) => {
   await page.goto(link);
   await expect(cell(page, "node1")).toBeVisible();
   lab.fallSilent();
@@ -167,7 +217,9 @@ test("a gap is shown in its place", async ({ page, lab, link }) => {
   lab.events = [];
   lab.happen({ fact: "entered", node: "node3", rung: "ready" });
   lab.onResume = () => [{ event: "start-over" }];
-  await expect(page.getByText(`30 events are missing here (${seq + 1} to ${seq + 30}).`)).toBeVisible({ timeout: 10_000 });
+  await expect(page.getByText(`30 events are missing here (${seq + 1} to ${seq + 30}).`)).toBeVisible({
+    timeout: 10_000,
+  });
   await expect(page.locator(".event").last()).toContainText("node3 Now ready.");
 });
 
@@ -191,7 +243,9 @@ test("without a token the page says which link to open", async ({ page, lab, lin
 test("names that try to be markup stay text", async ({ page, lab, link }) => {
   const bait = '<img src=x onerror="document.title=1">';
   const turned = "\u202egnp.exe\u2066";
-  lab.snapshot.machines[0] = machine(bait, 1, 1, "bad", { fault: { code: "never-asked", text: `${turned}<script>alert(1)</script>` } });
+  lab.snapshot.machines[0] = machine(bait, 1, 1, "bad", {
+    fault: { code: "never-asked", text: `${turned}<script>alert(1)</script>` },
+  });
   lab.snapshot.machines[1] = machine(turned, 2, 1, "ready", { zone: null });
   lab.snapshot.lab.name = bait;
   lab.snapshot.lab.scenario = turned;
@@ -208,7 +262,8 @@ test("names that try to be markup stay text", async ({ page, lab, link }) => {
 
 test("the keyboard reaches everything, in the order of the board", async ({ page, link }) => {
   await page.goto(link);
-  const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.tagName ?? "");
+  const focused = () =>
+    page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.tagName ?? "");
   await expect(cell(page, "node1")).toBeVisible();
   for (let i = 0; i < 12 && !(await focused()).startsWith("node1,"); i += 1) await page.keyboard.press("Tab");
   const order: string[] = [];
@@ -217,7 +272,11 @@ test("the keyboard reaches everything, in the order of the board", async ({ page
     await page.keyboard.press("ArrowRight");
   }
   expect(order).toEqual(["node1", "node2", "node3", "node4", "node5", "node6"]);
-  expect(await page.locator('[role="gridcell"]').evaluateAll((all) => all.map((c) => c.getAttribute("aria-label")?.split(",")[0]))).toEqual(order);
+  expect(
+    await page
+      .locator('[role="gridcell"]')
+      .evaluateAll((all) => all.map((c) => c.getAttribute("aria-label")?.split(",")[0])),
+  ).toEqual(order);
   await page.keyboard.press("Home");
   expect(await focused()).toMatch(/^node4,/);
   await page.keyboard.press("ArrowUp");
@@ -228,12 +287,18 @@ test("the keyboard reaches everything, in the order of the board", async ({ page
   await expect(page.getByRole("dialog", { name: "node3" })).toBeVisible();
   for (let i = 0; i < 9; i += 1) {
     await page.keyboard.press("Tab");
-    expect(await page.evaluate(() => document.activeElement?.closest("dialog") !== null), "focus stays inside").toBe(true);
+    expect(await page.evaluate(() => document.activeElement?.closest("dialog") !== null), "focus stays inside").toBe(
+      true,
+    );
   }
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog")).toHaveCount(0);
   expect(await focused()).toMatch(/^node3,/);
-  for (const [key, title] of [["?", "Help"], ["s", "Start"], ["x", "Stop"]] as const) {
+  for (const [key, title] of [
+    ["?", "Help"],
+    ["s", "Start"],
+    ["x", "Stop"],
+  ] as const) {
     await page.keyboard.press(key);
     await expect(page.getByRole("dialog", { name: title })).toBeVisible();
     await page.keyboard.press("Escape");
@@ -264,7 +329,11 @@ test("stop happens only after 1.5 s of holding, by pointer", async ({ page, lab,
   await expect.poll(() => lab.posted.length).toBe(1);
   expect(Date.now() - began).toBeGreaterThanOrEqual(1_450);
   await page.mouse.up();
-  expect(lab.posted[0]).toMatchObject({ path: "/v1/stop", body: { by: "page" }, headers: { "x-labinator": "1", "content-type": "application/json" } });
+  expect(lab.posted[0]).toMatchObject({
+    path: "/v1/stop",
+    body: { by: "page" },
+    headers: { "x-labinator": "1", "content-type": "application/json" },
+  });
   await expect(page.getByRole("dialog")).toHaveCount(0);
 });
 
@@ -282,7 +351,11 @@ test("power off happens only after 1.5 s of holding, by key", async ({ page, lab
   await expect(page.getByText("Power off is asked for; it is done when it is seen.")).toBeVisible();
 });
 
-test("a start that destroys nothing is one tap; one that does is held; a refusal has no button", async ({ page, lab, link }) => {
+test("a start that destroys nothing is one tap; one that does is held; a refusal has no button", async ({
+  page,
+  lab,
+  link,
+}) => {
   await page.goto(link);
   await expect(cell(page, "node1")).toBeVisible();
   await page.keyboard.press("s");
@@ -304,7 +377,10 @@ test("a notice and a stranger appear in their own place and open a sheet", async
   await expect(cell(page, "node1")).toBeVisible();
   const before = await boxes(page);
   lab.change([], {
-    notices: [{ notice: "malformed", protocol: "DHCP", count: 1204 }, { notice: "foreign-dhcp", mac: "02:00:00:00:00:01", server: "192.168.122.1" }],
+    notices: [
+      { notice: "malformed", protocol: "DHCP", count: 1204 },
+      { notice: "foreign-dhcp", mac: "02:00:00:00:00:01", server: "192.168.122.1" },
+    ],
     strangers: [{ mac: "02:00:00:00:00:09", client: "uefi-pxe", seen: moment(NOW) }],
   });
   await expect(page.getByText("Another DHCP server answers on this segment: 192.168.122.1")).toBeVisible();

@@ -101,7 +101,12 @@ export class ScriptedLab {
     this.snapshot.machines = this.snapshot.machines.map((m) => fresh.get(m.node) ?? m);
     if (lab) this.snapshot.lab = { ...this.snapshot.lab, ...lab };
     this.snapshot.through += 1;
-    const data: Change = { through: this.snapshot.through, at: this.at(), lab: lab ? this.snapshot.lab : null, machines };
+    const data: Change = {
+      through: this.snapshot.through,
+      at: this.at(),
+      lab: lab ? this.snapshot.lab : null,
+      machines,
+    };
     this.say({ event: "change", data });
   }
 
@@ -119,7 +124,9 @@ export class ScriptedLab {
     answer.setHeader("Content-Security-Policy", POLICY);
     answer.setHeader("X-Content-Type-Options", "nosniff");
     if (url.searchParams.get("token") === TOKEN) {
-      answer.writeHead(303, { Location: "/", "Set-Cookie": `labinator=${TOKEN}; HttpOnly; SameSite=Strict; Path=/` }).end();
+      answer
+        .writeHead(303, { Location: "/", "Set-Cookie": `labinator=${TOKEN}; HttpOnly; SameSite=Strict; Path=/` })
+        .end();
       return;
     }
     if (!url.pathname.startsWith("/v1/")) return this.#file(url.pathname, answer);
@@ -153,6 +160,7 @@ export class ScriptedLab {
   #get(request: IncomingMessage, url: URL, answer: ServerResponse): void {
     const [, , kind, name, verb] = url.pathname.split("/").map(decodeURIComponent);
     if (kind === "stream") return this.#stream(request, answer);
+    if (kind === "snapshot") return json(answer, 200, { ...this.snapshot, at: this.at() });
     if (kind === "events") {
       const after = Number(url.searchParams.get("after") ?? 0);
       const events = this.events.filter((e) => e.seq > after).slice(0, Number(url.searchParams.get("limit") ?? 1000));
@@ -183,7 +191,12 @@ export class ScriptedLab {
 }
 
 function write(to: ServerResponse, item: StreamItem, epoch: string): void {
-  const id = item.event === "event" ? `id: ${epoch}:${item.data.seq}\n` : item.event === "snapshot" ? `id: ${epoch}:${item.data.through}\n` : "";
+  const id =
+    item.event === "event"
+      ? `id: ${epoch}:${item.data.seq}\n`
+      : item.event === "snapshot"
+        ? `id: ${epoch}:${item.data.through}\n`
+        : "";
   const data = "data" in item ? `data: ${JSON.stringify(item.data)}\n` : "data:\n";
   to.write(`${id}event: ${item.event}\n${data}\n`);
 }

@@ -31,7 +31,8 @@ for (const colorScheme of ["light", "dark"] as const) {
       expect(wide, "nothing sticks out to the right").toBeLessThanOrEqual(viewport.width);
       const name = `${viewport.width}-${colorScheme}`;
       await page.screenshot({ path: `test-results/shots/${name}.png` });
-      if (viewport.width === 360) await page.screenshot({ path: `test-results/shots/${name}-long.png`, fullPage: true });
+      if (viewport.width === 360)
+        await page.screenshot({ path: `test-results/shots/${name}-long.png`, fullPage: true });
       await page.getByRole("gridcell", { name: /^node6/ }).click();
       await expect(page.getByText("4 s, whatever the server does").first()).toBeVisible();
       await page.screenshot({ path: `test-results/shots/${name}-node.png` });
@@ -48,7 +49,11 @@ for (const colorScheme of ["light", "dark"] as const) {
 test("the picture for the README", async ({ browser }) => {
   test.skip(!process.env["README_SHOT"], "only on request: it writes into docs/");
   const { lab, link } = await demo();
-  const page = await browser.newPage({ viewport: { width: 1280, height: 720 }, deviceScaleFactor: 1.5, colorScheme: "light" });
+  const page = await browser.newPage({
+    viewport: { width: 1280, height: 720 },
+    deviceScaleFactor: 1.5,
+    colorScheme: "light",
+  });
   await page.goto(link);
   await expect(page.getByRole("gridcell", { name: /^node6/ })).toBeVisible();
   await page.evaluate(() => document.fonts.ready);

@@ -6,14 +6,22 @@ import { axisEnd, barText, lane, ticks, WAIT_SHOWN } from "../src/lanes";
 import { Announcer, PAUSE } from "../src/live";
 import { machine, NOW, snapshot, waterfall } from "../tests/demo";
 
-const gapped = [machine("a", 1, 1, "off"), machine("b", 3, 1, "off"), machine("c", 2, 2, "off"), machine("d", 3, 2, "off")];
+const gapped = [
+  machine("a", 1, 1, "off"),
+  machine("b", 3, 1, "off"),
+  machine("c", 2, 2, "off"),
+  machine("d", 3, 2, "off"),
+];
 const go = (from: string, key: string, far = false) => {
   const start = gapped.find((m) => m.node === from);
   return start && neighbour(grid(gapped, 3, 2), start, key, far).node;
 };
 
 test("places without a machine stay empty", () => {
-  expect(grid(gapped, 3, 2).map((row) => row.map((m) => m?.node ?? "."))).toEqual([["a", ".", "b"], [".", "c", "d"]]);
+  expect(grid(gapped, 3, 2).map((row) => row.map((m) => m?.node ?? "."))).toEqual([
+    ["a", ".", "b"],
+    [".", "c", "d"],
+  ]);
 });
 
 test("arrows pass over empty places, and stop at the end", () => {
@@ -29,21 +37,51 @@ test("arrows pass over empty places, and stop at the end", () => {
 });
 
 test("zones label the columns only if they follow them", () => {
-  const zoned = (zones: (number | null)[]) => zoneLabels(grid(gapped.map((m, i) => ({ ...m, zone: zones[i] ?? null })), 3, 2));
-  expect(zoned([1, 2, 2, 2])).toEqual([{ zone: 1, wide: 1 }, { zone: 2, wide: 2 }]);
+  const zoned = (zones: (number | null)[]) =>
+    zoneLabels(
+      grid(
+        gapped.map((m, i) => ({ ...m, zone: zones[i] ?? null })),
+        3,
+        2,
+      ),
+    );
+  expect(zoned([1, 2, 2, 2])).toEqual([
+    { zone: 1, wide: 1 },
+    { zone: 2, wide: 2 },
+  ]);
   expect(zoned([1, 2, 1, 3])).toBeNull();
   expect(zoned([null, null, null, null])).toBeNull();
 });
 
 test("an open bar grows with the clock, a closed boot does not", () => {
-  const open = waterfall("uefi-pxe", NOW - 10_000, [["firmware", 4_000, 4_000], ["dhcp", 6_000, 4_000]], true);
-  expect(lane(open, NOW + 500).segments.map((s) => [s.from, s.to])).toEqual([[0, 4_000], [4_000, 10_500]]);
+  const open = waterfall(
+    "uefi-pxe",
+    NOW - 10_000,
+    [
+      ["firmware", 4_000, 4_000],
+      ["dhcp", 6_000, 4_000],
+    ],
+    true,
+  );
+  expect(lane(open, NOW + 500).segments.map((s) => [s.from, s.to])).toEqual([
+    [0, 4_000],
+    [4_000, 10_500],
+  ]);
   const over = waterfall("uefi-pxe", NOW - 90_000, [["firmware", 4_000, 4_000]], false);
   expect(lane(over, NOW).end).toBe(4_000);
 });
 
 test("an hour of waiting for a scenario does not squeeze the rest", () => {
-  const parked = waterfall("uefi-pxe", NOW - 3_612_000, [["firmware", 4_000, 4_000], ["wait", 3_600_000, 0], ["image", 8_000, 3_000]], true);
+  const parked = waterfall(
+    "uefi-pxe",
+    NOW - 3_612_000,
+    [
+      ["firmware", 4_000, 4_000],
+      ["wait", 3_600_000, 0],
+      ["image", 8_000, 3_000],
+    ],
+    true,
+  );
   const { segments, end, hidden } = lane(parked, NOW);
   expect(segments.map((s) => s.cut)).toEqual([false, true, false]);
   expect(segments[2]?.from).toBe(4_000 + WAIT_SHOWN);
@@ -61,15 +99,28 @@ test("the axis ends at a round number and carries a few ticks", () => {
 });
 
 test("a bar says its stage, time, median, bytes and reason", () => {
-  const { segments } = lane(waterfall("uefi-pxe", NOW, [["image", 1_100, 1_050, "86 MB/s", 95_000_000, 95_000_000]], false), NOW);
-  expect(segments[0] && barText(segments[0]).replaceAll("\u00a0", " ")).toBe("image 1.1 s · median 1.0 s · 95 of 95 MB: 86 MB/s");
+  const { segments } = lane(
+    waterfall("uefi-pxe", NOW, [["image", 1_100, 1_050, "86 MB/s", 95_000_000, 95_000_000]], false),
+    NOW,
+  );
+  expect(segments[0] && barText(segments[0]).replaceAll("\u00a0", " ")).toBe(
+    "image 1.1 s · median 1.0 s · 95 of 95 MB: 86 MB/s",
+  );
 });
 
 test("a screen reader hears changes together and not too often, and none of them is lost", () => {
   const announcer = new Announcer();
   let picture = fold(nothing(), { event: "snapshot", data: snapshot() });
   const change = (node: string, column: number, row: number, word: "ready" | "bad") => {
-    picture = fold(picture, { event: "change", data: { through: 599, at: { since_start: NOW, wall: 0 }, lab: null, machines: [machine(node, column, row, word)] } });
+    picture = fold(picture, {
+      event: "change",
+      data: {
+        through: 599,
+        at: { since_start: NOW, wall: 0 },
+        lab: null,
+        machines: [machine(node, column, row, word)],
+      },
+    });
   };
   expect(announcer.hear(picture, 0)).toBe("");
   change("node2", 2, 1, "ready");

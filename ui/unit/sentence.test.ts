@@ -18,37 +18,76 @@ const seen = (rest: object) => say({ fact: "sighted", mac: MAC, ...rest } as Fac
 test.each<[Fact, string]>([
   [{ fact: "counter-seen", up: true }, "The boot counter is connected."],
   [{ fact: "counter-seen", up: false }, "The boot counter is gone: nothing is seen of the machines."],
-  [{ fact: "start-accepted", run: 3, scenario: "all", by: "cli" }, "Start of all was asked for from the command line: run 3."],
+  [
+    { fact: "start-accepted", run: 3, scenario: "all", by: "cli" },
+    "Start of all was asked for from the command line: run 3.",
+  ],
   [{ fact: "stop-accepted", by: "page" }, "Stop was asked for from the page."],
   [{ fact: "power-accepted", node: "node1", order: "off", by: "demo" }, "node1: Power off was asked for by the demo."],
-  [{ fact: "issued", id: 7, command: "power", node: "node1", port: { driver: "relays", port: "1" }, order: "on" }, "node1: Power on sent to relays/1."],
+  [
+    { fact: "issued", id: 7, command: "power", node: "node1", port: { driver: "relays", port: "1" }, order: "on" },
+    "node1: Power on sent to relays/1.",
+  ],
   [{ fact: "finished", id: 7, outcome: "done" }, "node1: Power on: the driver says done."],
   [{ fact: "finished", id: 8, outcome: "done" }, "Command 8: the driver says done."],
-  [{ fact: "finished", id: 7, outcome: "failed", code: "x", why: "no such port" }, "node1: Power on failed: no such port."],
-  [{ fact: "power-seen", node: "node1", state: "off", evidence: "its process ended" }, "node1: Seen off: its process ended."],
-  [{ fact: "power-seen", node: "node1", state: "unknown", evidence: "nothing tells" }, "node1: Seen neither on nor off: nothing tells."],
+  [
+    { fact: "finished", id: 7, outcome: "failed", code: "x", why: "no such port" },
+    "node1: Power on failed: no such port.",
+  ],
+  [
+    { fact: "power-seen", node: "node1", state: "off", evidence: "its process ended" },
+    "node1: Seen off: its process ended.",
+  ],
+  [
+    { fact: "power-seen", node: "node1", state: "unknown", evidence: "nothing tells" },
+    "node1: Seen neither on nor off: nothing tells.",
+  ],
   [{ fact: "published", table: 1400 }, "Boot table 1,400 was handed to the counter."],
   [{ fact: "entered", node: "node1", rung: "fetched" }, "node1: Now fetched."],
-  [{ fact: "faulted", node: "node1", code: "never-asked", text: "no DISCOVER in 90 s", bad: true }, "node1: no DISCOVER in 90 s. Given up for this run."],
-  [{ fact: "phase-entered", phase: "powering-down", because: "node1 runs something else" }, "The lab is powering down: node1 runs something else."],
+  [
+    { fact: "faulted", node: "node1", code: "never-asked", text: "no DISCOVER in 90 s", bad: true },
+    "node1: no DISCOVER in 90 s. Given up for this run.",
+  ],
+  [
+    { fact: "phase-entered", phase: "powering-down", because: "node1 runs something else" },
+    "The lab is powering down: node1 runs something else.",
+  ],
   [{ fact: "phase-entered", phase: "ready", because: "" }, "The lab is ready."],
 ])("%o", (fact, text) => expect(say(fact)).toBe(text));
 
 test.each<[object, string]>([
   [{ sight: "frame" }, "node1: First frame after silence."],
-  [{ sight: "discover", client: "bios-pxe", secs: 4, version: "" }, "node1: BIOS PXE asks for an address, for 4 s already."],
-  [{ sight: "discover", client: "ipxe", secs: 0, version: "1.21.1" }, "node1: iPXE asks for an address (version 1.21.1)."],
+  [
+    { sight: "discover", client: "bios-pxe", secs: 4, version: "" },
+    "node1: BIOS PXE asks for an address, for 4 s already.",
+  ],
+  [
+    { sight: "discover", client: "ipxe", secs: 0, version: "1.21.1" },
+    "node1: iPXE asks for an address (version 1.21.1).",
+  ],
   [{ sight: "offer", address: "10.0.0.1" }, "node1: Was offered 10.0.0.1."],
   [{ sight: "request", client: "agent" }, "node1: The agent takes the address."],
   [{ sight: "ack", address: "10.0.0.1", client: "agent" }, "node1: Has the address 10.0.0.1."],
   [{ sight: "nak" }, "node1: Asked for an address it cannot have, and was told so."],
   [{ sight: "router-asked", answered: true }, "node1: Asked for an IPv6 router and was answered: none to wait for."],
-  [{ sight: "file-asked", role: "uki", name: "node.efi", carrier: "http", size: 95_700_000 }, "node1: Asks for the image node.efi, 96 MB, over HTTP."],
-  [{ sight: "file-served", name: "snponly.efi", bytes: 192_000, repeats: 3 }, "node1: Took snponly.efi, 192 KB, 3 sent again."],
-  [{ sight: "file-broken", name: "node.efi", bytes: 1e6, why: "the line broke" }, "node1: Broke off node.efi after 1.0 MB: the line broke."],
+  [
+    { sight: "file-asked", role: "uki", name: "node.efi", carrier: "http", size: 95_700_000 },
+    "node1: Asks for the image node.efi, 96 MB, over HTTP.",
+  ],
+  [
+    { sight: "file-served", name: "snponly.efi", bytes: 192_000, repeats: 3 },
+    "node1: Took snponly.efi, 192 KB, 3 sent again.",
+  ],
+  [
+    { sight: "file-broken", name: "node.efi", bytes: 1e6, why: "the line broke" },
+    "node1: Broke off node.efi after 1.0 MB: the line broke.",
+  ],
   [{ sight: "script-asked", answer: "wait" }, "node1: Was told to wait: nothing is decided yet."],
   [{ sight: "deferred", name: "node.efi" }, "node1: The counter was full: node.efi later."],
-  [{ sight: "agent", ...agent(MAC, "bios").report }, "node1: Its agent reports 1.3 s after its kernel started: QEMU Standard PC, kernel 6.1.0-41-cloud-amd64."],
+  [
+    { sight: "agent", ...agent(MAC, "bios").report },
+    "node1: Its agent reports 1.3 s after its kernel started: QEMU Standard PC, kernel 6.1.0-41-cloud-amd64.",
+  ],
 ])("seen: %o", (sight, text) => expect(seen(sight)).toBe(text));
 
 test("a heartbeat is no news", () => expect(seen({ sight: "beat" })).toBeNull());
@@ -58,8 +97,12 @@ test("a machine that is not on the board goes by its address", () => {
 });
 
 test("notices say what is wrong and by whom", () => {
-  expect(noticed({ notice: "foreign-dhcp", mac: MAC, server: "192.168.1.1" })).toBe(`Another DHCP server answers on this segment: 192.168.1.1 (${MAC}).`);
+  expect(noticed({ notice: "foreign-dhcp", mac: MAC, server: "192.168.1.1" })).toBe(
+    `Another DHCP server answers on this segment: 192.168.1.1 (${MAC}).`,
+  );
   expect(noticed({ notice: "foreign-router", mac: MAC, names_dns: true })).toContain("old iPXE will fail");
-  expect(noticed({ notice: "ledger-full", why: "No space left on device" })).toBe("The ledger cannot be written, no new address is given: No space left on device.");
+  expect(noticed({ notice: "ledger-full", why: "No space left on device" })).toBe(
+    "The ledger cannot be written, no new address is given: No space left on device.",
+  );
   expect(noticed({ notice: "malformed", protocol: "DHCP", count: 1204 })).toBe("1,204 DHCP packets could not be read.");
 });

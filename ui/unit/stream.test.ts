@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 import { FrameReader, itemOf } from "../src/stream";
 
-const TEXT = 'id: 8f3a:7\nevent: event\ndata: {"seq":7}\n\n: a comment\nevent: beat\r\ndata: {"since_start":1,\r\ndata: "wall":2}\r\n\r\nevent: start-over\ndata:\n\n';
+const TEXT =
+  'id: 8f3a:7\nevent: event\ndata: {"seq":7}\n\n: a comment\nevent: beat\r\ndata: {"since_start":1,\r\ndata: "wall":2}\r\n\r\nevent: start-over\ndata:\n\n';
 
 test("a stream in one piece gives its frames", () => {
   expect(new FrameReader().push(TEXT)).toEqual([
@@ -23,7 +24,10 @@ test("cut anywhere, it gives the same frames", () => {
 });
 
 test("a frame becomes an item, an unknown one is passed over", () => {
-  expect(itemOf({ event: "beat", data: '{"since_start":1,"wall":2}', id: null })).toEqual({ event: "beat", data: { since_start: 1, wall: 2 } });
+  expect(itemOf({ event: "beat", data: '{"since_start":1,"wall":2}', id: null })).toEqual({
+    event: "beat",
+    data: { since_start: 1, wall: 2 },
+  });
   expect(itemOf({ event: "start-over", data: "", id: null })).toEqual({ event: "start-over" });
   expect(itemOf({ event: "weather", data: "{}", id: null })).toBeNull();
 });

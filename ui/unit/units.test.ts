@@ -3,8 +3,18 @@ import { describe, expect, test } from "vitest";
 import * as units from "../src/units";
 
 /** The units keep number and unit on one line; here they are compared as they look. */
-const plain = <A extends unknown[]>(write: (...of: A) => string) => (...of: A) => write(...of).replaceAll("\u00a0", " ");
-const [about, against, brief, bytesOf, memory, span] = [plain(units.about), plain(units.against), plain(units.brief), plain(units.bytesOf), plain(units.memory), plain(units.span)];
+const plain =
+  <A extends unknown[]>(write: (...of: A) => string) =>
+  (...of: A) =>
+    write(...of).replaceAll("\u00a0", " ");
+const [about, against, brief, bytesOf, memory, span] = [
+  plain(units.about),
+  plain(units.against),
+  plain(units.brief),
+  plain(units.bytesOf),
+  plain(units.memory),
+  plain(units.span),
+];
 const bytes = (n: number) => units.bytes(n).replaceAll("\u00a0", " ");
 const { clock, count, many } = units;
 
@@ -16,7 +26,8 @@ describe("time", () => {
     expect(span(7_500_000)).toBe("2 h 5 min");
     expect(span(-5)).toBe("0.0 s");
   });
-  test("a span is cut, not rounded: a clock never shows time that has not passed", () => expect(span(9_199)).toBe("9.1 s"));
+  test("a span is cut, not rounded: a clock never shows time that has not passed", () =>
+    expect(span(9_199)).toBe("9.1 s"));
   test("in a cell a span is brief", () => {
     expect(brief(9_140)).toBe("9.1 s");
     expect(brief(171_000)).toBe("2:51 min");
@@ -43,7 +54,14 @@ describe("amounts", () => {
     expect([0, 999, 4000, 989423, 12345678].map(count)).toEqual(["0", "999", "4,000", "989,423", "12,345,678"]);
   });
   test("bytes have a unit that fits", () => {
-    expect([0, 812, 1_400, 192_000, 95_100_000, 1_400_000_000].map(bytes)).toEqual(["0 bytes", "812 bytes", "1.4 KB", "192 KB", "95 MB", "1.4 GB"]);
+    expect([0, 812, 1_400, 192_000, 95_100_000, 1_400_000_000].map(bytes)).toEqual([
+      "0 bytes",
+      "812 bytes",
+      "1.4 KB",
+      "192 KB",
+      "95 MB",
+      "1.4 GB",
+    ]);
   });
   test("progress is told in the unit of the whole", () => {
     expect(bytesOf(61_300_000, 95_100_000)).toBe("61 of 95 MB");
