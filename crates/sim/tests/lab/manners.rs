@@ -74,6 +74,15 @@ fn edk2_merges_two_offers_unless_it_refuses_to() {
 }
 
 #[test]
+fn firmware_that_reads_names_only_is_lost_when_options_stand_there() {
+    let server = || Server { offer: Offer::Overloaded, ..Server::default() };
+    let mut stand = rude(Kind::UefiPxe, &[], server());
+    assert!(stand.run_to(Phase::Loader, 59_000), "{:#?}", stand.machine().history());
+    let mut stand = rude(Kind::UefiPxe, &[Manner::IgnoresOverload], server());
+    assert!(!stand.run_to(Phase::Loader, 59_000));
+}
+
+#[test]
 fn a_machine_without_option_97_sends_none_and_boots() {
     let mut stand = rude(Kind::BiosPxe, &[Manner::NoOption97], Server::default());
     assert!(stand.run_to_hello(60_000));

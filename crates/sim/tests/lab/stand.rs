@@ -37,6 +37,8 @@ pub(crate) enum Offer {
     Plain,
     /// The file stands in option 67 with no NUL, and `file` is empty.
     InOption,
+    /// So full that options stand in `file` and `sname` (option 52).
+    Overloaded,
     /// The address comes from here, the file from a second, address-less offer.
     Merged,
 }
@@ -174,11 +176,11 @@ impl Server {
             reply.options.set(OptionCode::VENDOR_CLASS, "HTTPClient");
             reply.options.set(OptionCode::BOOT_FILE, file);
         } else if vendor.starts_with(b"PXEClient") {
-            if matches!(self.offer, Offer::Complete | Offer::InOption) {
+            if matches!(self.offer, Offer::Complete | Offer::InOption | Offer::Overloaded) {
                 reply.options.set(OptionCode::VENDOR_CLASS, "PXEClient");
                 reply.options.set(OptionCode::IPXE, [0xb0, 1, 1]);
             }
-            if self.offer == Offer::InOption {
+            if matches!(self.offer, Offer::InOption | Offer::Overloaded) {
                 reply.options.set(OptionCode::BOOT_FILE, file);
             } else if self.offer != Offer::Merged {
                 reply.file = file.as_bytes().to_vec();
@@ -194,7 +196,13 @@ impl Server {
     }
 
     fn send_dhcp(&mut self, asked: &Message, reply: &Message) {
-        let payload = reply.encode(1472).unwrap();
+        let mut reply = reply.clone();
+        let mut limit = 1472;
+        if self.offer == Offer::Overloaded {
+            reply.options.set(OptionCode::DOMAIN_NAME, "a-long-name-that-needs-room.example");
+            limit = 300;
+        }
+        let payload = reply.encode(limit).unwrap();
         let (to_mac, to) = if asked.broadcast || reply.yiaddr.is_unspecified() {
             (MacAddr::BROADCAST, Ipv4Addr::BROADCAST)
         } else {
