@@ -194,6 +194,7 @@ fn every_way_to_get_stuck_has_its_page() {
         lifecycle::Refusal::AnotherRunning { running: "x".parse().unwrap() }.code(),
         lifecycle::Refusal::Stopping.code(),
         lifecycle::Refusal::CounterAway.code(),
+        lifecycle::Refusal::ImagesUnread.code(),
         lifecycle::Refusal::SwitchedByHand { node: "x".parse().unwrap() }.code(),
     ];
     let names = faults.map(|f| f.to_string()).into_iter().chain(refusals.map(|r| r.replace('_', "-")));

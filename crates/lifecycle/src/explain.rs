@@ -58,7 +58,7 @@ fn wanted(lab: &Lab, machine: &Machine, now: Moment) -> String {
     match (machine.goal, &lab.run) {
         (Goal::Any, _) | (_, None) => String::from("nothing"),
         (goal, Some(run)) => format!(
-            "{}, since {} ago, scenario {}, run {}",
+            "{}, for {}, scenario {}, run {}",
             goal_word(goal),
             now.since_start.since(run.since.since_start),
             run.scenario,
