@@ -24,6 +24,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -41,6 +42,8 @@ const CONNECTIONS_EACH: usize = 32;
 const HEAD_SIZE: usize = 16 << 10;
 /// Most header lines of a request.
 const HEAD_LINES: usize = 64;
+/// Bytes the kernel may hold that are not on the wire yet. Keeps memory small and progress honest.
+const UNSENT: u32 = 512 << 10;
 /// Pause after the system refused a connection for want of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -82,8 +85,9 @@ pub async fn run(counter: Arc<Counter>, listener: TcpListener) {
         };
         // Over the limit the connection is closed at once: the client's own retry is the queue.
         let Some(seat) = Guests::seat(&guests, peer.ip()) else { continue };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, "no delay option: {error}");
+        let socket = SockRef::from(&stream);
+        if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT)) {
+            tracing::debug!(%peer, "socket options: {error}");
         }
         let counter = Arc::clone(&counter);
         connections.spawn(async move {
