@@ -472,6 +472,10 @@ impl Teller {
                 same((*code).to_owned(), fault.code.to_string())?;
                 holds(&words.join(" "), &fault.text)
             }
+            ("heard", [boot]) => {
+                let heard = machine.agent.as_ref().map_or("none", |agent| agent.report.boot_id.as_str());
+                same(*boot, heard)
+            }
             ("bad", []) => same(true, machine.bad),
             ("good", []) => same(false, machine.bad),
             ("tries", [n]) => same(number(n)?, u64::from(machine.tries)),
