@@ -143,12 +143,9 @@ impl Segment {
     pub fn from_server(&mut self, frame: &[u8], now: u64) {
         let Some(to) = frame.first_chunk::<6>().map(|b| MacAddr(*b)) else { return };
         let frame: Arc<[u8]> = frame.into();
-        if let Some(clients) = self.clients_of(&frame) {
-            for at in clients {
-                self.fly(Target::Machine(at), &frame, now);
-            }
-        } else if to.is_group() {
-            for at in 0..self.machines.len() {
+        if to.is_group() {
+            let everybody = || (0..self.machines.len()).collect();
+            for at in self.clients_of(&frame).unwrap_or_else(everybody) {
                 self.fly(Target::Machine(at), &frame, now);
             }
         } else if let Some(at) = self.place_of(to) {
@@ -160,7 +157,7 @@ impl Segment {
     /// with thousands of machines that would be most of the work; `None` for every other frame.
     fn clients_of(&self, frame: &[u8]) -> Option<Vec<usize>> {
         let Ok(Frame::Udp4(udp)) = Frame::parse(frame) else { return None };
-        if !udp.to_mac.is_group() || udp.to.port() != CLIENT_PORT {
+        if udp.to.port() != CLIENT_PORT {
             return None;
         }
         let chaddr = MacAddr(*udp.payload.get(28..)?.first_chunk()?);
