@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use janitor::sweep;
 pub use lab::{IMAGE, SCENARIO, lab};
-pub use namespace::{INSIDE, Inner, JANITOR, inside, outer};
+pub use namespace::{INSIDE, Inner, JANITOR, attend, inside, outer};
 pub use needs::missing;
 pub use network::raise;
 pub use progress::{Verdict, banner, rows, verdict};

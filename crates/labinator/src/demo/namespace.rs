@@ -6,14 +6,23 @@
 
 use std::convert::Infallible;
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use drivers::process::Program;
 use model::LabSpec;
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Signal, getpid, kill_process};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
 
 use super::{DemoError, DemoOptions, janitor, lab, needs, network};
 use crate::serve::PART_ARGUMENT;
@@ -28,12 +37,61 @@ const FIRST_PORT: u16 = 8080;
 const LAST_PORT: u16 = 8180;
 /// The options, in the state folder.
 const OPTIONS: &str = "demo.json";
+/// Number of the inherited line to the one who attends, in the environment of the process inside.
+const LINE: &str = "LABINATOR_DEMO_LINE";
+
+/// How long the demo may take to end by itself once it is told to.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// Checks everything, takes the page's port, and becomes the demo. It returns only to say why not.
+///
+/// What it becomes is `unshare`, which blocks SIGTERM and SIGINT while its child runs: a signal for the
+/// terminal's whole group ends the demo, `kill PID` does not. [`attend`] hears both.
 ///
 /// # Errors
 /// [`DemoError`].
 pub async fn outer(options: &DemoOptions) -> Result<Infallible, DemoError> {
+    let mut command = prepare(options, None).await?;
+    Err(DemoError::io("unshare")(command.exec()))
+}
+
+/// Checks everything, takes the page's port, starts the demo and stays with it: SIGTERM, SIGINT and SIGHUP
+/// end it, and so does the death of this process, however it comes. Gives back the demo's exit code; 0
+/// when it was told to end.
+///
+/// # Errors
+/// [`DemoError`] before the demo runs.
+pub async fn attend(options: &DemoOptions) -> Result<u8, DemoError> {
+    let fail = |what: &str| DemoError::io(what.to_owned());
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let [terminate, interrupt, hangup] = signals;
+    let mut terminate = terminate.map_err(fail("signals"))?;
+    let mut interrupt = interrupt.map_err(fail("signals"))?;
+    let mut hangup = hangup.map_err(fail("signals"))?;
+    // This process alone holds the writing end; the demo ends when it is closed.
+    let (reading, line) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| fail("the line")(e.into()))?;
+    let command = prepare(options, Some(&reading)).await?;
+    let mut demo = tokio::process::Command::from(command).spawn().map_err(fail("unshare"))?;
+    drop(reading);
+    tokio::select! {
+        status = demo.wait() => {
+            let code = status.map_err(fail("unshare"))?.code();
+            return Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
+        }
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    drop(line);
+    if timeout(DRAIN, demo.wait()).await.is_err() {
+        // Its namespaces die with it.
+        demo.kill().await.map_err(fail("unshare"))?;
+    }
+    Ok(0)
+}
+
+/// Everything before the demo runs: checks, port, state folder, janitor. Gives back how to start it.
+async fn prepare(options: &DemoOptions, line: Option<&OwnedFd>) -> Result<Command, DemoError> {
     let spec = described(options)?;
     let lines = needs::missing(options, &spec).await;
     if !lines.is_empty() {
@@ -48,16 +106,21 @@ pub async fn outer(options: &DemoOptions) -> Result<Infallible, DemoError> {
     if !options.keep {
         janitor::spawn(&own, &state, &options.socket)?;
     }
-    let unshare = UNSHARE.find()?;
-    let error = Command::new(unshare)
-        .args(words())
-        .arg(own)
-        .args([PART_ARGUMENT, INSIDE])
-        .arg(&state)
-        .env("LABINATOR_SOCKET", &options.socket)
-        .stdin(page.map_or_else(Stdio::null, |listener| Stdio::from(std::os::fd::OwnedFd::from(listener))))
-        .exec();
-    Err(fail("unshare")(error))
+    let mut command = Command::new(UNSHARE.find()?);
+    command.args(words()).arg(own).args([PART_ARGUMENT, INSIDE]).arg(&state);
+    command.env("LABINATOR_SOCKET", &options.socket);
+    command.stdin(page.map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener))));
+    match line {
+        // After the janitor, who must not hold it.
+        Some(line) => {
+            fcntl_setfd(line, FdFlags::empty()).map_err(|e| fail("the line")(e.into()))?;
+            command.env(LINE, line.as_raw_fd().to_string());
+        }
+        None => {
+            command.env_remove(LINE);
+        }
+    }
+    Ok(command)
 }
 
 /// The words of `unshare`. Root needs no user namespace; with one it would lose rights over its own files.
@@ -69,7 +132,7 @@ pub(super) fn words() -> Vec<&'static str> {
 }
 
 fn described(options: &DemoOptions) -> Result<LabSpec, DemoError> {
-    lab(options.nodes).map_err(|e| DemoError::io("the demo's lab")(std::io::Error::other(e.to_string())))
+    lab(options.nodes).map_err(|e| DemoError::io("the demo's lab")(io::Error::other(e.to_string())))
 }
 
 fn page(headless: bool) -> Result<Option<TcpListener>, DemoError> {
@@ -126,8 +189,38 @@ where
     let page = if options.headless {
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(DemoError::io("a port for the page"))?
     } else {
-        let taken = std::io::stdin().as_fd().try_clone_to_owned();
+        let taken = io::stdin().as_fd().try_clone_to_owned();
         TcpListener::from(taken.map_err(DemoError::io("the page's port"))?)
     };
-    run(Inner { options, spec, page, state: state.to_owned() }).await
+    let inner = Inner { options, spec, page, state: state.to_owned() };
+    match std::env::var(LINE) {
+        Ok(number) => {
+            let line = line(&number).map_err(DemoError::io("the line to the one who attends"))?;
+            tokio::select! {
+                outcome = run(inner) => outcome,
+                error = left(line) => Err(error.into()),
+            }
+        }
+        Err(_) => run(inner).await,
+    }
+}
+
+/// The reading end that was inherited under this number. Opening it through `/proc` needs no trust in the
+/// number: one that is no pipe is an error.
+fn line(number: &str) -> io::Result<pipe::Receiver> {
+    let number: u32 = number.parse().map_err(io::Error::other)?;
+    pipe::OpenOptions::new().open_receiver(format!("/proc/self/fd/{number}"))
+}
+
+/// Waits until the one who attends lets go, then has this process end as by `kill`. Returns when it did not.
+async fn left(mut line: pipe::Receiver) -> DemoError {
+    // Nothing is ever written, so whatever this returns means the end.
+    let mut byte = [0];
+    let read = line.read(&mut byte).await;
+    tracing::debug!(?read, "told to end");
+    if let Err(error) = kill_process(getpid(), Signal::TERM) {
+        return DemoError::io("ending")(error.into());
+    }
+    sleep(DRAIN).await;
+    DemoError::io("ending")(io::ErrorKind::TimedOut.into())
 }
