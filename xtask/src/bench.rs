@@ -1,6 +1,9 @@
 //! `cargo xtask bench NAME`: measures against peers in the same run, since machines differ.
 
+mod boot;
+mod idle;
 mod report;
+mod segment;
 mod start;
 
 use std::path::PathBuf;
@@ -20,12 +23,26 @@ struct Bench {
 }
 
 /// A new bench is a line here and a file beside `start.rs`.
-const BENCHES: &[Bench] = &[Bench {
-    name: "start",
-    about: "starting the binary, against starting any program at all",
-    packages: &[],
-    run: start::run,
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "boot",
+        about: "power on to kernel request, against dnsmasq, nginx and a chain of scripts [--pairs N]",
+        packages: boot::PACKAGES,
+        run: boot::run,
+    },
+    Bench {
+        name: "idle",
+        about: "what a Ready lab costs, and exec to the first answered DISCOVER",
+        packages: segment::PACKAGES,
+        run: idle::run,
+    },
+    Bench {
+        name: "start",
+        about: "starting the binary, against starting any program at all",
+        packages: &[],
+        run: start::run,
+    },
+];
 
 /// `cargo xtask bench NAME [--json FILE] [arguments of the bench]`.
 ///
