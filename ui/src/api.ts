@@ -885,6 +885,17 @@ export interface components {
             version: string;
         } | {
             /** @constant */
+            fact: "images-found";
+            /** @description What each scenario boots, by content; one whose files are missing is absent. */
+            images: {
+                [key: string]: components["schemas"]["Image"];
+            };
+            /** @description What the others lack, for a person. */
+            missing: {
+                [key: string]: string[];
+            };
+        } | {
+            /** @constant */
             fact: "counter-seen";
             /** @description True when the core is connected to it. */
             up: boolean;
@@ -1111,7 +1122,17 @@ export interface components {
             name: string;
             /** @constant */
             sight: "deferred";
-        } | components["schemas"]["AgentReport"] | components["schemas"]["AgentBeat"])) | {
+        } | {
+            /** @description What it said. */
+            report: components["schemas"]["AgentReport"];
+            /** @constant */
+            sight: "agent";
+        } | {
+            /** @description What it said. */
+            beat: components["schemas"]["AgentBeat"];
+            /** @constant */
+            sight: "beat";
+        })) | {
             /** @constant */
             fact: "published";
             /**

@@ -50,6 +50,8 @@ export function sentence(event: LabEvent, known: Known): Line | null {
   switch (fact.fact) {
     case "core-started":
       return plain("", `The controller started, version ${fact.version}, with the lab ${fact.spec.lab}.`);
+    case "images-found":
+      return imagesFound(fact);
     case "counter-seen":
       return fact.up
         ? plain("", "The boot counter is connected.")
@@ -96,6 +98,17 @@ export function sentence(event: LabEvent, known: Known): Line | null {
                 : "plain",
       };
   }
+  // A newer controller may know facts that this page does not.
+  fact satisfies never;
+  return plain("", `Something this page has no words for: ${(fact as { fact: string }).fact}.`);
+}
+
+function imagesFound({ images, missing }: Extract<Fact, { fact: "images-found" }>): Line {
+  const here = Object.keys(images).sort();
+  const lacks = Object.entries(missing).sort();
+  const found = here.length > 0 ? `Images are here for ${here.join(", ")}.` : "No scenario has its images here.";
+  const parts = lacks.map(([scenario, what]) => ` ${scenario} lacks ${what.join(", ")}.`);
+  return { who: "", text: found + parts.join(""), tone: lacks.length > 0 ? "care" : "plain" };
 }
 
 function stop(text: string): string {
@@ -175,11 +188,13 @@ function sighted(fact: Sighted, known: Known): Line | null {
     case "agent":
       return plain(
         who,
-        `Its agent reports ${span(fact.uptime_ms)} after its kernel started: ${fact.inventory.product || "a machine"}, kernel ${fact.kernel}.`,
+        `Its agent reports ${span(fact.report.uptime_ms)} after its kernel started: ${fact.report.inventory.product || "a machine"}, kernel ${fact.report.kernel}.`,
       );
     case "beat":
       return null;
   }
+  fact satisfies never;
+  return plain(who, `Something this page has no words for: ${(fact as { sight: string }).sight}.`);
 }
 
 function asker(client: ClientKind): string {
@@ -205,6 +220,8 @@ export function noticed(notice: Notice): string {
     case "merged":
       return `${count(notice.count)} sightings were merged: the core was too slow to take each.`;
   }
+  notice satisfies never;
+  return `Something this page has no words for: ${(notice as { notice: string }).notice}.`;
 }
 
 /** How loud a notice is. */

@@ -20,7 +20,7 @@ test("the board turns up with the machines the controller tells of", async ({ pa
   };
   await expect(cells).toHaveCount(told.machines.length);
   for (const { node } of told.machines)
-    await expect(page.getByRole("gridcell", { name: new RegExp(`^${node},`) })).toBeVisible();
+    await expect(page.getByRole("gridcell", { name: new RegExp(`^${node}\\b`) })).toBeVisible();
   await expect(page.locator("header h1")).toHaveText(told.lab.name);
   await expect(page.locator("header .fresh")).toHaveText("live");
   await cells.first().click();

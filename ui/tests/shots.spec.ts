@@ -24,7 +24,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       const { lab, link } = await demo();
       const page = await browser.newPage({ viewport, colorScheme });
       await page.goto(link);
-      await expect(page.getByRole("gridcell", { name: /^node6/ })).toBeVisible();
+      await expect(page.getByRole("gridcell", { name: /^node6\b/ })).toBeVisible();
       await expect(page.getByText("Was offered 10.77.0.16.")).toHaveCount(1);
       await page.evaluate(() => document.fonts.ready);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth);
@@ -33,7 +33,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.screenshot({ path: `test-results/shots/${name}.png` });
       if (viewport.width === 360)
         await page.screenshot({ path: `test-results/shots/${name}-long.png`, fullPage: true });
-      await page.getByRole("gridcell", { name: /^node6/ }).click();
+      await page.getByRole("gridcell", { name: /^node6\b/ }).click();
       await expect(page.getByText("4 s, whatever the server does").first()).toBeVisible();
       await page.screenshot({ path: `test-results/shots/${name}-node.png` });
       await page.keyboard.press("Escape");
@@ -55,7 +55,7 @@ test("the picture for the README", async ({ browser }) => {
     colorScheme: "light",
   });
   await page.goto(link);
-  await expect(page.getByRole("gridcell", { name: /^node6/ })).toBeVisible();
+  await expect(page.getByRole("gridcell", { name: /^node6\b/ })).toBeVisible();
   await page.evaluate(() => document.fonts.ready);
   await page.locator(".lane").nth(2).locator(".bar.dhcp").hover();
   await page.screenshot({ path: "../docs/page.png" });

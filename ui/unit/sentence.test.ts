@@ -16,6 +16,15 @@ const say = (fact: Fact) => {
 const seen = (rest: object) => say({ fact: "sighted", mac: MAC, ...rest } as Fact);
 
 test.each<[Fact, string]>([
+  [
+    {
+      fact: "images-found",
+      images: { all: { kernel: null, initrd: [], uki: null, args: "", agent: true } },
+      missing: { rescue: ["rescue.efi"] },
+    },
+    "Images are here for all. rescue lacks rescue.efi.",
+  ],
+  [{ fact: "images-found", images: {}, missing: {} }, "No scenario has its images here."],
   [{ fact: "counter-seen", up: true }, "The boot counter is connected."],
   [{ fact: "counter-seen", up: false }, "The boot counter is gone: nothing is seen of the machines."],
   [
@@ -85,7 +94,7 @@ test.each<[object, string]>([
   [{ sight: "script-asked", answer: "wait" }, "node1: Was told to wait: nothing is decided yet."],
   [{ sight: "deferred", name: "node.efi" }, "node1: The counter was full: node.efi later."],
   [
-    { sight: "agent", ...agent(MAC, "bios").report },
+    { sight: "agent", report: agent(MAC, "bios").report },
     "node1: Its agent reports 1.3 s after its kernel started: QEMU Standard PC, kernel 6.1.0-41-cloud-amd64.",
   ],
 ])("seen: %o", (sight, text) => expect(seen(sight)).toBe(text));
@@ -105,4 +114,9 @@ test("notices say what is wrong and by whom", () => {
     "The ledger cannot be written, no new address is given: No space left on device.",
   );
   expect(noticed({ notice: "malformed", protocol: "DHCP", count: 1204 })).toBe("1,204 DHCP packets could not be read.");
+});
+
+test("what a newer controller says does not break an older page", () => {
+  expect(say({ fact: "tea-served" } as unknown as Fact)).toBe("Something this page has no words for: tea-served.");
+  expect(seen({ sight: "ghost" })).toBe("node1: Something this page has no words for: ghost.");
 });
