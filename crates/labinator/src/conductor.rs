@@ -80,9 +80,8 @@ impl Conductor {
         let started = Fact::CoreStarted {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             spec: Box::new(spec.clone()),
-            images: BTreeMap::new(),
         };
-        let lab = rebuild(&past).unwrap_or_else(|| Lab::new(spec, BTreeMap::new()));
+        let lab = rebuild(&past).unwrap_or_else(|| Lab::new(spec));
         let seq = past.last().map_or(0, |event| event.seq);
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING);
         let table = watch::Sender::new(Arc::new(boot_table(&lab, lab.table)));

@@ -133,8 +133,8 @@ impl Journal {
 pub fn rebuild<'a>(events: impl IntoIterator<Item = &'a Event>) -> Option<Lab> {
     let mut lab: Option<Lab> = None;
     for event in events {
-        if let (None, Fact::CoreStarted { spec, images, .. }) = (&lab, &event.fact) {
-            lab = Some(Lab::new((**spec).clone(), images.clone()));
+        if let (None, Fact::CoreStarted { spec, .. }) = (&lab, &event.fact) {
+            lab = Some(Lab::new((**spec).clone()));
         }
         if let Some(lab) = &mut lab {
             absorb(lab, event);

@@ -1,6 +1,7 @@
 //! Recording: each fact changes what is known, and nothing else. It cannot fail and cannot choose.
 
 use alloc::borrow::ToOwned;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
@@ -29,16 +30,15 @@ pub enum Touched {
 pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
     let at = event.at;
     match &event.fact {
-        Fact::CoreStarted { spec, images, .. } => {
-            // What was found before is served on until the new core has looked for itself.
-            let known = lab.images.iter().map(|(name, image)| (name.clone(), (**image).clone())).collect();
-            lab.describe(Some((**spec).clone()), if images.is_empty() { known } else { images.clone() });
-            lab.images_known = !images.is_empty();
+        Fact::CoreStarted { spec, .. } => {
+            // Images that were found before are served on until the new core has looked for itself.
+            lab.describe((**spec).clone());
+            lab.images_known = false;
             restarted(lab, at);
             Touched::All
         }
         Fact::ImagesFound { images, missing } => {
-            lab.describe(None, images.clone());
+            lab.images = images.iter().map(|(name, image)| (name.clone(), Arc::new(image.clone()))).collect();
             lab.missing.clone_from(missing);
             lab.images_known = true;
             Touched::Lab

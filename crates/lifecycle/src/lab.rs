@@ -173,9 +173,9 @@ impl Machine {
 impl Lab {
     /// A lab of which nothing has been seen.
     #[must_use]
-    pub fn new(spec: LabSpec, images: BTreeMap<ScenarioName, Image>) -> Self {
+    pub fn new(spec: LabSpec) -> Self {
         let mut lab = Self {
-            spec,
+            spec: spec.clone(),
             images: BTreeMap::new(),
             images_known: false,
             missing: BTreeMap::new(),
@@ -193,17 +193,13 @@ impl Lab {
             notices: Vec::new(),
             strangers: Vec::new(),
         };
-        lab.images_known = !images.is_empty();
-        lab.describe(None, images);
+        lab.describe(spec);
         lab
     }
 
     /// Takes a new description; machines that are still on the board keep what is known of them.
-    pub(crate) fn describe(&mut self, spec: Option<LabSpec>, images: BTreeMap<ScenarioName, Image>) {
-        if let Some(spec) = spec {
-            self.spec = spec;
-        }
-        self.images = images.into_iter().map(|(name, image)| (name, Arc::new(image))).collect();
+    pub(crate) fn describe(&mut self, spec: LabSpec) {
+        self.spec = spec;
         let nodes = &self.spec.board.nodes;
         self.by_mac = nodes.iter().map(|(name, node)| (node.mac, name.clone())).collect();
         self.machines.retain(|name, _| nodes.contains_key(name));

@@ -109,8 +109,6 @@ pub enum Fact {
         version: String,
         /// The lab as described.
         spec: Box<LabSpec>,
-        /// What each scenario boots, by content; a scenario whose files are missing is absent.
-        images: BTreeMap<ScenarioName, Image>,
     },
     /// The files that scenarios boot were looked for.
     ImagesFound {

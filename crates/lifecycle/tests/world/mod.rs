@@ -125,7 +125,7 @@ impl World {
     /// Starts a core on this board.
     pub(crate) fn new(board: Board) -> Result<Self, String> {
         let mut world = Self {
-            lab: Lab::new(board.spec.clone(), BTreeMap::new()),
+            lab: Lab::new(board.spec.clone()),
             events: Vec::new(),
             now: LabTime(1_000_000),
             decision: Decision::default(),
@@ -197,7 +197,7 @@ impl World {
 
     /// The lab that some of the events tell.
     pub(crate) fn replayed(&self, told: impl Fn(&Fact) -> bool) -> Lab {
-        let mut lab = Lab::new(self.board.spec.clone(), BTreeMap::new());
+        let mut lab = Lab::new(self.board.spec.clone());
         for event in self.events.iter().filter(|event| told(&event.fact)) {
             absorb(&mut lab, event);
         }
@@ -220,7 +220,7 @@ impl World {
 
     fn core_started(&self) -> Fact {
         let spec = Box::new(self.board.spec.clone());
-        Fact::CoreStarted { version: "test".to_owned(), spec, images: BTreeMap::new() }
+        Fact::CoreStarted { version: "test".to_owned(), spec }
     }
 
     fn keep(&mut self, fact: Fact) {
