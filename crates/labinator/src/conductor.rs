@@ -77,10 +77,8 @@ impl Conductor {
     #[must_use]
     pub fn new(tools: Tools) -> (Self, Desk, watch::Receiver<Arc<BootTable>>) {
         let Tools { journal, past, clock, spec, epoch, hands } = tools;
-        let started = Fact::CoreStarted {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            spec: Box::new(spec.clone()),
-        };
+        let started =
+            Fact::CoreStarted { version: env!("CARGO_PKG_VERSION").to_owned(), spec: Box::new(spec.clone()) };
         let lab = rebuild(&past).unwrap_or_else(|| Lab::new(spec));
         let seq = past.last().map_or(0, |event| event.seq);
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING);

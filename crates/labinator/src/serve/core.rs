@@ -48,7 +48,7 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let (conductor, desk, table) = Conductor::new(tools);
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(link::run(folders.state.join("counter.sock"), desk.clone(), table));
+    tasks.spawn(link::run(folders.state.clone(), desk.clone(), table));
     hands::spawn(&mut tasks, &spec, &folders.state, wishes, desk.clone());
     spawn_asset_search(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());
