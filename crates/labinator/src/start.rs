@@ -76,7 +76,7 @@ impl From<DemoError> for Failure {
     }
 }
 
-/// Runs a whole lab on this machine: becomes another process, and returns only to say why not.
+/// Runs a whole lab on this machine until it ends or is told to.
 ///
 /// # Errors
 /// What is missing, a line each.
@@ -99,7 +99,11 @@ pub async fn demo(globals: &Globals, args: DemoArgs) -> Result<(), Failure> {
         loaders: PathBuf::from(LOADERS),
         socket: socket_path(),
     };
-    match demo::outer(&options).await? {}
+    match demo::attend(&options).await? {
+        0 => Ok(()),
+        // What went wrong was said inside.
+        code => Err(Failure::Said(code)),
+    }
 }
 
 /// Runs a part that this program starts itself.

@@ -1,7 +1,7 @@
 //! A whole lab on this machine, in a network of its own, without root where the kernel allows it.
 //!
 //! ```text
-//! labinator demo (outer): checks, takes the page's port, becomes unshare, which becomes
+//! labinator demo (outer): checks, takes the page's port, stays with unshare, which becomes
 //!   └─ labinator inside demo (process 1 of its namespaces): bridge and taps, then the controller
 //!        ├─ counter, core
 //!        └─ one QEMU per node
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use janitor::sweep;
 pub use lab::{IMAGE, SCENARIO, lab};
-pub use namespace::{INSIDE, Inner, JANITOR, attend, inside, outer};
+pub use namespace::{INSIDE, Inner, JANITOR, attend, inside};
 pub use needs::missing;
 pub use network::raise;
 pub use progress::{Verdict, banner, rows, verdict};

@@ -4,12 +4,10 @@
 //! a server whose network is another one. Everything started inside dies with the first process inside,
 //! whatever kills it: the kernel sees to that.
 
-use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -43,18 +41,6 @@ const LINE: &str = "LABINATOR_DEMO_LINE";
 /// How long the demo may take to end by itself once it is told to.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Checks everything, takes the page's port, and becomes the demo. It returns only to say why not.
-///
-/// What it becomes is `unshare`, which blocks SIGTERM and SIGINT while its child runs: a signal for the
-/// terminal's whole group ends the demo, `kill PID` does not. [`attend`] hears both.
-///
-/// # Errors
-/// [`DemoError`].
-pub async fn outer(options: &DemoOptions) -> Result<Infallible, DemoError> {
-    let mut command = prepare(options, None).await?;
-    Err(DemoError::io("unshare")(command.exec()))
-}
-
 /// Checks everything, takes the page's port, starts the demo and stays with it: SIGTERM, SIGINT and SIGHUP
 /// end it, and so does the death of this process, however it comes. Gives back the demo's exit code; 0
 /// when it was told to end.
@@ -70,7 +56,7 @@ pub async fn attend(options: &DemoOptions) -> Result<u8, DemoError> {
     let mut hangup = hangup.map_err(fail("signals"))?;
     // This process alone holds the writing end; the demo ends when it is closed.
     let (reading, line) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| fail("the line")(e.into()))?;
-    let command = prepare(options, Some(&reading)).await?;
+    let command = prepare(options, &reading).await?;
     let mut demo = tokio::process::Command::from(command).spawn().map_err(fail("unshare"))?;
     drop(reading);
     tokio::select! {
@@ -91,7 +77,7 @@ pub async fn attend(options: &DemoOptions) -> Result<u8, DemoError> {
 }
 
 /// Everything before the demo runs: checks, port, state folder, janitor. Gives back how to start it.
-async fn prepare(options: &DemoOptions, line: Option<&OwnedFd>) -> Result<Command, DemoError> {
+async fn prepare(options: &DemoOptions, line: &OwnedFd) -> Result<Command, DemoError> {
     let spec = described(options)?;
     let lines = needs::missing(options, &spec).await;
     if !lines.is_empty() {
@@ -110,16 +96,9 @@ async fn prepare(options: &DemoOptions, line: Option<&OwnedFd>) -> Result<Comman
     command.args(words()).arg(own).args([PART_ARGUMENT, INSIDE]).arg(&state);
     command.env("LABINATOR_SOCKET", &options.socket);
     command.stdin(page.map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener))));
-    match line {
-        // After the janitor, who must not hold it.
-        Some(line) => {
-            fcntl_setfd(line, FdFlags::empty()).map_err(|e| fail("the line")(e.into()))?;
-            command.env(LINE, line.as_raw_fd().to_string());
-        }
-        None => {
-            command.env_remove(LINE);
-        }
-    }
+    // After the janitor, who must not hold it.
+    fcntl_setfd(line, FdFlags::empty()).map_err(|e| fail("the line")(e.into()))?;
+    command.env(LINE, line.as_raw_fd().to_string());
     Ok(command)
 }
 
