@@ -316,6 +316,7 @@ fn entered(machine: &mut Machine, rung: Rung, at: Moment) {
         let powered = machine.boot.as_ref().is_some_and(|boot| boot.powered);
         let told = |bar: &&Bar| powered || bar.stage != Stage::Firmware;
         machine.past.push_back(PastBoot {
+            number: fall.number,
             firmware: fall.firmware,
             stages: fall.bars.iter().filter(told).map(|bar| (bar.stage, bar.took_ms)).collect(),
             total_ms: fall.total_ms,

@@ -114,6 +114,8 @@ pub struct Machine {
 /// The length of each stage of an earlier boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastBoot {
+    /// Which of the machine's boots it was.
+    pub number: u32,
     /// Compared only with boots of the same firmware.
     pub firmware: Option<ClientKind>,
     /// Milliseconds per stage.

@@ -30,7 +30,7 @@ pub fn waterfall_of(machine: &Machine, boot: &Boot, now: LabTime) -> Waterfall {
     let start = points.ordered.unwrap_or(began);
     let end = points.ready.or_else(|| open.then_some(now)).unwrap_or_else(|| points.last.unwrap_or(began));
     let mut bars = points.bars(boot, start, end, open);
-    let alike = || machine.past.iter().filter(|p| p.firmware == boot.firmware);
+    let alike = || machine.past.iter().filter(|p| p.firmware == boot.firmware && p.number < boot.number);
     for bar in &mut bars {
         bar.median_ms = median(
             alike()
