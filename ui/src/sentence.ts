@@ -105,10 +105,10 @@ export function sentence(event: LabEvent, known: Known): Line | null {
 
 function imagesFound({ images, missing }: Extract<Fact, { fact: "images-found" }>): Line {
   const here = Object.keys(images).sort();
-  const lacks = Object.entries(missing).sort();
+  const lacks = Object.keys(missing).sort();
   const found = here.length > 0 ? `Images are here for ${here.join(", ")}.` : "No scenario has its images here.";
-  const parts = lacks.map(([scenario, what]) => ` ${scenario} lacks ${what.join(", ")}.`);
-  return { who: "", text: found + parts.join(""), tone: lacks.length > 0 ? "care" : "plain" };
+  const lost = lacks.length > 0 ? ` Missing for ${lacks.join(", ")}: the start sheet says what.` : "";
+  return { who: "", text: found + lost, tone: lacks.length > 0 ? "care" : "plain" };
 }
 
 function stop(text: string): string {

@@ -81,7 +81,7 @@ export function machine(
   word: NodeWord,
   more: Partial<MachineView> = {},
 ): MachineView {
-  const number = (row - 1) * 3 + column;
+  const number = (row - 1) * 2 + column;
   return {
     node,
     cell: { column, row },
@@ -97,7 +97,7 @@ export function machine(
       state: "on",
       evidence: "its process runs",
       seen: moment(NOW - 900),
-      port: { driver: "virtual", port: node },
+      port: { driver: "qemu", port: node.slice(4) },
     },
     boot: null,
     agent: null,
@@ -193,23 +193,23 @@ function board(): MachineView[] {
       ]),
       waiting: since(5_050, 120_000, "the first words of its agent", "switch it off and on"),
     }),
-    machine("node3", 3, 1, "image", {
+    machine("node3", 1, 2, "image", {
       boot: http(2, [
         ["dhcp", 4_030, 4_020, OFFERS],
         ["image", 3_190, 10_100, undefined, 31_400_000, 95_700_000],
       ]),
       waiting: since(7_220, 240_000, "the whole image", "switch it off and on"),
     }),
-    machine("node4", 1, 2, "ready", {
+    machine("node4", 2, 2, "ready", {
       boot: bios(3, 3_990, 200),
       agent: agent("52:54:00:4c:41:04", "bios"),
       since: moment(RUN + 11_200),
     }),
-    machine("node5", 2, 2, "image", {
+    machine("node5", 1, 3, "image", {
       boot: pxe(4, [["image", 1_960, 2_900, undefined, 61_300_000, 95_100_000]]),
       waiting: since(6_640, 240_000, "the whole image", "switch it off and on"),
     }),
-    machine("node6", 3, 2, "dhcp", {
+    machine("node6", 2, 3, "dhcp", {
       boot: http(5, [["dhcp", 2_210, 4_020, OFFERS]]),
       waiting: since(2_210, 240_000, "its firmware to choose an offer (4 s timer, EDK2)", "switch it off and on"),
     }),
@@ -226,19 +226,19 @@ export function snapshot(): Snapshot {
     at: moment(NOW),
     lab: {
       name: "demo",
-      columns: 3,
-      rows: 2,
+      columns: 2,
+      rows: 3,
       phase: "booting",
       phase_since: moment(RUN + 200),
       phase_because: "2 of 6 machines are ready; all six are needed",
-      scenario: "all",
+      scenario: "demo",
       run: 3,
       run_since: moment(RUN),
       counter_up: true,
       notices: [],
       strangers: [],
       scenarios: [
-        { name: "all", nodes, image: "node image, 6.1.0-41-cloud-amd64", missing: [] },
+        { name: "demo", nodes, image: "node image, 6.1.0-41-cloud-amd64", missing: [] },
         {
           name: "one-each",
           nodes: ["node1", "node2", "node3"],
@@ -257,7 +257,7 @@ export function story(): LabEvent[] {
   const told: { ago: number; fact: LabEvent["fact"] }[] = [];
   const say = (ago: number, fact: LabEvent["fact"]) => told.push({ ago, fact });
   const mac = (n: number) => `52:54:00:4c:41:0${n}`;
-  say(0, { fact: "start-accepted", run: 3, scenario: "all", by: "page" });
+  say(0, { fact: "start-accepted", run: 3, scenario: "demo", by: "page" });
   say(20, { fact: "published", table: 14 });
   say(200, { fact: "phase-entered", phase: "booting", because: "six machines are switched on, 0.5 s apart" });
   for (const n of [1, 2, 3, 4, 5, 6]) {
@@ -267,7 +267,7 @@ export function story(): LabEvent[] {
       id: n,
       command: "power",
       node,
-      port: { driver: "virtual", port: node },
+      port: { driver: "qemu", port: node.slice(4) },
       order: "on",
     });
     say(n * 500 - 80, { fact: "power-seen", node, state: "on", evidence: "its process runs" });
@@ -353,10 +353,10 @@ export function plans(): Map<string, Plan> {
   const none = { released: [], switched_off: [], switched_on: [], by_hand: [], about_ms: null, refused: null };
   return new Map<string, Plan>([
     [
-      "all",
+      "demo",
       {
         ...none,
-        scenario: "all",
+        scenario: "demo",
         switched_off: ["node1", "node4"],
         switched_on: ["node1", "node4"],
         released: ["node2", "node3"],
@@ -387,7 +387,7 @@ export function explanations(): Map<string, Explanation> {
   const all = board().map((m): Explanation => ({
     node: m.node,
     headline: m.word === "ready" ? `${m.node} is ready, as wanted.` : `${m.node} is booting: ${m.word}.`,
-    wanted: "ready, since 14:02:14, scenario all",
+    wanted: "ready, since 14:02:14, scenario demo",
     seen: [`on: its process runs`, "DISCOVER from UEFI HTTP, offered 10.77.0.16", "no file was asked for yet"],
     because: m.word === "ready" ? "" : "its firmware collects offers for 4 s, whatever the server does (EDK2)",
     will: m.word === "ready" ? "" : "switch it off and on if the image is not taken by 14:06:29",

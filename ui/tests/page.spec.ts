@@ -165,7 +165,7 @@ test("what changes is on the screen within a quarter of a second, at the best of
       (w) => document.querySelector(`[data-node="node6"][data-word="${w}"]`) !== null,
       word,
     );
-    lab.change([machine("node6", 3, 2, word)]);
+    lab.change([machine("node6", 2, 3, word)]);
     await seen;
     took.push(Date.now() - began);
   }
@@ -179,7 +179,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     link,
   }) => {
     lab.snapshot.lab.notices = [{ notice: "malformed", protocol: "DHCP", count: 3 }];
-    lab.snapshot.machines[3] = machine("node4", 1, 2, "bad", {
+    lab.snapshot.machines[3] = machine("node4", 2, 2, "bad", {
       fault: { code: "never-asked", text: "no DISCOVER in 90 s" },
     });
     await page.emulateMedia({ colorScheme });
@@ -320,13 +320,13 @@ test("the keyboard reaches everything, in the order of the board", async ({ page
     await page.locator('[role="gridcell"]').evaluateAll((all) => all.map((c) => c.getAttribute("data-node"))),
   ).toEqual(order);
   await page.keyboard.press("Home");
-  expect(await focused()).toBe("node4");
+  expect(await focused()).toBe("node5");
   await page.keyboard.press("ArrowUp");
-  expect(await focused()).toBe("node1");
-  await page.keyboard.press("End");
   expect(await focused()).toBe("node3");
+  await page.keyboard.press("End");
+  expect(await focused()).toBe("node4");
   await page.keyboard.press("Enter");
-  await expect(page.getByRole("dialog", { name: "node3" })).toBeVisible();
+  await expect(page.getByRole("dialog", { name: "node4" })).toBeVisible();
   for (let i = 0; i < 9; i += 1) {
     await page.keyboard.press("Tab");
     expect(await page.evaluate(() => document.activeElement?.closest("dialog") !== null), "focus stays inside").toBe(
@@ -335,7 +335,7 @@ test("the keyboard reaches everything, in the order of the board", async ({ page
   }
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog")).toHaveCount(0);
-  expect(await focused()).toBe("node3");
+  expect(await focused()).toBe("node4");
   for (const [key, title] of [
     ["?", "Help"],
     ["s", "Start"],
@@ -473,7 +473,7 @@ test("changes are told to a screen reader, gathered", async ({ page, lab, link }
   await page.goto(link);
   await expect(cell(page, "node1")).toBeVisible();
   const said = page.locator("main > [aria-live]");
-  lab.change([machine("node5", 2, 2, "ready"), machine("node6", 3, 2, "bad")]);
+  lab.change([machine("node5", 1, 3, "ready"), machine("node6", 2, 3, "bad")]);
   await expect(said).toHaveText("node5 ready; node6 bad.");
   lab.change([machine("node2", 2, 1, "ready")], { phase: "ready" });
   await expect(said).toHaveText("node2 ready; the lab is ready.", { timeout: 5_000 });

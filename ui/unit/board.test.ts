@@ -125,9 +125,9 @@ test("a screen reader hears changes together and not too often, and none of them
   expect(announcer.hear(picture, 0)).toBe("");
   change("node2", 2, 1, "ready");
   expect(announcer.hear(picture, 10)).toBe("node2 ready.");
-  change("node3", 3, 1, "ready");
+  change("node3", 1, 2, "ready");
   expect(announcer.hear(picture, 20)).toBe("");
-  change("node5", 2, 2, "bad");
+  change("node5", 1, 3, "bad");
   expect(announcer.hear(picture, 10 + PAUSE)).toBe("node3 ready; node5 bad.");
   expect(announcer.hear(picture, 20 + 2 * PAUSE)).toBe("");
 });

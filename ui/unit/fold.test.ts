@@ -31,7 +31,7 @@ test("a change replaces the machines it names and nothing else", () => {
   const before = after(shot());
   const picture = fold(before, {
     event: "change",
-    data: { through: 541, at: moment(NOW), lab: null, machines: [machine("node6", 3, 2, "bad")] },
+    data: { through: 541, at: moment(NOW), lab: null, machines: [machine("node6", 2, 3, "bad")] },
   });
   expect(picture.machines[5]?.word).toBe("bad");
   expect(picture.machines.slice(0, 5)).toEqual(before.machines.slice(0, 5));
@@ -42,7 +42,7 @@ test("a change replaces the machines it names and nothing else", () => {
 test("a change that is older than the picture is passed over", () => {
   const picture = after(shot(), {
     event: "change",
-    data: { through: 3, at: moment(NOW), lab: null, machines: [machine("node6", 3, 2, "bad")] },
+    data: { through: 3, at: moment(NOW), lab: null, machines: [machine("node6", 2, 3, "bad")] },
   });
   expect(picture.machines[5]?.word).toBe("dhcp");
 });

@@ -22,7 +22,7 @@ test.each<[Fact, string]>([
       images: { all: { kernel: null, initrd: [], uki: null, args: "", agent: true } },
       missing: { rescue: ["rescue.efi"] },
     },
-    "Images are here for all. rescue lacks rescue.efi.",
+    "Images are here for all. Missing for rescue: the start sheet says what.",
   ],
   [{ fact: "images-found", images: {}, missing: {} }, "No scenario has its images here."],
   [{ fact: "counter-seen", up: true }, "The boot counter is connected."],
