@@ -875,10 +875,6 @@ export interface components {
         Fact: {
             /** @constant */
             fact: "core-started";
-            /** @description What each scenario boots, by content; a scenario whose files are missing is absent. */
-            images: {
-                [key: string]: components["schemas"]["Image"];
-            };
             /** @description The lab as described. */
             spec: components["schemas"]["LabSpec"];
             /** @description Version of the program. */
