@@ -1,0 +1,122 @@
+//! `labinator serve` in a house, and the command line that asks it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use model::{Event, Snapshot};
+
+use crate::ground::{children, given, limited, lives, said, signal, told, until};
+use crate::house::House;
+
+/// How long a controller may take to be there: its images are hashed by a debug build on a busy machine.
+const RISE: Duration = Duration::from_secs(60);
+
+/// A running controller.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    entered: Child,
+    /// The supervisor, as this process sees it.
+    pub(crate) pid: u32,
+    pub(crate) state: PathBuf,
+    pub(crate) socket: PathBuf,
+    log: PathBuf,
+}
+
+impl Controller {
+    /// Starts it with a lab file, and waits until its boot counter answers.
+    pub(crate) fn start(house: &House, lab: &Path) -> Self {
+        Self::start_in(house, lab, &house.path("state"))
+    }
+
+    /// The same with this state folder.
+    pub(crate) fn start_in(house: &House, lab: &Path, state: &Path) -> Self {
+        let (socket, log) = (house.path("api.sock"), house.path("serve.log"));
+        let lines = fs::File::options().create(true).append(true).open(&log).unwrap();
+        let mut command = house.staying(given("LABINATOR_BIN"));
+        command.args(["serve", "--lab"]).arg(lab).arg("--state").arg(state);
+        command.env("LABINATOR_SOCKET", &socket).stdin(Stdio::null());
+        command.stdout(lines.try_clone().unwrap()).stderr(lines);
+        let entered = command.spawn().unwrap();
+        let pid = until(RISE, "nsenter has started it", || {
+            children(entered.id()).into_iter().find(|(_, line)| line.contains(" serve ")).map(|(pid, _)| pid)
+        });
+        let controller = Self { entered, pid, state: state.to_owned(), socket, log };
+        until(RISE, "the controller is up", || controller.look().filter(|picture| picture.lab.counter_up));
+        controller
+    }
+
+    /// A verb of the command line, from outside.
+    pub(crate) fn verb(&self, line: &str) -> Command {
+        verb(&self.socket, line)
+    }
+
+    /// The picture; nothing while nobody answers.
+    pub(crate) fn look(&self) -> Option<Snapshot> {
+        picture(&self.socket)
+    }
+
+    /// Waits for a picture.
+    pub(crate) fn wait(&self, limit: Duration, what: &str, good: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        until(limit, what, || self.look().filter(&good))
+    }
+
+    /// Events after this number, oldest first.
+    pub(crate) fn events(&self, after: u64) -> Vec<Event> {
+        let text = told(&mut self.verb(&format!("events --json --after {after}")));
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Process id of `core` or `counter`.
+    pub(crate) fn part(&self, name: &str) -> Option<u32> {
+        let word = format!(" inside {name} ");
+        let parts = children(self.pid).into_iter();
+        parts.filter(|(pid, line)| line.contains(&word) && lives(*pid)).map(|(pid, _)| pid).next()
+    }
+
+    /// `kill -9` of a part; returns the process that took its place.
+    pub(crate) fn replace(&self, name: &str) -> u32 {
+        let old = self.part(name).unwrap();
+        signal(old, rustix::process::Signal::KILL);
+        until(RISE, &format!("a new {name}"), || self.part(name).filter(|new| *new != old))
+    }
+
+    /// Tells it to end as a service is told to, and waits.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        signal(self.pid, rustix::process::Signal::TERM);
+        let entered = &mut self.entered;
+        until(RISE, "the controller ends", || entered.try_wait().unwrap())
+    }
+
+    /// What it wrote.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("--- the controller wrote:\n{}", self.log());
+        }
+        if let Ok(None) = self.entered.try_wait() {
+            signal(self.pid, rustix::process::Signal::KILL);
+            drop(self.entered.wait());
+        }
+    }
+}
+
+/// A verb of the command line, asked at a socket.
+pub(crate) fn verb(socket: &Path, line: &str) -> Command {
+    let mut command = limited(600, given("LABINATOR_BIN"));
+    command.args(line.split_whitespace()).env("LABINATOR_SOCKET", socket).stdin(Stdio::null());
+    command
+}
+
+/// The picture; nothing while nobody answers.
+pub(crate) fn picture(socket: &Path) -> Option<Snapshot> {
+    let output: Output = verb(socket, "status --json").output().unwrap();
+    let text = output.status.success().then(|| said(&output))?;
+    Some(serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}")))
+}

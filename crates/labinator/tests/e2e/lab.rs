@@ -1,0 +1,45 @@
+//! The lab of the client tests: six machines that a person switches, and an image that is only bytes.
+
+use std::path::PathBuf;
+
+use crate::house::House;
+
+/// Bytes of the kernel: more than fits into any buffer on its way.
+pub(crate) const KERNEL_SIZE: usize = 3_000_017;
+
+/// Writes the lab file, and the image it names.
+pub(crate) fn written(house: &House) -> PathBuf {
+    house.folder.write("vmlinuz", kernel());
+    house.folder.write("initrd", b"an initramfs of 28 bytes only");
+    let mut text = String::from(
+        "lab: bench\n\
+         network: { interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: authoritative, \
+         pool: 10.79.1.1-10.79.7.254, lease: 10m }\n\
+         power: { hand: { driver: manual } }\n\
+         board:\n  columns: 3\n  nodes:\n",
+    );
+    for number in 1..=6 {
+        let (column, row) = ((number - 1) % 3 + 1, (number - 1) / 3 + 1);
+        text.push_str(&format!(
+            "    node{number}: {{ at: [{column}, {row}], mac: {}, ip: 10.79.0.1{number}, power: hand/{number} }}\n",
+            mac(number)
+        ));
+    }
+    text.push_str("scenarios:\n  all: { image: { kernel: vmlinuz, initrd: [initrd] }, nodes: all }\n");
+    house.folder.write("lab.yaml", text)
+}
+
+/// Ethernet address of a node.
+pub(crate) fn mac(number: u8) -> String {
+    format!("02:4c:41:00:00:{number:02x}")
+}
+
+/// Bytes without a period that a block size could hide.
+pub(crate) fn kernel() -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    (0..KERNEL_SIZE).map(|_| next()).collect()
+}
