@@ -38,10 +38,9 @@ fn image(
         ImageRef::Named(name) => {
             let folder = images.join(name);
             let manifest = ImageManifest::read(&folder).map_err(|why| {
-                vec![format!(
-                    "image `{name}`: {why} (labinator image build {name} --out {})",
-                    images.display()
-                )]
+                let why = if folder.is_dir() { format!(": {why}") } else { " is not there".to_owned() };
+                let build = format!("labinator image build {name} --out {}", images.display());
+                vec![format!("image {name}{why}; build it: `{build}`")]
             })?;
             let lacks: Vec<String> = manifest
                 .files()
