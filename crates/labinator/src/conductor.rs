@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
-use crate::desk::{Desk, DeskError, INPUTS_WAITING, Input, Look};
+use crate::desk::{Desk, DeskError, INPUTS_WAITING, Input, Look, Question};
 use crate::journal::{Journal, rebuild};
 use crate::publisher::Publisher;
 
@@ -29,6 +29,8 @@ const PICTURE_EVERY: Duration = Duration::from_millis(50);
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// Inputs taken in one round at most, so that a flood cannot keep the picture from being shown.
 const ROUND: usize = 256;
+/// Pause before a disk that refused is asked again.
+const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// What the conductor works with.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ pub struct Conductor {
     /// Answers that wait until their intent is safe on disk.
     answers: Vec<(oneshot::Sender<Result<Accepted, DeskError>>, Accepted)>,
     issued: Vec<(CommandId, Command)>,
+    /// Questions that wait until what came with them was thought through.
+    questions: Vec<Question>,
     /// What the disk said when it last refused.
     disk: Option<String>,
 }
@@ -112,9 +116,12 @@ impl Conductor {
             unseen: true,
             answers: Vec::new(),
             issued: Vec::new(),
+            questions: Vec::new(),
             disk: None,
         };
-        conductor.record(started, clock.now());
+        conductor.begin(started, clock.now());
+        // Who asks first sees every machine, and a counter that is away until it has said hello.
+        conductor.show();
         (conductor, desk, published)
     }
 
@@ -123,7 +130,10 @@ impl Conductor {
         let mut flush_at: Option<Instant> = None;
         let mut picture_at = Instant::now();
         loop {
-            self.round().await;
+            while self.round().await {}
+            for question in std::mem::take(&mut self.questions) {
+                question.answer(Look { lab: &self.lab, waits: &self.waits, now: self.clock.now() });
+            }
             if self.journal.is_unsynced() && flush_at.is_none() {
                 flush_at = Some(Instant::now() + FLUSH_EVERY);
             }
@@ -152,31 +162,41 @@ impl Conductor {
                 flush_at = None;
             }
         }
-        self.sync().await;
+        // Who asked just before the end is told what came of it: the journal says the same.
+        if self.sync().await {
+            self.act();
+        }
     }
 
-    /// Decides, keeps what was decided, and acts on it.
-    async fn round(&mut self) {
+    /// Decides, keeps what was decided, and acts on it. True when acting brought about something that has to
+    /// be thought through at once.
+    async fn round(&mut self) -> bool {
         let now = self.clock.now();
-        let decision = self.settle(now);
-        for command in decision.wishes {
+        let mut decision = self.settle(now);
+        let mut refused = false;
+        for command in std::mem::take(&mut decision.wishes) {
             let id = CommandId(self.lab.commands.saturating_add(1));
             if self.record(Fact::Issued { id, command: command.clone() }, now) {
                 self.issued.push((id, command));
+            } else {
+                refused = true;
             }
         }
         if !self.issued.is_empty() {
-            let after = self.settle(now);
-            self.wait_by(after.waits, after.wake_at);
-        } else {
-            self.wait_by(decision.waits, decision.wake_at);
+            decision = self.settle(now);
         }
+        self.wait_by(decision.waits, decision.wake_at);
+        let safe = !self.journal.holds_intent() || self.sync().await;
+        if refused || !safe {
+            let again = Instant::now() + AFTER_REFUSAL;
+            self.wake_at = Some(self.wake_at.map_or(again, |at| at.min(again)));
+        }
+        if !safe {
+            return self.give_up_wishes();
+        }
+        // What the counter and the drivers are told cannot be taken back: not before it is safe.
         self.publish_table(now);
-        if self.journal.holds_intent() && !self.sync().await {
-            self.give_up_intents();
-            return;
-        }
-        self.act();
+        self.act()
     }
 
     fn settle(&mut self, now: Moment) -> Decision {
@@ -223,9 +243,7 @@ impl Conductor {
     fn take(&mut self, input: Input) -> bool {
         let now = self.clock.now();
         match input {
-            Input::Look(question) => {
-                question(Look { lab: &self.lab, waits: &self.waits, now });
-            }
+            Input::Look(question) => self.questions.push(question),
             Input::Fact(fact) => {
                 self.record(*fact, now);
             }
@@ -260,6 +278,19 @@ impl Conductor {
         };
         // Whoever asked may have gone; then nobody misses the answer.
         drop(answer.send(outcome));
+    }
+
+    /// A core that cannot write down that it began knows its lab all the same; the journal owes the record.
+    fn begin(&mut self, started: Fact, at: Moment) {
+        let event = Event { seq: self.seq + 1, at, fact: started };
+        if let Err(error) = self.journal.append_owed(&event) {
+            tracing::error!(code = error.code(), "{error}: {}", error.advice());
+            self.disk = Some(error.to_string());
+        }
+        self.seq = event.seq;
+        let touched = absorb(&mut self.lab, &event);
+        self.touch(touched);
+        self.news.push(Arc::new(event));
     }
 
     /// Numbers, keeps and absorbs a fact. An intent that cannot be kept has not happened: false.
@@ -328,31 +359,35 @@ impl Conductor {
         }
     }
 
-    /// What was synced may be done: wishes leave, answers go out.
-    fn act(&mut self) {
+    /// What was synced may be done: wishes leave, answers go out. True when a driver did not take its wish.
+    fn act(&mut self) -> bool {
+        let mut failed = false;
         for (id, command) in std::mem::take(&mut self.issued) {
             if let Err(refused) = self.hands.try_send((id, command)) {
                 let why = format!("its driver does not take orders: {refused}");
                 let outcome = Outcome::Failed { code: "driver_busy".to_owned(), why };
                 self.record(Fact::Finished { id, outcome }, self.clock.now());
+                failed = true;
             }
         }
         for (answer, accepted) in std::mem::take(&mut self.answers) {
             // Whoever asked may have gone; the request stands all the same.
             drop(answer.send(Ok(accepted)));
         }
+        failed
     }
 
-    /// The disk took no sync: nothing leaves, everybody who asked is told, and the wishes count as failed.
-    fn give_up_intents(&mut self) {
+    /// The disk took no sync: nothing leaves, and the wishes count as failed. True when there were any.
+    /// Requests keep waiting: they are in the journal, and the sync that makes them safe says yes to them.
+    fn give_up_wishes(&mut self) -> bool {
+        let issued = std::mem::take(&mut self.issued);
+        let failed = !issued.is_empty();
         let why = self.disk.clone().unwrap_or_else(|| "the journal could not be synced".to_owned());
-        for (answer, _) in std::mem::take(&mut self.answers) {
-            drop(answer.send(Err(DeskError::NotKept { why: why.clone() })));
-        }
-        for (id, _) in std::mem::take(&mut self.issued) {
+        for (id, _) in issued {
             let outcome = Outcome::Failed { code: "not_kept".to_owned(), why: why.clone() };
             self.record(Fact::Finished { id, outcome }, self.clock.now());
         }
+        failed
     }
 
     /// Shows the picture: only machines that changed are drawn again.

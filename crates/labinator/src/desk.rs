@@ -24,7 +24,21 @@ pub struct Look<'a> {
     pub now: Moment,
 }
 
-type Question = Box<dyn FnOnce(Look<'_>) + Send>;
+/// What is asked of the lab itself; it carries its answer to whoever asked.
+pub struct Question(Box<dyn FnOnce(Look<'_>) + Send>);
+
+impl Question {
+    /// Lets it look.
+    pub(crate) fn answer(self, look: Look<'_>) {
+        (self.0)(look);
+    }
+}
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Question(..)")
+    }
+}
 
 /// What reaches the conductor.
 pub enum Input {
@@ -104,7 +118,7 @@ impl Desk {
         answered.await.map_err(|_| DeskError::Closed)?
     }
 
-    /// Looks at the lab itself, between two decisions.
+    /// Looks at the lab itself, after everything told before was thought through.
     ///
     /// # Errors
     /// [`DeskError::Closed`].
@@ -113,10 +127,10 @@ impl Desk {
         question: impl FnOnce(Look<'_>) -> T + Send + 'static,
     ) -> Result<T, DeskError> {
         let (answer, answered) = oneshot::channel();
-        let question: Question = Box::new(move |look| {
+        let question = Question(Box::new(move |look| {
             // Whoever asked may have gone; then nobody misses the answer.
             drop(answer.send(question(look)));
-        });
+        }));
         self.inputs.send(Input::Look(question)).await.map_err(|_| DeskError::Closed)?;
         answered.await.map_err(|_| DeskError::Closed)
     }

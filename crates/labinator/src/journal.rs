@@ -56,6 +56,8 @@ pub struct Journal {
     unsynced: bool,
     /// True when one of them is an intent.
     intent: bool,
+    /// A record the disk would not take and without which the later ones say nothing: written before the next.
+    owed: Option<Vec<u8>>,
 }
 
 impl Journal {
@@ -74,7 +76,7 @@ impl Journal {
             })?;
             events.push(event);
         }
-        Ok((Self { log: opened.log, unsynced: false, intent: false }, events, opened.recovery))
+        Ok((Self { log: opened.log, unsynced: false, intent: false, owed: None }, events, opened.recovery))
     }
 
     /// Writes an event behind the others, unless it is fleeting.
@@ -86,15 +88,38 @@ impl Journal {
         if keeping == Keeping::Fleeting {
             return Ok(());
         }
-        let record = serde_json::to_vec(event).map_err(|source| JournalError::Form {
-            path: self.log.path().display().to_string(),
-            number: 0,
-            source,
-        })?;
+        let record = self.form(event)?;
+        self.pay()?;
         self.log.append(&record)?;
         self.unsynced = true;
         self.intent |= keeping == Keeping::Intent;
         Ok(())
+    }
+
+    /// Writes an event, at the latest before the next one: nothing is kept behind a gap in its place.
+    ///
+    /// # Errors
+    /// As [`Journal::append`]; the event is owed then.
+    pub fn append_owed(&mut self, event: &Event) -> Result<(), JournalError> {
+        self.owed = Some(self.form(event)?);
+        self.pay()
+    }
+
+    fn pay(&mut self) -> Result<(), JournalError> {
+        if let Some(owed) = &self.owed {
+            self.log.append(owed)?;
+            self.owed = None;
+            (self.unsynced, self.intent) = (true, true);
+        }
+        Ok(())
+    }
+
+    fn form(&self, event: &Event) -> Result<Vec<u8>, JournalError> {
+        serde_json::to_vec(event).map_err(|source| JournalError::Form {
+            path: self.log.path().display().to_string(),
+            number: 0,
+            source,
+        })
     }
 
     /// True when an intent waits for a sync: nothing may be done about it before.
