@@ -138,6 +138,8 @@ impl Reader {
         if lost {
             items.push(Numbered { through: latest.through, item: StreamItem::StartOver });
         }
+        // Who starts over has nothing to go on from: its new picture is all there is.
+        let known = known.filter(|_| !lost);
         match &self.shown {
             Some(before) if !lost => {
                 if let Some(change) = change(before, &latest) {
@@ -149,7 +151,7 @@ impl Reader {
                 items.push(Numbered { through: known.unwrap_or(latest.through), item });
             }
         }
-        if let Some(known) = known.filter(|_| !lost) {
+        if let Some(known) = known {
             let from = state.events.partition_point(|e| e.seq <= known);
             for event in state.events.range(from..).take_while(|e| e.seq <= latest.through) {
                 items.push(Numbered { through: event.seq, item: StreamItem::Event((**event).clone()) });
