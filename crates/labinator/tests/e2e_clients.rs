@@ -26,7 +26,8 @@ use std::time::{Duration, Instant};
 use client::Client;
 use controller::Controller;
 use ground::{limited, said, signal, told, until};
-use house::{BOSS, House};
+use house::House;
+use lab::BOSS;
 use model::{Fact, MacAddr, Notice, Sight};
 use rustix::process::Signal;
 

@@ -38,8 +38,10 @@ impl Controller {
         command.args(["serve", "--lab"]).arg(lab).arg("--state").arg(state);
         command.env("LABINATOR_SOCKET", &socket).stdin(Stdio::null());
         command.stdout(lines.try_clone().unwrap()).stderr(lines);
-        let entered = command.spawn().unwrap();
+        let mut entered = command.spawn().unwrap();
         let pid = until(RISE, "nsenter has started it", || {
+            let ended = entered.try_wait().unwrap();
+            assert!(ended.is_none(), "{}", fs::read_to_string(&log).unwrap());
             children(entered.id()).into_iter().find(|(_, line)| line.contains(" serve ")).map(|(pid, _)| pid)
         });
         let controller = Self { entered, pid, state: state.to_owned(), socket, log };
@@ -99,6 +101,10 @@ impl Drop for Controller {
     fn drop(&mut self) {
         if std::thread::panicking() {
             println!("--- the controller wrote:\n{}", self.log());
+            for line in ["status", "explain", "events"] {
+                let output = self.verb(line).output();
+                println!("--- {line}:\n{}", output.map(|output| said(&output)).unwrap_or_default());
+            }
         }
         if let Ok(None) = self.entered.try_wait() {
             signal(self.pid, rustix::process::Signal::KILL);

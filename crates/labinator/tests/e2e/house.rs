@@ -8,9 +8,6 @@ use std::time::Duration;
 
 use crate::ground::{Folder, children, limited, told, until};
 
-/// The boss's address; the segment is 10.79.0.0/20.
-pub(crate) const BOSS: &str = "10.79.0.1";
-
 /// Namespaces of network, processes and mounts. Everything inside dies with the house, and the house dies
 /// with this process, however that ends: its first process reads a pipe of ours to the end.
 #[derive(Debug)]

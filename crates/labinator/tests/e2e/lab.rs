@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use crate::house::House;
 
+/// The boss's address; the segment is 10.79.0.0/20.
+pub(crate) const BOSS: &str = "10.79.0.1";
+
 /// Bytes of the kernel: more than fits into any buffer on its way.
 pub(crate) const KERNEL_SIZE: usize = 3_000_017;
 
