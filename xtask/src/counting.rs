@@ -37,6 +37,8 @@ fn read_rust_line(line: &str, tally: &mut Tally) {
         tally.failed += number_before(counts, "failed");
     } else if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
         tally.failures.push(name.to_owned());
+    } else if let Some(why) = line.strip_prefix("SKIPPED ") {
+        tally.skipped.push(why.to_owned());
     }
 }
 
@@ -91,12 +93,14 @@ mod tests {
             "test names::a_mac_is_read ... ok",
             "test names::a_bad_mac_is_refused ... FAILED",
             "test result: FAILED. 2 passed; 1 failed; 4 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+            "SKIPPED a jump of the wall clock: it cannot be set here",
             "test result: ok. 10 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s",
         ] {
             read_rust_line(line, &mut tally);
         }
         assert_eq!((tally.passed, tally.failed), (12, 1));
         assert_eq!(tally.failures, ["names::a_bad_mac_is_refused"]);
+        assert_eq!(tally.skipped, ["a jump of the wall clock: it cannot be set here"]);
     }
 
     #[test]

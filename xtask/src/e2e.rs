@@ -13,13 +13,24 @@ use crate::workspace::{Outcome, Workspace};
 use crate::{counting, image, node};
 
 /// What the tests of `e2e_clients*.rs` may call.
-pub(crate) const CLIENTS: &[&str] = &["isc-dhcp-client", "udhcpc", "kea-admin", "curl", "atftp", "iproute2"];
+pub(crate) const CLIENTS: &[&str] = &[
+    "isc-dhcp-client",
+    "udhcpc",
+    "dhcping",
+    "kea-admin",
+    "curl",
+    "atftp",
+    "tftp-hpa",
+    "w3m",
+    "ipxe",
+    "iproute2",
+];
 
 /// What the tests of `e2e_qemu*.rs` may call.
 pub(crate) const FIRMWARE: &[&str] = &["qemu-system-x86", "ovmf", "ipxe", "iproute2", "curl"];
 
-/// What the page tests drive.
-pub(crate) const BROWSER: &[&str] = &["chromium"];
+/// What the page tests drive, and what the lab behind the page runs on.
+pub(crate) const BROWSER: &[&str] = &["chromium", "qemu-system-x86", "ovmf", "ipxe", "iproute2"];
 
 /// Variables the tests find the built parts by.
 type Given = Vec<(&'static str, OsString)>;
@@ -47,33 +58,28 @@ pub(crate) fn qemu(workspace: &Workspace) -> Outcome<Tally> {
     })
 }
 
-/// Playwright on the page with scripted events, then on the page of a running binary.
+/// Playwright on the page with scripted events, then on the page of a lab with real firmware.
 ///
 /// # Errors
-/// The binary does not build, or a tool cannot be started.
+/// The binary or the image does not build, or a tool cannot be started.
 pub(crate) fn browser(workspace: &Workspace) -> Outcome<Tally> {
-    let scripts = node::scripts(workspace)?;
-    let wanted: Vec<&str> = ["e2e", "real"].into_iter().filter(|name| scripts.contains(*name)).collect();
-    let mut tally = Tally::default();
-    if !wanted.is_empty() {
-        let tools = match node::find(workspace) {
-            Ok(tools) => tools,
-            Err(why) => return Ok(Tally::skip(why.to_string())),
-        };
-        tools.install(workspace)?;
-        let (name, path) = binary(workspace.build_labinator(true)?);
-        for script in wanted {
-            println!("npm run {script}");
-            let mut run = tools.npm(workspace, &["run", script]);
-            run.env(name, &path).env("CI", "1");
-            tally.add(counting::run_page_tests(&mut run)?);
-        }
+    if !node::scripts(workspace)?.contains("e2e") {
+        return Ok(Tally::skip("the page has no script `e2e`"));
     }
-    let rust =
-        suite(workspace, "e2e_browser", |workspace| Ok(vec![binary(workspace.build_labinator(true)?)]))?;
-    if tally.passed + tally.failed == 0 || rust.passed + rust.failed > 0 {
-        tally.add(rust);
-    }
+    let tools = match node::find(workspace) {
+        Ok(tools) => tools,
+        Err(why) => return Ok(Tally::skip(why.to_string())),
+    };
+    tools.install(workspace)?;
+    println!("npm run e2e");
+    let mut tally = counting::run_page_tests(tools.npm(workspace, &["run", "e2e"]).env("CI", "1"))?;
+    tally.add(suite(workspace, "e2e_browser", |workspace| {
+        let parts = image::build(workspace)?;
+        let npm = tools.npm(workspace, &[]);
+        let path = npm.get_envs().find_map(|(name, value)| value.filter(|_| name == "PATH"));
+        let path = path.map_or_else(OsString::new, OsString::from);
+        Ok(vec![binary(parts.labinator), ("LABINATOR_IMAGES", parts.images.into()), ("PATH", path)])
+    })?);
     Ok(tally)
 }
 
@@ -99,8 +105,9 @@ fn suite(
     let mut tally = Tally::default();
     for (package, test) in &targets {
         println!("{package}: {test}");
-        let arguments = ["test", "--package", package, "--test", test, "--", "--ignored", "--test-threads=1"];
-        let mut command = workspace.cargo(&arguments);
+        let mut command = workspace.cargo(&["test", "--package", package, "--test", test, "--"]);
+        // Shown for the tests that passed, too: what they could not try is counted from it.
+        command.args(["--ignored", "--test-threads=1", "--show-output"]);
         command.envs(given.iter().map(|(name, value)| (name, value)));
         let mut counted = counting::run_rust_tests(&mut command)?;
         if counted.passed + counted.failed == 0 {

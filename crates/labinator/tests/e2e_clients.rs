@@ -16,6 +16,8 @@ mod ground;
 mod house;
 #[path = "e2e/lab.rs"]
 mod lab;
+#[path = "e2e/processes.rs"]
+mod processes;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -25,10 +27,11 @@ use std::time::{Duration, Instant};
 
 use client::Client;
 use controller::Controller;
-use ground::{limited, said, signal, told, until};
+use ground::{limited, said, until};
 use house::House;
 use lab::BOSS;
 use model::{Fact, MacAddr, Notice, Sight};
+use processes::{signal, told};
 use rustix::process::Signal;
 
 /// Enough for anything here on a machine that is busy with other things.
@@ -128,7 +131,7 @@ impl Talking {
     fn pid(&self, name: &str) -> u32 {
         let mut pid = self.child.id();
         until(LIMIT, name, || {
-            let (child, line) = ground::children(pid).into_iter().next()?;
+            let (child, line) = processes::children(pid).into_iter().next()?;
             pid = child;
             line.starts_with(name).then_some(child)
         })
@@ -147,7 +150,7 @@ impl Drop for Talking {
 fn udhcpc_gets_an_address_of_the_pool_renews_it_and_releases_it() {
     let (controller, house) = started();
     let stranger = Client::new(&house, "guest", "02:4c:41:00:01:01");
-    let script = house.folder.write(
+    let script = house.write(
         "udhcpc.sh",
         "#!/bin/sh\necho \"$1 $ip $lease $router $serverid\"\n[ \"$1\" = bound ] && ip addr add \"$ip/$mask\" dev \"$interface\"\nexit 0\n",
     );
@@ -425,12 +428,12 @@ fn a_machine_that_is_not_on_the_board_is_told_so_politely() {
 fn a_taken_port_is_named_with_the_program_that_has_it() {
     let house = House::new();
     let lab = lab::written(&house);
-    let file = house.folder.write("udhcpd.leases", b"");
+    let file = house.write("udhcpd.leases", b"");
     let config = format!(
         "start 10.79.9.1\nend 10.79.9.2\ninterface br0\nlease_file {}\npidfile /run/udhcpd.pid\n",
         file.display()
     );
-    let config = house.folder.write("udhcpd.conf", config);
+    let config = house.write("udhcpd.conf", config);
     let mut other = house.staying("busybox");
     let mut other = other.args(["udhcpd", "-f"]).arg(config).stderr(Stdio::null()).spawn().unwrap();
     until(LIMIT, "the other server listens", || {
@@ -524,7 +527,7 @@ fn broken_packets_are_counted_and_the_next_honest_client_is_served() {
     let node = Client::with_address(&house, "node4", &lab::mac(4), "10.79.0.14");
     let packets = mangled();
     for (number, packet) in packets.iter().enumerate() {
-        house.folder.write(&format!("{number}.packet"), packet);
+        house.write(&format!("{number}.packet"), packet);
     }
     let folder = house.folder.0.display();
     let mut send = node.command(60, "bash");

@@ -13,15 +13,18 @@ mod ground;
 mod house;
 #[path = "e2e/machines.rs"]
 mod machines;
+#[path = "e2e/processes.rs"]
+mod processes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use controller::Controller;
-use ground::{signal, told, until};
+use ground::until;
 use house::House;
 use machines::machines_below;
 use model::{Carrier, ClientKind, Fact, NodeWord, Phase, PowerState, Snapshot, Stage, Trace};
+use processes::{signal, told};
 use rustix::process::Signal;
 
 /// Three cold machines take half a minute on an idle machine with two processors, and many times that on a
@@ -50,7 +53,7 @@ fn lab() -> (Controller, House) {
     }
     text.push_str("scenarios:\n  all: { image: node, nodes: all }\n");
     text.push_str("limits: { first-ask: 5m, fetch: 5m, start: 5m }\n");
-    let file = house.folder.write("lab.yaml", text);
+    let file = house.write("lab.yaml", text);
     ground::given("LABINATOR_IMAGES");
     let controller = Controller::start(&house, &file);
     controller.wait(LIMIT, "the images are read", |picture| {

@@ -6,9 +6,10 @@ use rustix::process::Signal;
 
 use crate::client::Client;
 use crate::controller::Controller;
-use crate::ground::{lives, said, signal, skip, told, until};
+use crate::ground::{said, until};
 use crate::house::House;
 use crate::lab::BOSS;
+use crate::processes::{lives, signal, skip, told};
 use crate::{LIMIT, acknowledged, kernel_url, lab, nothing_lost, perfdhcp, started};
 
 /// How soon a part that died is back on a machine that has nothing else to do.

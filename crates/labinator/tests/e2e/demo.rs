@@ -9,8 +9,9 @@ use rustix::process::Signal;
 
 use crate::LIMIT;
 use crate::controller::picture;
-use crate::ground::{Folder, given, limited, lives, said, signal, skip, told, until};
+use crate::ground::{Folder, given, limited, said, until};
 use crate::machines::machines_below;
+use crate::processes::{lives, signal, skip, told};
 
 /// The demo with everything it writes in this folder.
 fn in_folder(mut command: Command, folder: &Path) -> Command {

@@ -21,11 +21,6 @@ pub(crate) fn given(variable: &str) -> PathBuf {
     }
 }
 
-/// Says that something was not tested, in words that the stage's closing table repeats.
-pub(crate) fn skip(why: &str) {
-    println!("SKIPPED {why}");
-}
-
 /// A folder of this test alone, with a path short enough for the sockets in it.
 #[derive(Debug)]
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -37,12 +32,6 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("lab-e2e-{}-{number}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Self(path)
-    }
-
-    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, bytes).unwrap();
-        path
     }
 }
 
@@ -72,42 +61,9 @@ pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Runs a program to its end; it must succeed. Gives its standard output.
-pub(crate) fn told(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
-    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, said(&output));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 /// A program with a limit of its own, in seconds: none of them is waited for without end.
 pub(crate) fn limited(seconds: u32, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("timeout");
     command.arg("--kill-after=5").arg(seconds.to_string()).arg(program);
     command
-}
-
-/// Children of a process, with their command lines.
-pub(crate) fn children(pid: u32) -> Vec<(u32, String)> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    let pids: Vec<u32> = lists
-        .flat_map(|list| list.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<_>>())
-        .collect();
-    pids.into_iter().map(|pid| (pid, command_line(pid))).collect()
-}
-
-fn command_line(pid: u32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().replace('\0', " ")
-}
-
-/// True while a process is there and has not ended.
-pub(crate) fn lives(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with(['Z', 'X']))
-}
-
-/// Sends a signal.
-pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
 }

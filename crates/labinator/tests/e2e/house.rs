@@ -1,12 +1,14 @@
 //! A network of its own: namespaces in which a controller and its clients are alone, and end together.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use crate::ground::{Folder, children, limited, told, until};
+use crate::ground::{Folder, limited, until};
+use crate::processes::{children, told};
 
 /// Namespaces of network, processes and mounts. Everything inside dies with the house, and the house dies
 /// with this process, however that ends: its first process reads a pipe of ours to the end.
@@ -74,6 +76,13 @@ impl House {
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.0.join(name)
     }
+
+    /// A file that goes away with the house.
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
 }
 
 impl Drop for House {
@@ -84,7 +93,7 @@ impl Drop for House {
         let pid = self.pid;
         if !std::thread::panicking() {
             until(Duration::from_secs(30), "the house is empty", || {
-                (!crate::ground::lives(pid)).then_some(())
+                (!crate::processes::lives(pid)).then_some(())
             });
         }
     }

@@ -12,8 +12,8 @@ pub(crate) const KERNEL_SIZE: usize = 3_000_017;
 
 /// Writes the lab file, and the image it names.
 pub(crate) fn written(house: &House) -> PathBuf {
-    house.folder.write("vmlinuz", kernel());
-    house.folder.write("initrd", b"an initramfs of 28 bytes only");
+    house.write("vmlinuz", kernel());
+    house.write("initrd", b"an initramfs of 28 bytes only");
     let mut text = String::from(
         "lab: bench\n\
          network: { interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: authoritative, \
@@ -29,7 +29,7 @@ pub(crate) fn written(house: &House) -> PathBuf {
         ));
     }
     text.push_str("scenarios:\n  all: { image: { kernel: vmlinuz, initrd: [initrd] }, nodes: all }\n");
-    house.folder.write("lab.yaml", text)
+    house.write("lab.yaml", text)
 }
 
 /// Ethernet address of a node.
