@@ -77,7 +77,7 @@ async fn talk(
             }
             said = hearing.next() => match said?.ok_or(LinkError::Closed)? {
                 Up::Hello { version, table } => {
-                    tracing::info!("boot counter {version} holds {}", match table {
+                    tracing::debug!("boot counter {version} holds {}", match table {
                         Some(number) => format!("boot table {number}"),
                         None => "no boot table yet".to_owned(),
                     });

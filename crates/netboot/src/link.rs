@@ -53,7 +53,7 @@ pub async fn run(counter: Arc<Counter>, listener: UnixListener) {
                 let counter = Arc::clone(&counter);
                 core.spawn(async move {
                     let ended = serve(&counter, stream).await;
-                    tracing::info!(
+                    tracing::debug!(
                         "the core's line ended: {}",
                         ended.err().map_or_else(String::new, |e| e.to_string())
                     );

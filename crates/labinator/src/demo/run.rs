@@ -32,6 +32,11 @@ pub async fn run(inner: Inner) -> Result<(), Failure> {
     for line in banner(&spec, link) {
         screen.say(&line).map_err(|why| unread(&why))?;
     }
+    if let Ok(own) = std::env::current_exe() {
+        let own = own.display();
+        let verbs = "status, explain node3, boot trace node3, power off node2, events --follow, stop --wait";
+        screen.say(&format!("  try        {own}\n             {verbs}")).map_err(|why| unread(&why))?;
+    }
     let scenario = options.scenario.as_ref().map_or(SCENARIO, |name| name.as_str());
     let visit = visit(&mut screen, scenario, options.until_ready);
     match running.run(visit).await? {
