@@ -183,19 +183,18 @@ impl Core {
 
     /// The same with room for so many orders on their way to the drivers.
     pub(crate) fn begin_with(files: Arc<dyn Files>, machines: u8, away: u64, room: usize) -> Self {
+        Self::begin_lab(files, spec(machines), away, room)
+    }
+
+    /// The same with a lab described by the caller.
+    pub(crate) fn begin_lab(files: Arc<dyn Files>, spec: LabSpec, away: u64, room: usize) -> Self {
         let (journal, past, _) = Journal::open(files, Path::new(JOURNAL)).unwrap();
         let last = past.iter().map(|event| event.at).max_by_key(|at| at.since_start).unwrap_or_default();
         let base = LabTime(last.since_start.0 + away + 1);
         let clock = Clock::virtual_from(base, WallTime(1_700_000_000_000 + base.0));
         let (hands, orders) = mpsc::channel(room);
-        let tools = Tools {
-            journal,
-            past: past.clone(),
-            clock,
-            spec: spec(machines),
-            epoch: format!("epoch-{}", base.0),
-            hands,
-        };
+        let epoch = format!("epoch-{}", base.0);
+        let tools = Tools { journal, past: past.clone(), clock, spec, epoch, hands };
         let (conductor, desk, table) = Conductor::new(tools);
         let running = tokio::spawn(conductor.run());
         Self { desk, orders, table, clock, past, running }
