@@ -30,11 +30,25 @@ const LARGEST: usize = 1500;
 /// The DHCP service.
 #[derive(Debug)]
 pub struct Dhcp {
-    counter: Arc<Counter>,
+    clerk: Clerk,
     socket: UdpSocket,
     packets: Option<Arc<PacketPort>>,
+}
+
+/// Decides what a message is answered, without a socket.
+#[derive(Debug)]
+pub(crate) struct Clerk {
+    counter: Arc<Counter>,
     boards: watch::Receiver<Option<Arc<Board>>>,
     engine: Option<Engine>,
+}
+
+/// An answer that may leave: what it promises is written down.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    mac: MacAddr,
+    client: ClientKind,
+    pub(crate) reply: Reply,
 }
 
 #[derive(Debug)]
@@ -48,10 +62,7 @@ impl Dhcp {
     /// broadcasts where there is none.
     #[must_use]
     pub fn new(counter: Arc<Counter>, socket: UdpSocket, packets: Option<Arc<PacketPort>>) -> Self {
-        let boards = counter.boards();
-        let mut dhcp = Self { counter, socket, packets, boards, engine: None };
-        dhcp.take_board();
-        dhcp
+        Self { clerk: Clerk::new(counter), socket, packets }
     }
 
     /// Answers until dropped.
@@ -61,19 +72,81 @@ impl Dhcp {
             tokio::select! {
                 // In this order: what was published before a packet came is in force for it.
                 biased;
-                changed = self.boards.changed() => match changed {
-                    Ok(()) => self.take_board(),
+                changed = self.clerk.boards.changed() => match changed {
+                    Ok(()) => self.clerk.take_board(),
                     Err(_) => return,
                 },
                 received = self.socket.recv_from(&mut buffer) => match received {
                     Ok((count, from)) => {
                         let bytes = buffer.get(..count).unwrap_or_default();
-                        self.take(bytes, from).await;
+                        if let Some(answer) = self.clerk.take(bytes, boottime_ms()) {
+                            self.reply(&answer, from).await;
+                        }
                     }
                     // An ICMP answer to an earlier reply shows up here; the next datagram is not affected.
                     Err(error) => tracing::debug!("DHCP port: {error}"),
                 },
             }
+        }
+    }
+
+    async fn reply(&self, answer: &Answer, from: SocketAddr) {
+        let mac = answer.mac;
+        let Some(payload) = answer.payload() else { return };
+        if let Err(error) = self.send(answer.reply.to, &payload, from).await {
+            tracing::warn!(%mac, "a DHCP reply could not be sent: {error}");
+            return;
+        }
+        self.clerk.note_sent(answer);
+    }
+
+    async fn send(&self, to: Destination, payload: &[u8], from: SocketAddr) -> io::Result<()> {
+        // A client on this very machine reads its own port and is nobody's broadcast domain.
+        if from.ip().is_loopback() {
+            return self.socket.send_to(payload, from).await.map(drop);
+        }
+        if let (Destination::Raw { mac, address }, Some(packets)) = (to, &self.packets)
+            && let Some(boss) = self.clerk.boss()
+        {
+            let from = SocketAddrV4::new(boss, SERVER_PORT);
+            match packets.send_udp(from, (mac, SocketAddrV4::new(address, to.port())), payload) {
+                Ok(()) => return Ok(()),
+                Err(error) => tracing::debug!(%mac, "no raw reply, broadcasting: {error}"),
+            }
+        }
+        let address = match to {
+            Destination::Raw { .. } => Ipv4Addr::BROADCAST,
+            Destination::Relay(_) | Destination::Broadcast | Destination::Unicast(_) => to.address(),
+        };
+        self.socket.send_to(payload, (address, to.port())).await.map(drop)
+    }
+}
+
+impl Answer {
+    /// Who gets it.
+    pub(crate) fn mac(&self) -> MacAddr {
+        self.mac
+    }
+
+    /// Its bytes, unless they fit into no datagram.
+    pub(crate) fn payload(&self) -> Option<Vec<u8>> {
+        let encoded = self.reply.encode();
+        encoded.map_err(|error| tracing::warn!(mac = %self.mac, "a DHCP reply does not fit: {error}")).ok()
+    }
+}
+
+impl Clerk {
+    pub(crate) fn new(counter: Arc<Counter>) -> Self {
+        let boards = counter.boards();
+        let mut clerk = Self { counter, boards, engine: None };
+        clerk.take_board();
+        clerk
+    }
+
+    /// Answers by the board published last from now on.
+    pub(crate) fn catch_up(&mut self) {
+        if self.boards.has_changed().unwrap_or(false) {
+            self.take_board();
         }
     }
 
@@ -101,20 +174,20 @@ impl Dhcp {
         }
     }
 
-    async fn take(&mut self, bytes: &[u8], from: SocketAddr) {
+    /// Takes a message in; its answer, if it gets one. `now` is in milliseconds of a clock that does not go back.
+    pub(crate) fn take(&mut self, bytes: &[u8], now: u64) -> Option<Answer> {
         let Ok(message) = Message::decode(bytes) else {
             self.counter.note_malformed("dhcp");
-            return;
+            return None;
         };
-        let Some(mac) = message.mac() else { return };
+        let mac = message.mac()?;
         let caller = Caller::of(&message);
         self.tell(mac, &message, &caller);
-        let Some(engine) = &mut self.engine else { return };
+        let engine = self.engine.as_mut()?;
         let board = Arc::clone(&engine.board);
         if board.table().network.dhcp == DhcpMode::Off {
-            return;
+            return None;
         }
-        let now = boottime_ms();
         let before = engine.server.lease(mac).cloned();
         let boot = boot_of(&self.counter, &board, mac, &caller);
         match engine.server.answer(&message, &boot, now) {
@@ -126,11 +199,11 @@ impl Dhcp {
                         engine.server.forget(mac);
                         before.into_iter().for_each(|lease| engine.server.restore(lease));
                     }
-                    return;
+                    return None;
                 }
-                self.reply(mac, &reply, from, caller.kind).await;
+                return Some(Answer { mac, client: caller.kind, reply });
             }
-            Outcome::Nak(reply) => self.reply(mac, &reply, from, caller.kind).await,
+            Outcome::Nak(reply) => return Some(Answer { mac, client: caller.kind, reply }),
             Outcome::Released(lease) => {
                 self.counter.release(lease.address);
                 let freed = self.counter.ledger.free(lease.address);
@@ -141,6 +214,7 @@ impl Dhcp {
             }
             Outcome::Ignore(why) => tracing::debug!(%mac, "DHCP without an answer: {why}"),
         }
+        None
     }
 
     fn tell(&self, mac: MacAddr, message: &Message, caller: &Caller) {
@@ -173,18 +247,9 @@ impl Dhcp {
         written.is_ok()
     }
 
-    async fn reply(&self, mac: MacAddr, reply: &Reply, from: SocketAddr, client: ClientKind) {
-        let payload = match reply.encode() {
-            Ok(payload) => payload,
-            Err(error) => {
-                tracing::warn!(%mac, "a DHCP reply does not fit: {error}");
-                return;
-            }
-        };
-        if let Err(error) = self.send(reply.to, &payload, from).await {
-            tracing::warn!(%mac, "a DHCP reply could not be sent: {error}");
-            return;
-        }
+    /// Tells the core of an answer that left.
+    pub(crate) fn note_sent(&self, answer: &Answer) {
+        let Answer { mac, client, ref reply } = *answer;
         let address = reply.message.yiaddr;
         match reply.message.kind() {
             Some(MessageType::Offer) => self.counter.sights.see(mac, Sight::Offer { address }),
@@ -197,28 +262,7 @@ impl Dhcp {
         }
     }
 
-    async fn send(&self, to: Destination, payload: &[u8], from: SocketAddr) -> io::Result<()> {
-        // A client on this very machine reads its own port and is nobody's broadcast domain.
-        if from.ip().is_loopback() {
-            return self.socket.send_to(payload, from).await.map(drop);
-        }
-        if let (Destination::Raw { mac, address }, Some(packets)) = (to, &self.packets)
-            && let Some(boss) = self.boss()
-        {
-            let from = SocketAddrV4::new(boss, SERVER_PORT);
-            match packets.send_udp(from, (mac, SocketAddrV4::new(address, to.port())), payload) {
-                Ok(()) => return Ok(()),
-                Err(error) => tracing::debug!(%mac, "no raw reply, broadcasting: {error}"),
-            }
-        }
-        let address = match to {
-            Destination::Raw { .. } => Ipv4Addr::BROADCAST,
-            Destination::Relay(_) | Destination::Broadcast | Destination::Unicast(_) => to.address(),
-        };
-        self.socket.send_to(payload, (address, to.port())).await.map(drop)
-    }
-
-    fn boss(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn boss(&self) -> Option<Ipv4Addr> {
         self.engine.as_ref().map(|engine| engine.board.table().network.boss)
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 
 mod board;
+mod cable;
 mod clock;
 mod counter;
 mod dhcp;
@@ -23,6 +24,7 @@ mod sockets;
 mod tftp;
 
 pub use board::Board;
+pub use cable::Cable;
 pub use clock::boottime_ms;
 pub use counter::{Counter, OpenError, Parts};
 pub use dhcp::Dhcp;

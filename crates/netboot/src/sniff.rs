@@ -27,8 +27,16 @@ const BREATH: Duration = Duration::from_secs(1);
 /// The sniffer.
 #[derive(Debug)]
 pub struct Sniffer {
-    counter: Arc<Counter>,
+    watch: Watch,
     packets: Arc<PacketPort>,
+}
+
+/// Looks at frames, without a socket.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    counter: Arc<Counter>,
+    /// Our own port's address.
+    mac: MacAddr,
     last_frame: HashMap<MacAddr, u64>,
     told: HashMap<(Stranger, MacAddr), u64>,
 }
@@ -43,7 +51,7 @@ impl Sniffer {
     /// A sniffer on this port.
     #[must_use]
     pub fn new(counter: Arc<Counter>, packets: Arc<PacketPort>) -> Self {
-        Self { counter, packets, last_frame: HashMap::new(), told: HashMap::new() }
+        Self { watch: Watch::new(counter, packets.mac()), packets }
     }
 
     /// Watches until dropped.
@@ -51,7 +59,16 @@ impl Sniffer {
         let mut buffer = [0; LARGEST_FRAME];
         loop {
             match self.packets.receive(&mut buffer).await {
-                Ok(count) => self.take(buffer.get(..count).unwrap_or_default(), boottime_ms()),
+                Ok(count) => {
+                    let (frame, now) = (buffer.get(..count).unwrap_or_default(), boottime_ms());
+                    if let Some((asker, answer)) = self.watch.take(frame, now) {
+                        let sent = self.packets.send(&answer);
+                        if let Err(error) = &sent {
+                            tracing::warn!(mac = %asker, "a router solicitation stays unanswered: {error}");
+                        }
+                        self.watch.note_answer(asker, sent.is_ok(), now);
+                    }
+                }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::NetworkDown {
                         tracing::warn!("packet port: {error}");
@@ -61,24 +78,28 @@ impl Sniffer {
             }
         }
     }
+}
 
-    fn take(&mut self, bytes: &[u8], now: u64) {
-        let Ok(frame) = Frame::parse(bytes) else { return self.counter.note_malformed("frame") };
+impl Watch {
+    pub(crate) fn new(counter: Arc<Counter>, mac: MacAddr) -> Self {
+        Self { counter, mac, last_frame: HashMap::new(), told: HashMap::new() }
+    }
+
+    /// Looks at a frame; who asks for a router, and the answer for it.
+    pub(crate) fn take(&mut self, bytes: &[u8], now: u64) -> Option<(MacAddr, Vec<u8>)> {
+        let Ok(frame) = Frame::parse(bytes) else {
+            self.counter.note_malformed("frame");
+            return None;
+        };
         let sender = frame.sender();
-        if sender == self.packets.mac() || sender.is_group() {
-            return;
+        if sender == self.mac || sender.is_group() {
+            return None;
         }
         self.note_frame(sender, now);
         match &frame {
             Frame::Icmp6(icmp) => match Routing::parse(icmp) {
                 Some(Routing::Solicitation(asker)) => {
-                    let answer = bare_advertisement(self.packets.mac(), Audience::One(asker));
-                    let sent = self.packets.send(&answer);
-                    if let Err(error) = &sent {
-                        tracing::warn!(mac = %asker.mac, "a router solicitation stays unanswered: {error}");
-                    }
-                    let sight = Sight::RouterAsked { answered: sent.is_ok() };
-                    self.counter.sights.see_at(asker.mac, sight, now);
+                    return Some((asker.mac, bare_advertisement(self.mac, Audience::One(asker))));
                 }
                 Some(Routing::Advertisement(found)) if !found.is_bare() => {
                     let names_dns = !found.name_servers.is_empty();
@@ -90,6 +111,12 @@ impl Sniffer {
             Frame::Udp4(udp) if udp.from.port() == SERVER_PORT => self.foreign_dhcp(udp, now),
             Frame::Udp4(_) | Frame::Other(_) => {}
         }
+        None
+    }
+
+    /// Tells the core what became of an answer.
+    pub(crate) fn note_answer(&self, asker: MacAddr, answered: bool, now: u64) {
+        self.counter.sights.see_at(asker, Sight::RouterAsked { answered }, now);
     }
 
     fn note_frame(&mut self, mac: MacAddr, now: u64) {

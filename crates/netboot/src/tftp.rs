@@ -39,10 +39,10 @@ pub struct Tftp {
 
 /// What a client asked for, found.
 #[derive(Debug)]
-struct Found {
+pub(crate) struct Found {
     name: String,
     role: FileRole,
-    bytes: Bytes,
+    pub(crate) bytes: Bytes,
 }
 
 /// Why a file is not served.
@@ -81,8 +81,8 @@ impl Tftp {
 
     /// Looks at a request; the transfer it starts, if any.
     async fn take(&self, bytes: &[u8], from: SocketAddr) -> Option<impl Future<Output = ()> + use<>> {
-        let refusal = match Packet::decode(bytes) {
-            Ok(Packet::Read(request)) => {
+        let refusal = match read_request(&self.counter, bytes) {
+            Ok(request) => {
                 let seat = Seat::take(&self.clients, from)?;
                 let counter = Arc::clone(&self.counter);
                 let local = self.socket.local_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |at| at.ip());
@@ -93,20 +93,26 @@ impl Tftp {
                     drop(seat);
                 });
             }
-            Ok(Packet::Write(_)) => Packet::error(ErrorCode::ACCESS, "nothing can be written here"),
-            // What belongs to a transfer comes to that transfer's port; answering strays could start a loop.
-            Ok(Packet::Data { .. } | Packet::Ack(_) | Packet::Error { .. } | Packet::OptionAck(_)) => {
-                return None;
-            }
-            Err(_) => {
-                self.counter.note_malformed("tftp");
-                return None;
-            }
+            Err(refusal) => refusal?,
         };
         if let Err(error) = self.socket.send_to(&refusal, from).await {
             tracing::debug!(%from, "TFTP refusal: {error}");
         }
         None
+    }
+}
+
+/// What reached the request port: a request, or what it is refused with, if anything.
+pub(crate) fn read_request(counter: &Counter, bytes: &[u8]) -> Result<Request, Option<Vec<u8>>> {
+    match Packet::decode(bytes) {
+        Ok(Packet::Read(request)) => Ok(request),
+        Ok(Packet::Write(_)) => Err(Some(Packet::error(ErrorCode::ACCESS, "nothing can be written here"))),
+        // What belongs to a transfer comes to that transfer's port; answering strays could start a loop.
+        Ok(Packet::Data { .. } | Packet::Ack(_) | Packet::Error { .. } | Packet::OptionAck(_)) => Err(None),
+        Err(_) => {
+            counter.note_malformed("tftp");
+            Err(None)
+        }
     }
 }
 
@@ -163,6 +169,29 @@ async fn find(counter: &Arc<Counter>, path: &str, mac: Option<MacAddr>) -> Resul
     Ok(Found { name: name.to_owned(), role: FileRole::Loader, bytes: loader.bytes.clone() })
 }
 
+/// The file a request names, or what it is refused with.
+pub(crate) async fn open(
+    counter: &Arc<Counter>,
+    request: &Request,
+    mac: Option<MacAddr>,
+) -> Result<Found, Vec<u8>> {
+    find(counter, &request.file, mac).await.map_err(|refused| match refused {
+        Refused::Trick => Packet::error(ErrorCode::ACCESS, "this path is not served"),
+        Refused::Missing => Packet::error(ErrorCode::NOT_FOUND, "no such file"),
+    })
+}
+
+impl Found {
+    fn size(&self) -> u64 {
+        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Begins to send it.
+    pub(crate) fn transfer(&self, request: &Request, now: u64) -> (Transfer, Step) {
+        Transfer::new(request, self.size(), Limits::default(), now)
+    }
+}
+
 /// Runs one transfer to its end, on a port of its own.
 async fn serve(
     counter: &Arc<Counter>,
@@ -173,19 +202,13 @@ async fn serve(
     let socket = UdpSocket::bind((local, 0)).await?;
     socket.connect(client).await?;
     let mac = counter.who_has(client.ip());
-    let found = match find(counter, &request.file, mac).await {
+    let found = match open(counter, request, mac).await {
         Ok(found) => found,
-        Err(refused) => {
-            let packet = match refused {
-                Refused::Trick => Packet::error(ErrorCode::ACCESS, "this path is not served"),
-                Refused::Missing => Packet::error(ErrorCode::NOT_FOUND, "no such file"),
-            };
-            return socket.send(&packet).await.map(drop);
-        }
+        Err(refusal) => return socket.send(&refusal).await.map(drop),
     };
-    let size = u64::try_from(found.bytes.len()).unwrap_or(u64::MAX);
-    let (mut transfer, first) = Transfer::new(request, size, Limits::default(), boottime_ms());
-    let mut watch = Watch { counter, mac, found: &found, begun: false, told: boottime_ms() };
+    let now = boottime_ms();
+    let (mut transfer, first) = found.transfer(request, now);
+    let mut watch = Watch::new(counter, mac, &found, now);
     let end = drive(&socket, &mut transfer, first, &mut watch).await;
     // The client closed its port: firmware does that after a probe instead of saying so.
     watch.end(end.as_ref().unwrap_or(&End::Silent), transfer.statistics());
@@ -210,7 +233,7 @@ async fn drive(
             }
             Step::End(end) => return Ok(end),
         }
-        watch.progress(transfer.statistics());
+        watch.progress(transfer.statistics(), boottime_ms());
         let wait = transfer.wake_at().unwrap_or_default().saturating_sub(boottime_ms());
         step = match tokio::time::timeout(Duration::from_millis(wait), socket.recv(&mut buffer)).await {
             Ok(count) => transfer.on_packet(buffer.get(..count?).unwrap_or_default(), boottime_ms()),
@@ -236,7 +259,8 @@ async fn send_blocks(socket: &UdpSocket, blocks: Blocks, bytes: &[u8]) -> io::Re
 }
 
 /// Tells the core how a transfer goes. Scripts are told by whoever answers them.
-struct Watch<'a> {
+#[derive(Debug)]
+pub(crate) struct Watch<'a> {
     counter: &'a Counter,
     mac: Option<MacAddr>,
     found: &'a Found,
@@ -244,7 +268,20 @@ struct Watch<'a> {
     told: u64,
 }
 
-impl Watch<'_> {
+impl<'a> Watch<'a> {
+    pub(crate) fn new(counter: &'a Counter, mac: Option<MacAddr>, found: &'a Found, now: u64) -> Self {
+        Self { counter, mac, found, begun: false, told: now }
+    }
+
+    /// One of a transfer that has begun already.
+    pub(crate) fn of_begun(counter: &'a Counter, mac: Option<MacAddr>, found: &'a Found, now: u64) -> Self {
+        Self { begun: true, ..Self::new(counter, mac, found, now) }
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     fn see(&self, sight: Sight) {
         if let Some(mac) = self.mac {
             self.counter.sights.see(mac, sight);
@@ -252,24 +289,23 @@ impl Watch<'_> {
     }
 
     /// The first block goes out: no mere probe for the size.
-    fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
-            let size = u64::try_from(self.found.bytes.len()).unwrap_or(u64::MAX);
+            let size = self.found.size();
             let (role, name) = (self.found.role, self.found.name.clone());
             self.see(Sight::FileAsked { role, name, carrier: Carrier::Tftp, size });
         }
     }
 
-    fn progress(&mut self, statistics: Statistics) {
-        let now = boottime_ms();
+    fn progress(&mut self, statistics: Statistics, now: u64) {
         if self.begun && now.saturating_sub(self.told) >= TELL_EVERY_MS {
             self.told = now;
             self.see(Sight::FileMoved { name: self.found.name.clone(), bytes: statistics.bytes });
         }
     }
 
-    fn end(&self, end: &End, statistics: Statistics) {
+    pub(crate) fn end(&self, end: &End, statistics: Statistics) {
         let (name, bytes) = (self.found.name.clone(), statistics.bytes);
         let why = match end {
             End::Probed => return,

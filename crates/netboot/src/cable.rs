@@ -1,0 +1,174 @@
+//! The counter at the end of a cable in memory: frames and time in, frames out, no socket.
+//!
+//! What is answered is decided by the code that serves the sockets; only the carrying is different.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+
+use model::MacAddr;
+use wire::dhcp::{SERVER_PORT, server::Destination};
+use wire::frame::{Checksum, Frame, Udp4};
+use wire::tftp::{Step, Transfer};
+
+use crate::counter::Counter;
+use crate::dhcp::{Answer, Clerk};
+use crate::sniff;
+use crate::tftp::{self, Found};
+
+/// Port TFTP requests go to (RFC 1350).
+const TFTP_PORT: u16 = 69;
+/// First port of a transfer; the next one takes the next.
+const TRANSFER_PORTS: u16 = 20_000;
+
+/// DHCP, TFTP and router advertisements over frames. Time is milliseconds of a clock that the caller keeps and that
+/// does not go back. Meant for tests and for labs that live in one process.
+#[derive(Debug)]
+pub struct Cable {
+    counter: Arc<Counter>,
+    mac: MacAddr,
+    clerk: Clerk,
+    watch: sniff::Watch,
+    transfers: BTreeMap<u16, Carried>,
+    next_port: u16,
+}
+
+/// One transfer under way.
+#[derive(Debug)]
+struct Carried {
+    client: (MacAddr, SocketAddrV4),
+    boss: Ipv4Addr,
+    mac: Option<MacAddr>,
+    found: Found,
+    begun: bool,
+    transfer: Transfer,
+}
+
+impl Cable {
+    /// A counter whose port has this Ethernet address.
+    #[must_use]
+    pub fn new(counter: Arc<Counter>, mac: MacAddr) -> Self {
+        let (clerk, watch) = (Clerk::new(Arc::clone(&counter)), sniff::Watch::new(Arc::clone(&counter), mac));
+        Self { counter, mac, clerk, watch, transfers: BTreeMap::new(), next_port: TRANSFER_PORTS }
+    }
+
+    /// Takes a frame in; the frames that answer it. Waits only while a claim is being synced.
+    pub async fn on_frame(&mut self, bytes: &[u8], now: u64) -> Vec<Vec<u8>> {
+        if let Some((asker, answer)) = self.watch.take(bytes, now) {
+            self.watch.note_answer(asker, true, now);
+            return vec![answer];
+        }
+        match Frame::parse(bytes) {
+            Ok(Frame::Udp4(udp)) if udp.checksum != Checksum::Bad => match udp.to.port() {
+                SERVER_PORT => self.on_dhcp(udp.payload, now).into_iter().collect(),
+                TFTP_PORT => self.on_request(&udp, now).await,
+                port => self.on_transfer(port, udp.payload, now),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// When [`Cable::on_time`] has something to do.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<u64> {
+        self.transfers.values().filter_map(|carried| carried.transfer.wake_at()).min()
+    }
+
+    /// Lets time pass; frames that are sent again.
+    pub fn on_time(&mut self, now: u64) -> Vec<Vec<u8>> {
+        let due = |carried: &Carried| carried.transfer.wake_at().is_some_and(|at| at <= now);
+        let ports: Vec<u16> = self.transfers.iter().filter(|(_, c)| due(c)).map(|(port, _)| *port).collect();
+        let mut frames = Vec::new();
+        for port in ports {
+            if let Some(carried) = self.transfers.get_mut(&port) {
+                let step = carried.transfer.on_time(now);
+                frames.extend(self.send(port, step, now));
+            }
+        }
+        frames
+    }
+
+    fn on_dhcp(&mut self, payload: &[u8], now: u64) -> Option<Vec<u8>> {
+        self.clerk.catch_up();
+        let answer = self.clerk.take(payload, now)?;
+        let frame = self.dhcp_frame(&answer)?;
+        self.clerk.note_sent(&answer);
+        Some(frame)
+    }
+
+    fn dhcp_frame(&self, answer: &Answer) -> Option<Vec<u8>> {
+        let payload = answer.payload()?;
+        let to = answer.reply.to;
+        let (to_mac, address) = match to {
+            Destination::Raw { mac, address } => (mac, address),
+            Destination::Unicast(address) => (answer.mac(), address),
+            Destination::Relay(_) | Destination::Broadcast => (MacAddr::BROADCAST, Ipv4Addr::BROADCAST),
+        };
+        let from = SocketAddrV4::new(self.clerk.boss()?, SERVER_PORT);
+        let to = SocketAddrV4::new(address, to.port());
+        let payload = payload.as_slice();
+        Udp4 { to_mac, from_mac: self.mac, from, to, payload, checksum: Checksum::Good }.build()
+    }
+
+    async fn on_request(&mut self, udp: &Udp4<'_>, now: u64) -> Vec<Vec<u8>> {
+        let (client, boss) = ((udp.from_mac, udp.from), *udp.to.ip());
+        let request = match tftp::read_request(&self.counter, udp.payload) {
+            Ok(request) => request,
+            Err(refusal) => {
+                let frame = refusal.and_then(|packet| self.udp(boss, TFTP_PORT, client, &packet));
+                return frame.into_iter().collect();
+            }
+        };
+        let port = self.next_port;
+        self.next_port = self.next_port.checked_add(1).unwrap_or(TRANSFER_PORTS);
+        let mac = self.counter.who_has((*udp.from.ip()).into());
+        let found = match tftp::open(&self.counter, &request, mac).await {
+            Ok(found) => found,
+            Err(refusal) => return self.udp(boss, port, client, &refusal).into_iter().collect(),
+        };
+        let (transfer, first) = found.transfer(&request, now);
+        self.transfers.insert(port, Carried { client, boss, mac, found, begun: false, transfer });
+        self.send(port, first, now)
+    }
+
+    fn on_transfer(&mut self, port: u16, payload: &[u8], now: u64) -> Vec<Vec<u8>> {
+        let Some(carried) = self.transfers.get_mut(&port) else { return Vec::new() };
+        let step = carried.transfer.on_packet(payload, now);
+        self.send(port, step, now)
+    }
+
+    fn send(&mut self, port: u16, step: Step, now: u64) -> Vec<Vec<u8>> {
+        let Some(carried) = self.transfers.get_mut(&port) else { return Vec::new() };
+        let fresh = if carried.begun { tftp::Watch::of_begun } else { tftp::Watch::new };
+        let mut watch = fresh(&self.counter, carried.mac, &carried.found, now);
+        let packets = match step {
+            Step::Wait => Vec::new(),
+            Step::Packet(packet) => vec![packet],
+            Step::Blocks(blocks) => {
+                watch.begin();
+                let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
+                let bytes = &carried.found.bytes;
+                blocks
+                    .map(|block| {
+                        let data = bytes.get(at(block.range.start)..at(block.range.end)).unwrap_or_default();
+                        [block.header.as_slice(), data].concat()
+                    })
+                    .collect()
+            }
+            Step::End(end) => {
+                watch.end(&end, carried.transfer.statistics());
+                self.transfers.remove(&port);
+                return Vec::new();
+            }
+        };
+        carried.begun |= watch.has_begun();
+        let (boss, client) = (carried.boss, carried.client);
+        packets.iter().filter_map(|packet| self.udp(boss, port, client, packet)).collect()
+    }
+
+    fn udp(&self, boss: Ipv4Addr, port: u16, to: (MacAddr, SocketAddrV4), payload: &[u8]) -> Option<Vec<u8>> {
+        let from = SocketAddrV4::new(boss, port);
+        let (to_mac, to) = to;
+        Udp4 { to_mac, from_mac: self.mac, from, to, payload, checksum: Checksum::Good }.build()
+    }
+}
