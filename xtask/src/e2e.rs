@@ -22,6 +22,7 @@ pub(crate) const CLIENTS: &[&str] = &[
     "atftp",
     "tftp-hpa",
     "w3m",
+    "libfaketime",
     "ipxe",
     "iproute2",
 ];

@@ -28,16 +28,16 @@ pub(crate) struct Controller {
 impl Controller {
     /// Starts it with a lab file, and waits until its boot counter answers.
     pub(crate) fn start(house: &House, lab: &Path) -> Self {
-        Self::start_in(house, lab, &house.path("state"))
+        Self::start_in(house, lab, &house.path("state"), &[])
     }
 
-    /// The same with this state folder.
-    pub(crate) fn start_in(house: &House, lab: &Path, state: &Path) -> Self {
+    /// The same with this state folder and these variables.
+    pub(crate) fn start_in(house: &House, lab: &Path, state: &Path, variables: &[(&str, &str)]) -> Self {
         let (socket, log) = (house.path("api.sock"), house.path("serve.log"));
         let lines = fs::File::options().create(true).append(true).open(&log).unwrap();
         let mut command = house.staying(given("LABINATOR_BIN"));
         command.args(["serve", "--lab"]).arg(lab).arg("--state").arg(state);
-        command.env("LABINATOR_SOCKET", &socket).stdin(Stdio::null());
+        command.env("LABINATOR_SOCKET", &socket).envs(variables.iter().copied()).stdin(Stdio::null());
         command.stdout(lines.try_clone().unwrap()).stderr(lines);
         let mut entered = command.spawn().unwrap();
         let pid = until(RISE, "nsenter has started it", || {

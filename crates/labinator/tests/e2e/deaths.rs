@@ -112,7 +112,7 @@ fn a_full_disk_stops_new_leases_only_and_only_while_it_is_full() {
     let state = house.path("small");
     let small = state.display();
     house.shell(&format!("mkdir {small} && mount -t tmpfs -o size=12m tmpfs {small}"));
-    let controller = Controller::start_in(&house, &lab, &state);
+    let controller = Controller::start_in(&house, &lab, &state, &[]);
     let node = Client::with_address(&house, "node1", &lab::mac(1), "10.79.0.11");
     kernel_url(&controller, &node);
     let relay = Client::with_address(&house, "relay", "02:4c:41:00:02:01", "10.79.8.1");
@@ -155,9 +155,57 @@ fn a_full_disk_stops_new_leases_only_and_only_while_it_is_full() {
     assert!(back.through >= through && back.lab.run == 1);
 }
 
+/// Where Debian's `libfaketime` puts the library that lies to one program about the date.
+const FALSE_CLOCK: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+/// A month, in milliseconds.
+const MONTH: u64 = 30 * 24 * 3_600_000;
+
 #[test]
 #[ignore = "stage e2e-clients"]
-fn a_jump_of_the_wall_clock_changes_nothing() {
-    // Linux has namespaces of the other clocks only (time_namespaces(7)), and this computer's date is not ours.
-    skip("a jump of the wall clock: it can only be tried on a computer whose date may be set");
+fn a_jump_of_the_date_ends_no_wait_and_no_lease() {
+    if !std::path::Path::new(FALSE_CLOCK).is_file() {
+        return skip(&format!(
+            "a jump of the date: {FALSE_CLOCK} is missing: apt-get install -y libfaketime"
+        ));
+    }
+    let house = House::new();
+    let lab = lab::written(&house);
+    let date = house.write("date", "+0\n");
+    let lies = [
+        ("LD_PRELOAD", FALSE_CLOCK),
+        ("FAKETIME_TIMESTAMP_FILE", date.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ("NO_FAKE_STAT", "1"),
+    ];
+    let controller = Controller::start_in(&house, &lab, &house.path("state"), &lies);
+    let node = Client::with_address(&house, "node1", &lab::mac(1), "10.79.0.11");
+    kernel_url(&controller, &node);
+    let relay = Client::with_address(&house, "relay", "02:4c:41:00:02:01", "10.79.8.1");
+    let exchange = || nothing_lost(&told(&mut perfdhcp(&relay, "02:4c:47:00:00:00", 50, (20, 1))), 20);
+    exchange();
+    let leases = || std::fs::read_to_string(controller.state.join("ledger")).unwrap();
+    let (before, ledger) = (controller.look().unwrap(), leases());
+    for (jump, far) in [("+30d", true), ("-30d", false)] {
+        house.write("date", format!("{jump}\n"));
+        let after = controller.wait(LIMIT, "the date is another", |picture| {
+            let (then, now) = (before.at.wall.0, picture.at.wall.0);
+            if far { now > then + MONTH / 2 } else { now + MONTH / 2 < then }
+        });
+        exchange();
+        assert_eq!(leases(), ledger, "the same clients hold the same addresses");
+        let went_by = after.at.since_start.since(before.at.since_start);
+        assert!(went_by.0 < MONTH / 2, "{jump}: {went_by}");
+        assert_eq!((after.lab.phase, after.lab.run), (before.lab.phase, before.lab.run), "{jump}");
+        assert!(after.machines.iter().all(|machine| machine.fault.is_none()), "{jump}");
+    }
+    // A core that begins under another date than the last one ended repairs nothing that is not broken.
+    house.write("date", "+30d\n");
+    controller.replace("core");
+    let after = controller.wait(LIMIT, "the lab is back and has looked around", |picture| {
+        picture.lab.counter_up && picture.machines.iter().all(|machine| machine.waiting.is_some())
+    });
+    assert_eq!((after.lab.phase, after.lab.run), (before.lab.phase, before.lab.run));
+    assert!(after.machines.iter().all(|machine| machine.fault.is_none()));
+    exchange();
 }
