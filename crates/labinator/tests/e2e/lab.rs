@@ -12,13 +12,18 @@ pub(crate) const KERNEL_SIZE: usize = 3_000_017;
 
 /// Writes the lab file, and the image it names.
 pub(crate) fn written(house: &House) -> PathBuf {
+    with_pool(house, "10.79.1.1-10.79.7.254")
+}
+
+/// The same with this pool of addresses.
+pub(crate) fn with_pool(house: &House, pool: &str) -> PathBuf {
     house.write("vmlinuz", kernel());
     house.write("initrd", b"an initramfs of 28 bytes only");
-    let mut text = String::from(
+    let mut text = format!(
         "lab: bench\n\
-         network: { interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: authoritative, \
-         pool: 10.79.1.1-10.79.7.254, lease: 10m }\n\
-         power: { hand: { driver: manual } }\n\
+         network: {{ interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: authoritative, \
+         pool: {pool}, lease: 10m }}\n\
+         power: {{ hand: {{ driver: manual }} }}\n\
          board:\n  columns: 3\n  nodes:\n",
     );
     for number in 1..=6 {
