@@ -1,0 +1,305 @@
+//! A whole lab in one process and no socket: simulated machines, the counter's heart, the conductor, power ports.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use labinator::desk::{Desk, Look};
+use model::{
+    Asset, Command, CommandId, Digest, Fact, Fault, Image, LabSpec, LabTime, MacAddr, Notice, Phase,
+    PowerState, Rung,
+};
+use netboot::http::{Patience, serve_connection};
+use netboot::{Cable, Counter, Loaders, Parts, Up};
+use sim::net::{Lab, Plug};
+use sim::{Machine, PortConfig, PowerBoard, Segment};
+use store::lossy::LossyFiles;
+use store::shelf::Shelf;
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::stand::{Core, all, node, spec, start, stop};
+
+/// Ethernet address of the boss.
+const BOSS_MAC: MacAddr = MacAddr([2, 0, 0, 0, 1, 0]);
+/// How often the ports are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Content of the shelf, the same for every house of this process.
+fn shelf() -> &'static (PathBuf, Image) {
+    static SHELF: OnceLock<(PathBuf, Image)> = OnceLock::new();
+    SHELF.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("whole-lab-shelf");
+        let shelf = Shelf::new(&folder);
+        let put = |name: &str, size: usize, fill: u8| {
+            let digest = shelf.put(vec![fill; size].as_slice()).unwrap();
+            Asset { name: name.to_owned(), digest: Digest(digest.0), size: u64::try_from(size).unwrap() }
+        };
+        let image = Image {
+            kernel: Some(put("vmlinuz", 300_000, 1)),
+            initrd: vec![put("initrd.zst", 200_000, 2)],
+            uki: Some(put("node.efi", 500_000, 3)),
+            args: "console=ttyS0".to_owned(),
+            agent: true,
+        };
+        (folder, image)
+    })
+}
+
+/// What is unlike the usual in a house.
+pub(crate) struct Plan {
+    pub(crate) machines: Vec<sim::Config>,
+    pub(crate) cable: sim::Cable,
+    pub(crate) port: PortConfig,
+    pub(crate) enough: u16,
+    pub(crate) seed: u64,
+}
+
+impl Plan {
+    pub(crate) fn of(machines: Vec<sim::Config>) -> Self {
+        let enough = u16::try_from(machines.len()).unwrap();
+        let port = PortConfig { slow_ms: 200, ..PortConfig::default() };
+        Self {
+            machines,
+            cable: sim::Cable { fastest_ms: 1, slowest_ms: 2, loss_per_mille: 0 },
+            port,
+            enough,
+            seed: 1,
+        }
+    }
+
+    fn spec(&self) -> LabSpec {
+        let mut spec = spec(u8::try_from(self.machines.len()).unwrap());
+        spec.scenarios.get_mut(&all()).unwrap().enough = self.enough;
+        spec
+    }
+}
+
+/// How a machine stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) rung: Rung,
+    pub(crate) bad: bool,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) boots: u32,
+    pub(crate) tries: u8,
+}
+
+/// The house with everybody in it.
+pub(crate) struct House {
+    pub(crate) lab: Lab,
+    pub(crate) desk: Desk,
+    clock: labinator::clock::Clock,
+    machines: usize,
+    _tasks: JoinSet<()>,
+}
+
+impl House {
+    pub(crate) async fn open(plan: Plan) -> Self {
+        let spec = plan.spec();
+        let machines = plan.machines.len();
+        let Plan { machines: configs, cable, port, seed, .. } = plan;
+        let boxes = configs.into_iter().map(Machine::new).collect();
+        let board = PowerBoard::new(vec![port; machines], seed);
+        let lab = Lab::new(Segment::new(boxes, cable, seed), board, 1);
+        let files = Arc::new(LossyFiles::new());
+        let (folder, image) = shelf();
+        let mut loaders = Loaders::default();
+        loaders.add(netboot::BIOS_LOADER, vec![0xeb; 97_782]);
+        loaders.add(netboot::UEFI_LOADER, vec![0x4d; 256_512]);
+        let parts = Parts {
+            files: Arc::clone(&files) as Arc<dyn store::Files>,
+            state: PathBuf::from("counter"),
+            loaders,
+            shelf: Shelf::new(folder),
+            http_port: 80,
+            transfers: 16,
+        };
+        let (counter, _) = Counter::open(parts).unwrap();
+        let core = Core::begin_lab(files, spec, 0, machines * 2);
+        let mut tasks = JoinSet::new();
+        spawn_segment(&mut tasks, &lab, &counter);
+        spawn_line(&mut tasks, &counter, &core.desk, core.table);
+        tasks.spawn(Arc::clone(counter.ledger()).run());
+        tasks.spawn(carry_out(lab.clone(), core.desk.clone(), core.orders));
+        tasks.spawn(look_at_ports(lab.clone(), core.desk.clone(), machines));
+        core.desk.tell(Fact::CounterSeen { up: true }).await.unwrap();
+        let images = BTreeMap::from([(all(), image.clone())]);
+        core.desk.tell(Fact::ImagesFound { images, missing: BTreeMap::new() }).await.unwrap();
+        let house = Self { lab, desk: core.desk, clock: core.clock, machines, _tasks: tasks };
+        house
+            .until(Duration::from_secs(5), |look| look.lab.machines.values().all(|m| m.power_seen.is_some()))
+            .await
+            .unwrap();
+        house
+    }
+
+    pub(crate) async fn start(&self) {
+        self.desk.ask(start()).await.unwrap();
+    }
+
+    pub(crate) async fn stop(&self) {
+        self.desk.ask(stop()).await.unwrap();
+    }
+
+    /// Waits for a state of the lab; how long that took, or nothing when the limit passed.
+    pub(crate) async fn until(
+        &self,
+        limit: Duration,
+        wanted: impl Fn(Look<'_>) -> bool + Send + Clone + 'static,
+    ) -> Option<Duration> {
+        let began = Instant::now();
+        let mut reader = self.desk.publisher().reader(None);
+        let seen = async {
+            loop {
+                let wanted = wanted.clone();
+                if self.desk.look(wanted).await.unwrap() {
+                    return;
+                }
+                reader.next().await;
+            }
+        };
+        timeout(limit, seen).await.ok().map(|()| began.elapsed())
+    }
+
+    /// Waits until the run has an end, good or bad.
+    pub(crate) async fn until_settled(&self, limit: Duration) -> Option<Phase> {
+        let settled = |look: Look<'_>| matches!(look.lab.phase, Phase::Ready | Phase::Failed);
+        self.until(limit, settled).await?;
+        Some(self.desk.look(|look| look.lab.phase).await.unwrap())
+    }
+
+    pub(crate) async fn standing(&self, number: u8) -> Standing {
+        let name = node(number);
+        let look = self.desk.look(move |look| {
+            let m = look.lab.machines.get(&name).unwrap();
+            Standing { rung: m.rung, bad: m.bad, fault: m.fault.clone(), boots: m.boots, tries: m.tries }
+        });
+        look.await.unwrap()
+    }
+
+    pub(crate) async fn standings(&self) -> Vec<Standing> {
+        let mut all = Vec::new();
+        for number in 1..=u8::try_from(self.machines).unwrap() {
+            all.push(self.standing(number).await);
+        }
+        all
+    }
+
+    pub(crate) async fn notices(&self) -> Vec<Notice> {
+        self.desk.look(|look| look.lab.notices.clone()).await.unwrap()
+    }
+
+    /// Every wait has a limit that has not passed for longer than it takes to think.
+    pub(crate) async fn overdue(&self) -> Vec<String> {
+        let now: LabTime = self.clock.now().since_start;
+        let look = self.desk.look(move |look| {
+            let late = look.waits.iter().filter(|(_, wait)| now.since(wait.until).0 > 1000);
+            late.map(|(name, wait)| format!("{name}: {wait:?}")).collect()
+        });
+        look.await.unwrap()
+    }
+}
+
+/// Machines on a cable that ends in the counter, and their connections.
+fn spawn_segment(tasks: &mut JoinSet<()>, lab: &Lab, counter: &Arc<Counter>) {
+    let (frames, mut arriving) = mpsc::unbounded_channel::<Vec<u8>>();
+    let (dialled, mut connections) = mpsc::unbounded_channel::<(DuplexStream, SocketAddr)>();
+    let dial = move |from: Option<Ipv4Addr>, _to| {
+        let peer = SocketAddr::new(IpAddr::V4(from.unwrap_or(Ipv4Addr::UNSPECIFIED)), 4000);
+        let (ours, theirs) = tokio::io::duplex(256 << 10);
+        dialled.send((theirs, peer)).map_err(|_| io::ErrorKind::ConnectionRefused)?;
+        Ok::<_, io::Error>(ours)
+    };
+    let running = lab.clone();
+    tasks.spawn(async move { running.run(Plug::new(frames, dial)).await });
+    let (segment, heart) = (lab.clone(), Arc::clone(counter));
+    tasks.spawn(async move {
+        let mut cable = Cable::new(heart, BOSS_MAC);
+        let began = Instant::now();
+        let now = || u64::try_from(began.elapsed().as_millis()).unwrap();
+        loop {
+            let wake = cable.wake_at().map(|at| began + Duration::from_millis(at));
+            let frames = tokio::select! {
+                Some(frame) = arriving.recv() => cable.on_frame(&frame, now()).await,
+                () = sleep_until(wake.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))) => cable.on_time(now()),
+            };
+            frames.iter().for_each(|frame| segment.from_server(frame));
+        }
+    });
+    let heart = Arc::clone(counter);
+    tasks.spawn(async move {
+        let mut guests = JoinSet::new();
+        while let Some((stream, peer)) = connections.recv().await {
+            while guests.try_join_next().is_some() {}
+            guests.spawn(serve_connection(Arc::clone(&heart), stream, peer, Patience::default()));
+        }
+    });
+}
+
+/// Sightings to the core, tables to the counter. The stamps are of the kernel's clock, which does not stand still
+/// with the tests': what is seen is told as it comes.
+fn spawn_line(
+    tasks: &mut JoinSet<()>,
+    counter: &Arc<Counter>,
+    desk: &Desk,
+    mut table: watch::Receiver<Arc<model::BootTable>>,
+) {
+    let (heart, desk) = (Arc::clone(counter), desk.clone());
+    tasks.spawn(async move {
+        loop {
+            heart.sights().ready().await;
+            for up in heart.sights().take() {
+                let fact = match up {
+                    Up::Sighting(seen) => Fact::Sighted { mac: seen.mac, sight: seen.sight },
+                    Up::Notice(notice) => Fact::Noticed { notice },
+                    Up::Hello { .. } | Up::Published { .. } => continue,
+                };
+                if desk.tell(fact).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let heart = Arc::clone(counter);
+    tasks.spawn(async move {
+        table.mark_changed();
+        while table.changed().await.is_ok() {
+            let newer = Arc::clone(&table.borrow_and_update());
+            heart.publish((*newer).clone()).unwrap();
+        }
+    });
+}
+
+async fn carry_out(lab: Lab, desk: Desk, mut orders: mpsc::Receiver<(CommandId, Command)>) {
+    let mut hands = JoinSet::new();
+    while let Some((id, Command::Power { port, order, .. })) = orders.recv().await {
+        let (lab, desk) = (lab.clone(), desk.clone());
+        let port: usize = port.port.parse().unwrap();
+        hands.spawn(async move {
+            let outcome = lab.order(port - 1, order).await;
+            drop(desk.tell(Fact::Finished { id, outcome }).await);
+        });
+    }
+}
+
+async fn look_at_ports(lab: Lab, desk: Desk, machines: usize) {
+    let mut shown = vec![None; machines];
+    loop {
+        for (port, last) in shown.iter_mut().enumerate() {
+            let state: PowerState = lab.see(port);
+            if last.replace(state) != Some(state) {
+                let number = u8::try_from(port + 1).unwrap();
+                if desk.tell(crate::stand::seen(number, state)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
