@@ -35,7 +35,27 @@ impl Workspace {
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| cache.join("target"), |dir| root.join(dir));
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-        Ok(Self { root, target, cache, cargo })
+        let workspace = Self { root, target, cache, cargo };
+        workspace.claim_target()?;
+        Ok(workspace)
+    }
+
+    /// Cargo gives the crates of two clones the same names in a shared target folder and tells old from new
+    /// by time alone: after another clone was built, ours would pass for fresh although its text differs.
+    /// So whoever comes after another clone makes all its own sources new; dependencies stay built.
+    fn claim_target(&self) -> Outcome<()> {
+        let mark = self.target.join("clone.txt");
+        let own = self.root.to_string_lossy();
+        if std::fs::read_to_string(&mark).is_ok_and(|last| last == own) {
+            return Ok(());
+        }
+        let now = std::time::SystemTime::now();
+        for folder in ["crates", "xtask", "ui/dist"] {
+            make_new(&self.root.join(folder), now)?;
+        }
+        std::fs::create_dir_all(&self.target)?;
+        std::fs::write(&mark, own.as_bytes())?;
+        Ok(())
     }
 
     /// A child in the root of the tree, without the variables that `cargo run` set for us.
@@ -74,6 +94,20 @@ impl Workspace {
         }
         Ok(self.target.join(if release { "release" } else { "debug" }).join("labinator"))
     }
+}
+
+/// Sets the time of every file below a folder.
+fn make_new(folder: &Path, now: std::time::SystemTime) -> Outcome<()> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_new(&entry.path(), now)?;
+        } else {
+            std::fs::File::options().append(true).open(entry.path())?.set_modified(now)?;
+        }
+    }
+    Ok(())
 }
 
 /// `XDG_CACHE_HOME` where it is an absolute path (the XDG base directory rule), else `~/.cache`.

@@ -245,7 +245,7 @@ impl Fact {
 #[cfg(test)]
 mod tests {
     use alloc::sync::Arc;
-    use std::string::ToString as _;
+    use std::borrow::ToOwned as _;
 
     use super::*;
     use crate::{AgentBeat, AgentReport, Inventory};
@@ -255,16 +255,16 @@ mod tests {
         let mac = MacAddr([2, 0, 0, 0, 0, 1]);
         let report = AgentReport {
             mac,
-            boot_id: "b".to_string(),
+            boot_id: "b".to_owned(),
             nonce: None,
             address: None,
-            version: "0".to_string(),
-            kernel: "6.1".to_string(),
+            version: "0".to_owned(),
+            kernel: "6.1".to_owned(),
             uptime_ms: 1,
             inventory: Inventory::default(),
         };
         let beat =
-            AgentBeat { mac, boot_id: "b".to_string(), uptime_ms: 1, load_milli: 0, memory_available_mib: 1 };
+            AgentBeat { mac, boot_id: "b".to_owned(), uptime_ms: 1, load_milli: 0, memory_available_mib: 1 };
         let facts = [
             Fact::Sighted { mac, sight: Sight::Agent { report: Arc::new(report) } },
             Fact::Sighted { mac, sight: Sight::Beat { beat } },

@@ -42,7 +42,7 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
             recovery.dropped
         );
     }
-    let clock = Clock::after(past.last().map(|event| event.at));
+    let clock = Clock::after(past.iter().map(|event| event.at).max_by_key(|at| at.since_start));
     let (orders, wishes) = mpsc::channel(spec.board.nodes.len().max(1) * 2);
     let tools = Tools { journal, past, clock, spec: spec.clone(), epoch: epoch(clock), hands: orders };
     let (conductor, desk, table) = Conductor::new(tools);
