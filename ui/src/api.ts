@@ -873,8 +873,16 @@ export interface components {
         };
         /** @description Something that happened. */
         Fact: {
+            /**
+             * Format: uint64
+             * @description `CLOCK_BOOTTIME` then, in milliseconds: within one start of the kernel it tells, better than any
+             *     date, how long no core ran.
+             */
+            boottime_ms: number;
             /** @constant */
             fact: "core-started";
+            /** @description Which start of the boss's own kernel this was (`/proc/sys/kernel/random/boot_id`). */
+            kernel: string;
             /** @description The lab as described. */
             spec: components["schemas"]["LabSpec"];
             /** @description Version of the program. */

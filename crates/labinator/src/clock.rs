@@ -1,40 +1,70 @@
 //! The one place that reads clocks: lab time that never goes back, and the wall for people.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::{LabTime, Moment, WallTime};
+use model::{Event, Fact, LabTime, Moment, WallTime};
 use tokio::time::Instant;
 
+/// Time away that a wall clock is believed over a restart of the boss, in milliseconds: a year.
+const BELIEVABLE: u64 = 366 * 24 * 3_600_000;
+
 /// Tells the time of one core. Under tokio's paused time it stands still with everything else.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Clock {
     /// Lab time when this core began: where the journal ended.
     base: LabTime,
     began: Instant,
     /// `CLOCK_BOOTTIME` in milliseconds when this core began.
     boottime_ms: u64,
+    /// Which start of the kernel that is counted from.
+    kernel: Arc<str>,
     /// Set in tests: the wall clock at the beginning, instead of the system's.
     wall: Option<WallTime>,
 }
 
 impl Clock {
-    /// A clock that goes on after `last`, the moment of the journal's last event. Time that passed while
-    /// no core ran counts as far as the wall clock can be believed: forward, and by a year at most.
+    /// A clock that goes on where the journal ended. Time that passed while no core ran counts: by the
+    /// kernel's own clock if the boss was not restarted, whatever was done to the date meanwhile; else by
+    /// the wall clock as far as it can be believed, forward and by a year at most.
     #[must_use]
-    pub fn after(last: Option<Moment>) -> Self {
-        let wall = wall_now();
-        let base = last.map_or_else(LabTime::default, |last| {
-            let away = wall.0.saturating_sub(last.wall.0);
-            let believable = away < 366 * 24 * 3_600_000;
-            LabTime(last.since_start.0.saturating_add(if believable { away } else { 0 }).saturating_add(1))
+    pub fn after(past: &[Event]) -> Self {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let kernel: Arc<str> = kernel.trim().into();
+        let boottime_ms = netboot::boottime_ms();
+        let latest = past.iter().map(|event| event.at).max_by_key(|at| at.since_start);
+        let same_kernel = past.iter().rev().find_map(|event| match &event.fact {
+            Fact::CoreStarted { kernel: then, boottime_ms: began, .. } if **then == *kernel => {
+                Some(event.at.since_start.0.saturating_add(boottime_ms.saturating_sub(*began)))
+            }
+            _ => None,
         });
-        Self { base, began: Instant::now(), boottime_ms: netboot::boottime_ms(), wall: None }
+        let base = latest.map_or_else(LabTime::default, |latest| {
+            let by_date = || {
+                let away = wall_now().0.saturating_sub(latest.wall.0);
+                latest.since_start.0.saturating_add(if away < BELIEVABLE { away } else { 0 })
+            };
+            LabTime(same_kernel.unwrap_or_else(by_date).max(latest.since_start.0).saturating_add(1))
+        });
+        Self { base, began: Instant::now(), boottime_ms, kernel, wall: None }
+    }
+
+    /// Which start of the kernel this core runs in.
+    #[must_use]
+    pub fn kernel(&self) -> &str {
+        &self.kernel
+    }
+
+    /// `CLOCK_BOOTTIME` when this core began, in milliseconds.
+    #[must_use]
+    pub const fn boottime_ms(&self) -> u64 {
+        self.boottime_ms
     }
 
     /// A clock for tests: both clocks begin where they are told to.
     #[must_use]
     pub fn virtual_from(base: LabTime, wall: WallTime) -> Self {
-        Self { base, began: Instant::now(), boottime_ms: 0, wall: Some(wall) }
+        Self { base, began: Instant::now(), boottime_ms: 0, kernel: "".into(), wall: Some(wall) }
     }
 
     /// Now.
@@ -71,4 +101,41 @@ fn wall_now() -> WallTime {
 
 fn millis(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A journal whose core began `ago` milliseconds before now, at lab time 1,000 and this date.
+    fn journal(kernel: &str, ago: u64, wall: u64) -> Vec<Event> {
+        let at = Moment { since_start: LabTime(1_000), wall: WallTime(wall) };
+        let fact = Fact::CoreStarted {
+            version: "0".to_owned(),
+            spec: Box::new(crate::demo::lab(1).unwrap()),
+            kernel: kernel.to_owned(),
+            boottime_ms: netboot::boottime_ms().saturating_sub(ago),
+        };
+        vec![Event { seq: 1, at, fact }]
+    }
+
+    #[test]
+    fn a_changed_date_does_not_move_lab_time_while_the_kernel_runs_on() {
+        let own = Clock::after(&[]).kernel().to_owned();
+        let month = 30 * 24 * 3_600_000;
+        for wall in [wall_now().0 - month, wall_now().0 + month] {
+            let now = Clock::after(&journal(&own, 500, wall)).now().since_start.0;
+            assert!((1_500..60_000).contains(&now), "{now}");
+        }
+    }
+
+    #[test]
+    fn over_a_restart_of_the_boss_the_date_tells_how_long_it_was_away() {
+        let hour = 3_600_000;
+        let now = Clock::after(&journal("another", 500, wall_now().0 - hour)).now().since_start.0;
+        assert!((hour + 1_000..hour + 60_000).contains(&now), "{now}");
+        // A date that went back is no time at all.
+        let now = Clock::after(&journal("another", 500, wall_now().0 + hour)).now().since_start.0;
+        assert!((1_001..60_000).contains(&now), "{now}");
+    }
 }

@@ -81,8 +81,12 @@ impl Conductor {
     #[must_use]
     pub fn new(tools: Tools) -> (Self, Desk, watch::Receiver<Arc<BootTable>>) {
         let Tools { journal, past, clock, spec, epoch, hands } = tools;
-        let started =
-            Fact::CoreStarted { version: env!("CARGO_PKG_VERSION").to_owned(), spec: Box::new(spec.clone()) };
+        let started = Fact::CoreStarted {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            spec: Box::new(spec.clone()),
+            kernel: clock.kernel().to_owned(),
+            boottime_ms: clock.boottime_ms(),
+        };
         let lab = rebuild(&past).unwrap_or_else(|| Lab::new(spec));
         let seq = past.last().map_or(0, |event| event.seq);
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING);
@@ -119,7 +123,8 @@ impl Conductor {
             questions: Vec::new(),
             disk: None,
         };
-        conductor.begin(started, clock.now());
+        let now = conductor.clock.now();
+        conductor.begin(started, now);
         // Who asks first sees every machine, and a counter that is away until it has said hello.
         conductor.show();
         (conductor, desk, published)

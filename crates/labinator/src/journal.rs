@@ -67,15 +67,7 @@ impl Journal {
     /// [`JournalError`]; the file is left as it was.
     pub fn open(files: Arc<dyn Files>, path: &Path) -> Result<(Self, Vec<Event>, Recovery), JournalError> {
         let opened = Log::open(files, path)?;
-        let mut events = Vec::with_capacity(opened.records.len());
-        for (i, record) in opened.records.iter().enumerate() {
-            let event = serde_json::from_slice(record).map_err(|source| JournalError::Form {
-                path: path.display().to_string(),
-                number: i + 1,
-                source,
-            })?;
-            events.push(event);
-        }
+        let events = events_of(&opened.records, path)?;
         Ok((Self { log: opened.log, unsynced: false, intent: false, owed: None }, events, opened.recovery))
     }
 
@@ -150,6 +142,25 @@ impl Journal {
         self.intent = false;
         Ok(())
     }
+}
+
+/// Reads a journal without opening it, such as that of a running core.
+///
+/// # Errors
+/// [`JournalError`].
+pub fn read(files: &dyn Files, path: &Path) -> Result<Vec<Event>, JournalError> {
+    events_of(&store::log::read(files, path)?, path)
+}
+
+fn events_of(records: &[Vec<u8>], path: &Path) -> Result<Vec<Event>, JournalError> {
+    let event = |(i, record): (usize, &Vec<u8>)| {
+        serde_json::from_slice(record).map_err(|source| JournalError::Form {
+            path: path.display().to_string(),
+            number: i + 1,
+            source,
+        })
+    };
+    records.iter().enumerate().map(event).collect()
 }
 
 /// The lab as it was after `events`: the one who opens an old journal sees what was known then.

@@ -2,7 +2,6 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use store::Disk;
 
@@ -13,7 +12,7 @@ use crate::cli::{
 use crate::config;
 use crate::demo::{self, DemoError, DemoOptions};
 use crate::image::{self, ImageManifest, NodeImage};
-use crate::journal::Journal;
+use crate::journal;
 use crate::serve::{Folders, ServeError, Setup, Supervisor, run_part};
 
 /// Where Debian's `ipxe` package puts its programs.
@@ -136,7 +135,7 @@ pub fn replay(globals: &Globals, args: &ReplayArgs) -> Result<(), Failure> {
     if !path.is_file() {
         return Err(Failure::failed(format!("{}: there is no journal", path.display())));
     }
-    let (_, events, _) = Journal::open(Arc::new(Disk), &path)
+    let events = journal::read(&Disk, &path)
         .map_err(|error| Failure::with_advice(error.to_string(), error.advice()))?;
     if args.json {
         return events.iter().try_for_each(|event| out::json(event, false));

@@ -168,7 +168,12 @@ fn journal() -> Vec<Event> {
     let mac: MacAddr = "52:54:00:00:00:01".parse().unwrap();
     let node = || "node1".parse().unwrap();
     let facts = vec![
-        Fact::CoreStarted { version: "0.1.0".to_owned(), spec: Box::new(spec) },
+        Fact::CoreStarted {
+            version: "0.1.0".to_owned(),
+            spec: Box::new(spec),
+            kernel: String::new(),
+            boottime_ms: 0,
+        },
         Fact::CounterSeen { up: true },
         Fact::StartAccepted { run: 1, scenario: "all".parse().unwrap(), by: Origin::Cli },
         Fact::PhaseEntered { phase: Phase::Booting, because: "6 machines climb".to_owned() },

@@ -109,6 +109,11 @@ pub enum Fact {
         version: String,
         /// The lab as described.
         spec: Box<LabSpec>,
+        /// Which start of the boss's own kernel this was (`/proc/sys/kernel/random/boot_id`).
+        kernel: String,
+        /// `CLOCK_BOOTTIME` then, in milliseconds: within one start of the kernel it tells, better than any
+        /// date, how long no core ran.
+        boottime_ms: u64,
     },
     /// The files that scenarios boot were looked for.
     ImagesFound {

@@ -106,6 +106,23 @@ pub struct Recovery {
     pub created: bool,
 }
 
+/// Reads a log without opening it: for whoever only looks, beside the one who writes. A torn tail is left
+/// alone and not returned.
+///
+/// # Errors
+/// [`LogError::Io`], [`LogError::Foreign`] and [`LogError::Damaged`], as [`Log::open`].
+pub fn read(files: &dyn Files, path: &Path) -> Result<Vec<Vec<u8>>, LogError> {
+    let content = files.read(path).map_err(|source| io_error(path, source))?;
+    let Some(body) = content.strip_prefix(line::HEADER) else {
+        return Err(LogError::Foreign { path: path.to_owned() });
+    };
+    let scan = line::scan(body).map_err(|line::Damage(offset)| LogError::Damaged {
+        path: path.to_owned(),
+        offset: u64_of(line::HEADER.len() + offset),
+    })?;
+    Ok(scan.records)
+}
+
 /// A log with what it held.
 #[derive(Debug)]
 pub struct Opened {

@@ -34,7 +34,8 @@ pub async fn run(inner: Inner) -> Result<(), Failure> {
     }
     if let Ok(own) = std::env::current_exe() {
         let own = own.display();
-        let verbs = "status, explain node3, boot trace node3, power off node2, events --follow, stop --wait";
+        let verbs =
+            "status --watch, explain, boot trace node1, power off node1, events --follow, stop --wait";
         screen.say(&format!("  try        {own}\n             {verbs}")).map_err(|why| unread(&why))?;
     }
     let scenario = options.scenario.as_ref().map_or(SCENARIO, |name| name.as_str());

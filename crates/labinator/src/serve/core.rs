@@ -42,9 +42,10 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
             recovery.dropped
         );
     }
-    let clock = Clock::after(past.iter().map(|event| event.at).max_by_key(|at| at.since_start));
+    let clock = Clock::after(&past);
     let (orders, wishes) = mpsc::channel(spec.board.nodes.len().max(1) * 2);
-    let tools = Tools { journal, past, clock, spec: spec.clone(), epoch: epoch(clock), hands: orders };
+    let epoch = epoch(&clock);
+    let tools = Tools { journal, past, clock: clock.clone(), spec: spec.clone(), epoch, hands: orders };
     let (conductor, desk, table) = Conductor::new(tools);
 
     let mut tasks = JoinSet::new();
@@ -66,7 +67,7 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
 }
 
 /// Tells this core from every other one of the same journal.
-fn epoch(clock: Clock) -> String {
+fn epoch(clock: &Clock) -> String {
     format!("{:x}-{}", clock.now().wall.0, std::process::id())
 }
 

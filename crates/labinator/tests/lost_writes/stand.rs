@@ -194,7 +194,7 @@ impl Core {
         let clock = Clock::virtual_from(base, WallTime(1_700_000_000_000 + base.0));
         let (hands, orders) = mpsc::channel(room);
         let epoch = format!("epoch-{}", base.0);
-        let tools = Tools { journal, past: past.clone(), clock, spec, epoch, hands };
+        let tools = Tools { journal, past: past.clone(), clock: clock.clone(), spec, epoch, hands };
         let (conductor, desk, table) = Conductor::new(tools);
         let running = tokio::spawn(conductor.run());
         Self { desk, orders, table, clock, past, running }

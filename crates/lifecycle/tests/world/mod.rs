@@ -220,7 +220,7 @@ impl World {
 
     fn core_started(&self) -> Fact {
         let spec = Box::new(self.board.spec.clone());
-        Fact::CoreStarted { version: "test".to_owned(), spec }
+        Fact::CoreStarted { version: "test".to_owned(), spec, kernel: String::new(), boottime_ms: 0 }
     }
 
     fn keep(&mut self, fact: Fact) {
