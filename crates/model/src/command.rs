@@ -70,6 +70,6 @@ pub enum Outcome {
         /// For a person.
         why: String,
     },
-    /// The core was started again while the command was under way: nobody knows.
+    /// Nobody knows: the core was started again meanwhile, or the driver never answered within its limit.
     Unknown,
 }
