@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use model::LabSpec;
 use netboot::BindError;
 use serde::{Deserialize, Serialize};
+use store::{Disk, Files as _};
 
 pub use supervisor::{Running, Supervisor};
 
@@ -113,7 +114,7 @@ impl Brief {
     fn write(&self) -> Result<(), ServeError> {
         let path = Self::path(&self.folders.state);
         let text = serde_json::to_vec(self).map_err(|why| ServeError::io("the lab")(why.into()))?;
-        std::fs::write(&path, text).map_err(ServeError::io(path.display().to_string()))
+        Disk.replace(&path, &text).map_err(ServeError::io(path.display().to_string()))
     }
 
     fn read(state: &Path) -> Result<Self, ServeError> {
