@@ -1,5 +1,6 @@
 //! The counter's sockets: bound by a parent with rights, handed over a Unix socket to a process without them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -23,7 +24,7 @@ const DHCP_BUFFER: usize = 1 << 20;
 /// Connections the kernel keeps until they are accepted.
 const BACKLOG: i32 = 256;
 /// Most descriptors of one hand-over.
-const MOST: usize = 5;
+const MOST: usize = 16;
 
 /// Where to listen. Port 0 asks the system for a free one, as tests do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,10 +135,29 @@ pub struct Sockets {
 }
 
 /// What travels beside the descriptors.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Manifest {
-    dhcp: bool,
-    packets: Option<MacAddr>,
+    /// What each descriptor is, in order.
+    names: Vec<Cow<'static, str>>,
+    /// Ethernet address of the interface that is sniffed.
+    mac: Option<MacAddr>,
+}
+
+/// Descriptors that came over, until each is taken by its name.
+struct Delivery {
+    sockets: Vec<(Cow<'static, str>, OwnedFd)>,
+}
+
+impl Delivery {
+    fn take<T: From<OwnedFd>>(&mut self, name: &str) -> Option<T> {
+        let at = self.sockets.iter().position(|(this, _)| this == name)?;
+        Some(self.sockets.swap_remove(at).1.into())
+    }
+
+    fn expect<T: From<OwnedFd>>(&mut self, name: &str) -> io::Result<T> {
+        let missing = || io::Error::new(io::ErrorKind::InvalidData, format!("the {name} socket is missing"));
+        self.take(name).ok_or_else(missing)
+    }
 }
 
 impl Sockets {
@@ -179,15 +199,16 @@ impl Sockets {
     /// # Errors
     /// As the system says.
     pub fn send_over(&self, stream: &UnixStream) -> io::Result<()> {
-        let manifest =
-            Manifest { dhcp: self.dhcp.is_some(), packets: self.packets.as_ref().map(|packets| packets.mac) };
-        let mut text = serde_json::to_vec(&manifest)?;
-        text.push(b'\n');
-        let mut descriptors = vec![self.tftp.as_fd(), self.http.as_fd()];
-        descriptors.extend(self.dhcp.as_ref().map(AsFd::as_fd));
+        let mut named = vec![("tftp", self.tftp.as_fd()), ("http", self.http.as_fd())];
+        named.extend(self.dhcp.as_ref().map(|socket| ("dhcp", socket.as_fd())));
         if let Some(packets) = &self.packets {
-            descriptors.extend([packets.frames.as_fd(), packets.group.as_fd()]);
+            named.extend([("frames", packets.frames.as_fd()), ("group", packets.group.as_fd())]);
         }
+        let (names, descriptors): (Vec<_>, Vec<_>) =
+            named.into_iter().map(|(name, descriptor)| (Cow::Borrowed(name), descriptor)).unzip();
+        let mac = self.packets.as_ref().map(|packets| packets.mac);
+        let mut text = serde_json::to_vec(&Manifest { names, mac })?;
+        text.push(b'\n');
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
         if !rights.push(SendAncillaryMessage::ScmRights(&descriptors)) {
@@ -204,13 +225,13 @@ impl Sockets {
     pub fn receive_from(stream: &UnixStream) -> io::Result<Self> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
         let mut rights = RecvAncillaryBuffer::new(&mut space);
-        let mut text = [0; 256];
+        let mut text = [0; 1024];
         let got =
             recvmsg(stream, &mut [IoSliceMut::new(&mut text)], &mut rights, RecvFlags::CMSG_CLOEXEC)?.bytes;
         if got == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut descriptors = rights
+        let descriptors = rights
             .drain()
             .filter_map(|message| match message {
                 RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
@@ -218,17 +239,16 @@ impl Sockets {
             })
             .flatten();
         let manifest: Manifest = serde_json::from_slice(text.get(..got).unwrap_or_default())?;
-        let mut next = || -> io::Result<OwnedFd> {
-            descriptors
-                .next()
-                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a socket is missing"))
-        };
+        let mut delivery = Delivery { sockets: manifest.names.into_iter().zip(descriptors).collect() };
         Ok(Self {
-            tftp: next()?.into(),
-            http: next()?.into(),
-            dhcp: if manifest.dhcp { Some(next()?.into()) } else { None },
-            packets: match manifest.packets {
-                Some(mac) => Some(PacketSocket { frames: next()?, group: next()?, mac }),
+            tftp: delivery.expect("tftp")?,
+            http: delivery.expect("http")?,
+            dhcp: delivery.take("dhcp"),
+            packets: match manifest.mac {
+                Some(mac) => {
+                    let (frames, group) = (delivery.expect("frames")?, delivery.expect("group")?);
+                    Some(PacketSocket { frames, group, mac })
+                }
                 None => None,
             },
         })

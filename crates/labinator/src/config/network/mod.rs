@@ -4,18 +4,18 @@ use std::net::Ipv4Addr;
 
 use model::{DhcpMode, NetworkSpec, Span};
 
-use super::fields::{Found, Typed};
-use super::file::NetworkFile;
-use super::mistake::Mistake;
-use super::words;
-use super::yaml::Place;
+use crate::config::fields::{Found, Typed};
+use crate::config::file::NetworkFile;
+use crate::config::mistake::Mistake;
+use crate::config::words;
+use crate::config::yaml::Place;
 
 /// Seconds a lease lasts unless told.
 const LEASE_SECONDS: u32 = 3600;
 
 /// A subnet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Subnet {
+pub(in crate::config) struct Subnet {
     net: Ipv4Addr,
     prefix: u8,
 }
@@ -34,7 +34,7 @@ impl Subnet {
     }
 
     /// The first address that a machine can have and that `taken` does not claim.
-    pub(super) fn first_free(self, taken: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
+    pub(in crate::config) fn first_free(self, taken: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
         let first = self.net.to_bits().saturating_add(1);
         (first..self.broadcast().to_bits()).map(Ipv4Addr::from_bits).take(4096).find(|a| !taken(*a))
     }
@@ -48,23 +48,23 @@ impl std::fmt::Display for Subnet {
 
 /// What the rest of the file must fit into; each part absent when it was wrong itself.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Segment {
-    pub(super) subnet: Option<Typed<Subnet>>,
-    pub(super) boss: Option<Typed<Ipv4Addr>>,
-    pub(super) gateway: Option<Typed<Ipv4Addr>>,
-    pub(super) pool: Option<Typed<(Ipv4Addr, Ipv4Addr)>>,
+pub(in crate::config) struct Segment {
+    pub(in crate::config) subnet: Option<Typed<Subnet>>,
+    pub(in crate::config) boss: Option<Typed<Ipv4Addr>>,
+    pub(in crate::config) gateway: Option<Typed<Ipv4Addr>>,
+    pub(in crate::config) pool: Option<Typed<(Ipv4Addr, Ipv4Addr)>>,
 }
 
 impl Segment {
     /// True when `address` is taken by the boss, the gateway or the pool.
-    pub(super) fn claims(&self, address: Ipv4Addr) -> bool {
+    pub(in crate::config) fn claims(&self, address: Ipv4Addr) -> bool {
         self.boss.as_ref().is_some_and(|b| b.value == address)
             || self.gateway.as_ref().is_some_and(|g| g.value == address)
             || self.pool.as_ref().is_some_and(|p| (p.value.0..=p.value.1).contains(&address))
     }
 
     /// Complains when no machine of the segment can have this address.
-    pub(super) fn check(&self, what: &str, address: &Typed<Ipv4Addr>, found: &mut Found) {
+    pub(in crate::config) fn check(&self, what: &str, address: &Typed<Ipv4Addr>, found: &mut Found) {
         let Some(subnet) = &self.subnet else { return };
         let (ip, net) = (address.value, subnet.value);
         let title = format!("{what} cannot be {ip}");
@@ -82,7 +82,7 @@ impl Segment {
 }
 
 /// Judges the section.
-pub(super) fn network(file: &NetworkFile, found: &mut Found) -> (Segment, Option<NetworkSpec>) {
+pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segment, Option<NetworkSpec>) {
     let interface = file.interface.as_ref().and_then(|i| interface_name(i, found));
     let mut segment =
         Segment { subnet: file.subnet.as_ref().and_then(|s| subnet(s, found)), ..Segment::default() };
@@ -180,7 +180,11 @@ fn subnet(typed: &Typed<String>, found: &mut Found) -> Option<Typed<Subnet>> {
 }
 
 /// Reads one address.
-pub(super) fn address(key: &str, typed: &Typed<String>, found: &mut Found) -> Option<Typed<Ipv4Addr>> {
+pub(in crate::config) fn address(
+    key: &str,
+    typed: &Typed<String>,
+    found: &mut Found,
+) -> Option<Typed<Ipv4Addr>> {
     if let Ok(ip) = typed.value.parse() {
         return Some(Typed::new(ip, typed.place));
     }
@@ -276,7 +280,7 @@ fn lease(typed: &Typed<String>, found: &mut Found) -> Option<u32> {
 }
 
 /// Reads a duration.
-pub(super) fn duration(key: &str, typed: &Typed<String>, found: &mut Found) -> Option<Span> {
+pub(in crate::config) fn duration(key: &str, typed: &Typed<String>, found: &mut Found) -> Option<Span> {
     let span = words::span(&typed.value);
     if span.is_none() {
         let mistake = Mistake::new(
@@ -293,7 +297,7 @@ pub(super) fn duration(key: &str, typed: &Typed<String>, found: &mut Found) -> O
 }
 
 /// Where two places of one thing are shown.
-pub(super) fn taken_twice(
+pub(in crate::config) fn taken_twice(
     title: impl Into<String>,
     (again, label): (Place, String),
     first: Place,
