@@ -60,7 +60,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
         format!("there is no bench `{name}`; there are: {}", names.join(", "))
     })?;
     let (json, rest) = take_json(rest)?;
-    crate::debian::ensure(bench.packages)?;
+    crate::suites::ensure(workspace, bench.packages)?;
     let report = (bench.run)(workspace, &rest)?;
     print!("{}", report.table());
     let path = json.unwrap_or_else(|| workspace.target.join("bench").join(format!("{}.json", bench.name)));

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::metadata;
 use crate::stage::Tally;
 use crate::workspace::{Outcome, Workspace};
-use crate::{counting, image, node};
+use crate::{counting, image, node, suites};
 
 /// What the tests of `e2e_clients*.rs` may call.
 pub(crate) const CLIENTS: &[&str] = &[
@@ -28,7 +28,8 @@ pub(crate) const CLIENTS: &[&str] = &[
 ];
 
 /// What the tests of `e2e_qemu*.rs` may call.
-pub(crate) const FIRMWARE: &[&str] = &["qemu-system-x86", "ovmf", "ipxe", "iproute2", "curl"];
+pub(crate) const FIRMWARE: &[&str] =
+    &["qemu-system-x86", "ovmf", "ipxe", "trixie/ipxe", "sid/ipxe", "iproute2", "curl"];
 
 /// What the page tests drive, and what the lab behind the page runs on.
 pub(crate) const BROWSER: &[&str] = &["chromium", "qemu-system-x86", "ovmf", "ipxe", "iproute2"];
@@ -110,6 +111,7 @@ fn suite(
         // Shown for the tests that passed, too: what they could not try is counted from it.
         command.args(["--ignored", "--test-threads=1", "--show-output"]);
         command.envs(given.iter().map(|(name, value)| (name, value)));
+        command.env(suites::VARIABLE, suites::folder(workspace));
         let mut counted = counting::run_rust_tests(&mut command)?;
         if counted.passed + counted.failed == 0 {
             counted

@@ -20,6 +20,7 @@ mod openapi;
 mod soak;
 mod stage;
 mod stages;
+mod suites;
 mod tidy;
 mod ui;
 mod workspace;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::debian;
+use crate::suites;
 use crate::workspace::{Outcome, Workspace, exit_code};
 
 /// One line of a run.
@@ -12,7 +12,7 @@ pub(crate) struct Stage {
     pub(crate) name: &'static str,
     /// One phrase for `--list`.
     pub(crate) about: &'static str,
-    /// Debian packages it cannot run without.
+    /// Debian packages it cannot run without; `sid/ipxe` is one of another suite, unpacked aside.
     pub(crate) packages: &'static [&'static str],
     /// Does it; an error counts as one failure.
     pub(crate) run: fn(&Workspace) -> Outcome<Tally>,
@@ -108,7 +108,7 @@ pub(crate) fn run_table(workspace: &Workspace, table: &[Stage], arguments: &[Str
 }
 
 fn run_one(workspace: &Workspace, stage: &Stage) -> Tally {
-    if let Err(trouble) = debian::ensure(stage.packages) {
+    if let Err(trouble) = suites::ensure(workspace, stage.packages) {
         return Tally::skip(trouble.to_string());
     }
     (stage.run)(workspace).unwrap_or_else(|trouble| {
