@@ -13,8 +13,6 @@ use crate::workspace::{Outcome, Workspace, printed, succeeds};
 pub(crate) const VARIABLE: &str = "LABINATOR_SUITES";
 /// Signs every suite of Debian.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-/// Asked where this machine's own sources name no mirror.
-const MIRROR: &str = "http://deb.debian.org/debian";
 /// Written last into a folder: what lies beside it is whole.
 const WHOLE: &str = ".whole";
 
@@ -93,7 +91,7 @@ impl Apt {
         }
         std::fs::File::options().create(true).append(true).open(home.join("status"))?;
         let architecture = printed(Command::new("dpkg").arg("--print-architecture"))?;
-        std::fs::write(home.join("sources.list"), source(&mirror(), suite))?;
+        std::fs::write(home.join("sources.list"), source(&mirror()?, suite))?;
         let settings = home.join("apt.conf");
         std::fs::write(&settings, configuration(&home, architecture.trim()))?;
         Ok(Self { settings })
@@ -130,11 +128,12 @@ fn configuration(home: &Path, architecture: &str) -> String {
 }
 
 /// The mirror this machine uses itself, which is the one it can reach.
-fn mirror() -> String {
+fn mirror() -> Outcome<String> {
     let mut ask = Command::new("apt-get");
     ask.args(["indextargets", "--format", "$(SITE) $(REPO_URI)", "Created-By: Packages"]);
     let told = printed(&mut ask).unwrap_or_default();
-    first_mirror(&told).unwrap_or(MIRROR).trim_end_matches('/').to_owned()
+    let mirror = first_mirror(&told).ok_or("this machine's own sources name no archive of Debian")?;
+    Ok(mirror.trim_end_matches('/').to_owned())
 }
 
 /// The first archive of the whole distribution; the one for security fixes has no other suites.
