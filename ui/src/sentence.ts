@@ -26,6 +26,8 @@ export const CLIENT: Record<ClientKind, string> = {
   "uefi-pxe": "UEFI PXE",
   "uefi-http": "UEFI HTTP",
   ipxe: "iPXE",
+  "raspberry-pi": "a Raspberry Pi",
+  "u-boot": "U-Boot",
   agent: "the agent",
   "unknown-firmware": "unknown firmware",
   other: "a DHCP client",
@@ -207,10 +209,20 @@ export function noticed(notice: Notice): string {
   switch (notice.notice) {
     case "foreign-dhcp":
       return `Another DHCP server answers on this segment: ${notice.server} (${notice.mac}).`;
+    case "foreign-choice":
+      return `${notice.mac} follows another DHCP server: ${notice.server}.`;
+    case "other-controller":
+      return notice.same
+        ? `Two controllers drive this lab: this one and ${notice.server} (${notice.mac}). Stop one of them.`
+        : `Another controller, of the lab ${notice.lab}, serves this segment: ${notice.server} (${notice.mac}).`;
     case "foreign-router":
       return notice.names_dns
-        ? `Another router advertises name servers (${notice.mac}): old iPXE will fail behind it.`
-        : `Another router advertises itself (${notice.mac}).`;
+        ? `Another router advertises name servers (${notice.address}, ${notice.mac}): old iPXE will fail behind it.`
+        : `Another router advertises itself (${notice.address}, ${notice.mac}).`;
+    case "flooding":
+      return `${notice.mac} asks without end; ${count(notice.count)} of its messages were left unread.`;
+    case "loader-missing":
+      return `Firmware asks for which there is no loader: put ${notice.names.join(" or ")} into the loader folder.`;
     case "ledger-full":
       return `The ledger cannot be written, no new address is given: ${stop(notice.why)}`;
     case "ledger-well":

@@ -109,7 +109,7 @@ test("notices say what is wrong and by whom", () => {
   expect(noticed({ notice: "foreign-dhcp", mac: MAC, server: "192.168.1.1" })).toBe(
     `Another DHCP server answers on this segment: 192.168.1.1 (${MAC}).`,
   );
-  expect(noticed({ notice: "foreign-router", mac: MAC, names_dns: true })).toContain("old iPXE will fail");
+  expect(noticed({ notice: "foreign-router", mac: MAC, address: "fe80::1", names_dns: true })).toContain("old iPXE will fail");
   expect(noticed({ notice: "ledger-full", why: "No space left on device" })).toBe(
     "The ledger cannot be written, no new address is given: No space left on device.",
   );

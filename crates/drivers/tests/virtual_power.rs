@@ -42,6 +42,7 @@ fn lab() -> LabSpec {
             pool: None,
             dhcp: DhcpMode::Off,
             lease_seconds: 600,
+            relays: Vec::new(),
         },
         power: [("qemu".parse().unwrap(), PowerDriver::Virtual { memory: Mebibytes(64), stagger: Span(1) })]
             .into(),

@@ -220,18 +220,48 @@ fn of_a_notice(notice: &Notice) -> Option<Check> {
             "foreign_dhcp",
             Finding::Broken,
             format!("another DHCP server answers on this segment: {server} ({mac})"),
-            "switch its DHCP off for this segment, or `network.dhcp: off` here",
+            "switch its DHCP off for this segment, or `network.dhcp: proxy` here",
         ),
-        Notice::ForeignRouter { mac, names_dns: true } => check(
+        Notice::ForeignChoice { mac, server } => check(
+            "foreign_dhcp",
+            Finding::Broken,
+            format!("{mac} follows another DHCP server: {server}"),
+            "find it by its address; switch its DHCP off for this segment, or `network.dhcp: proxy` here",
+        ),
+        Notice::OtherController { mac, server, lab, same: true } => check(
+            "other_controller",
+            Finding::Broken,
+            format!("two controllers drive the lab {lab}: this one and {server} ({mac})"),
+            "stop one of them; see docs/operating/other-controller.md",
+        ),
+        Notice::OtherController { mac, server, lab, same: false } => check(
+            "other_controller",
+            Finding::Broken,
+            format!("another controller, of the lab {lab}, serves this segment: {server} ({mac})"),
+            "give each lab a segment of its own, or stop one; see docs/operating/other-controller.md",
+        ),
+        Notice::ForeignRouter { mac, address, names_dns: true } => check(
             "foreign_router",
             Finding::Broken,
-            format!("a router ({mac}) advertises itself with name servers"),
+            format!("a router ({address}, {mac}) advertises itself with name servers"),
             "iPXE before 2020-10 fails with it; see docs/operating/foreign-router-advertisement.md",
         ),
-        Notice::ForeignRouter { mac, names_dns: false } => check(
+        Notice::Flooding { mac, count } => check(
+            "flooding",
+            Finding::Warning,
+            format!("{mac} asks without end; {count} of its messages were left unread"),
+            "see what runs on that machine; nobody else is held up by it",
+        ),
+        Notice::LoaderMissing { arch, names } => check(
+            "loader_missing",
+            Finding::Broken,
+            format!("firmware of architecture {arch:#04x} asks, and there is no {}", names.join(" or ")),
+            "put an iPXE of that architecture and name into the loader folder; see docs/operating/loader-missing.md",
+        ),
+        Notice::ForeignRouter { mac, address, names_dns: false } => check(
             "foreign_router",
             Finding::Warning,
-            format!("a router ({mac}) advertises itself on this segment"),
+            format!("a router ({address}, {mac}) advertises itself on this segment"),
             "if nodes boot slowly, switch its advertisements off",
         ),
         Notice::LedgerFull { why } => check(

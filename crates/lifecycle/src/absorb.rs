@@ -112,10 +112,21 @@ fn restarted(lab: &mut Lab, at: Moment) {
 fn note(notices: &mut Vec<Notice>, new: &Notice) {
     notices.retain(|old| match (old, new) {
         (Notice::ForeignDhcp { mac: a, .. }, Notice::ForeignDhcp { mac: b, .. })
+        | (Notice::OtherController { mac: a, .. }, Notice::OtherController { mac: b, .. })
+        | (Notice::ForeignDhcp { mac: a, .. }, Notice::OtherController { mac: b, .. })
+        | (Notice::Flooding { mac: a, .. }, Notice::Flooding { mac: b, .. })
         | (Notice::ForeignRouter { mac: a, .. }, Notice::ForeignRouter { mac: b, .. }) => a != b,
         (Notice::LedgerFull { .. }, Notice::LedgerFull { .. } | Notice::LedgerWell)
         | (Notice::Merged { .. }, Notice::Merged { .. }) => false,
         (Notice::Malformed { protocol: a, .. }, Notice::Malformed { protocol: b, .. }) => a != b,
+        (Notice::LoaderMissing { arch: a, .. }, Notice::LoaderMissing { arch: b, .. }) => a != b,
+        // A server that was heard says more than a machine that named it.
+        (
+            Notice::ForeignChoice { server: a, .. },
+            Notice::ForeignChoice { server: b, .. }
+            | Notice::ForeignDhcp { server: b, .. }
+            | Notice::OtherController { server: b, .. },
+        ) => a != b,
         _ => true,
     });
     if !matches!(new, Notice::LedgerWell) {

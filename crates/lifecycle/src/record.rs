@@ -100,9 +100,12 @@ pub(crate) const fn is_before_system(client: ClientKind) -> bool {
 fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
     let Some(boot) = machine.live_boot() else { return true };
     match client {
-        ClientKind::BiosPxe | ClientKind::UefiPxe | ClientKind::UefiHttp | ClientKind::UnknownFirmware => {
-            !boot.transfers.is_empty() || machine.agent.is_some()
-        }
+        ClientKind::BiosPxe
+        | ClientKind::UefiPxe
+        | ClientKind::UefiHttp
+        | ClientKind::RaspberryPi
+        | ClientKind::UBoot
+        | ClientKind::UnknownFirmware => !boot.transfers.is_empty() || machine.agent.is_some(),
         ClientKind::Ipxe => image_taken(boot).is_some() || machine.agent.is_some(),
         ClientKind::Agent | ClientKind::Other => false,
     }

@@ -273,7 +273,9 @@ mod tests {
         let facts = [
             Fact::Sighted { mac, sight: Sight::Agent { report: Arc::new(report) } },
             Fact::Sighted { mac, sight: Sight::Beat { beat } },
-            Fact::Noticed { notice: Notice::ForeignRouter { mac, names_dns: true } },
+            Fact::Noticed {
+                notice: Notice::ForeignRouter { mac, address: "fe80::1".parse().unwrap(), names_dns: true },
+            },
         ];
         for fact in facts {
             let text = serde_json::to_string(&fact).unwrap();

@@ -34,6 +34,8 @@ pub struct LabSpec {
 pub enum DhcpMode {
     /// It is the only DHCP server of the segment.
     Authoritative,
+    /// Another server gives the addresses; it only says what to boot (PXE 2.1 section 2.2, `ProxyDHCP`).
+    Proxy,
     /// It answers no DHCP at all.
     Off,
 }
@@ -64,6 +66,25 @@ pub struct NetworkSpec {
     pub dhcp: DhcpMode,
     /// Seconds a lease lasts.
     pub lease_seconds: u32,
+    /// Further subnets, reached through relays.
+    #[serde(default)]
+    pub relays: Vec<RelayedSubnet>,
+}
+
+/// A subnet behind a DHCP relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RelayedSubnet {
+    /// Network address.
+    #[schemars(with = "String")]
+    pub subnet: Ipv4Addr,
+    /// Prefix length, 8 to 30.
+    pub prefix: u8,
+    /// Default router told to its machines.
+    #[schemars(with = "String")]
+    pub gateway: Ipv4Addr,
+    /// First and last address for machines that are not on the board.
+    #[schemars(with = "Option<(String, String)>")]
+    pub pool: Option<(Ipv4Addr, Ipv4Addr)>,
 }
 
 impl NetworkSpec {

@@ -2,8 +2,9 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,16 @@ use crate::{AgentBeat, AgentReport, MacAddr, MachineUuid};
 pub enum ClientKind {
     /// A BIOS's PXE ROM: `PXEClient`, architecture 0.
     BiosPxe,
-    /// UEFI's PXE client: `PXEClient`, architectures 7 and 9 (x86-64).
+    /// UEFI's PXE client: `PXEClient` of any UEFI architecture.
     UefiPxe,
-    /// UEFI's HTTP boot client: `HTTPClient`, architectures 0x0f and 0x10.
+    /// UEFI's HTTP boot client: `HTTPClient` of any UEFI architecture.
     UefiHttp,
     /// iPXE, as a ROM or loaded by firmware: user class `iPXE`.
     Ipxe,
+    /// The boot loader in a Raspberry Pi's EEPROM, which fetches files by its serial number.
+    RaspberryPi,
+    /// U-Boot, which looks for a PXELINUX configuration.
+    UBoot,
     /// Our agent inside a live image.
     Agent,
     /// A PXE or HTTP client of an architecture this version has no loader for.
@@ -34,7 +39,15 @@ impl ClientKind {
     /// True for the programs that run before a boot loader.
     #[must_use]
     pub const fn is_firmware(self) -> bool {
-        matches!(self, Self::BiosPxe | Self::UefiPxe | Self::UefiHttp | Self::UnknownFirmware)
+        match self {
+            Self::BiosPxe
+            | Self::UefiPxe
+            | Self::UefiHttp
+            | Self::RaspberryPi
+            | Self::UBoot
+            | Self::UnknownFirmware => true,
+            Self::Ipxe | Self::Agent | Self::Other => false,
+        }
     }
 }
 
@@ -45,6 +58,8 @@ impl fmt::Display for ClientKind {
             Self::UefiPxe => "UEFI PXE",
             Self::UefiHttp => "UEFI HTTP",
             Self::Ipxe => "iPXE",
+            Self::RaspberryPi => "Raspberry Pi",
+            Self::UBoot => "U-Boot",
             Self::Agent => "agent",
             Self::UnknownFirmware => "unknown firmware",
             Self::Other => "DHCP client",
@@ -218,10 +233,33 @@ pub enum Notice {
         #[schemars(with = "String")]
         server: Ipv4Addr,
     },
+    /// A machine of this segment follows a DHCP server that is not this one and was not heard itself.
+    ForeignChoice {
+        /// The machine.
+        mac: MacAddr,
+        /// The server it names (option 54).
+        #[schemars(with = "String")]
+        server: Ipv4Addr,
+    },
+    /// Another Labinator controller serves this segment.
+    OtherController {
+        /// Its Ethernet address.
+        mac: MacAddr,
+        /// Its address.
+        #[schemars(with = "String")]
+        server: Ipv4Addr,
+        /// Its lab, by its own account.
+        lab: String,
+        /// True when that is our lab too: two controllers drive the same machines.
+        same: bool,
+    },
     /// Another router advertises itself; with a name server it breaks old iPXE.
     ForeignRouter {
         /// Its Ethernet address.
         mac: MacAddr,
+        /// Its link-local address.
+        #[schemars(with = "String")]
+        address: Ipv6Addr,
         /// True when the advertisement carries name servers (RFC 8106).
         names_dns: bool,
     },
@@ -238,6 +276,20 @@ pub enum Notice {
         protocol: String,
         /// How many in all.
         count: u64,
+    },
+    /// A machine asks without end; what is over the limit is left unread.
+    Flooding {
+        /// Its Ethernet address.
+        mac: MacAddr,
+        /// Messages left unread.
+        count: u32,
+    },
+    /// Firmware asked for which there is no loader in the loader folder.
+    LoaderMissing {
+        /// Client architecture (option 93).
+        arch: u16,
+        /// File names that would do, best first.
+        names: Vec<String>,
     },
     /// Sightings merged because the core did not take them in time.
     Merged {

@@ -12,7 +12,7 @@ use wire::frame::{Checksum, Frame, Udp4};
 use wire::tftp::{Step, Transfer};
 
 use crate::counter::Counter;
-use crate::dhcp::{Answer, Clerk};
+use crate::dhcp::{Answer, Clerk, Group};
 use crate::sniff;
 use crate::tftp::{self, Found};
 
@@ -60,7 +60,7 @@ impl Cable {
         }
         match Frame::parse(bytes) {
             Ok(Frame::Udp4(udp)) if udp.checksum != Checksum::Bad => match udp.to.port() {
-                SERVER_PORT => self.on_dhcp(udp.payload, now).into_iter().collect(),
+                SERVER_PORT => self.on_dhcp(udp.payload, now),
                 TFTP_PORT => self.on_request(&udp, now).await,
                 port => self.on_transfer(port, udp.payload, now),
             },
@@ -88,12 +88,19 @@ impl Cable {
         frames
     }
 
-    fn on_dhcp(&mut self, payload: &[u8], now: u64) -> Option<Vec<u8>> {
+    fn on_dhcp(&mut self, payload: &[u8], now: u64) -> Vec<Vec<u8>> {
         self.clerk.catch_up();
-        let answer = self.clerk.take(payload, now)?;
-        let frame = self.dhcp_frame(&answer)?;
-        self.clerk.note_sent(&answer);
-        Some(frame)
+        let mut group = Group::at(now);
+        self.clerk.consider(payload, None, &mut group);
+        self.clerk.settle(&mut group);
+        let mut frames = Vec::new();
+        for answer in group.answers() {
+            let frame = self.dhcp_frame(answer);
+            answer.sent = frame.is_some();
+            frames.extend(frame);
+        }
+        self.clerk.tell(group);
+        frames
     }
 
     fn dhcp_frame(&self, answer: &Answer) -> Option<Vec<u8>> {
@@ -101,7 +108,7 @@ impl Cable {
         let to = answer.reply.to;
         let (to_mac, address) = match to {
             Destination::Raw { mac, address } => (mac, address),
-            Destination::Unicast(address) => (answer.mac(), address),
+            Destination::Unicast(address) => (answer.mac, address),
             Destination::Relay(_) | Destination::Broadcast => (MacAddr::BROADCAST, Ipv4Addr::BROADCAST),
         };
         let from = SocketAddrV4::new(self.clerk.boss()?, SERVER_PORT);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use model::{AgentBeat, AgentReport, AgentWelcome, BootTable, MacAddr, Notice, Sight};
+use model::{AgentBeat, AgentReport, AgentWelcome, BootTable, MacAddr, Notice, Sight, Sighting};
 use store::Files;
 use store::log::Recovery;
 use store::shelf::Shelf;
@@ -175,6 +175,13 @@ impl Counter {
     #[must_use]
     pub fn sights(&self) -> &Sights {
         &self.sights
+    }
+
+    /// Tells the core of many things at once; strangers are told of in bounds.
+    pub(crate) fn see_all(&self, seen: Vec<Sighting>) {
+        let board = self.board();
+        let on_board = |mac| board.as_ref().is_some_and(|board| board.entry(mac).is_some());
+        self.sights.see_all(seen, |mac| !on_board(mac));
     }
 
     /// Leases and claims.

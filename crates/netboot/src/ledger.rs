@@ -1,13 +1,13 @@
 //! The ledger: leases and claims, written before they are acknowledged.
 //!
 //! ```text
-//! lease   append ──▶ acknowledge ──▶ synced with its group, at most a second later
+//! leases  append a group with one write ──▶ acknowledge them ──▶ synced with more groups, at most a second later
 //! claim   append ──▶ sync ──▶ first byte leaves; the same (node, run, boot, kind) gets the same bytes again
 //! ```
 //! Leases carry a length and no date: the boss has no clock it can trust. After a restart each counts from then, so
 //! no address is given away too early.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -87,6 +87,15 @@ pub enum ClaimKind {
     Nonce,
 }
 
+/// What becomes of a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is given, or given anew with other words.
+    Given(Lease),
+    /// The address is free again.
+    Freed(Ipv4Addr),
+}
+
 /// Which boot of which machine a one-time thing belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ClaimKey {
@@ -100,12 +109,28 @@ pub struct ClaimKey {
     pub kind: ClaimKind,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Record {
     Lease(Lease),
     Freed { address: Ipv4Addr },
     Claim { key: ClaimKey, value: String },
+}
+
+/// A record on its way to the disk, which takes nothing with it.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Row<'a> {
+    Lease(&'a Lease),
+    Freed { address: Ipv4Addr },
+    Claim { key: &'a ClaimKey, value: &'a str },
+}
+
+impl Row<'_> {
+    fn text(self) -> Result<Vec<u8>, LedgerError> {
+        // A record has only text and numbers, so it is always JSON.
+        Ok(serde_json::to_vec(&self).map_err(io::Error::other)?)
+    }
 }
 
 #[derive(Debug)]
@@ -118,44 +143,83 @@ struct Claim {
 struct Inner {
     log: Log,
     leases: BTreeMap<Ipv4Addr, Lease>,
+    /// Which address a machine holds.
+    holders: HashMap<MacAddr, Ipv4Addr>,
     claims: BTreeMap<ClaimKey, Claim>,
+    /// Records in the log, those that later ones made void included.
+    rows: usize,
 }
 
 impl Inner {
-    fn append(&mut self, record: &Record) -> Result<(), LedgerError> {
-        // A record has only text and numbers, so it is always JSON.
-        let text = serde_json::to_vec(record).map_err(io::Error::other)?;
-        Ok(self.log.append(&text)?)
+    fn append(&mut self, rows: &[Row<'_>]) -> Result<(), LedgerError> {
+        let texts: Vec<Vec<u8>> = rows.iter().map(|row| row.text()).collect::<Result<_, _>>()?;
+        self.log.append_all(texts.iter().map(Vec::as_slice))?;
+        self.rows += rows.len();
+        Ok(())
     }
 
-    fn remember(&mut self, record: Record) {
-        match record {
-            Record::Lease(lease) => {
-                // One machine holds one address: the new one frees the old.
-                self.leases.retain(|_, old| old.mac != lease.mac);
-                self.leases.insert(lease.address, lease);
+    /// True when this says nothing new. Earlier changes of the same group may have said otherwise.
+    fn stands(&self, change: &Change, earlier: &[Change]) -> bool {
+        let touched = |address: Ipv4Addr, mac: Option<MacAddr>| {
+            earlier.iter().any(|change| match change {
+                Change::Given(lease) => lease.address == address || Some(lease.mac) == mac,
+                Change::Freed(freed) => *freed == address,
+            })
+        };
+        match change {
+            Change::Given(lease) => {
+                self.leases.get(&lease.address) == Some(lease) && !touched(lease.address, Some(lease.mac))
             }
-            Record::Freed { address } => {
-                self.leases.remove(&address);
-            }
-            Record::Claim { key, value } => {
-                let of_node: Vec<_> =
-                    self.claims.keys().filter(|old| old.node == key.node).cloned().collect();
-                for old in of_node.iter().take((of_node.len() + 1).saturating_sub(CLAIMS_KEPT)) {
-                    self.claims.remove(old);
-                }
-                self.claims.insert(key, Claim { value, synced: false });
-            }
+            Change::Freed(address) => !self.leases.contains_key(address) && !touched(*address, None),
         }
     }
 
-    fn records(&self) -> Vec<Vec<u8>> {
-        let leases = self.leases.values().map(|lease| Record::Lease(lease.clone()));
-        let claims = self
-            .claims
-            .iter()
-            .map(|(key, claim)| Record::Claim { key: key.clone(), value: claim.value.clone() });
-        leases.chain(claims).filter_map(|record| serde_json::to_vec(&record).ok()).collect()
+    fn give(&mut self, lease: Lease) {
+        // One machine holds one address: the new one frees the old.
+        if let Some(old) = self.holders.insert(lease.mac, lease.address)
+            && old != lease.address
+        {
+            self.leases.remove(&old);
+        }
+        let (mac, address) = (lease.mac, lease.address);
+        if let Some(before) = self.leases.insert(address, lease)
+            && before.mac != mac
+            && self.holders.get(&before.mac) == Some(&address)
+        {
+            self.holders.remove(&before.mac);
+        }
+    }
+
+    fn free(&mut self, address: Ipv4Addr) {
+        if let Some(lease) = self.leases.remove(&address)
+            && self.holders.get(&lease.mac) == Some(&address)
+        {
+            self.holders.remove(&lease.mac);
+        }
+    }
+
+    fn remember_claim(&mut self, key: ClaimKey, value: String) {
+        let of_node: Vec<_> = self.claims.keys().filter(|old| old.node == key.node).cloned().collect();
+        for old in of_node.iter().take((of_node.len() + 1).saturating_sub(CLAIMS_KEPT)) {
+            self.claims.remove(old);
+        }
+        self.claims.insert(key, Claim { value, synced: false });
+    }
+
+    /// True when most of the log is history.
+    fn is_worn(&self) -> bool {
+        let live = self.leases.len() + self.claims.len();
+        self.log.size() > WORTH_COMPACTING && self.rows / 4 > live
+    }
+
+    fn compact(&mut self) -> Result<(), LedgerError> {
+        let leases = self.leases.values().map(Row::Lease);
+        let claims = self.claims.iter().map(|(key, claim)| Row::Claim { key, value: &claim.value });
+        let texts: Vec<Vec<u8>> = leases.chain(claims).map(Row::text).collect::<Result<_, _>>()?;
+        self.log.rewrite(texts.iter().map(Vec::as_slice))?;
+        self.rows = texts.len();
+        self.claims.values_mut().for_each(|claim| claim.synced = true);
+        Ok(())
     }
 }
 
@@ -173,11 +237,21 @@ impl Ledger {
     /// [`LedgerError::Log`] and [`LedgerError::Record`]; the file is left as it is.
     pub fn open(files: Arc<dyn Files>, path: &Path) -> Result<(Arc<Self>, Recovery), LedgerError> {
         let opened = Log::open(files, path)?;
-        let mut inner = Inner { log: opened.log, leases: BTreeMap::new(), claims: BTreeMap::new() };
+        let mut inner = Inner {
+            log: opened.log,
+            leases: BTreeMap::new(),
+            holders: HashMap::new(),
+            claims: BTreeMap::new(),
+            rows: opened.records.len(),
+        };
         for (number, record) in opened.records.iter().enumerate() {
             let record =
                 serde_json::from_slice(record).map_err(|error| LedgerError::Record(number + 1, error))?;
-            inner.remember(record);
+            match record {
+                Record::Lease(lease) => inner.give(lease),
+                Record::Freed { address } => inner.free(address),
+                Record::Claim { key, value } => inner.remember_claim(key, value),
+            }
         }
         // Opening the log has synced all of it.
         inner.claims.values_mut().for_each(|claim| claim.synced = true);
@@ -195,39 +269,40 @@ impl Ledger {
         self.inner().leases.values().cloned().collect()
     }
 
-    /// Writes a lease; when this returns it may be acknowledged. One that stands already is not written again, so
-    /// renewals cost the disk nothing; true when something was written.
+    /// Writes changes in their order with one write; when this returns they may be acknowledged. A lease that stands
+    /// already is not written again, so renewals cost the disk nothing. How many were written.
     ///
     /// # Errors
-    /// [`LedgerError::Log`]: it must not be acknowledged.
-    pub fn write_lease(&self, lease: Lease) -> Result<bool, LedgerError> {
+    /// [`LedgerError::Log`]: none of them was written, and none may be acknowledged.
+    pub fn write(&self, changes: Vec<Change>) -> Result<usize, LedgerError> {
         let mut inner = self.inner();
-        if inner.leases.get(&lease.address) == Some(&lease) {
-            return Ok(false);
+        let mut fresh: Vec<Change> = Vec::with_capacity(changes.len());
+        for change in changes {
+            if !inner.stands(&change, &fresh) {
+                fresh.push(change);
+            }
         }
-        let record = Record::Lease(lease);
-        inner.append(&record)?;
-        inner.remember(record);
+        if fresh.is_empty() {
+            return Ok(0);
+        }
+        let rows: Vec<Row<'_>> = fresh
+            .iter()
+            .map(|change| match change {
+                Change::Given(lease) => Row::Lease(lease),
+                Change::Freed(address) => Row::Freed { address: *address },
+            })
+            .collect();
+        inner.append(&rows)?;
+        let written = fresh.len();
+        for change in fresh {
+            match change {
+                Change::Given(lease) => inner.give(lease),
+                Change::Freed(address) => inner.free(address),
+            }
+        }
         drop(inner);
         self.unsynced.notify_one();
-        Ok(true)
-    }
-
-    /// Writes that an address is free again.
-    ///
-    /// # Errors
-    /// [`LedgerError::Log`]: after a restart it counts as taken.
-    pub fn free(&self, address: Ipv4Addr) -> Result<(), LedgerError> {
-        let mut inner = self.inner();
-        if !inner.leases.contains_key(&address) {
-            return Ok(());
-        }
-        let record = Record::Freed { address };
-        inner.append(&record)?;
-        inner.remember(record);
-        drop(inner);
-        self.unsynced.notify_one();
-        Ok(())
+        Ok(written)
     }
 
     /// The bytes of a one-time thing: made and synced at the first ask, the same at every later one.
@@ -242,9 +317,8 @@ impl Ledger {
                 Some(claim) => claim.value.clone(),
                 None => {
                     let value = random_word()?;
-                    let record = Record::Claim { key: key.clone(), value: value.clone() };
-                    inner.append(&record)?;
-                    inner.remember(record);
+                    inner.append(&[Row::Claim { key: &key, value: &value }])?;
+                    inner.remember_claim(key.clone(), value.clone());
                     value
                 }
             };
@@ -289,13 +363,8 @@ impl Ledger {
             let synced = syncing.run();
             let mut inner = ledger.inner();
             inner.log.finish_sync(synced)?;
-            if inner.log.size() > WORTH_COMPACTING {
-                let records = inner.records();
-                let live: usize = records.iter().map(Vec::len).sum();
-                if inner.log.size() / 4 > u64::try_from(live).unwrap_or(u64::MAX) {
-                    inner.log.rewrite(records.iter().map(Vec::as_slice))?;
-                    inner.claims.values_mut().for_each(|claim| claim.synced = true);
-                }
+            if inner.is_worn() {
+                inner.compact()?;
             }
             Ok(())
         });

@@ -1,7 +1,7 @@
 //! Sightings on their way to the core: a bounded queue that merges per machine when nobody takes them.
 
-use std::collections::VecDeque;
-use std::mem::discriminant;
+use std::collections::{BTreeMap, HashMap};
+use std::mem::{Discriminant, discriminant};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::{MacAddr, Notice, Sight, Sighting};
@@ -12,6 +12,10 @@ use crate::clock::boottime_ms;
 
 /// Sightings kept for a core that is away.
 pub const SIGHTS_KEPT: usize = 4096;
+/// Sightings of strangers that may come at once.
+const STRANGERS_AT_ONCE: u64 = 2048;
+/// Sightings of strangers a second in the long run.
+const STRANGERS_A_SECOND: u64 = 500;
 
 /// One line from the counter to the core.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,17 +49,117 @@ pub enum Down {
     Publish(model::BootTable),
 }
 
+/// What one line says more than another of the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Subject {
+    Machine(MacAddr, Discriminant<Sight>),
+    Notice(Discriminant<Notice>),
+}
+
+impl Subject {
+    fn of(line: &Up) -> Option<Self> {
+        match line {
+            Up::Sighting(seen) => Some(Self::Machine(seen.mac, discriminant(&seen.sight))),
+            Up::Notice(notice) => Some(Self::Notice(discriminant(notice))),
+            Up::Hello { .. } | Up::Published { .. } => None,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Queue {
-    lines: VecDeque<Up>,
+    /// By number, oldest first. Numbers go down for what is given back.
+    lines: BTreeMap<i64, Up>,
+    /// Reports of agents come once per boot and are the last to go.
+    reports: BTreeMap<i64, Up>,
+    latest: HashMap<Subject, i64>,
     merged: u64,
     merged_told: u64,
+}
+
+impl Queue {
+    fn len(&self) -> usize {
+        self.lines.len() + self.reports.len()
+    }
+
+    fn last(&self) -> i64 {
+        let last = |lines: &BTreeMap<i64, Up>| lines.last_key_value().map_or(0, |(number, _)| *number);
+        last(&self.lines).max(last(&self.reports))
+    }
+
+    fn first(&self) -> i64 {
+        let first = |lines: &BTreeMap<i64, Up>| lines.first_key_value().map_or(1, |(number, _)| *number);
+        first(&self.lines).min(first(&self.reports))
+    }
+
+    fn put(&mut self, line: Up) {
+        let subject = Subject::of(&line);
+        if self.len() >= SIGHTS_KEPT {
+            self.make_room(subject);
+        }
+        let number = self.last() + 1;
+        if let Some(subject) = subject {
+            self.latest.insert(subject, number);
+        }
+        self.insert(number, line);
+    }
+
+    fn insert(&mut self, number: i64, line: Up) {
+        let lines = if is_report(&line) { &mut self.reports } else { &mut self.lines };
+        lines.insert(number, line);
+    }
+
+    /// The one before of the same machine and kind says less than a new one does; without such a one the oldest goes.
+    fn make_room(&mut self, subject: Option<Subject>) {
+        let same = subject.and_then(|subject| self.latest.get(&subject).copied());
+        let gone =
+            same.and_then(|number| self.lines.remove(&number).or_else(|| self.reports.remove(&number)));
+        if gone.is_none() {
+            let oldest = self.lines.pop_first().or_else(|| self.reports.pop_first());
+            if let Some((number, line)) = oldest
+                && let Some(subject) = Subject::of(&line)
+                && self.latest.get(&subject) == Some(&number)
+            {
+                self.latest.remove(&subject);
+            }
+        }
+        self.merged += 1;
+    }
+}
+
+/// What machines that are not on the board may have told of them: enough to see them, too little to drown the board.
+#[derive(Debug)]
+struct Strangers {
+    left: u64,
+    at: u64,
+}
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Self { left: STRANGERS_AT_ONCE, at: 0 }
+    }
+}
+
+impl Strangers {
+    fn allow(&mut self, now: u64) -> bool {
+        let more = now.saturating_sub(self.at).saturating_mul(STRANGERS_A_SECOND) / 1000;
+        if more > 0 {
+            self.left = self.left.saturating_add(more).min(STRANGERS_AT_ONCE);
+            self.at = now;
+        }
+        match self.left.checked_sub(1) {
+            Some(left) => self.left = left,
+            None => return false,
+        }
+        true
+    }
 }
 
 /// The queue. Putting never waits.
 #[derive(Debug, Default)]
 pub struct Sights {
     queue: Mutex<Queue>,
+    strangers: Mutex<Strangers>,
     news: Notify,
 }
 
@@ -79,18 +183,28 @@ impl Sights {
         self.put(Up::Notice(notice));
     }
 
-    fn put(&self, line: Up) {
-        let mut queue = self.queue();
-        if queue.lines.len() >= SIGHTS_KEPT {
-            // The one before it of the same machine and kind says less than this one does; without such a one
-            // the oldest goes. Reports of agents come once per boot and are the last to go.
-            let same = queue.lines.iter().position(|old| supersedes(&line, old));
-            let victim = same.or_else(|| queue.lines.iter().position(|old| !is_report(old))).unwrap_or(0);
-            queue.lines.remove(victim);
-            queue.merged += 1;
+    /// Many at once. Of machines for which `is_stranger` holds only so many a second are told; the rest is counted as
+    /// merged.
+    pub(crate) fn see_all(&self, seen: Vec<Sighting>, is_stranger: impl Fn(MacAddr) -> bool) {
+        if seen.is_empty() {
+            return;
         }
-        queue.lines.push_back(line);
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue();
+        for sighting in seen {
+            if is_stranger(sighting.mac) && !strangers.allow(sighting.boottime_ms) {
+                queue.merged += 1;
+            } else {
+                queue.put(Up::Sighting(sighting));
+            }
+        }
         drop(queue);
+        drop(strangers);
+        self.news.notify_one();
+    }
+
+    fn put(&self, line: Up) {
+        self.queue().put(line);
         self.news.notify_one();
     }
 
@@ -98,28 +212,33 @@ impl Sights {
     #[must_use]
     pub fn take(&self) -> Vec<Up> {
         let mut queue = self.queue();
-        let mut lines: Vec<_> = queue.lines.drain(..).collect();
-        if queue.merged != queue.merged_told {
-            queue.merged_told = queue.merged;
-            lines.push(Up::Notice(Notice::Merged { count: queue.merged }));
-        }
+        let mut all = std::mem::take(&mut queue.lines);
+        all.append(&mut queue.reports);
+        queue.latest.clear();
+        let merged = (queue.merged != queue.merged_told).then_some(queue.merged);
+        queue.merged_told = queue.merged;
+        drop(queue);
+        let mut lines: Vec<Up> = all.into_values().collect();
+        lines.extend(merged.map(|count| Up::Notice(Notice::Merged { count })));
         lines
     }
 
     /// Puts back what could not be delivered, before what came since.
     pub fn give_back(&self, lines: Vec<Up>) {
         let mut queue = self.queue();
-        let room = SIGHTS_KEPT.saturating_sub(queue.lines.len());
+        let room = SIGHTS_KEPT.saturating_sub(queue.len());
         let lost = lines.len().saturating_sub(room);
         queue.merged += u64::try_from(lost).unwrap_or(u64::MAX);
+        let mut number = queue.first();
         for line in lines.into_iter().skip(lost).rev() {
-            queue.lines.push_front(line);
+            number -= 1;
+            queue.insert(number, line);
         }
     }
 
     /// Waits until something is there.
     pub async fn ready(&self) {
-        while self.queue().lines.is_empty() {
+        while self.queue().len() == 0 {
             self.news.notified().await;
         }
     }
@@ -127,16 +246,6 @@ impl Sights {
 
 fn is_report(line: &Up) -> bool {
     matches!(line, Up::Sighting(Sighting { sight: Sight::Agent { .. }, .. }))
-}
-
-fn supersedes(new: &Up, old: &Up) -> bool {
-    match (new, old) {
-        (Up::Sighting(new), Up::Sighting(old)) => {
-            new.mac == old.mac && discriminant(&new.sight) == discriminant(&old.sight)
-        }
-        (Up::Notice(new), Up::Notice(old)) => discriminant(new) == discriminant(old),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -161,5 +270,41 @@ mod tests {
         );
         assert!(matches!(&lines[SIGHTS_KEPT], Up::Notice(Notice::Merged { count: 5_905 })));
         assert!(sights.take().is_empty());
+    }
+
+    #[test]
+    fn a_crowd_of_strangers_leaves_room_for_the_board() {
+        let sights = Sights::default();
+        let ours = MacAddr([2, 0, 0, 0, 0, 1]);
+        for number in 0..20_000_u16 {
+            let [high, low] = number.to_be_bytes();
+            let mac = MacAddr([6, 0, 0, 0, high, low]);
+            let seen = |mac| Sighting { mac, boottime_ms: u64::from(number / 100), sight: Sight::Nak };
+            let all = if number == 7 { vec![seen(mac), seen(ours)] } else { vec![seen(mac)] };
+            sights.see_all(all, |mac| mac != ours);
+        }
+        let lines = sights.take();
+        assert!(lines.len() < 2_300, "{}", lines.len());
+        assert!(lines.iter().any(|line| matches!(line, Up::Sighting(seen) if seen.mac == ours)));
+        assert!(matches!(lines.last(), Some(Up::Notice(Notice::Merged { count })) if *count > 17_000));
+    }
+
+    #[test]
+    fn what_is_given_back_comes_first_again() {
+        let sights = Sights::default();
+        let of = |n| MacAddr([2, 0, 0, 0, 0, n]);
+        (1..=3).for_each(|n| sights.see(of(n), Sight::Nak));
+        let lines = sights.take();
+        sights.see(of(4), Sight::Nak);
+        sights.give_back(lines);
+        let order: Vec<u8> = sights
+            .take()
+            .iter()
+            .filter_map(|line| match line {
+                Up::Sighting(seen) => Some(seen.mac.0[5]),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(order, [1, 2, 3, 4]);
     }
 }

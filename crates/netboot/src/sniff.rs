@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{DhcpMode, MacAddr, Notice, Sight};
+use model::{DhcpMode, MacAddr, Notice, Sight, Sighting};
 use wire::dhcp::{Message, MessageType, OptionCode, SERVER_PORT};
 use wire::frame::{Frame, Udp4};
 use wire::ndp::{Audience, Routing, bare_advertisement};
@@ -103,7 +103,7 @@ impl Watch {
                 }
                 Some(Routing::Advertisement(found)) if !found.is_bare() => {
                     let names_dns = !found.name_servers.is_empty();
-                    let notice = Notice::ForeignRouter { mac: sender, names_dns };
+                    let notice = Notice::ForeignRouter { mac: sender, address: found.router, names_dns };
                     self.tell((Stranger::Router, sender), now, notice, &found);
                 }
                 Some(Routing::Advertisement(_)) | None => {}
@@ -128,7 +128,7 @@ impl Watch {
         }
         let last = self.last_frame.insert(mac, now);
         if last.is_none_or(|last| now.saturating_sub(last) >= SILENCE_MS) {
-            self.counter.sights.see_at(mac, Sight::Frame, now);
+            self.counter.see_all(vec![Sighting { mac, boottime_ms: now, sight: Sight::Frame }]);
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::{MacAddr, Notice};
-use netboot::ledger::{ClaimKey, ClaimKind, Lease, Ledger};
+use netboot::ledger::{Change, ClaimKey, ClaimKind, Lease, Ledger};
 use netboot::{Counter, Dhcp, Loaders, Parts, Up};
 use stand::{STRANGER, within};
 use store::lossy::{Kept, LossyFiles};
@@ -47,7 +47,7 @@ async fn run(files: &LossyFiles) -> Promised {
     let mut promised = Promised::default();
     let Ok((ledger, _)) = Ledger::open(Arc::new(files.clone()), Path::new(PATH)) else { return promised };
     for n in 1..=6 {
-        if ledger.write_lease(lease(n)).is_ok() {
+        if ledger.write(vec![Change::Given(lease(n))]).is_ok() {
             promised.acknowledged.push(lease(n));
         }
         if n % 2 == 0
@@ -117,12 +117,12 @@ async fn a_claim_that_could_not_be_synced_does_not_leave_until_it_is() {
 async fn a_renewal_costs_the_disk_nothing_and_a_long_history_is_compacted() {
     let files = LossyFiles::new();
     let ledger = open(&files);
-    assert!(ledger.write_lease(lease(1)).unwrap());
+    assert_eq!(ledger.write(vec![Change::Given(lease(1))]).unwrap(), 1);
     let before = files.operations();
-    assert!(!ledger.write_lease(lease(1)).unwrap());
+    assert_eq!(ledger.write(vec![Change::Given(lease(1))]).unwrap(), 0);
     assert_eq!(files.operations(), before);
     for seconds in 0..4000 {
-        ledger.write_lease(Lease { seconds, ..lease(2) }).unwrap();
+        ledger.write(vec![Change::Given(Lease { seconds, ..lease(2) })]).unwrap();
     }
     ledger.sync_once().await.unwrap();
     let disk = files.after_power_cut(Kept::Nothing);

@@ -211,9 +211,14 @@ impl Log {
     /// [`LogError::Io`], most likely a full disk: the record is not in the log, and the log goes on.
     /// [`LogError::Unwritable`] when the record holds a line break or a NUL.
     pub fn append(&mut self, record: &[u8]) -> Result<(), LogError> {
-        if line::forbidden(record) {
-            return Err(LogError::Unwritable);
-        }
+        self.append_all([record])
+    }
+
+    /// The same for many records with one write of the system's. All of them are in the log when this returns.
+    ///
+    /// # Errors
+    /// As [`Log::append`]: none of them is in the log.
+    pub fn append_all<'a>(&mut self, records: impl IntoIterator<Item = &'a [u8]>) -> Result<(), LogError> {
         if self.unsynced.len() > UNSYNCED_LIMIT {
             return Err(LogError::Stuck { path: self.path.clone(), waiting: self.unsynced.len() });
         }
@@ -222,7 +227,13 @@ impl Log {
             self.ragged = false;
         }
         let from = self.unsynced.len();
-        line::write(&mut self.unsynced, record);
+        for record in records {
+            if line::forbidden(record) {
+                self.unsynced.truncate(from);
+                return Err(LogError::Unwritable);
+            }
+            line::write(&mut self.unsynced, record);
+        }
         let bytes = self.unsynced.get(from..).unwrap_or_default();
         match self.file.write_at(bytes, self.len) {
             Ok(()) => {

@@ -67,6 +67,7 @@ fn network() -> NetworkSpec {
         pool: Some((address(100), address(199))),
         dhcp: DhcpMode::Authoritative,
         lease_seconds: 600,
+        relays: Vec::new(),
     }
 }
 

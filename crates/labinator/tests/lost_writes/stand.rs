@@ -71,6 +71,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
             pool: None,
             dhcp: DhcpMode::Authoritative,
             lease_seconds: 3600,
+            relays: Vec::new(),
         },
         power: BTreeMap::from([(
             driver.clone(),

@@ -16,3 +16,17 @@
 ? notices 7
 > notice ledger-well
 ? notices 6
+
+# Who was heard says more than who was named; a controller says more than a server.
+> notice foreign-choice 02:ff:00:00:00:07
+> notice foreign-choice 02:ff:00:00:00:08
+? notices 7
+> notice foreign-dhcp 02:ff:00:00:00:03
+? notices 7
+> notice other-controller 02:ff:00:00:00:03
+? notices 7
+> notice flooding 02:ff:00:00:00:04 1
+> notice flooding 02:ff:00:00:00:04 1000
+> notice loader-missing 11
+> notice loader-missing 11
+? notices 9

@@ -292,8 +292,26 @@ impl Teller {
                 Notice::ForeignDhcp { mac: mac.parse().map_err(text)?, server: Ipv4Addr::new(10, 0, 0, 254) }
             }
             ["foreign-router", mac] => {
-                Notice::ForeignRouter { mac: mac.parse().map_err(text)?, names_dns: true }
+                let address = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+                Notice::ForeignRouter { mac: mac.parse().map_err(text)?, address, names_dns: true }
             }
+            ["foreign-choice", mac] => {
+                let server = Ipv4Addr::new(10, 0, 0, 254);
+                Notice::ForeignChoice { mac: mac.parse().map_err(text)?, server }
+            }
+            ["other-controller", mac] => Notice::OtherController {
+                mac: mac.parse().map_err(text)?,
+                server: Ipv4Addr::new(10, 0, 0, 253),
+                lab: "bench".to_owned(),
+                same: true,
+            },
+            ["flooding", mac, count] => {
+                Notice::Flooding { mac: mac.parse().map_err(text)?, count: count.parse().map_err(text)? }
+            }
+            ["loader-missing", arch] => Notice::LoaderMissing {
+                arch: arch.parse().map_err(text)?,
+                names: vec!["snponly-arm64.efi".to_owned()],
+            },
             ["ledger-full"] => Notice::LedgerFull { why: "no space left on device".to_owned() },
             ["ledger-well"] => Notice::LedgerWell,
             ["malformed", protocol, count] => {

@@ -68,6 +68,7 @@ impl Board {
                 pool: None,
                 dhcp: DhcpMode::Authoritative,
                 lease_seconds: 3600,
+                relays: Vec::new(),
             },
             power: BTreeMap::from([
                 ("vms".parse().unwrap(), PowerDriver::Virtual { memory: Mebibytes(512), stagger: Span(0) }),

@@ -61,6 +61,7 @@ pub(crate) fn network() -> NetworkSpec {
         pool: Some((Ipv4Addr::new(127, 0, 0, 100), Ipv4Addr::new(127, 0, 0, 120))),
         dhcp: DhcpMode::Authoritative,
         lease_seconds: 3600,
+        relays: Vec::new(),
     }
 }
 

@@ -127,11 +127,31 @@ pub(super) fn notice(notice: &Notice) -> String {
         Notice::ForeignDhcp { mac, server } => {
             format!("another DHCP server answers on this segment: {server} ({mac})")
         }
-        Notice::ForeignRouter { mac, names_dns: true } => {
-            format!("a router advertises name servers ({mac}): iPXE before 2020-10 may hang on them")
+        Notice::ForeignChoice { mac, server } => {
+            format!("{mac} follows a DHCP server that is not this one: {server}")
         }
-        Notice::ForeignRouter { mac, names_dns: false } => {
-            format!("another router advertises itself on this segment ({mac})")
+        Notice::OtherController { mac, server, lab, same: true } => {
+            format!("two controllers drive the lab {lab}: this one and {server} ({mac})")
+        }
+        Notice::OtherController { mac, server, lab, same: false } => {
+            format!("another controller, of the lab {lab}, serves this segment: {server} ({mac})")
+        }
+        Notice::ForeignRouter { mac, address, names_dns: true } => {
+            format!(
+                "a router advertises name servers ({address}, {mac}): iPXE before 2020-10 may hang on them"
+            )
+        }
+        Notice::ForeignRouter { mac, address, names_dns: false } => {
+            format!("another router advertises itself on this segment ({address}, {mac})")
+        }
+        Notice::Flooding { mac, count } => {
+            format!("{mac} asks without end; {count} of its messages were left unread")
+        }
+        Notice::LoaderMissing { arch, names } => {
+            format!(
+                "firmware of architecture {arch:#04x} asks and there is no loader for it: {}",
+                names.join(" or ")
+            )
         }
         Notice::LedgerFull { why } => {
             format!("no address can be given out, the ledger cannot be written: {why}")

@@ -119,6 +119,8 @@ const fn firmware_word(kind: ClientKind) -> &'static str {
         ClientKind::UefiPxe => "UEFI PXE",
         ClientKind::UefiHttp => "UEFI HTTP",
         ClientKind::Ipxe => "iPXE",
+        ClientKind::RaspberryPi => "Raspberry Pi",
+        ClientKind::UBoot => "U-Boot",
         ClientKind::Agent => "agent",
         ClientKind::UnknownFirmware => "unknown",
         ClientKind::Other => "other",

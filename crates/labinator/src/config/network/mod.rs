@@ -112,6 +112,7 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
             pool: segment.pool.as_ref().map(|p| p.value),
             dhcp: dhcp?,
             lease_seconds: lease_seconds?,
+            relays: Vec::new(),
         })
     };
     let spec = spec();

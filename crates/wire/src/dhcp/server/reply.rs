@@ -32,7 +32,9 @@ impl Style {
     fn of(message: &Message) -> Self {
         match classify(message) {
             ClientKind::Ipxe => Self::Ipxe,
-            ClientKind::BiosPxe | ClientKind::UefiPxe => Self::Pxe,
+            ClientKind::BiosPxe | ClientKind::UefiPxe | ClientKind::RaspberryPi | ClientKind::UBoot => {
+                Self::Pxe
+            }
             ClientKind::UefiHttp => Self::Http,
             ClientKind::UnknownFirmware => {
                 let vendor = message.options.get(OptionCode::VENDOR_CLASS).unwrap_or_default();

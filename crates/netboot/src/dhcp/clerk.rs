@@ -1,0 +1,247 @@
+//! Decides what messages are answered, without a socket: a group at a time, so that one write of the ledger serves all.
+//!
+//! ```text
+//! consider (each message) ─▶ settle: all leases written, or none acknowledged ─▶ replies leave ─▶ tell the core
+//! ```
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use model::{ClientKind, DhcpMode, MacAddr, Notice, Sight, Sighting};
+use tokio::sync::watch;
+use wire::dhcp::server::{Lease, Outcome, Reply, Server};
+use wire::dhcp::{Caller, Message, MessageType};
+
+use super::boot::{boot_of, config_of};
+use super::flood::{self, Flood, Verdict};
+use crate::board::Board;
+use crate::clock::boottime_ms;
+use crate::counter::Counter;
+use crate::ledger::{self, Change};
+
+/// Decides what a message is answered, without a socket.
+#[derive(Debug)]
+pub(crate) struct Clerk {
+    counter: Arc<Counter>,
+    pub(super) boards: watch::Receiver<Option<Arc<Board>>>,
+    engine: Option<Engine>,
+    flood: Flood,
+}
+
+#[derive(Debug)]
+struct Engine {
+    server: Server,
+    board: Arc<Board>,
+}
+
+/// An answer. It may leave when its group is settled.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) mac: MacAddr,
+    client: ClientKind,
+    pub(crate) reply: Reply,
+    /// Who sent the question, where it came over a socket.
+    pub(super) from: Option<SocketAddr>,
+    /// Set by whoever sent it.
+    pub(crate) sent: bool,
+}
+
+impl Answer {
+    /// Its bytes, unless they fit into no datagram.
+    pub(crate) fn payload(&self) -> Option<Vec<u8>> {
+        let encoded = self.reply.encode();
+        encoded.map_err(|error| tracing::warn!(mac = %self.mac, "a DHCP reply does not fit: {error}")).ok()
+    }
+}
+
+/// Messages that came together, and what became of them.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// When they came, in milliseconds of a clock that does not go back.
+    now: u64,
+    answers: Vec<Answer>,
+    changes: Vec<Change>,
+    /// What each machine held before, for the case that the ledger takes nothing.
+    before: Vec<(MacAddr, Option<Lease>)>,
+    sights: Vec<Sighting>,
+}
+
+impl Group {
+    /// A group that comes now.
+    pub(crate) fn at(now: u64) -> Self {
+        Self { now, answers: Vec::new(), changes: Vec::new(), before: Vec::new(), sights: Vec::new() }
+    }
+
+    /// What may leave, once it is settled.
+    pub(crate) fn answers(&mut self) -> &mut [Answer] {
+        &mut self.answers
+    }
+
+    fn see(&mut self, mac: MacAddr, sight: Sight) {
+        self.sights.push(Sighting { mac, boottime_ms: self.now, sight });
+    }
+}
+
+impl Clerk {
+    pub(crate) fn new(counter: Arc<Counter>) -> Self {
+        let boards = counter.boards();
+        let mut clerk = Self { counter, boards, engine: None, flood: Flood::default() };
+        clerk.take_board();
+        clerk
+    }
+
+    /// Answers by the board published last from now on.
+    pub(crate) fn catch_up(&mut self) {
+        if self.boards.has_changed().unwrap_or(false) {
+            self.take_board();
+        }
+    }
+
+    pub(super) fn take_board(&mut self) {
+        let Some(board) = self.boards.borrow_and_update().clone() else { return };
+        let config = config_of(&board);
+        match &mut self.engine {
+            Some(engine) => {
+                engine.server.reconfigure(config);
+                engine.board = board;
+            }
+            None => {
+                let mut server = Server::new(config);
+                let now = boottime_ms();
+                for lease in self.counter.ledger.leases() {
+                    server.restore(Lease {
+                        mac: lease.mac,
+                        address: lease.address,
+                        until: now + u64::from(lease.seconds) * 1000,
+                        host_name: lease.host_name,
+                    });
+                }
+                self.engine = Some(Engine { server, board });
+            }
+        }
+    }
+
+    /// Takes one message into a group.
+    pub(crate) fn consider(&mut self, bytes: &[u8], from: Option<SocketAddr>, group: &mut Group) {
+        if let Some(mac) = flood::sender(bytes) {
+            match self.flood.judge(mac, group.now) {
+                Verdict::Pass => {}
+                Verdict::Drop => return,
+                Verdict::Tell(count) => {
+                    tracing::warn!(%mac, "asks without end; {count} messages were left unread");
+                    self.counter.sights.notice(Notice::Flooding { mac, count });
+                    return;
+                }
+            }
+        }
+        let Ok(message) = Message::decode(bytes) else {
+            self.counter.note_malformed("dhcp");
+            return;
+        };
+        let Some(mac) = message.mac() else { return };
+        let caller = Caller::of(&message);
+        note_question(group, mac, &message, &caller);
+        let Some(engine) = &mut self.engine else { return };
+        let board = Arc::clone(&engine.board);
+        if board.table().network.dhcp == DhcpMode::Off {
+            return;
+        }
+        let before = engine.server.lease(mac).cloned();
+        let boot = boot_of(&self.counter, &board, mac, &caller);
+        match engine.server.answer(&message, &boot, group.now) {
+            Outcome::Reply(reply) => {
+                if let Some(lease) = &reply.lease {
+                    group.changes.push(Change::Given(of_ledger(lease, group.now)));
+                    group.before.push((mac, before));
+                }
+                group.answers.push(Answer { mac, client: caller.kind, reply, from, sent: false });
+            }
+            Outcome::Nak(reply) => {
+                group.answers.push(Answer { mac, client: caller.kind, reply, from, sent: false });
+            }
+            Outcome::Released(lease) => {
+                self.counter.release(lease.address);
+                group.changes.push(Change::Freed(lease.address));
+            }
+            Outcome::Declined { mac, address } => {
+                tracing::warn!(%mac, %address, "a machine found its address in use by another");
+                self.counter.release(address);
+                group.changes.push(Change::Freed(address));
+            }
+            Outcome::Ignore(why) => tracing::debug!(%mac, "DHCP without an answer: {why}"),
+        }
+    }
+
+    /// Writes down what the group promises. When the ledger does not take it, the engine forgets it again and nothing
+    /// of it is acknowledged.
+    pub(crate) fn settle(&mut self, group: &mut Group) {
+        if group.changes.is_empty() {
+            return;
+        }
+        let written = self.counter.ledger.write(std::mem::take(&mut group.changes));
+        match written {
+            // Renewals write nothing, and say nothing about the disk.
+            Ok(0) => {}
+            Ok(_) | Err(_) => self.counter.note_ledger(&written),
+        }
+        if written.is_err() {
+            group.answers.retain(|answer| answer.reply.lease.is_none());
+            if let Some(engine) = &mut self.engine {
+                for (mac, before) in group.before.drain(..).rev() {
+                    engine.server.forget(mac);
+                    before.into_iter().for_each(|lease| engine.server.restore(lease));
+                }
+            }
+        }
+    }
+
+    /// Tells the core what came and what left.
+    pub(crate) fn tell(&self, mut group: Group) {
+        for answer in std::mem::take(&mut group.answers) {
+            if answer.sent {
+                self.note_answer(&mut group, &answer);
+            }
+        }
+        self.counter.see_all(group.sights);
+    }
+
+    fn note_answer(&self, group: &mut Group, answer: &Answer) {
+        let Answer { mac, client, ref reply, .. } = *answer;
+        let address = reply.message.yiaddr;
+        match reply.message.kind() {
+            Some(MessageType::Offer) => group.see(mac, Sight::Offer { address }),
+            Some(MessageType::Ack) if !address.is_unspecified() => {
+                self.counter.hold(address, mac);
+                group.see(mac, Sight::Ack { address, client });
+            }
+            Some(MessageType::Nak) => group.see(mac, Sight::Nak),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn boss(&self) -> Option<Ipv4Addr> {
+        self.engine.as_ref().map(|engine| engine.board.table().network.boss)
+    }
+}
+
+fn note_question(group: &mut Group, mac: MacAddr, message: &Message, caller: &Caller) {
+    match message.kind() {
+        Some(MessageType::Discover) => {
+            let version = caller.ipxe_version().to_owned();
+            let arch = caller.arch.map(|arch| arch.0);
+            let (client, secs, uuid) = (caller.kind, caller.secs, caller.uuid);
+            group.see(mac, Sight::Discover { client, arch, secs, uuid, version });
+        }
+        Some(MessageType::Request) => group.see(mac, Sight::Request { client: caller.kind }),
+        _ => {}
+    }
+}
+
+fn of_ledger(lease: &Lease, now: u64) -> ledger::Lease {
+    ledger::Lease {
+        mac: lease.mac,
+        address: lease.address,
+        host_name: lease.host_name.clone(),
+        seconds: u32::try_from(lease.until.saturating_sub(now) / 1000).unwrap_or(u32::MAX),
+    }
+}
