@@ -74,7 +74,7 @@ fn impossible_option_values_are_not_agreed_to() {
 }
 
 #[test]
-fn netascii_is_served_as_it_is_and_mail_is_refused() {
+fn netascii_is_read_and_mail_is_refused() {
     let netascii = Packet::decode(b"\0\x01f\0NetAscii\0").unwrap();
     assert_eq!(netascii, Packet::Read(Request { mode: Mode::Netascii, ..Request::octet("f") }));
     assert_eq!(Packet::decode(b"\0\x01f\0mail\0"), Err(PacketError::Mode));
@@ -133,21 +133,27 @@ fn a_client_that_gives_up_later_is_told_apart_from_a_probe() {
 
 #[test]
 fn silence_is_bounded_and_waits_double() {
-    let (mut transfer, _) = Transfer::new(&ask(None, None), 5000, Limits::default(), 0);
-    let mut waits = Vec::new();
-    let mut now = 0;
-    loop {
-        let wake = transfer.wake_at().unwrap();
-        waits.push(wake - now);
-        now = wake;
-        match transfer.on_time(now) {
-            Step::Blocks(_) => {}
-            Step::End(End::Silent) => break,
-            other => panic!("{other:?}"),
+    let waits = |mut transfer: Transfer| {
+        let mut waits = Vec::new();
+        let mut now = 0;
+        loop {
+            let wake = transfer.wake_at().unwrap();
+            waits.push(wake - now);
+            now = wake;
+            match transfer.on_time(now) {
+                Step::Blocks(_) => {}
+                Step::End(End::Silent) => return (waits, transfer.statistics()),
+                other => panic!("{other:?}"),
+            }
         }
-    }
-    assert_eq!(waits, [1000, 2000, 4000, 8000, 8000, 8000, 8000]);
-    assert_eq!(transfer.statistics().repeats, 6);
+    };
+    let (mut transfer, _) = Transfer::new(&ask(None, None), 5000, Limits::default(), 0);
+    let (knocked, statistics) = waits(transfer.clone());
+    assert_eq!((knocked, statistics.repeats), (vec![1000, 2000, 4000, 8000], 3));
+    transfer.on_packet(&ack(1), 0);
+    let (begun, statistics) = waits(transfer);
+    assert_eq!(begun, [1000, 2000, 4000, 8000, 8000, 8000, 8000]);
+    assert_eq!((statistics.repeats, statistics.gaps), (6, 6));
 }
 
 #[test]
@@ -284,7 +290,7 @@ proptest! {
         let content: Vec<u8> = (0u8..=250).map(|n| n.wrapping_mul(31)).cycle().take(size).collect();
         let request = Request { size: Some(0), ..ask(Some(block), Some(window)) };
         let settings = FetchSettings { request: request.clone(), probe: false, wait_ms: 1500, retries: 100 };
-        let limits = Limits { retries: 100, ..Limits::default() };
+        let limits = Limits { retries: 100, greetings: 100, ..Limits::default() };
         let (mut fetch, _) = Fetch::new(settings, 0);
         let (mut transfer, step) = Transfer::new(&request, size as u64, limits, 0);
         let (mut ended, mut arrived, mut fetched) = (None, Vec::new(), None);

@@ -11,8 +11,7 @@ use crate::cursor::Cursor;
 pub enum Mode {
     /// As they are.
     Octet,
-    /// With line ends rewritten. Served as they are: boot files are no text, and ROMs that ask for it
-    /// do not mean it.
+    /// With line ends rewritten, see [`netascii`](super::netascii).
     Netascii,
 }
 

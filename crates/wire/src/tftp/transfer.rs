@@ -28,13 +28,15 @@ pub struct Limits {
     pub window: u16,
     /// Retransmissions in a row before the client counts as gone.
     pub retries: u8,
+    /// The same before the client has answered at all: whoever only knocks is not waited for.
+    pub greetings: u8,
     /// First wait in milliseconds; it doubles up to 8 s. A client that asks for a timeout gets its own.
     pub wait_ms: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { block: LARGEST_BLOCK, window: LARGEST_WINDOW, retries: 6, wait_ms: 1000 }
+        Self { block: LARGEST_BLOCK, window: LARGEST_WINDOW, retries: 6, greetings: 3, wait_ms: 1000 }
     }
 }
 
@@ -67,6 +69,8 @@ pub enum End {
     },
     /// The client went silent.
     Silent,
+    /// The client began anew, or its place was needed.
+    Abandoned,
 }
 
 /// Counts of one transfer.
@@ -76,6 +80,8 @@ pub struct Statistics {
     pub blocks: u64,
     /// Blocks sent again.
     pub repeats: u64,
+    /// Times that a loss was noticed: an ACK inside a window, or silence. Each may repeat a whole window.
+    pub gaps: u64,
     /// Bytes of content the client has taken.
     pub bytes: u64,
     /// Packets that changed nothing: late ACKs and what is no packet.
@@ -199,11 +205,19 @@ impl Transfer {
         if self.state == State::Over || now < self.wake {
             return Step::Wait;
         }
-        if self.tries >= self.limits.retries {
+        let unheard = self.state == State::Greeting || self.acked == 0;
+        let most = if unheard { self.limits.greetings.min(self.limits.retries) } else { self.limits.retries };
+        if self.tries >= most {
             return self.end(End::Silent);
         }
         self.tries += 1;
+        self.statistics.gaps += u64::from(self.state == State::Sending);
         self.send(now)
+    }
+
+    /// The client asked for the file again before it heard of us: the first packet again, as it was.
+    pub fn repeat(&mut self, now: u64) -> Step {
+        if self.state == State::Over || self.acked > 0 { Step::Wait } else { self.send(now) }
     }
 
     fn on_ack(&mut self, number: u16, now: u64) -> Step {
@@ -223,6 +237,7 @@ impl Transfer {
             self.statistics.stale += 1;
             return Step::Wait;
         }
+        self.statistics.gaps += u64::from(ahead < self.sent - self.acked);
         self.acked += ahead;
         self.statistics.bytes = self.acked.saturating_mul(u64::from(self.block)).min(self.size);
         self.tries = 0;
@@ -295,6 +310,28 @@ impl Iterator for Blocks {
 }
 
 impl Blocks {
+    /// Number of the first block, not wrapped.
+    #[must_use]
+    pub const fn first(&self) -> u64 {
+        self.next
+    }
+
+    /// Number of the last block, not wrapped.
+    #[must_use]
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// The blocks of a file from number `first` on, at most `count` of them: what its transfer would send for the
+    /// whole of it, whoever asks. Block 0 does not exist.
+    #[must_use]
+    pub fn of_file(size: u64, block: u16, first: u64, count: u64) -> Self {
+        let block = block.max(1);
+        let end = size / u64::from(block) + 1;
+        let first = first.max(1);
+        Self { next: first, last: first.saturating_add(count).saturating_sub(1).min(end), size, block }
+    }
+
     /// The bytes of the file all these blocks cover, for one read of all of them.
     #[must_use]
     pub fn range(&self) -> Range<u64> {
