@@ -43,6 +43,7 @@ fn lab() -> LabSpec {
             dhcp: DhcpMode::Off,
             lease_seconds: 600,
             relays: Vec::new(),
+            tftp: model::TftpPorts::default(),
         },
         power: [("qemu".parse().unwrap(), PowerDriver::Virtual { memory: Mebibytes(64), stagger: Span(1) })]
             .into(),

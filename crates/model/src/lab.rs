@@ -40,6 +40,17 @@ pub enum DhcpMode {
     Off,
 }
 
+/// From which port TFTP answers come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TftpPorts {
+    /// From ports of their own, as RFC 1350 section 4 has it.
+    #[default]
+    OwnPorts,
+    /// From port 69, for firewalls and relays that let nothing else through.
+    SinglePort,
+}
+
 /// The lab's segment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkSpec {
@@ -66,6 +77,9 @@ pub struct NetworkSpec {
     pub dhcp: DhcpMode,
     /// Seconds a lease lasts.
     pub lease_seconds: u32,
+    /// From which port TFTP answers come.
+    #[serde(default)]
+    pub tftp: TftpPorts,
     /// Further subnets, reached through relays.
     #[serde(default)]
     pub relays: Vec<RelayedSubnet>,

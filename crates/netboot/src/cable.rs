@@ -9,7 +9,7 @@ use std::sync::Arc;
 use model::MacAddr;
 use wire::dhcp::{SERVER_PORT, server::Destination};
 use wire::frame::{Checksum, Frame, Udp4};
-use wire::tftp::{Step, Transfer};
+use wire::tftp::{Limits, Step, Transfer};
 
 use crate::counter::Counter;
 use crate::dhcp::{Answer, Clerk, Group};
@@ -38,9 +38,8 @@ pub struct Cable {
 struct Carried {
     client: (MacAddr, SocketAddrV4),
     boss: Ipv4Addr,
-    mac: Option<MacAddr>,
     found: Found,
-    begun: bool,
+    watch: tftp::Watch,
     transfer: Transfer,
 }
 
@@ -133,8 +132,9 @@ impl Cable {
             Ok(found) => found,
             Err(refusal) => return self.udp(boss, port, client, &refusal).into_iter().collect(),
         };
-        let (transfer, first) = found.transfer(&request, now);
-        self.transfers.insert(port, Carried { client, boss, mac, found, begun: false, transfer });
+        let (transfer, first) = found.transfer(&request, Limits::default(), now);
+        let watch = tftp::Watch::new(mac, now);
+        self.transfers.insert(port, Carried { client, boss, found, watch, transfer });
         self.send(port, first, now)
     }
 
@@ -146,29 +146,21 @@ impl Cable {
 
     fn send(&mut self, port: u16, step: Step, now: u64) -> Vec<Vec<u8>> {
         let Some(carried) = self.transfers.get_mut(&port) else { return Vec::new() };
-        let fresh = if carried.begun { tftp::Watch::of_begun } else { tftp::Watch::new };
-        let mut watch = fresh(&self.counter, carried.mac, &carried.found, now);
+        let Carried { found, watch, transfer, .. } = carried;
         let packets = match step {
             Step::Wait => Vec::new(),
             Step::Packet(packet) => vec![packet],
             Step::Blocks(blocks) => {
-                watch.begin();
-                let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
-                let bytes = &carried.found.bytes;
-                blocks
-                    .map(|block| {
-                        let data = bytes.get(at(block.range.start)..at(block.range.end)).unwrap_or_default();
-                        [block.header.as_slice(), data].concat()
-                    })
-                    .collect()
+                watch.begin(&self.counter, found);
+                watch.progress(&self.counter, found, transfer.statistics(), now);
+                tftp::packets(found, blocks, transfer.block_size()).unwrap_or_default()
             }
             Step::End(end) => {
-                watch.end(&end, carried.transfer.statistics());
+                watch.end(&self.counter, found, &end, transfer.statistics());
                 self.transfers.remove(&port);
                 return Vec::new();
             }
         };
-        carried.begun |= watch.has_begun();
         let (boss, client) = (carried.boss, carried.client);
         packets.iter().filter_map(|packet| self.udp(boss, port, client, packet)).collect()
     }

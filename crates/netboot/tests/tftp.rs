@@ -1,13 +1,15 @@
 //! The TFTP port over real sockets: probes, tricks, strays and lost packets.
-#![expect(clippy::unwrap_used, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop")]
 
 mod stand;
 
-use model::{Sight, Sighting};
+use std::net::Ipv4Addr;
+
+use model::{BootTable, Sight, Sighting, TftpPorts};
 use netboot::Up;
-use stand::{NODE1, NODE1_IP, Stand, refused, within};
+use stand::{NODE1, NODE1_IP, Stand, kernel, put, refused, within};
 use tokio::net::UdpSocket;
-use wire::tftp::{FetchEnd, FetchSettings, Packet, Request};
+use wire::tftp::{ErrorCode, FetchEnd, FetchSettings, Mode, Packet, Request, netascii};
 
 fn settings(request: Request) -> FetchSettings {
     FetchSettings { request, probe: false, wait_ms: 1000, retries: 3 }
@@ -57,11 +59,14 @@ async fn a_client_that_vanishes_is_told_of_as_a_broken_file() {
     let stand = Stand::with_board();
     let mut core = stand.core().await;
     let socket = UdpSocket::bind((NODE1_IP, 0)).await.unwrap();
-    socket.send_to(&Packet::Read(Request::octet("snponly.efi")).encode(), stand.tftp).await.unwrap();
+    let ask = Packet::Read(Request { timeout_seconds: Some(1), ..Request::octet("snponly.efi") });
+    socket.send_to(&ask.encode(), stand.tftp).await.unwrap();
     let mut buffer = [0; 1500];
     let (_, from) = within(socket.recv_from(&mut buffer)).await.unwrap();
-    socket.send_to(&Packet::Ack(1).encode(), from).await.unwrap();
-    within(socket.recv_from(&mut buffer)).await.unwrap();
+    for block in [0, 1] {
+        socket.send_to(&Packet::Ack(block).encode(), from).await.unwrap();
+        within(socket.recv_from(&mut buffer)).await.unwrap();
+    }
     drop(socket);
     let broken = |up: &Up| match up {
         Up::Sighting(Sighting { mac: NODE1, sight: Sight::FileBroken { bytes, .. }, .. }) => Some(*bytes),
@@ -84,4 +89,124 @@ async fn a_lost_acknowledgement_costs_one_wait_and_no_byte() {
     socket.send_to(&Packet::Ack(0).encode(), from).await.unwrap();
     let (count, _) = within(socket.recv_from(&mut buffer)).await.unwrap();
     assert!(matches!(Packet::decode(&buffer[..count]), Ok(Packet::Data { block: 1, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn single_port_mode_answers_from_port_69_with_whole_blocks_and_windows() {
+    let stand = Stand::start(4);
+    let mut table: BootTable = stand::table(&stand.shelf(), 1);
+    table.network.tftp = TftpPorts::SinglePort;
+    stand.counter.publish(table).unwrap();
+    for window in [None, Some(16)] {
+        let request = Request { block: Some(1468), window, size: Some(0), ..Request::octet("undionly.kpxe") };
+        let (end, content, size, from) = stand.fetch_seeing(NODE1_IP, settings(request)).await;
+        assert_eq!((end, size, from), (FetchEnd::Complete, Some(97_782), stand.tftp));
+        assert!(content == vec![0xeb; 97_782]);
+    }
+    let missing = Packet::Read(Request::octet("none")).encode();
+    assert_eq!(refused(&stand.tftp_once(&missing).await.unwrap()), 1);
+    // Two clients at once do not get into each other's way.
+    let both =
+        ["undionly.kpxe", "snponly.efi"].map(|file| Request { block: Some(512), ..Request::octet(file) });
+    let [one, two] = both.map(settings);
+    let (one, two) = tokio::join!(stand.fetch_seeing(NODE1_IP, one), stand.fetch_seeing(NODE1_IP, two));
+    assert_eq!((one.1.len(), two.1.len()), (97_782, 146_800));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contents_of_the_shelf_are_fetched_by_digest_with_any_block_size() {
+    let stand = Stand::with_board();
+    let path = format!("/f/{}/vmlinuz", put(&stand.shelf(), "vmlinuz", &kernel()).digest);
+    for (block, window) in [(1468, Some(16)), (1024, None), (8192, Some(3)), (65_464, Some(2))] {
+        let request = Request { block: Some(block), window, size: Some(0), ..Request::octet(&path) };
+        let (end, content, size) = stand.fetch(NODE1_IP, settings(request)).await;
+        assert_eq!((end, size), (FetchEnd::Complete, Some(3_333_333)), "block {block}");
+        assert!(content == kernel(), "block {block}");
+    }
+    let nothing = Packet::Read(Request::octet(&format!("/f/{}/vmlinuz", "0".repeat(64)))).encode();
+    assert_eq!(refused(&stand.tftp_once(&nothing).await.unwrap()), 1);
+    let text = Request { mode: Mode::Netascii, ..Request::octet(&path) };
+    assert_eq!(refused(&stand.tftp_once(&Packet::Read(text).encode()).await.unwrap()), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn netascii_is_translated_and_its_size_is_that_of_the_translation() {
+    let folder = stand::Folder::new();
+    let loaders = folder.0.join("loaders");
+    std::fs::create_dir_all(&loaders).unwrap();
+    let bytes: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+    std::fs::write(loaders.join("odd.bin"), &bytes).unwrap();
+    let stand = Stand::start_in(folder, 4);
+    let request = Request { mode: Mode::Netascii, size: Some(0), ..Request::octet("odd.bin") };
+    let (end, content, size) = stand.fetch(NODE1_IP, settings(request)).await;
+    let translated = netascii(&bytes);
+    assert_eq!((end, size), (FetchEnd::Complete, u64::try_from(translated.len()).ok()));
+    assert!(content == translated && content.len() > bytes.len());
+    let (_, content, _) = stand.fetch(NODE1_IP, settings(Request::octet("odd.bin"))).await;
+    assert!(content == bytes, "octet is not mixed up with it");
+}
+
+/// The window of the OACK to a request for 64 blocks at a time, and how the transfer is gone on with.
+async fn window(stand: &Stand, source: Ipv4Addr, acks: &[u16]) -> u16 {
+    let socket = UdpSocket::bind((source, 0)).await.unwrap();
+    let ask = Request { window: Some(64), block: Some(512), ..Request::octet("snponly.efi") };
+    socket.send_to(&Packet::Read(ask).encode(), stand.tftp).await.unwrap();
+    let mut buffer = [0; 1500];
+    let (count, from) = within(socket.recv_from(&mut buffer)).await.unwrap();
+    let Ok(Packet::OptionAck(pairs)) = Packet::decode(&buffer[..count]) else { panic!("no OACK") };
+    let told = pairs.iter().find(|(name, _)| name == "windowsize").unwrap().1.parse().unwrap();
+    for ack in acks {
+        socket.send_to(&Packet::Ack(*ack).encode(), from).await.unwrap();
+        within(socket.recv_from(&mut buffer)).await.unwrap();
+    }
+    let enough = Packet::error(ErrorCode::OTHER, "enough");
+    socket.send_to(&enough, from).await.unwrap();
+    told
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_lost_packets_gets_half_the_window_next_time_and_another_machine_does_not() {
+    let stand = Stand::with_board();
+    assert_eq!(window(&stand, NODE1_IP, &[0, 16]).await, 16);
+    // The last word of a transfer and the next request come to different ports: either may be read first.
+    let settles = async |expected: u16| {
+        within(async { while window(&stand, NODE1_IP, &[]).await != expected {} }).await;
+    };
+    settles(20).await;
+    assert_eq!(window(&stand, NODE1_IP, &[0, 19]).await, 20);
+    settles(10).await;
+    assert_eq!(window(&stand, stand::NODE2_IP, &[]).await, 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_sent_twice_from_one_port_starts_one_transfer() {
+    let stand = Stand::with_board();
+    let socket = UdpSocket::bind((NODE1_IP, 0)).await.unwrap();
+    let ask = Packet::Read(Request { size: Some(0), ..Request::octet("snponly.efi") }).encode();
+    let mut buffer = [0; 1500];
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        socket.send_to(&ask, stand.tftp).await.unwrap();
+        let (count, from) = within(socket.recv_from(&mut buffer)).await.unwrap();
+        answers.push((from, buffer[..count].to_vec()));
+    }
+    assert_eq!(answers[0], answers[1], "the same answer from the same port");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_that_only_knock_keep_nobody_out() {
+    let stand = Stand::with_board();
+    let mut knockers = Vec::new();
+    for number in 0..1000_u16 {
+        let [high, low] = number.to_be_bytes();
+        let socket = UdpSocket::bind((Ipv4Addr::new(127, 1, high, low), 0)).await.unwrap();
+        let ask = Packet::Read(Request { size: Some(0), ..Request::octet("snponly.efi") });
+        socket.send_to(&ask.encode(), stand.tftp).await.unwrap();
+        knockers.push(socket);
+    }
+    let (end, content, _) = stand.fetch(NODE1_IP, FetchSettings::edk2("snponly.efi", false)).await;
+    assert_eq!((end, content.len()), (FetchEnd::Complete, 146_800));
+    // Those whose request was not lost in the crowd are being served: the last one answers for them.
+    let mut buffer = [0; 1500];
+    within(knockers.last().unwrap().recv_from(&mut buffer)).await.unwrap();
 }

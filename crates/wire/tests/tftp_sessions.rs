@@ -1,5 +1,4 @@
 //! TFTP, all transfers together: who may begin, what is let go, and what the next window is.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
 
 use std::net::{IpAddr, Ipv4Addr};
 

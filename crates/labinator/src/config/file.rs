@@ -60,6 +60,10 @@ pub struct NetworkFile {
     /// How long an address is lent, such as `1h`.
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub lease: Option<Typed<String>>,
+    /// `own-ports`: TFTP answers come from ports of their own. `single-port`: from port 69, for firewalls and relays
+    /// that let nothing else through.
+    #[schemars(with = "Option<String>", extend("enum" = ["own-ports", "single-port"]))]
+    pub tftp: Option<Typed<String>>,
 }
 
 /// Something that switches machines.

@@ -86,6 +86,7 @@ fn network(entry: &Entry, found: &mut Found) -> Option<NetworkFile> {
         dhcp: fields.needed_text("dhcp", "authoritative", found),
         pool: fields.text("pool", found),
         lease: fields.text("lease", found),
+        tftp: fields.text("tftp", found),
     };
     fields.close(&[], found);
     Some(file)

@@ -68,6 +68,7 @@ fn network() -> NetworkSpec {
         dhcp: DhcpMode::Authoritative,
         lease_seconds: 600,
         relays: Vec::new(),
+        tftp: model::TftpPorts::default(),
     }
 }
 

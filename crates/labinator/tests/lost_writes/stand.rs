@@ -72,6 +72,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
             dhcp: DhcpMode::Authoritative,
             lease_seconds: 3600,
             relays: Vec::new(),
+            tftp: model::TftpPorts::default(),
         },
         power: BTreeMap::from([(
             driver.clone(),

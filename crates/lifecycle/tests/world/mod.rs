@@ -69,6 +69,7 @@ impl Board {
                 dhcp: DhcpMode::Authoritative,
                 lease_seconds: 3600,
                 relays: Vec::new(),
+                tftp: model::TftpPorts::default(),
             },
             power: BTreeMap::from([
                 ("vms".parse().unwrap(), PowerDriver::Virtual { memory: Mebibytes(512), stagger: Span(0) }),

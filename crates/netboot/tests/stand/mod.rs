@@ -62,6 +62,7 @@ pub(crate) fn network() -> NetworkSpec {
         dhcp: DhcpMode::Authoritative,
         lease_seconds: 3600,
         relays: Vec::new(),
+        tftp: model::TftpPorts::default(),
     }
 }
 
@@ -232,6 +233,17 @@ impl Stand {
         source: Ipv4Addr,
         settings: FetchSettings,
     ) -> (FetchEnd, Vec<u8>, Option<u64>) {
+        let (end, content, size, from) = self.fetch_seeing(source, settings).await;
+        assert_ne!(from, self.tftp, "a transfer has a port of its own");
+        (end, content, size)
+    }
+
+    /// The same, and where the packets came from.
+    pub(crate) async fn fetch_seeing(
+        &self,
+        source: Ipv4Addr,
+        settings: FetchSettings,
+    ) -> (FetchEnd, Vec<u8>, Option<u64>, SocketAddr) {
         let socket = UdpSocket::bind((source, 0)).await.unwrap();
         let (mut fetch, ask) = Fetch::new(settings, 0);
         socket.send_to(&ask, self.tftp).await.unwrap();
@@ -239,14 +251,13 @@ impl Stand {
         let mut buffer = vec![0; 70_000];
         loop {
             let (count, from) = within(socket.recv_from(&mut buffer)).await.unwrap();
-            assert_ne!(from, self.tftp, "a transfer has a port of its own");
             let step = fetch.on_packet(&buffer[..count], 0);
             content.extend_from_slice(step.data);
             if let Some(packet) = step.send {
                 socket.send_to(&packet, from).await.unwrap();
             }
             if let Some(end) = step.end {
-                return (end, content, fetch.size());
+                return (end, content, fetch.size(), from);
             }
         }
     }

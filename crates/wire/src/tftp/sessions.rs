@@ -12,6 +12,7 @@
 //! which is all that single-port mode is.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use super::request::Request;
@@ -99,7 +100,7 @@ pub struct Sessions<F> {
     hosts: BTreeMap<IpAddr, usize>,
     serial: u64,
     /// Let go to make room, to be told of.
-    gone: alloc::vec::Vec<(Peer, End, Statistics, F)>,
+    gone: Vec<(Peer, End, Statistics, F)>,
 }
 
 impl<F> Sessions<F> {
@@ -113,7 +114,7 @@ impl<F> Sessions<F> {
             half_open: BTreeMap::new(),
             hosts: BTreeMap::new(),
             serial: 0,
-            gone: alloc::vec::Vec::new(),
+            gone: Vec::new(),
         }
     }
 

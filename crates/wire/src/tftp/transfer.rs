@@ -310,16 +310,10 @@ impl Iterator for Blocks {
 }
 
 impl Blocks {
-    /// Number of the first block, not wrapped.
+    /// Numbers of the first and the last block, not wrapped.
     #[must_use]
-    pub const fn first(&self) -> u64 {
-        self.next
-    }
-
-    /// Number of the last block, not wrapped.
-    #[must_use]
-    pub const fn last(&self) -> u64 {
-        self.last
+    pub const fn numbers(&self) -> (u64, u64) {
+        (self.next, self.last)
     }
 
     /// The blocks of a file from number `first` on, at most `count` of them: what its transfer would send for the

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use model::{DhcpMode, NetworkSpec, Span};
+use model::{DhcpMode, NetworkSpec, Span, TftpPorts};
 
 use crate::config::fields::{Found, Typed};
 use crate::config::file::NetworkFile;
@@ -100,6 +100,7 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
     });
     let dhcp = file.dhcp.as_ref().and_then(|d| dhcp_mode(d, found));
     let lease_seconds = file.lease.as_ref().map_or(Some(LEASE_SECONDS), |l| lease(l, found));
+    let tftp = file.tftp.as_ref().map_or(Some(TftpPorts::default()), |t| tftp_ports(t, found));
     let spec = || {
         let subnet = segment.subnet.as_ref()?.value;
         Some(NetworkSpec {
@@ -113,6 +114,7 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
             dhcp: dhcp?,
             lease_seconds: lease_seconds?,
             relays: Vec::new(),
+            tftp: tftp?,
         })
     };
     let spec = spec();
@@ -243,6 +245,20 @@ fn pool(typed: &Typed<String>, segment: &Segment, found: &mut Found) -> Option<T
         }
     }
     Some(Typed::new((first, last), typed.place))
+}
+
+fn tftp_ports(typed: &Typed<String>, found: &mut Found) -> Option<TftpPorts> {
+    match typed.value.as_str() {
+        "own-ports" => Some(TftpPorts::OwnPorts),
+        "single-port" => Some(TftpPorts::SinglePort),
+        other => {
+            found.push(
+                Mistake::new(format!("`{other}` is no way to answer TFTP"), typed.place, "not one of two")
+                    .help("`own-ports`, or `single-port` where a firewall lets only port 69 through"),
+            );
+            None
+        }
+    }
 }
 
 fn dhcp_mode(typed: &Typed<String>, found: &mut Found) -> Option<DhcpMode> {
