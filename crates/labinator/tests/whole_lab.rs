@@ -1,6 +1,8 @@
 //! The whole lab under paused time and over memory: simulated machines, the counter, the conductor, power ports.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
 
+#[path = "whole_lab/floor.rs"]
+mod floor;
 #[path = "whole_lab/house.rs"]
 mod house;
 #[path = "lost_writes/stand.rs"]
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use house::{House, Plan};
 use model::{FaultCode, Notice, Phase, PowerOrder, PowerState, Rung};
-use sim::{Cable, Config, Ipxe, Kind, Manner, PortConfig};
+use sim::{Cable, Config, Ipxe, Kind, Lane, Manner, PortConfig};
 use stand::{mac, node};
 
 /// What a machine may take that fails at every step as late as it can, three times.
@@ -148,7 +150,7 @@ async fn a_bad_cable_and_a_board_that_loses_presses_are_tried_again() {
     for seed in 1..=4 {
         let kinds = [Kind::BiosIpxeRom, Kind::UefiPxe, Kind::UefiHttp];
         let plan = Plan {
-            cable: Cable { fastest_ms: 0, slowest_ms: 5, loss_per_mille: 20 },
+            cable: Cable::alike(Lane { slowest_ms: 5, loss_per_mille: 20, ..Lane::default() }),
             port: PortConfig { slow_ms: 500, lost_per_mille: 200, ..PortConfig::default() },
             enough: 1,
             seed,
@@ -224,11 +226,11 @@ impl Dice {
         let machines = machines.collect();
         let lost = if self.below(4) == 0 { 200 } else { 0 };
         Plan {
-            cable: Cable {
-                fastest_ms: 0,
+            cable: Cable::alike(Lane {
                 slowest_ms: self.below(20),
                 loss_per_mille: u16::try_from(self.below(3) * 10).unwrap(),
-            },
+                ..Lane::default()
+            }),
             port: PortConfig { slow_ms: self.below(3000), lost_per_mille: lost, ..PortConfig::default() },
             enough: 1,
             seed,

@@ -108,7 +108,9 @@ impl Cable {
         let (to_mac, address) = match to {
             Destination::Raw { mac, address } => (mac, address),
             Destination::Unicast(address) => (answer.mac, address),
-            Destination::Relay(_) | Destination::Broadcast => (MacAddr::BROADCAST, Ipv4Addr::BROADCAST),
+            // Who has the relay's address is not asked here: whoever is the relay hears it.
+            Destination::Relay(relay) => (MacAddr::BROADCAST, relay),
+            Destination::Broadcast => (MacAddr::BROADCAST, Ipv4Addr::BROADCAST),
         };
         let from = SocketAddrV4::new(self.clerk.boss()?, SERVER_PORT);
         let to = SocketAddrV4::new(address, to.port());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use model::MacAddr;
+use model::{MacAddr, MachineUuid};
 use wire::frame::{Checksum, Udp4};
 use wire::ndp::Advertisement;
 
@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::dice::Dice;
 use crate::http::{HttpEvent, HttpRequest};
 use crate::machine::Effect;
-use crate::manners::Manners;
+use crate::manners::{Manner, Manners};
+use crate::port::Port;
 use crate::step::Step;
 
 /// What reaches the program that runs.
@@ -59,6 +60,16 @@ pub(crate) struct Handover {
     pub(crate) uefi: bool,
 }
 
+impl Handover {
+    /// True for a loader with drivers of its own, going by its name: full builds bring them, `snponly` and
+    /// `undionly` keep the firmware's.
+    pub(crate) fn has_own_driver(&self) -> bool {
+        let (Source::Tftp { file: path, .. } | Source::Http(path)) = &self.source;
+        let name = path.rsplit('/').next().unwrap_or(path);
+        !["snponly", "snp", "undionly"].iter().any(|kept| name.starts_with(kept))
+    }
+}
+
 /// Where a loader came from.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
@@ -90,9 +101,12 @@ pub(crate) struct Body {
     pub(crate) dice: Dice,
     /// The address the running program uses.
     pub(crate) address: Option<Ipv4Addr>,
+    pub(crate) port: Port,
+    /// iPXE runs, and it is the one burnt into the card.
+    pub(crate) runs_burnt_in: bool,
+    /// The Ethernet address of the board, which the programs after the firmware may not have.
+    own_mac: MacAddr,
     effects: Vec<Effect>,
-    /// Frames that leave later than they should, with the order they were sent in.
-    late: BTreeMap<(u64, u64), Vec<u8>>,
     /// Who owns an address, learnt from every frame. Stands for ARP, which costs a lab nothing: the
     /// server has just spoken to this machine when it is asked for anything.
     neighbours: BTreeMap<Ipv4Addr, MacAddr>,
@@ -100,28 +114,45 @@ pub(crate) struct Body {
     requests: u64,
     /// Requests up to this number died with the power.
     dead: u64,
-    sent: u64,
     has_reset: bool,
+    power_cut: PowerCut,
 }
 
+/// The one power cut in the life of [`Manner::ResetsInDownload`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PowerCut {
+    Ahead,
+    Now,
+    Past,
+}
+
+/// What AMI's firmware has until a board maker fills in a UUID; found on boards of many makers.
+const BLANK_UUID: MachineUuid = MachineUuid([3, 0, 2, 0, 4, 0, 5, 0, 0, 6, 0, 7, 0, 8, 0, 9]);
+
 impl Body {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(mut config: Config) -> Self {
+        let manners = Manners::new(config.manners.clone());
+        if manners.has(Manner::SharesUuid) {
+            config.uuid = BLANK_UUID;
+        }
         // A MAC in the seed keeps machines of one lab apart even when they share a number.
         let [a, b, c, d, e, f] = config.mac.0;
         let dice = Dice::new(config.seed ^ u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
         Self {
-            manners: Manners::new(config.manners.clone()),
+            manners,
+            own_mac: config.mac,
             config,
             dice,
             address: None,
+            port: Port::default(),
+            runs_burnt_in: false,
             effects: Vec::new(),
-            late: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             history: Vec::new(),
             requests: 0,
             dead: 0,
-            sent: 0,
             has_reset: false,
+            power_cut: PowerCut::Ahead,
         }
     }
 
@@ -139,22 +170,19 @@ impl Body {
 
     /// Everything to be done now, late frames whose time has come included.
     pub(crate) fn drain(&mut self, now: u64) -> Vec<Effect> {
-        while let Some(entry) = self.late.first_entry()
-            && entry.key().0 <= now
-        {
-            self.effects.push(Effect::Frame(entry.remove()));
-        }
+        self.effects.extend(self.port.leave(now).into_iter().map(Effect::Frame));
         std::mem::take(&mut self.effects)
     }
 
-    /// When the next late frame leaves; 0 when something waits already.
+    /// When the port has something to do; 0 when something waits already.
     pub(crate) fn wake_at(&self) -> Option<u64> {
-        if self.effects.is_empty() { self.late.first_key_value().map(|((at, _), _)| *at) } else { Some(0) }
+        if self.effects.is_empty() { self.port.wake_at() } else { Some(0) }
     }
 
     /// The power went: nothing on the way leaves any more, and nothing is remembered of the network.
     pub(crate) fn go_dark(&mut self) {
-        self.late.clear();
+        self.port.go_dark();
+        self.config.mac = self.own_mac;
         self.dead = self.requests;
         self.effects.retain(|effect| matches!(effect, Effect::Console(_)));
         self.forget_network();
@@ -175,41 +203,70 @@ impl Body {
         if std::mem::replace(&mut self.has_reset, true) { None } else { self.manners.reboots_after() }
     }
 
-    /// True when the manners of its cable lose this frame.
-    pub(crate) fn loses_frame(&mut self) -> bool {
-        let loss = self.manners.loss();
-        self.dice.happens(loss)
+    /// The firmware takes the card.
+    pub(crate) fn raise_link(&mut self, now: u64) {
+        self.port.rest(now, self.manners.link_rest());
+    }
+
+    /// A loader takes the card; with a driver of its own the link comes up anew.
+    pub(crate) fn hand_over_card(&mut self, own_driver: bool, now: u64) {
+        if own_driver {
+            self.port.rest(now, self.manners.retraining());
+        }
+        if let Some(mac) = self.manners.later_mac() {
+            self.config.mac = mac;
+        }
+    }
+
+    /// So much of a file is here; a machine may lose its power there, once in its life.
+    pub(crate) fn note_progress(&mut self, bytes: u64) {
+        const MIDDLE: u64 = 20_000;
+        let rude = self.manners.has(Manner::ResetsInDownload);
+        if rude && bytes > MIDDLE && self.power_cut == PowerCut::Ahead {
+            self.power_cut = PowerCut::Now;
+        }
+    }
+
+    /// True when the power goes now.
+    pub(crate) fn take_power_loss(&mut self) -> bool {
+        let now = self.power_cut == PowerCut::Now;
+        if now {
+            self.power_cut = PowerCut::Past;
+        }
+        now
     }
 
     /// Puts a frame on the cable, as well as the cable is.
     pub(crate) fn send_frame(&mut self, frame: Vec<u8>, now: u64) {
-        if self.loses_frame() {
-            return;
-        }
-        let twice = self.manners.duplicates();
-        if self.dice.happens(twice) {
-            self.effects.push(Effect::Frame(frame.clone()));
-        }
-        let (per_mille, up_to_ms) = self.manners.delays();
-        if self.dice.happens(per_mille) {
-            let at = now + self.dice.between(1, up_to_ms.max(1));
-            self.sent += 1;
-            self.late.insert((at, self.sent), frame);
-        } else {
-            self.effects.push(Effect::Frame(frame));
-        }
+        let leaving = self.port.send(frame, &self.manners, &mut self.dice, now);
+        self.effects.extend(leaving.into_iter().map(Effect::Frame));
+    }
+
+    /// A frame from the cable, as the program gets it.
+    pub(crate) fn hear_frame(&mut self, frame: &[u8], now: u64) -> Option<Vec<u8>> {
+        self.port.hear(frame, &self.manners, &mut self.dice, now)
     }
 
     /// Sends a datagram from the address in use.
     pub(crate) fn send_udp(&mut self, from_port: u16, to: SocketAddrV4, payload: &[u8], now: u64) {
+        self.send_udp_as(self.config.mac, from_port, (to, payload), now);
+    }
+
+    /// The same from another card of the machine.
+    pub(crate) fn send_udp_as(
+        &mut self,
+        from_mac: MacAddr,
+        from_port: u16,
+        (to, payload): (SocketAddrV4, &[u8]),
+        now: u64,
+    ) {
         let to_mac = if to.ip().is_broadcast() {
             MacAddr::BROADCAST
         } else {
             self.neighbours.get(to.ip()).copied().unwrap_or(MacAddr::BROADCAST)
         };
         let from = SocketAddrV4::new(self.address.unwrap_or(Ipv4Addr::UNSPECIFIED), from_port);
-        let datagram =
-            Udp4 { to_mac, from_mac: self.config.mac, from, to, payload, checksum: Checksum::Absent };
+        let datagram = Udp4 { to_mac, from_mac, from, to, payload, checksum: Checksum::Absent };
         if let Some(frame) = datagram.build() {
             self.send_frame(frame, now);
         }

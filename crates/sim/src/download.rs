@@ -6,10 +6,14 @@ use wire::frame::Udp4;
 use wire::tftp::{self, Fetch, FetchEnd, FetchSettings, Packet, Request};
 
 use crate::body::Body;
+use crate::manners::Manner;
 use crate::step::Step;
 
 /// EDK2 and ROMs open the second session about this long after the probe (capture in MAAS LP#1437353).
 const PAUSE_MS: u64 = 200;
+
+/// The most RFC 2348 has.
+const HUGE_BLOCK: u16 = 65_464;
 
 /// Who downloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,17 @@ impl Style {
 
     const fn probes(self) -> bool {
         matches!(self, Self::PxeRom | Self::Edk2)
+    }
+}
+
+/// Writes the names of a request's options in capitals.
+fn shout(request: &mut [u8]) {
+    // Operation, file, mode; then pairs.
+    let words = request.split_mut(|byte| *byte == 0).skip(3);
+    for (at, word) in words.enumerate() {
+        if at % 2 == 0 {
+            word.make_ascii_uppercase();
+        }
     }
 }
 
@@ -97,7 +112,14 @@ impl Download {
     }
 
     fn open(&mut self, probe: bool, body: &mut Body, now: u64) {
-        let (fetch, request) = Fetch::new(self.style.settings(&self.file, probe), now);
+        let mut settings = self.style.settings(&self.file, probe);
+        if body.manners.has(Manner::AsksHugeBlocks) && settings.request.block.is_some() {
+            settings.request.block = Some(HUGE_BLOCK);
+        }
+        let (fetch, mut request) = Fetch::new(settings, now);
+        if body.manners.has(Manner::ShoutsOptions) {
+            shout(&mut request);
+        }
         let port = body.dice.port();
         body.send_udp(port, SocketAddrV4::new(self.server, tftp::PORT), &request, now);
         self.state = State::Running { fetch: Box::new(fetch), port, peer: None, probe };
@@ -132,6 +154,7 @@ impl Download {
         self.content.extend(step.data.iter().take(room));
         self.bytes += u64::try_from(step.data.len()).unwrap_or_default();
         let (send, end) = (step.send, step.end);
+        body.note_progress(self.bytes);
         self.go_on(send, end, body, now)
     }
 
@@ -154,7 +177,8 @@ impl Download {
     fn go_on(&mut self, send: Option<Vec<u8>>, end: Option<FetchEnd>, body: &mut Body, now: u64) -> Fetched {
         let State::Running { port, peer, probe, .. } = &self.state else { return Fetched::Pending };
         let probe = *probe;
-        if let Some(packet) = send {
+        let leaves = matches!(end, Some(FetchEnd::Probed { .. })) && body.manners.has(Manner::AbandonsProbe);
+        if let Some(packet) = send.filter(|_| !leaves) {
             let to = SocketAddrV4::new(self.server, peer.unwrap_or(tftp::PORT));
             body.send_udp(*port, to, &packet, now);
         }

@@ -14,6 +14,12 @@ use crate::step::Step;
 
 /// iPXE waits for a proxy server until a timer fires after this (`DHCP_DISC_PROXY_TIMEOUT_SEC`).
 const PROXY_WINDOW_MS: u64 = 2000;
+/// The same with the timers of the specification, as Red Hat builds it (`DHCP_DISC_PROXY_TIMEOUT_SEC` 11).
+const SPEC_WINDOW_MS: u64 = 11_000;
+
+fn proxy_window(body: &Body) -> u64 {
+    if body.manners.has(Manner::WaitsForProxy) { SPEC_WINDOW_MS } else { PROXY_WINDOW_MS }
+}
 
 /// What an exchange came to.
 #[derive(Debug)]
@@ -57,6 +63,8 @@ pub(crate) struct Exchange {
     deadline: u64,
     state: State,
     offers: Vec<Message>,
+    /// When it gives up, if nothing was offered by then.
+    hasty_at: Option<u64>,
 }
 
 impl Exchange {
@@ -71,14 +79,26 @@ impl Exchange {
             deadline: now,
             state: State::Discovering,
             offers: Vec::new(),
+            hasty_at: body.manners.haste().map(|ms| now + ms),
         };
         exchange.transmit(body, now);
         exchange
     }
 
     /// When [`Exchange::on_time`] is due.
-    pub(crate) const fn wake_at(&self) -> Option<u64> {
-        if matches!(self.state, State::Over) { None } else { Some(self.deadline) }
+    pub(crate) fn wake_at(&self) -> Option<u64> {
+        match self.state {
+            State::Over => None,
+            State::Discovering | State::Requesting(_) => {
+                let hasty = self.hasty_at.filter(|_| self.is_unheard());
+                Some(hasty.map_or(self.deadline, |at| at.min(self.deadline)))
+            }
+        }
+    }
+
+    /// True while nothing was offered.
+    const fn is_unheard(&self) -> bool {
+        self.is_discovering() && self.offers.is_empty()
     }
 
     /// Takes a datagram in, if it is one for this exchange.
@@ -116,13 +136,17 @@ impl Exchange {
 
     /// Lets the timer fire when it is due.
     pub(crate) fn on_time(&mut self, body: &mut Body, now: u64) -> Verdict {
+        let hurries = self.is_unheard() && self.hasty_at.is_some_and(|at| at <= now);
+        if hurries && !matches!(self.state, State::Over) {
+            return self.give_up(body, now);
+        }
         if matches!(self.state, State::Over) || now < self.deadline {
             return Verdict::Pending;
         }
         if matches!(self.state, State::Discovering) {
             let waited = now.saturating_sub(self.began);
             let ready = match self.program.choice() {
-                Choice::ProxyWindow => waited > PROXY_WINDOW_MS,
+                Choice::ProxyWindow => waited > proxy_window(body),
                 Choice::AtTimeout | Choice::First => true,
             };
             if ready && let Some(offer) = self.choose(body) {
@@ -130,7 +154,7 @@ impl Exchange {
                 return Verdict::Pending;
             }
         }
-        let ladder = self.ladder();
+        let ladder = self.ladder(body);
         if self.tries < ladder.len() || (self.program.is_patient() && self.is_discovering()) {
             self.transmit(body, now);
             return Verdict::Pending;
@@ -139,6 +163,10 @@ impl Exchange {
             self.rediscover(body, now);
             return Verdict::Pending;
         }
+        self.give_up(body, now)
+    }
+
+    fn give_up(&mut self, body: &mut Body, now: u64) -> Verdict {
         self.state = State::Over;
         body.note(now, Step::Unanswered(self.program.teller()));
         Verdict::GaveUp
@@ -148,18 +176,21 @@ impl Exchange {
         matches!(self.state, State::Discovering)
     }
 
-    const fn ladder(&self) -> &'static [u64] {
-        if self.is_discovering() { self.program.discover_ladder() } else { self.program.request_ladder() }
+    fn ladder(&self, body: &Body) -> &'static [u64] {
+        if self.is_discovering() { self.program.waits(body) } else { self.program.request_ladder() }
     }
 
     fn on_offer(&mut self, body: &mut Body, offer: Message, now: u64) -> Verdict {
+        if offer.yiaddr.is_unspecified() && body.manners.has(Manner::IgnoresProxyOffers) {
+            return Verdict::Pending;
+        }
         let ends_wait = match self.program.choice() {
             Choice::AtTimeout => false,
             Choice::First => self.program.is_content_with(&offer),
             // `dhcp_discovery_rx`: an offer, and either no wish or no need for a proxy's. One that
             // calls itself PXEClient counts as the proxy's too.
             Choice::ProxyWindow => {
-                let waited = now.saturating_sub(self.began) > PROXY_WINDOW_MS;
+                let waited = now.saturating_sub(self.began) > proxy_window(body);
                 let told = no_proxy(&offer) || is_pxe(&offer) || waited;
                 let known = self.offers.iter().any(|o| no_proxy(o) || is_pxe(o));
                 told || known
@@ -226,7 +257,7 @@ impl Exchange {
     }
 
     fn transmit(&mut self, body: &mut Body, now: u64) {
-        let ladder = self.ladder();
+        let ladder = self.ladder(body);
         let wait = ladder.get(self.tries).or_else(|| ladder.last()).copied().unwrap_or(1000);
         self.deadline = now + wait;
         self.tries += 1;
@@ -252,6 +283,15 @@ impl Exchange {
             }
         }
         body.send_udp(CLIENT_PORT, server, &bytes, now);
+        if self.is_discovering()
+            && let Some(second) = body.manners.second_port()
+        {
+            let [a, b, c, d, e, f] = second.0;
+            message.xid = message.xid.wrapping_add(1);
+            message.chaddr = [a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            let Ok(bytes) = message.encode(LARGEST_MESSAGE) else { return };
+            body.send_udp_as(second, CLIENT_PORT, (server, &bytes), now);
+        }
     }
 
     /// EDK2 and ROMs count seconds; iPXE writes its count of messages and what it has seen

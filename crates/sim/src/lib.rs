@@ -3,12 +3,12 @@
 //! | what | file |
 //! |---|---|
 //! | one box: power, POST, firmware, loader, kernel, agent | `machine.rs` |
-//! | what it is and how badly it behaves | `config.rs`, `manners.rs` |
+//! | what it is and how badly it behaves | `config.rs`, `manners/`, `port.rs`, `relay.rs` |
 //! | its firmware's network boot | `firmware/` |
 //! | iPXE: the wait for a router, DHCP, scripts | `ipxe/` |
 //! | our agent, as seen from outside | `agent.rs` |
 //! | DHCP and TFTP from the client's side | `exchange.rs`, `program.rs`, `download.rs` |
-//! | several boxes and one server on a cable | `segment.rs` |
+//! | several boxes and one server on a cable | `segment.rs`, `cable.rs` |
 //! | the power ports | `board.rs` |
 //! | all of it running by itself over streams | `net/` |
 //!
@@ -20,6 +20,7 @@
 mod agent;
 mod board;
 mod body;
+mod cable;
 mod config;
 mod dice;
 mod download;
@@ -31,14 +32,19 @@ mod ipxe;
 mod machine;
 mod manners;
 pub mod net;
+mod port;
 mod program;
+mod relay;
 mod segment;
 mod step;
+mod stuck;
 
 pub use board::{PortConfig, PowerBoard, PowerReport};
+pub use cable::{Cable, Copied, Fate, Lane, Passed, Way};
 pub use config::{Config, Ipxe, Kind, Stranding};
 pub use http::{HttpEvent, HttpRequest, Method};
 pub use machine::{Effect, Machine};
 pub use manners::Manner;
-pub use segment::{Arrival, Cable, Segment};
+pub use segment::{Arrival, Segment};
 pub use step::{Phase, Step, Teller};
+pub use stuck::Stuck;

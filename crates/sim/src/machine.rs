@@ -9,6 +9,7 @@
 //!                       Stranded (silent, or reset after a while)     reset: back to Post
 //! ```
 
+use model::MacAddr;
 use wire::frame::{Checksum, Frame};
 use wire::ndp::Routing;
 
@@ -38,6 +39,8 @@ pub enum Effect {
 pub struct Machine {
     body: Body,
     stage: Stage,
+    /// When it resets by itself.
+    resets_at: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -64,7 +67,7 @@ impl Machine {
     /// A machine that is switched off.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { body: Body::new(config), stage: Stage::Off }
+        Self { body: Body::new(config), stage: Stage::Off, resets_at: None }
     }
 
     /// What it is.
@@ -131,9 +134,15 @@ impl Machine {
 
     /// An Ethernet frame of the segment reaches its port.
     pub fn on_frame(&mut self, frame: &[u8], now: u64) {
-        if matches!(self.stage, Stage::Off) || self.body.loses_frame() {
+        if matches!(self.stage, Stage::Off) {
             return;
         }
+        if let Some(frame) = self.body.hear_frame(frame, now) {
+            self.read_frame(&frame, now);
+        }
+    }
+
+    fn read_frame(&mut self, frame: &[u8], now: u64) {
         match Frame::parse(frame) {
             Ok(Frame::Udp4(udp)) => {
                 let ours = udp.to_mac == self.body.config.mac || udp.to_mac.is_group();
@@ -161,9 +170,15 @@ impl Machine {
         self.give(&Input::Http(id, event), now);
     }
 
-    /// The address it writes into its DHCP messages.
-    pub(crate) fn claimed_mac(&self) -> model::MacAddr {
-        self.body.manners.claimed_mac().unwrap_or(self.body.config.mac)
+    /// Addresses it writes into its DHCP messages.
+    pub(crate) fn claimed_macs(&self) -> Vec<MacAddr> {
+        let own = self.body.manners.claimed_mac().unwrap_or(self.body.config.mac);
+        [Some(own), self.body.manners.later_mac()].into_iter().flatten().collect()
+    }
+
+    /// Ethernet addresses under which it hears.
+    pub(crate) fn macs(&self) -> Vec<MacAddr> {
+        [Some(self.body.config.mac), self.body.manners.later_mac()].into_iter().flatten().collect()
     }
 
     /// True while an answer to this request would be read. A machine has one request at a time, and one
@@ -177,6 +192,10 @@ impl Machine {
     pub fn poll(&mut self, now: u64) -> Vec<Effect> {
         // Each turn either moves the next moment past `now` or ends; a bound keeps a fault from spinning.
         for _ in 0..1000 {
+            if let Some(frame) = self.body.port.read(now) {
+                self.read_frame(&frame, now);
+                continue;
+            }
             match self.stage_wake() {
                 Some(at) if at <= now => self.give(&Input::Time, now),
                 _ => break,
@@ -195,18 +214,23 @@ impl Machine {
     }
 
     fn stage_wake(&self) -> Option<u64> {
-        match &self.stage {
+        let own = match &self.stage {
             Stage::Off | Stage::Hung => None,
             Stage::Post { until } => Some(*until),
             Stage::Rom(rom) => rom.wake_at(),
             Stage::Loader(loader, _) => loader.wake_at(),
             Stage::Kernel { until, .. } | Stage::Stranded { until } => *until,
             Stage::Agent(agent) => agent.wake_at(),
-        }
+        };
+        [own, self.resets_at].into_iter().flatten().min()
     }
 
     fn give(&mut self, input: &Input<'_>, now: u64) {
         let due = |until: Option<u64>| until.is_some_and(|at| at <= now);
+        if due(self.resets_at) {
+            self.restart(now);
+            return;
+        }
         let next = match &mut self.stage {
             Stage::Off | Stage::Hung => return,
             Stage::Post { until } => {
@@ -233,6 +257,11 @@ impl Machine {
             Stage::Loader(loader, _) => loader.take(&mut self.body, input, now),
             Stage::Agent(agent) => agent.take(&mut self.body, input, now),
         };
+        if self.body.take_power_loss() {
+            self.power_off(now);
+            self.power_on(now);
+            return;
+        }
         self.turn(next, now);
     }
 
@@ -251,11 +280,15 @@ impl Machine {
             }
             Next::Kernel(kernel) => {
                 let args = kernel.args.clone();
+                let stray = kernel.initrds.iter().any(|name| name == "autoexec.ipxe");
                 self.body.note(now, Step::KernelStarted { args, initrds: kernel.initrds });
                 self.body.forget_network();
                 // Unpacking and bringing up drivers: 3.4 to 4.7 s were measured under emulation, less on metal.
-                let took = self.body.dice.between(2500, 4500);
+                let took = self.body.dice.between(2500, 4500) + self.body.manners.slow_hand_over();
                 let hangs = self.body.manners.has(Manner::HangsInKernel);
+                if stray && self.body.manners.has(Manner::ChokesOnStrayInitrd) {
+                    return self.hang("kernel panic: no working init in the initramfs", now);
+                }
                 self.stage = Stage::Kernel { until: (!hangs).then_some(now + took), args: kernel.args };
             }
             Next::GaveUp => self.fall_back(now),
@@ -296,6 +329,7 @@ impl Machine {
     }
 
     fn darken(&mut self) {
+        self.resets_at = None;
         self.body.go_dark();
         self.stage = Stage::Off;
     }
@@ -314,10 +348,12 @@ impl Machine {
             self.body.dice.between(900, 1500)
         };
         let until = now + usual + self.body.manners.slowness();
+        self.resets_at = self.body.manners.reboots_every().map(|after| now + after);
         self.stage = Stage::Post { until };
     }
 
     fn leave_post(&mut self, now: u64) {
+        self.body.raise_link(now);
         if self.body.manners.has(Manner::NeverAsks) {
             self.hang("no network boot", now);
         } else if self.body.config.kind == Kind::BiosIpxeRom {

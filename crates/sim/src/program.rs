@@ -6,6 +6,7 @@ use wire::dhcp::{Architecture, Message, OptionCode};
 
 use crate::body::Body;
 use crate::config::Ipxe;
+use crate::manners::Manner;
 use crate::step::Teller;
 
 /// A program that speaks DHCP.
@@ -98,6 +99,10 @@ impl Program {
                 options.set_u16(OptionCode::MAX_SIZE, 1500);
                 options.set(OptionCode::VENDOR_CLASS, model::AGENT_VENDOR_CLASS);
                 options.set(OptionCode::PARAMETER_LIST, [1, 3, 6, 12, 15, 42, 51, 54]);
+                if body.manners.has(Manner::ChangesClientId) {
+                    // Systems: interface and DUID (RFC 4361).
+                    options.set(OptionCode::CLIENT_ID, [255, 1, 2, 3, 4, 0, 2, 0, 0, 0xab, 0x11, 9, 8, 7]);
+                }
                 return;
             }
             Self::PxeRom => {
@@ -110,7 +115,15 @@ impl Program {
                 options.set_u16(OptionCode::MAX_SIZE, 65_280);
                 options.set(OptionCode::PARAMETER_LIST, ROM_WISHES);
                 options.set(OptionCode::NETWORK_INTERFACE, [1, 3, 0]);
-                options.set(OptionCode::VENDOR_CLASS, "PXEClient:Arch:00007:UNDI:003000");
+                let nine = body.manners.has(Manner::SaysArchitecture9);
+                options.set(
+                    OptionCode::VENDOR_CLASS,
+                    if nine {
+                        "PXEClient:Arch:00009:UNDI:003000"
+                    } else {
+                        "PXEClient:Arch:00007:UNDI:003000"
+                    },
+                );
             }
             Self::UefiHttp => {
                 options.set_u16(OptionCode::MAX_SIZE, 65_280);
@@ -121,11 +134,24 @@ impl Program {
             Self::Ipxe { version, uefi } => dress_ipxe(message, body, version, uefi),
         }
         let options = &mut message.options;
-        options.set_u16(OptionCode::ARCHITECTURES, self.architecture().0);
-        if !body.manners.has(crate::Manner::NoOption97) {
-            let mut id = vec![0];
-            id.extend_from_slice(&swap_uuid(body.config.uuid.0));
+        let nine = body.manners.has(Manner::SaysArchitecture9) && self == Self::UefiPxe;
+        let architecture = if nine { Architecture::EFI_X64 } else { self.architecture() };
+        options.set_u16(OptionCode::ARCHITECTURES, architecture.0);
+        let mut id = vec![0];
+        id.extend_from_slice(&swap_uuid(body.config.uuid.0));
+        if body.manners.has(Manner::ChangesClientId) && !options.has(OptionCode::CLIENT_ID) {
+            options.set(OptionCode::CLIENT_ID, id.clone());
+        }
+        if !body.manners.has(Manner::NoOption97) {
             options.set(OptionCode::MACHINE_UUID, id);
+        }
+    }
+
+    /// Waits after each DISCOVER of this machine.
+    pub(crate) fn waits(self, body: &Body) -> &'static [u64] {
+        match self {
+            Self::Ipxe { .. } if body.manners.has(Manner::WaitsForProxy) => SPEC_LADDER,
+            _ => self.discover_ladder(),
         }
     }
 
@@ -162,7 +188,9 @@ fn dress_ipxe(message: &mut Message, body: &Body, version: Ipxe, uefi: bool) {
     options.set(OptionCode::NETWORK_INTERFACE, if uefi { [1, 3, 10] } else { [1, 2, 1] });
     let class = if uefi { "PXEClient:Arch:00007:UNDI:003010" } else { "PXEClient:Arch:00000:UNDI:002001" };
     options.set(OptionCode::VENDOR_CLASS, class);
-    options.set(OptionCode::USER_CLASS, "iPXE");
+    let ancient = body.runs_burnt_in && body.manners.has(Manner::IpxeLacksCommands);
+    let without_http = body.runs_burnt_in && body.manners.has(Manner::IpxeLacksHttp);
+    options.set(OptionCode::USER_CLASS, if ancient { "gPXE" } else { "iPXE" });
     options.set(
         OptionCode::PARAMETER_LIST,
         [1, 3, 6, 7, 12, 15, 17, 26, 43, 60, 66, 67, 119, 128, 129, 130, 131, 132, 133, 134, 135, 175, 203],
@@ -170,9 +198,12 @@ fn dress_ipxe(message: &mut Message, body: &Body, version: Ipxe, uefi: bool) {
     // Bus, then one sub-option of value 1 for each feature: HTTP, TFTP, DNS, menu, and bzImage or EFI.
     let mut own = vec![0xb1, 5, 1, 0x1a, 0xf4, 0x10, 0x00];
     for feature in [19, 21, 23, 39, if uefi { 36 } else { 24 }] {
-        own.extend_from_slice(&[feature, 1, 1]);
+        if feature != 19 || !without_http {
+            own.extend_from_slice(&[feature, 1, 1]);
+        }
     }
     let number = match version {
+        _ if ancient => [0, 9, 9],
         Ipxe::Of2019 => [1, 0, 0],
         Ipxe::Of2025 => [2, 0, 0],
     };
@@ -229,6 +260,11 @@ pub(crate) fn http_boot(offer: &Message) -> Option<String> {
         _ => String::from_utf8(offer.file.clone()).ok()?,
     };
     url.starts_with("http").then_some(url)
+}
+
+/// TFTP server as option 66 names it, where that is an address.
+pub(crate) fn named_server(offer: &Message) -> Option<Ipv4Addr> {
+    offer.options.text(OptionCode::BOOT_SERVER)?.trim_end_matches('\0').parse().ok()
 }
 
 /// True for an offer whose sender calls itself a PXE server.

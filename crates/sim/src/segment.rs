@@ -7,21 +7,11 @@ use model::{MacAddr, PowerOrder};
 use wire::dhcp::CLIENT_PORT;
 use wire::frame::Frame;
 
+use crate::cable::{Cable, Passed, Way};
 use crate::dice::Dice;
 use crate::http::{HttpEvent, HttpRequest};
 use crate::machine::{Effect, Machine};
 use crate::step::Phase;
-
-/// How good the cable and the switch are, the same for every machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cable {
-    /// Shortest time a frame takes, in milliseconds.
-    pub fastest_ms: u64,
-    /// Longest time a frame takes. Frames overtake one another when it is above the shortest.
-    pub slowest_ms: u64,
-    /// Frames lost, in a thousand.
-    pub loss_per_mille: u16,
-}
 
 /// What reaches the server, or the person in front of the screens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,16 +60,23 @@ pub struct Segment {
     due: BTreeSet<(u64, usize)>,
     wakes: Vec<Option<u64>>,
     arrivals: Vec<Arrival>,
+    tape: Option<Vec<Passed>>,
 }
 
 impl Segment {
     /// A segment of machines that are off.
     #[must_use]
     pub fn new(machines: Vec<Machine>, cable: Cable, seed: u64) -> Self {
-        let places = machines.iter().enumerate().map(|(at, m)| (m.config().mac, at)).collect();
+        let names = |(at, machine): (usize, &Machine)| {
+            let macs = machine.macs();
+            macs.into_iter().map(move |mac| (mac, at))
+        };
+        let places = machines.iter().enumerate().flat_map(names).collect();
         let mut clients: BTreeMap<MacAddr, Vec<usize>> = BTreeMap::new();
         for (at, machine) in machines.iter().enumerate() {
-            clients.entry(machine.claimed_mac()).or_default().push(at);
+            for mac in machine.claimed_macs() {
+                clients.entry(mac).or_default().push(at);
+            }
         }
         let wakes = vec![None; machines.len()];
         Self {
@@ -93,7 +90,19 @@ impl Segment {
             due: BTreeSet::new(),
             wakes,
             arrivals: Vec::new(),
+            tape: None,
         }
+    }
+
+    /// Writes down every frame from now on, with what became of it.
+    pub fn record(&mut self) {
+        self.tape.get_or_insert_default();
+    }
+
+    /// Every frame since [`Segment::record`], in the order of sending.
+    #[must_use]
+    pub fn tape(&self) -> &[Passed] {
+        self.tape.as_deref().unwrap_or_default()
     }
 
     /// All machines, in order.
@@ -222,16 +231,20 @@ impl Segment {
     }
 
     fn fly(&mut self, to: Target, frame: &Arc<[u8]>, now: u64) {
-        if self.dice.happens(self.cable.loss_per_mille) {
-            return;
-        }
-        let takes = if self.cable.slowest_ms > self.cable.fastest_ms {
-            self.dice.between(self.cable.fastest_ms, self.cable.slowest_ms)
-        } else {
-            self.cable.fastest_ms
+        let (way, lane) = match to {
+            Target::Server => (Way::ToServer, self.cable.to_server),
+            Target::Machine(at) => (Way::ToMachine(at), self.cable.to_machines),
         };
-        self.sent += 1;
-        self.flight.insert((now + takes, self.sent), (to, Arc::clone(frame)));
+        let fate = lane.fate(frame.len(), &mut self.dice);
+        for copy in fate.copies() {
+            let kept = frame.get(..copy.length).unwrap_or(frame);
+            let flying = if copy.length < frame.len() { kept.into() } else { Arc::clone(frame) };
+            self.sent += 1;
+            self.flight.insert((now + copy.after_ms, self.sent), (to, flying));
+        }
+        if let Some(tape) = &mut self.tape {
+            tape.push(Passed { at: now, way, frame: frame.to_vec(), fate });
+        }
     }
 
     fn refresh(&mut self, at: usize) {

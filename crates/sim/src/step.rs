@@ -74,6 +74,8 @@ pub enum Step {
         /// True when one answered, false when the time was up.
         answered: bool,
     },
+    /// A boot server was asked what to boot, at port 4011.
+    AskedBootServer(Ipv4Addr),
     /// A file was asked for over TFTP.
     FileAsked(String),
     /// The size probe was answered and thrown away, as firmware does before the real request.

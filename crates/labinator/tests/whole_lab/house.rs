@@ -1,55 +1,24 @@
 //! A whole lab in one process and no socket: simulated machines, the counter's heart, the conductor, power ports.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use labinator::desk::{Desk, Look};
-use model::{
-    Asset, Command, CommandId, Digest, Fact, Fault, Image, LabSpec, LabTime, MacAddr, Notice, Phase,
-    PowerState, Rung,
-};
-use netboot::http::{Patience, serve_connection};
-use netboot::{Cable, Counter, Loaders, Parts, Up};
-use sim::net::{Lab, Plug};
+use model::{Command, CommandId, Fact, Fault, LabSpec, LabTime, Notice, Phase, PowerState, Rung};
+use netboot::{Counter, Up};
+use sim::net::Lab;
 use sim::{Machine, PortConfig, PowerBoard, Segment};
 use store::lossy::LossyFiles;
-use store::shelf::Shelf;
-use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use crate::floor::{open_counter, spawn_segment};
 use crate::stand::{Core, all, node, spec, start, stop};
 
-/// Ethernet address of the boss.
-const BOSS_MAC: MacAddr = MacAddr([2, 0, 0, 0, 1, 0]);
 /// How often the ports are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// Content of the shelf, the same for every house of this process.
-fn shelf() -> &'static (PathBuf, Image) {
-    static SHELF: OnceLock<(PathBuf, Image)> = OnceLock::new();
-    SHELF.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("whole-lab-shelf");
-        let shelf = Shelf::new(&folder);
-        let put = |name: &str, size: usize, fill: u8| {
-            let digest = shelf.put(vec![fill; size].as_slice()).unwrap();
-            Asset { name: name.to_owned(), digest: Digest(digest.0), size: u64::try_from(size).unwrap() }
-        };
-        let image = Image {
-            kernel: Some(put("vmlinuz", 300_000, 1)),
-            initrd: vec![put("initrd.zst", 200_000, 2)],
-            uki: Some(put("node.efi", 500_000, 3)),
-            args: "console=ttyS0".to_owned(),
-            agent: true,
-        };
-        (folder, image)
-    })
-}
 
 /// What is unlike the usual in a house.
 pub(crate) struct Plan {
@@ -66,7 +35,7 @@ impl Plan {
         let port = PortConfig { slow_ms: 200, ..PortConfig::default() };
         Self {
             machines,
-            cable: sim::Cable { fastest_ms: 1, slowest_ms: 2, loss_per_mille: 0 },
+            cable: sim::Cable::alike(sim::Lane { fastest_ms: 1, slowest_ms: 2, ..sim::Lane::default() }),
             port,
             enough,
             seed: 1,
@@ -108,19 +77,7 @@ impl House {
         let board = PowerBoard::new(vec![port; machines], seed);
         let lab = Lab::new(Segment::new(boxes, cable, seed), board, 1);
         let files = Arc::new(LossyFiles::new());
-        let (folder, image) = shelf();
-        let mut loaders = Loaders::default();
-        loaders.add(netboot::BIOS_LOADER, vec![0xeb; 97_782]);
-        loaders.add(netboot::UEFI_LOADER, vec![0x4d; 256_512]);
-        let parts = Parts {
-            files: Arc::clone(&files) as Arc<dyn store::Files>,
-            state: PathBuf::from("counter"),
-            loaders,
-            shelf: Shelf::new(folder),
-            http_port: 80,
-            transfers: 16,
-        };
-        let (counter, _) = Counter::open(parts).unwrap();
+        let (counter, image) = open_counter(&files);
         let core = Core::begin_lab(files, spec, 0, machines * 2);
         let mut tasks = JoinSet::new();
         spawn_segment(&mut tasks, &lab, &counter);
@@ -129,7 +86,7 @@ impl House {
         tasks.spawn(carry_out(lab.clone(), core.desk.clone(), core.orders));
         tasks.spawn(look_at_ports(lab.clone(), core.desk.clone(), machines));
         core.desk.tell(Fact::CounterSeen { up: true }).await.unwrap();
-        let images = BTreeMap::from([(all(), image.clone())]);
+        let images = BTreeMap::from([(all(), image)]);
         core.desk.tell(Fact::ImagesFound { images, missing: BTreeMap::new() }).await.unwrap();
         let house = Self { lab, desk: core.desk, clock: core.clock, machines, _tasks: tasks };
         house
@@ -204,42 +161,6 @@ impl House {
         });
         look.await.unwrap()
     }
-}
-
-/// Machines on a cable that ends in the counter, and their connections.
-fn spawn_segment(tasks: &mut JoinSet<()>, lab: &Lab, counter: &Arc<Counter>) {
-    let (frames, mut arriving) = mpsc::unbounded_channel::<Vec<u8>>();
-    let (dialled, mut connections) = mpsc::unbounded_channel::<(DuplexStream, SocketAddr)>();
-    let dial = move |from: Option<Ipv4Addr>, _to| {
-        let peer = SocketAddr::new(IpAddr::V4(from.unwrap_or(Ipv4Addr::UNSPECIFIED)), 4000);
-        let (ours, theirs) = tokio::io::duplex(256 << 10);
-        dialled.send((theirs, peer)).map_err(|_| io::ErrorKind::ConnectionRefused)?;
-        Ok::<_, io::Error>(ours)
-    };
-    let running = lab.clone();
-    tasks.spawn(async move { running.run(Plug::new(frames, dial)).await });
-    let (segment, heart) = (lab.clone(), Arc::clone(counter));
-    tasks.spawn(async move {
-        let mut cable = Cable::new(heart, BOSS_MAC);
-        let began = Instant::now();
-        let now = || u64::try_from(began.elapsed().as_millis()).unwrap();
-        loop {
-            let wake = cable.wake_at().map(|at| began + Duration::from_millis(at));
-            let frames = tokio::select! {
-                Some(frame) = arriving.recv() => cable.on_frame(&frame, now()).await,
-                () = sleep_until(wake.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))) => cable.on_time(now()),
-            };
-            frames.iter().for_each(|frame| segment.from_server(frame));
-        }
-    });
-    let heart = Arc::clone(counter);
-    tasks.spawn(async move {
-        let mut guests = JoinSet::new();
-        while let Some((stream, peer)) = connections.recv().await {
-            while guests.try_join_next().is_some() {}
-            guests.spawn(serve_connection(Arc::clone(&heart), stream, peer, Patience::default()));
-        }
-    });
 }
 
 /// Sightings to the core, tables to the counter. The stamps are of the kernel's clock, which does not stand still

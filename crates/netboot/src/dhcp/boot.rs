@@ -36,8 +36,8 @@ pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &C
     match caller.kind {
         ClientKind::BiosPxe => tftp(BIOS_LOADER),
         ClientKind::UefiPxe => tftp(UEFI_LOADER),
-        // A build that says it has no HTTP gets one that has.
-        ClientKind::Ipxe if caller.ipxe.as_ref().is_some_and(lacks_http) => {
+        // A build that cannot run our scripts gets one that can.
+        ClientKind::Ipxe if caller.ipxe.as_ref().is_some_and(is_too_old) => {
             tftp(if caller.arch == Some(Architecture::BIOS) { BIOS_LOADER } else { UEFI_LOADER })
         }
         ClientKind::Ipxe => Boot::Http { url: script_url(counter, board, mac) },
@@ -59,8 +59,11 @@ pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &C
     }
 }
 
-fn lacks_http(ipxe: &IpxeFacts) -> bool {
-    !ipxe.features.is_empty() && !ipxe.has_http()
+/// True for a burnt-in build without HTTP, and for gPXE (versions 0.9), which knows no `sleep` and no `goto`
+/// (siderolabs/sidero#1123, warewulf/warewulf#689).
+fn is_too_old(ipxe: &IpxeFacts) -> bool {
+    let without_http = !ipxe.features.is_empty() && !ipxe.has_http();
+    without_http || ipxe.version.starts_with("0.")
 }
 
 /// EDK2 tells a program from a disk image by the end of its name.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::body::Body;
 use crate::http::{HttpEvent, HttpRequest, Method, header};
+use crate::manners::Manner;
 use crate::step::Step;
 
 /// Silence it bears (`PcdHttpIoTimeout`).
@@ -144,6 +145,9 @@ impl HttpBoot {
             }
             HttpEvent::Passed(bytes) => {
                 self.bytes += bytes;
+                if body.manners.has(Manner::BreaksOffHttp) && self.resumes == 0 {
+                    return self.break_off("connection reset", body, now);
+                }
                 Loaded::Pending
             }
             HttpEvent::End => self.on_end(body, now),

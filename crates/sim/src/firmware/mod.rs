@@ -6,6 +6,7 @@
 //!     └──┴── no answer, no file, first refusal: next entry, at the end "gave up"
 //! ```
 
+mod boot_server;
 mod http_boot;
 
 use std::net::Ipv4Addr;
@@ -16,8 +17,10 @@ use crate::body::{Body, Handover, Input, KernelStart, Next, Source};
 use crate::config::Kind;
 use crate::download::{Download, Fetched, Style};
 use crate::exchange::{Exchange, Lease, Verdict};
-use crate::program::{Program, efi_boot, http_boot as boot_url, rom_boot};
+use crate::manners::Manner;
+use crate::program::{Program, efi_boot, http_boot as boot_url, named_server, rom_boot};
 use crate::step::Step;
+use boot_server::{BootServer, Told};
 use http_boot::{HttpBoot, Loaded};
 
 /// An entry of the boot order.
@@ -36,6 +39,8 @@ enum Entry {
 }
 
 impl Entry {
+    const SIX_FIRST: &[Self] = &[Self::Pxe6, Self::Http6, Self::Pxe4, Self::Http4];
+
     /// OVMF's order without its switches (metal-stack/mini-lab#196), and what other setups leave.
     const fn order(kind: Kind) -> &'static [Self] {
         match kind {
@@ -77,6 +82,7 @@ enum Doing {
     Nothing,
     Waiting { until: u64 },
     Dhcp { exchange: Exchange, entry: Entry },
+    BootServer { asks: Box<BootServer>, entry: Entry },
     Tftp { download: Box<Download>, lease: Box<Lease>, server: Ipv4Addr, file: String },
     Http { boot: Box<HttpBoot>, lease: Box<Lease> },
     Starting { until: u64, what: What },
@@ -100,7 +106,8 @@ pub(crate) struct Rom {
 impl Rom {
     /// Starts with the first entry of the boot order.
     pub(crate) fn start(body: &mut Body, now: u64) -> Self {
-        let left = Entry::order(body.config.kind);
+        let six_first = body.manners.has(Manner::StartsWithIpv6) && body.config.kind == Kind::UefiPxe;
+        let left = if six_first { Entry::SIX_FIRST } else { Entry::order(body.config.kind) };
         let mut rom = Self { left, doing: Doing::Nothing, uefi: body.config.is_uefi() };
         // The order is never empty for a machine that has this firmware, so this never gives up.
         rom.walk_on(body, now);
@@ -126,6 +133,7 @@ impl Rom {
             Doing::Nothing => None,
             Doing::Waiting { until } | Doing::Starting { until, .. } => Some(*until),
             Doing::Dhcp { exchange, .. } => exchange.wake_at(),
+            Doing::BootServer { asks, .. } => Some(asks.wake_at()),
             Doing::Tftp { download, .. } => download.wake_at(),
             Doing::Http { boot, .. } => boot.wake_at(),
         }
@@ -158,6 +166,11 @@ impl Rom {
                 let verdict = exchange.on_time(body, now);
                 self.after_dhcp(verdict, entry, body, now)
             }
+            Doing::BootServer { asks, entry } => {
+                let entry = *entry;
+                let told = asks.on_time(body, now);
+                self.after_boot_server(told, entry, body, now)
+            }
             Doing::Tftp { download, .. } => {
                 let fetched = download.on_time(body, now);
                 self.after_tftp(&fetched, body, now)
@@ -185,6 +198,11 @@ impl Rom {
                 let verdict = exchange.on_udp(body, udp, now);
                 self.after_dhcp(verdict, entry, body, now)
             }
+            Doing::BootServer { asks, entry } => {
+                let entry = *entry;
+                let told = asks.on_udp(udp);
+                self.after_boot_server(told, entry, body, now)
+            }
             Doing::Tftp { download, .. } => {
                 let fetched = download.on_udp(body, udp, now);
                 self.after_tftp(&fetched, body, now)
@@ -210,8 +228,39 @@ impl Rom {
             self.doing = Doing::Http { boot, lease };
             return Next::Stay;
         }
+        if body.manners.has(Manner::AsksPort4011)
+            && BootServer::is_needed(&lease)
+            && let Some(program) = entry.program()
+        {
+            let asks = Box::new(BootServer::start(program, lease, body, now));
+            self.doing = Doing::BootServer { asks, entry };
+            return Next::Stay;
+        }
+        self.fetch(lease, entry, body, now)
+    }
+
+    fn after_boot_server(&mut self, told: Told, entry: Entry, body: &mut Body, now: u64) -> Next {
+        match told {
+            Told::Pending => Next::Stay,
+            Told::Answer(lease) => self.fetch(lease, entry, body, now),
+            Told::Nothing => {
+                let why = "PXE-E55: ProxyDHCP service did not reply to request on port 4011";
+                self.refuse(why, body, now)
+            }
+        }
+    }
+
+    fn fetch(&mut self, lease: Box<Lease>, entry: Entry, body: &mut Body, now: u64) -> Next {
         let told = if entry == Entry::Rom { rom_boot(&lease.boot) } else { efi_boot(&lease.boot) };
         let Some((server, name)) = told else { return self.refuse("no file in the ACK", body, now) };
+        let named = named_server(&lease.boot);
+        let server = match named {
+            Some(named) if body.manners.has(Manner::WantsOption66) => named,
+            None if body.manners.has(Manner::WantsOption66) => {
+                return self.refuse("no TFTP server in option 66", body, now);
+            }
+            _ => server,
+        };
         // A name with bytes that are no text is asked for as well as it can be, and not found.
         let file = String::from_utf8_lossy(&name).into_owned();
         let style = if entry == Entry::Rom { Style::PxeRom } else { Style::Edk2 };

@@ -72,6 +72,8 @@ impl Loader {
     pub(crate) fn start(body: &mut Body, version: Ipxe, inherited: Option<Handover>, now: u64) -> Self {
         body.note(now, Step::LoaderStarted);
         body.print("iPXE initialising devices...");
+        body.runs_burnt_in = inherited.is_none();
+        body.hand_over_card(inherited.as_ref().is_some_and(Handover::has_own_driver), now);
         // Finding the card and taking it over from the firmware.
         let until = now + body.dice.between(200, 700);
         let uefi = inherited.as_ref().is_some_and(|handover| handover.uefi);
@@ -124,7 +126,9 @@ impl Loader {
     fn on_time(&mut self, body: &mut Body, now: u64) -> Next {
         match &mut self.state {
             State::Init { until } if *until <= now => {
-                if body.manners.has(Manner::HangsInLoader) {
+                let own_driver = self.inherited.as_ref().is_none_or(Handover::has_own_driver);
+                let no_link = own_driver && body.manners.has(Manner::NativeDriverFails);
+                if no_link || body.manners.has(Manner::HangsInLoader) {
                     return Next::Hang("iPXE initialising devices");
                 }
                 self.look_for_autoexec(body, now)
@@ -223,6 +227,9 @@ impl Loader {
         match fetched {
             Fetched::Pending => Next::Stay,
             Fetched::Done(content) if !content.is_empty() => self.run_autoexec(&content, body, now),
+            Fetched::Failed(_) if body.manners.has(Manner::StopsWithoutAutoexec) => {
+                Next::Hang("autoexec.ipxe was refused")
+            }
             Fetched::Done(_) | Fetched::Failed(_) => {
                 let State::Autoexec { files, .. } = &mut self.state else { return Next::Stay };
                 let files = std::mem::take(files);
@@ -239,6 +246,9 @@ impl Loader {
         match fetched {
             UrlFetched::Pending => Next::Stay,
             UrlFetched::Done(content) if !content.is_empty() => self.run_autoexec(&content, body, now),
+            UrlFetched::Failed(_) if body.manners.has(Manner::StopsWithoutAutoexec) => {
+                Next::Hang("autoexec.ipxe was refused")
+            }
             UrlFetched::Done(_) | UrlFetched::Failed(_) => self.show_banner(body, now),
         }
     }
@@ -309,6 +319,9 @@ impl Loader {
         }
         body.print(format!("Filename: {file}"));
         if file.contains("://") {
+            if body.runs_burnt_in && body.manners.has(Manner::IpxeLacksHttp) {
+                return fail("Operation not supported (ipxe.org/3c092003)", body, now);
+            }
             if settings.cannot_resolve(&file) {
                 return fail("Connection timed out (ipxe.org/4c116035)", body, now);
             }

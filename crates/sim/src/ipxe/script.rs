@@ -7,6 +7,7 @@ use super::words::{Joint, Piece, expand, pieces};
 use crate::body::{Body, KernelStart};
 use crate::fetch::{UrlFetch, UrlFetched};
 use crate::http::{HttpEvent, resolve};
+use crate::manners::Manner;
 use crate::step::Step;
 
 /// What a script came to.
@@ -79,6 +80,9 @@ enum Done {
 
 /// Lines in a row without a wait before a script counts as spinning.
 const SPIN: u32 = 10_000;
+
+/// Commands that came after gPXE (`isset`, `iseq`, `goto` and `sleep` in 2010 and 2011, long options too).
+const YOUNGER: [&str; 4] = ["isset", "iseq", "goto", "sleep"];
 
 /// A running script.
 #[derive(Debug)]
@@ -276,6 +280,12 @@ impl Script {
         let (options, rest) = split_options(rest);
         let option = |long: &str| options.iter().find(|(n, _)| *n == long).map(|(_, v)| v.clone());
         let has = |long: &str| options.iter().any(|(n, _)| *n == long);
+        if body.runs_burnt_in
+            && body.manners.has(Manner::IpxeLacksCommands)
+            && (YOUNGER.contains(&command.as_str()) || !options.is_empty())
+        {
+            return Done::Bad(format!("{command}: command not found"));
+        }
         match command.as_str() {
             "echo" => {
                 body.print(rest.join(" "));

@@ -1,7 +1,7 @@
 //! Each bad manner does what it says, and good servers get over the milder ones.
 
 use model::{AgentOrder, MacAddr};
-use sim::{Cable, Ipxe, Kind, Manner, Phase, Step, Stranding, Teller};
+use sim::{Cable, Ipxe, Kind, Lane, Manner, Phase, Step, Stranding, Teller};
 use wire::dhcp::{Message, OptionCode};
 use wire::frame::Frame;
 
@@ -22,7 +22,7 @@ fn a_lossy_doubling_delaying_cable_slows_a_boot_and_does_not_stop_it() {
 
 #[test]
 fn a_cable_that_reorders_stops_nobody_of_a_whole_rack() {
-    let cable = Cable { fastest_ms: 0, slowest_ms: 3, loss_per_mille: 5 };
+    let cable = Cable::alike(Lane { slowest_ms: 3, loss_per_mille: 5, ..Lane::default() });
     let configs = (1..=18).map(|n| {
         let mut config =
             config([Kind::BiosPxe, Kind::UefiPxe, Kind::UefiHttp][usize::from(n % 3)], Ipxe::Of2025);
@@ -165,8 +165,11 @@ fn five_hundred_machines_at_once_all_arrive() {
         config.mac = MacAddr([0x16, 9, 2, 0, high, low]);
         config
     });
-    let mut stand =
-        Stand::on(Cable { slowest_ms: 2, ..Cable::default() }, configs.collect(), Server::default());
+    let mut stand = Stand::on(
+        Cable::alike(Lane { slowest_ms: 2, ..Lane::default() }),
+        configs.collect(),
+        Server::default(),
+    );
     stand.power_on();
     assert!(stand.run_to_hello(120_000));
 }

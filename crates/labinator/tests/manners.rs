@@ -1,0 +1,17 @@
+//! Each bad manner of a real machine, named after the issue it was reported in, against the real counter.
+//!
+//! A test fails when the cure it stands for is taken away; the comment at each says which line that is.
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
+
+#[path = "manners/bench.rs"]
+mod bench;
+#[path = "manners/dhcp.rs"]
+mod dhcp;
+#[path = "manners/files.rs"]
+mod files;
+#[path = "whole_lab/floor.rs"]
+mod floor;
+#[path = "manners/loader.rs"]
+mod loader;
+#[path = "manners/power.rs"]
+mod power;
