@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    AgentOrder, BootAnswer, BootEntry, BootTable, DhcpMode, MacAddr, NetworkSpec, Notice, PowerOrder, Sight,
-    Sighting,
+    AgentOrder, BootAnswer, BootEntry, BootTable, MacAddr, NetworkSpec, Notice, PowerOrder, Sight, Sighting,
 };
 use netboot::{Counter, Up};
 use sim::net::Lab;
@@ -86,17 +85,12 @@ impl Bench {
             because: "the test says so".to_owned(),
             order: AgentOrder::Stay,
         };
-        let network = NetworkSpec {
-            interface: "lab0".to_owned(),
-            subnet: Ipv4Addr::new(10, 0, 0, 0),
-            prefix: 24,
-            boss: BOSS,
-            gateway: None,
-            dns: Vec::new(),
-            pool: Some((Ipv4Addr::new(10, 0, 0, 100), Ipv4Addr::new(10, 0, 0, 109))),
-            dhcp: DhcpMode::Authoritative,
-            lease_seconds: 3600,
-        };
+        // As JSON, so that what is not said is as a lab file leaves it.
+        let network: NetworkSpec = serde_json::from_value(serde_json::json!({
+            "interface": "lab0", "subnet": "10.0.0.0", "prefix": 24, "boss": BOSS, "gateway": null, "dns": [],
+            "pool": ["10.0.0.100", "10.0.0.109"], "dhcp": "authoritative", "lease_seconds": 3600,
+        }))
+        .unwrap();
         let nodes = (1..=self.machines).map(entry).collect();
         let lab = "bench".parse().unwrap();
         self.counter.publish(BootTable { number: self.table, lab, network, nodes }).unwrap();
