@@ -8,16 +8,17 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{AgentBeat, AgentReport, AgentWelcome, BootTable, MacAddr, Notice, Sight, Sighting};
 use store::Files;
 use store::log::Recovery;
 use store::shelf::Shelf;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::board::Board;
+use crate::http::Places;
 use crate::ledger::{Ledger, LedgerError};
 use crate::loaders::Loaders;
 use crate::sights::Sights;
@@ -78,7 +79,7 @@ pub struct Parts {
     pub shelf: Shelf,
     /// TCP port machines reach the boot HTTP under; 80 is left out of addresses.
     pub http_port: u16,
-    /// Image transfers to iPXE and agents at once; more are asked to come back.
+    /// Machines that take images at once; more wait or are asked to come back. Firmware does not count.
     pub transfers: usize,
 }
 
@@ -91,7 +92,9 @@ pub struct Counter {
     pub(crate) shelf: Shelf,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) sights: Sights,
-    pub(crate) transfers: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
+    /// Contents being read for somebody.
+    pub(crate) readers: Arc<AtomicUsize>,
     http_port: u16,
     board: watch::Sender<Option<Arc<Board>>>,
     /// Who holds an address by lease; the board's own reservations are looked up there.
@@ -131,7 +134,8 @@ impl Counter {
             shelf: parts.shelf,
             ledger,
             sights: Sights::default(),
-            transfers: Arc::new(Semaphore::new(parts.transfers)),
+            places: Places::new(parts.transfers),
+            readers: Arc::default(),
             http_port: parts.http_port,
             board: watch::Sender::new(board),
             holders: Mutex::new(holders),

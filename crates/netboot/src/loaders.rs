@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use store::Digest;
 
 /// Loader of BIOS machines (iPXE over the ROM's own network driver).
 pub const BIOS_LOADER: &str = "undionly.kpxe";
@@ -22,6 +24,7 @@ pub struct Loader {
     pub bytes: Bytes,
     /// When the file was written.
     pub modified: SystemTime,
+    digest: OnceLock<Digest>,
     /// Validator of this content for HTTP (RFC 9110 section 8.8.3), quotes included.
     pub etag: String,
 }
@@ -80,6 +83,12 @@ impl Loader {
     fn new(bytes: Vec<u8>, modified: SystemTime) -> Self {
         let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let etag = format!("\"{:x}-{:x}\"", bytes.len(), since.as_nanos());
-        Self { bytes: Bytes::from(bytes), modified, etag }
+        Self { bytes: Bytes::from(bytes), modified, etag, digest: OnceLock::new() }
+    }
+
+    /// Its digest, worked out when it is first asked for.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        *self.digest.get_or_init(|| Digest::of(&self.bytes))
     }
 }

@@ -5,15 +5,19 @@ mod stand;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::{AGENT_HELLO_PATH, Sight, Sighting};
 use netboot::http::{Patience, serve_connection};
 use netboot::{Counter, Loaders, Parts, Up};
-use stand::{Answer, NODE1, NODE1_IP, Stand, kernel, put, within};
+use stand::{Answer, NODE1, NODE1_IP, NODE2_IP, Stand, kernel, put, within};
 use store::lossy::LossyFiles;
 use store::shelf::Shelf;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+/// Nobody's.
+const STRANGER_IP: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 fn kernel_path(stand: &Stand) -> String {
     let asset = put(&stand.shelf(), "vmlinuz", &kernel());
@@ -125,9 +129,11 @@ async fn only_the_patient_are_asked_to_come_back_when_all_places_are_taken() {
     let mut first = [0; 1];
     within(slow.read_exact(&mut first)).await.unwrap();
 
-    let ipxe = stand.get_with(NODE1_IP, &path, "User-Agent: iPXE/1.0.0\r\n").await;
-    assert_eq!((ipxe.status, ipxe.header("retry-after")), (503, Some("2")));
-    let firmware = stand.get_with(NODE1_IP, &path, "User-Agent: UefiHttpBoot/1.0\r\n").await;
+    let ipxe = stand.get_with(NODE2_IP, &path, "User-Agent: iPXE/1.0.0\r\n").await;
+    assert_eq!((ipxe.status, ipxe.header("retry-after")), (503, Some("1")));
+    let same = stand.get_with(NODE1_IP, &path, "User-Agent: iPXE/1.0.0\r\nRange: bytes=0-9\r\n").await;
+    assert_eq!(same.status, 206, "a machine that has a place goes on in it");
+    let firmware = stand.get_with(NODE2_IP, &path, "User-Agent: UefiHttpBoot/1.0\r\n").await;
     assert!(firmware.status == 200 && firmware.body.len() == 40 << 20);
     let loader = stand.get_with(NODE1_IP, "/snponly.efi", "User-Agent: iPXE/1.0.0\r\n").await;
     assert_eq!(loader.status, 200);
@@ -135,7 +141,16 @@ async fn only_the_patient_are_asked_to_come_back_when_all_places_are_taken() {
         |up: &Up| matches!(up, Up::Sighting(Sighting { sight: Sight::Deferred { .. }, .. })).then_some(());
     core.find(deferred).await;
 
-    drop(slow);
+    // One that only knows how to wait is neither refused nor served before its time.
+    let (waiter, waited) = (stand.get_with(STRANGER_IP, &path, "User-Agent: curl/8.0\r\n"), Arc::default());
+    let waiter = async { (waiter.await, std::sync::atomic::AtomicBool::load(&waited, Ordering::Relaxed)) };
+    let leaver = async {
+        within(stand.get_with(NODE2_IP, "/snponly.efi", "")).await;
+        std::sync::atomic::AtomicBool::store(&waited, true, Ordering::Relaxed);
+        drop(slow);
+    };
+    let ((curl, waited), ()) = tokio::join!(waiter, leaver);
+    assert!(waited && curl.status == 200 && curl.body.len() == 40 << 20);
     let broken = |up: &Up| match up {
         Up::Sighting(Sighting { mac: NODE1, sight: Sight::FileBroken { name, .. }, .. }) => {
             Some(name.clone())
@@ -143,8 +158,96 @@ async fn only_the_patient_are_asked_to_come_back_when_all_places_are_taken() {
         _ => None,
     };
     assert_eq!(core.find(broken).await, "big");
-    let ipxe = stand.get_with(NODE1_IP, &path, "User-Agent: iPXE/1.0.0\r\n").await;
-    assert!(ipxe.status == 200 && ipxe.body.len() == 40 << 20);
+    within(async {
+        while stand.get_with(NODE2_IP, &path, "User-Agent: iPXE/1.0.0\r\n").await.status == 503 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn digests_are_told_in_a_header_and_of_what_was_sent_in_a_trailer_to_those_who_read_them() {
+    let stand = Stand::with_board();
+    let path = kernel_path(&stand);
+    let of = |bytes: &[u8]| {
+        let mut printed = String::new();
+        for byte in store::Digest::of(bytes).0 {
+            printed.push_str(&format!("{byte:02x}"));
+        }
+        printed
+    };
+    // Base64 turned into the digits of a digest.
+    let read = |field: &str| {
+        let text = field.strip_prefix("sha-256=:").unwrap().strip_suffix(":").unwrap();
+        let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let bits: String =
+            text.trim_end_matches('=').chars().map(|c| format!("{:06b}", letters.find(c).unwrap())).collect();
+        bits.as_bytes()
+            .chunks_exact(8)
+            .map(|byte| format!("{:02x}", u8::from_str_radix(std::str::from_utf8(byte).unwrap(), 2).unwrap()))
+            .collect::<String>()
+    };
+    let plain = stand.get(NODE1_IP, &path).await;
+    assert_eq!(read(plain.header("repr-digest").unwrap()), of(&kernel()));
+    assert_eq!((plain.header("content-length"), plain.header("trailer")), (Some("3333333"), None));
+    let loader = stand.get(NODE1_IP, "/undionly.kpxe").await;
+    assert_eq!(read(loader.header("repr-digest").unwrap()), of(&vec![0xeb; 97_782]));
+
+    let asked = "TE: trailers\r\nRange: bytes=1000000-2999999\r\n";
+    let part = stand.get_with(NODE1_IP, &path, asked).await;
+    assert_eq!((part.status, part.header("trailer")), (206, Some("content-digest")));
+    assert_eq!(part.header("transfer-encoding"), Some("chunked"));
+    assert_eq!(read(part.header("repr-digest").unwrap()), of(&kernel()), "of the whole file");
+    let mut rest = part.body.as_slice();
+    let mut content = Vec::new();
+    let trailer = loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n").unwrap();
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        rest = &rest[end + 2..];
+        if length == 0 {
+            break std::str::from_utf8(rest).unwrap().trim();
+        }
+        content.extend_from_slice(&rest[..length]);
+        rest = &rest[length + 2..];
+    };
+    assert!(content == kernel()[1_000_000..3_000_000]);
+    let (name, value) = trailer.split_once(": ").unwrap();
+    assert_eq!((name, read(value)), ("content-digest", of(&content)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_is_that_of_the_get_whatever_is_asked() {
+    let stand = Stand::with_board();
+    let path = kernel_path(&stand);
+    let etag = stand.get(NODE1_IP, &path).await.header("etag").unwrap().to_owned();
+    for headers in [
+        String::new(),
+        "Range: bytes=5-9\r\n".to_owned(),
+        "Range: bytes=9999999-\r\n".to_owned(),
+        "Range: bytes=0-1,5-6\r\n".to_owned(),
+        format!("If-None-Match: {etag}\r\n"),
+        "If-Modified-Since: Fri, 31 Dec 9999 23:59:59 GMT\r\n".to_owned(),
+        "If-Match: \"other\"\r\n".to_owned(),
+    ] {
+        for path in [path.as_str(), "/snponly.efi"] {
+            let get = stand.get_with(NODE1_IP, path, &headers).await;
+            let head = format!("HEAD {path} HTTP/1.1\r\nHost: boss\r\nConnection: close\r\n{headers}\r\n");
+            let head = stand.http_from(NODE1_IP, &head).await;
+            assert!(head.body.is_empty());
+            let sorted = |answer: &Answer| {
+                let mut lines: Vec<String> = answer
+                    .head
+                    .lines()
+                    .filter(|line| !line.starts_with("date:"))
+                    .map(str::to_owned)
+                    .collect();
+                lines.sort();
+                lines
+            };
+            assert_eq!(sorted(&head), sorted(&get), "{path} {headers}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

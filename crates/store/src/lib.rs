@@ -14,5 +14,5 @@ pub mod log;
 pub mod lossy;
 pub mod shelf;
 
-pub use digest::{Digest, DigestError};
+pub use digest::{Digest, DigestError, Summing};
 pub use files::{Disk, Files, OpenFile};

@@ -3,20 +3,28 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use model::{MacAddr, Sight};
 use rustix::buffer::spare_capacity;
+use store::Summing;
 use store::shelf::Content;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Duration, Instant};
 
+use super::digests;
+use super::places::Place;
 use crate::counter::Counter;
 
-/// Bytes read and sent at once.
+/// Most bytes read and sent at once.
 const PIECE: usize = 256 << 10;
+/// Fewest bytes read and sent at once.
+const SMALLEST: usize = 8 << 10;
+/// Bytes that all readers together may hold in pieces; many slow ones get smaller pieces.
+const PIECES: usize = 8 << 20;
 /// Shortest time between two progress sightings of a transfer.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
@@ -24,7 +32,30 @@ const TELL_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 enum Source {
     Memory(Bytes),
-    Shelf(Content),
+    Shelf(Content, Reading),
+}
+
+/// One reader of the shelf, counted.
+#[derive(Debug)]
+struct Reading(Arc<AtomicUsize>);
+
+impl Reading {
+    fn begin(readers: &Arc<AtomicUsize>) -> Self {
+        readers.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(readers))
+    }
+
+    /// Bytes to read at once: large where few read, so that each call does much; small where thousands do, since each
+    /// holds its piece until its peer has taken it.
+    fn piece(&self) -> usize {
+        (PIECES / self.0.load(Ordering::Relaxed).max(1)).clamp(SMALLEST, PIECE)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The body of an answer.
@@ -36,8 +67,10 @@ pub(super) struct Body {
     /// Bytes still to send.
     left: u64,
     transfer: Option<Transfer>,
-    /// One of the places for image transfers, given back with the body.
-    permit: Option<OwnedSemaphorePermit>,
+    /// Its machine's place among the image transfers, given back with the body.
+    place: Option<Place>,
+    /// Digest of what was sent, for those who read trailers.
+    summing: Option<Summing>,
 }
 
 impl Body {
@@ -49,13 +82,17 @@ impl Body {
     /// Bytes at hand.
     pub(super) fn memory(bytes: Bytes) -> Self {
         let left = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        Self { source: Source::Memory(bytes), at: 0, left, transfer: None, permit: None }
+        Self::new(Source::Memory(bytes), left)
     }
 
     /// A content of the shelf.
-    pub(super) fn shelf(content: Content) -> Self {
+    pub(super) fn shelf(content: Content, readers: &Arc<AtomicUsize>) -> Self {
         let left = content.size();
-        Self { source: Source::Shelf(content), at: 0, left, transfer: None, permit: None }
+        Self::new(Source::Shelf(content, Reading::begin(readers)), left)
+    }
+
+    fn new(source: Source, left: u64) -> Self {
+        Self { source, at: 0, left, transfer: None, place: None, summing: None }
     }
 
     /// Only `count` bytes from byte `first` on.
@@ -72,8 +109,14 @@ impl Body {
     }
 
     /// Takes up a place of those for image transfers.
-    pub(super) fn admitted(mut self, permit: Option<OwnedSemaphorePermit>) -> Self {
-        self.permit = permit;
+    pub(super) fn admitted(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// Says in a trailer what the digest of the sent bytes was. Its length is then told by chunks.
+    pub(super) fn summed(mut self) -> Self {
+        self.summing = Some(Summing::default());
         self
     }
 
@@ -83,13 +126,14 @@ impl Body {
     }
 
     fn next_piece(&mut self) -> io::Result<Bytes> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(PIECE);
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
         match &self.source {
             Source::Memory(bytes) => {
                 let from = usize::try_from(self.at).unwrap_or(usize::MAX);
-                Ok(bytes.slice(from..from + most))
+                Ok(bytes.slice(from..from + most.min(PIECE)))
             }
-            Source::Shelf(content) => {
+            Source::Shelf(content, reading) => {
+                let most = most.min(reading.piece());
                 let mut piece = Vec::with_capacity(most);
                 if rustix::io::pread(content, spare_capacity(&mut piece), self.at)? == 0 {
                     // Shorter than it was when it was opened: the promised length cannot be kept.
@@ -111,13 +155,18 @@ impl http_body::Body for Body {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if self.left == 0 {
-            return Poll::Ready(None);
+            let digest = self.summing.take().and_then(|summing| digests::value(summing.finish()));
+            let trailers = digest.map(|digest| HeaderMap::from_iter([(digests::CONTENT_DIGEST, digest)]));
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
         }
         Poll::Ready(Some(self.next_piece().map(|piece| {
             let count = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             self.at += count;
             self.left -= count.min(self.left);
             let left = self.left;
+            if let Some(summing) = &mut self.summing {
+                summing.add(&piece);
+            }
             if let Some(transfer) = &mut self.transfer {
                 transfer.moved(count, left);
             }
@@ -126,11 +175,11 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left == 0 && self.summing.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        if self.summing.is_some() { SizeHint::default() } else { SizeHint::with_exact(self.left) }
     }
 }
 

@@ -10,8 +10,10 @@
 
 mod agent;
 mod body;
-mod date;
+mod digests;
+mod manner;
 mod pace;
+mod places;
 mod range;
 mod route;
 
@@ -24,6 +26,7 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -33,17 +36,24 @@ use tokio::task::JoinSet;
 use crate::counter::Counter;
 use pace::Paced;
 pub use pace::Patience;
+pub(crate) use places::Places;
 
-/// Connections at once. Each may hold one piece of 256 KiB.
-const CONNECTIONS: usize = 256;
+/// Connections at once, where the system lets a process have descriptors for them: one each, and one for the file.
+const CONNECTIONS: usize = 8192;
 /// Connections at once from one address.
 const CONNECTIONS_EACH: usize = 32;
 /// Largest head of a request in bytes.
 const HEAD_SIZE: usize = 16 << 10;
 /// Most header lines of a request.
 const HEAD_LINES: usize = 64;
-/// Bytes the kernel may hold that are not on the wire yet. Keeps memory small and progress honest.
-const UNSENT: u32 = 512 << 10;
+/// Bytes the kernel may hold for one connection that are not on the wire yet. Keeps memory small and progress honest.
+const UNSENT: usize = 512 << 10;
+/// The same for all connections together: with many, each gets less.
+const UNSENT_ALL: usize = 64 << 20;
+/// The least that one gets.
+const UNSENT_LEAST: usize = 16 << 10;
+/// Descriptors left for everything else.
+const SPARE: u64 = 256;
 /// Pause after the system refused a connection for want of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -86,7 +96,8 @@ pub async fn run(counter: Arc<Counter>, listener: TcpListener) {
         // Over the limit the connection is closed at once: the client's own retry is the queue.
         let Some(seat) = Guests::seat(&guests, peer.ip()) else { continue };
         let socket = SockRef::from(&stream);
-        if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(UNSENT)) {
+        let unsent = guests.unsent();
+        if let Err(error) = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(unsent)) {
             tracing::debug!(%peer, "socket options: {error}");
         }
         let counter = Arc::clone(&counter);
@@ -106,11 +117,29 @@ struct Guests {
 
 impl Default for Guests {
     fn default() -> Self {
-        Self { seats: Arc::new(Semaphore::new(CONNECTIONS)), by_peer: Mutex::default() }
+        Self { seats: Arc::new(Semaphore::new(connections())), by_peer: Mutex::default() }
     }
 }
 
+/// Connections that the descriptors of this process allow, after asking the system for all it would give.
+fn connections() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = match setrlimit(Resource::Nofile, wanted) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let pairs = current.map_or(u64::MAX, |all| all.saturating_sub(SPARE) / 2);
+    usize::try_from(pairs).unwrap_or(usize::MAX).clamp(64, CONNECTIONS)
+}
+
 impl Guests {
+    /// Bytes a new connection may leave unsent in the kernel.
+    fn unsent(&self) -> u32 {
+        let guests = self.by_peer.lock().unwrap_or_else(PoisonError::into_inner).values().sum::<usize>();
+        u32::try_from((UNSENT_ALL / guests.max(1)).clamp(UNSENT_LEAST, UNSENT)).unwrap_or(u32::MAX)
+    }
+
     fn seat(guests: &Arc<Self>, peer: IpAddr) -> Option<Seat> {
         let permit = Arc::clone(&guests.seats).try_acquire_owned().ok()?;
         let mut by_peer = guests.by_peer.lock().unwrap_or_else(PoisonError::into_inner);

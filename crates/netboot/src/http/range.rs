@@ -1,6 +1,10 @@
-//! Which bytes of a file a request wants: `Range`, `If-Range`, `If-Match`, `If-None-Match` (RFC 9110).
+//! Which bytes of a file a request wants: `Range` and the conditions before it (RFC 9110 sections 13 and 14).
 
-use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::header::{
+    HeaderMap, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
 
 /// What to send of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,25 +26,44 @@ pub(super) enum Part {
 pub(super) struct Validators<'a> {
     /// Strong entity tag with its quotes.
     pub(super) etag: &'a str,
-    /// The date as we write it.
-    pub(super) modified: &'a str,
+    /// When it was written, as we tell it: in whole seconds.
+    pub(super) modified: SystemTime,
 }
 
 /// Reads the conditions and the range, in the order of RFC 9110 section 13.2.2.
 pub(super) fn choose(headers: &HeaderMap, size: u64, file: Validators<'_>) -> Part {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(IF_MATCH).is_some_and(|tags| !names(tags, file.etag, false)) {
+    let modified = seconds(file.modified);
+    // A date that cannot be read is no condition.
+    let date = |name| text(name).and_then(|date| httpdate::parse_http_date(date).ok()).map(seconds);
+    let same = match text(IF_MATCH) {
+        Some(tags) => names(tags, file.etag, false),
+        None => date(IF_UNMODIFIED_SINCE).is_none_or(|since| modified <= since),
+    };
+    if !same {
         return Part::Other;
     }
-    if text(IF_NONE_MATCH).is_some_and(|tags| names(tags, file.etag, true)) {
+    let unchanged = match text(IF_NONE_MATCH) {
+        Some(tags) => names(tags, file.etag, true),
+        None => date(IF_MODIFIED_SINCE).is_some_and(|since| modified <= since),
+    };
+    if unchanged {
         return Part::Unchanged;
     }
     let Some(range) = text(RANGE) else { return Part::Whole };
-    // Only the exact same file may be continued; a weak tag never says so.
-    if text(IF_RANGE).is_some_and(|wanted| wanted.trim() != file.etag && wanted.trim() != file.modified) {
+    // Only the exact same file may be continued; a weak tag never says so, and a date only that very one.
+    let continues = |wanted: &str| {
+        let dated = || httpdate::parse_http_date(wanted.trim()).is_ok_and(|date| seconds(date) == modified);
+        wanted.trim() == file.etag || dated()
+    };
+    if text(IF_RANGE).is_some_and(|wanted| !continues(wanted)) {
         return Part::Whole;
     }
     parse(range, size)
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn names(tags: &str, etag: &str, weak: bool) -> bool {
@@ -79,18 +102,27 @@ fn parse(range: &str, size: u64) -> Part {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderValue;
 
     use super::*;
 
-    const FILE: Validators<'_> = Validators { etag: "\"abc\"", modified: "Sun, 06 Nov 1994 08:49:37 GMT" };
+    /// The date of RFC 9110's own example, and a fraction of a second that headers do not carry.
+    fn file() -> Validators<'static> {
+        Validators { etag: "\"abc\"", modified: UNIX_EPOCH + Duration::from_millis(784_111_777_500) }
+    }
+    const WRITTEN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const BEFORE: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+    /// The same second in the two older forms that must be read (RFC 9110 section 5.6.7).
+    const OLD_FORMS: [&str; 2] = ["Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"];
 
     fn part(headers: &[(HeaderName, &'static str)]) -> Part {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(name, HeaderValue::from_static(value));
         }
-        choose(&map, 1000, FILE)
+        choose(&map, 1000, file())
     }
 
     #[test]
@@ -112,8 +144,24 @@ mod tests {
         {
             let mut map = HeaderMap::new();
             map.insert(RANGE, HeaderValue::from_static(range));
-            assert_eq!(choose(&map, 1000, FILE), Part::Whole, "{range}");
+            assert_eq!(choose(&map, 1000, file()), Part::Whole, "{range}");
         }
+    }
+
+    #[test]
+    fn dates_count_where_no_tag_is_given() {
+        assert_eq!(part(&[(IF_MODIFIED_SINCE, WRITTEN)]), Part::Unchanged);
+        assert_eq!(part(&[(IF_MODIFIED_SINCE, BEFORE)]), Part::Whole);
+        assert_eq!(part(&[(IF_UNMODIFIED_SINCE, WRITTEN), (RANGE, "bytes=5-")]), Part::Bytes(5, 995));
+        assert_eq!(part(&[(IF_UNMODIFIED_SINCE, BEFORE)]), Part::Other);
+        assert_eq!(part(&[(IF_RANGE, BEFORE), (RANGE, "bytes=5-")]), Part::Whole);
+        for form in OLD_FORMS {
+            assert_eq!(part(&[(IF_MODIFIED_SINCE, form)]), Part::Unchanged, "{form}");
+        }
+        assert_eq!(part(&[(IF_MODIFIED_SINCE, "yesterday")]), Part::Whole);
+        // A tag says it better than a date.
+        assert_eq!(part(&[(IF_NONE_MATCH, "\"old\""), (IF_MODIFIED_SINCE, WRITTEN)]), Part::Whole);
+        assert_eq!(part(&[(IF_MATCH, "\"abc\""), (IF_UNMODIFIED_SINCE, BEFORE)]), Part::Whole);
     }
 
     #[test]
@@ -121,7 +169,7 @@ mod tests {
         assert_eq!(part(&[(RANGE, "bytes=5-"), (IF_RANGE, "\"abc\"")]), Part::Bytes(5, 995));
         assert_eq!(part(&[(RANGE, "bytes=5-"), (IF_RANGE, "\"old\"")]), Part::Whole);
         assert_eq!(part(&[(RANGE, "bytes=5-"), (IF_RANGE, "W/\"abc\"")]), Part::Whole);
-        assert_eq!(part(&[(RANGE, "bytes=5-"), (IF_RANGE, FILE.modified)]), Part::Bytes(5, 995));
+        assert_eq!(part(&[(RANGE, "bytes=5-"), (IF_RANGE, WRITTEN)]), Part::Bytes(5, 995));
         assert_eq!(part(&[(RANGE, "bytes=5-"), (IF_MATCH, "\"old\"")]), Part::Other);
         assert_eq!(part(&[(IF_NONE_MATCH, "\"x\", W/\"abc\"")]), Part::Unchanged);
     }

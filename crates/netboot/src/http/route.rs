@@ -3,29 +3,35 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{
     ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    LAST_MODIFIED, RETRY_AFTER, USER_AGENT,
+    LAST_MODIFIED, RETRY_AFTER, TRAILER,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use model::{AGENT_BEAT_PATH, AGENT_HELLO_PATH, Carrier, FileRole, MacAddr, Sight};
 use store::Digest;
 use store::shelf::ShelfError;
+use tokio::time::Instant;
 
 use super::body::{Body, Transfer};
+use super::manner::Manner;
+use super::places::Places;
 use super::range::{Part, Validators, choose};
-use super::{agent, date};
+use super::{agent, digests};
 use crate::counter::Counter;
 use crate::script;
 
 /// Contents from this size on count as image transfers and need a place. Scripts and small files never wait.
 const IMAGE_SIZE: u64 = 1 << 20;
-/// Seconds after which a client that found no place asks again.
-const COME_BACK: HeaderValue = HeaderValue::from_static("2");
+/// Seconds after which a client asks again while there is no boot table.
+const COME_BACK: u64 = 2;
+/// How long a client that only waits is made to wait for a place; then it is served beside the others. Ignition gives up
+/// after 10 s without a head.
+const WAIT: Duration = Duration::from_secs(8);
 
 /// Answers one request of a peer.
 pub(super) async fn answer(
@@ -46,8 +52,10 @@ pub(super) async fn answer(
         return only("GET, HEAD");
     }
     let headers = request.headers();
+    let trailers = !head && digests::reads_trailers(headers, request.version());
+    let asked = Asked { peer, headers, head, trailers };
     let answer = match path.split('/').collect::<Vec<_>>().as_slice() {
-        ["", "f", digest, name] => content(counter, peer, headers, &Wanted { head, digest, name }),
+        ["", "f", digest, name] => content(counter, &asked, digest, name).await,
         ["", "autoexec.ipxe"] | ["", "boot", "autoexec.ipxe"] => {
             let text = ipxe_script(counter, counter.who_has(peer), head).await;
             as_script(text.map(|text| script::with_network(&text)))
@@ -56,7 +64,7 @@ pub(super) async fn answer(
             Some(Ok(mac)) => as_script(ipxe_script(counter, Some(mac), head).await),
             _ => not_found(),
         },
-        ["", name] => loader(counter, peer, headers, head, name),
+        ["", name] => loader(counter, &asked, name),
         _ => not_found(),
     };
     if head { bodiless(answer) } else { answer }
@@ -68,70 +76,71 @@ async fn ipxe_script(counter: &Arc<Counter>, mac: Option<MacAddr>, head: bool) -
 }
 
 fn as_script(text: Option<String>) -> Response<Body> {
-    let Some(text) = text else { return come_back("no boot table yet, ask again\n") };
+    let Some(text) = text else { return come_back("no boot table yet, ask again\n", COME_BACK) };
     let mut response = Response::new(Body::memory(Bytes::from(text)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
 }
 
-fn loader(
-    counter: &Arc<Counter>,
+/// What is asked, as far as it matters to files.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
     peer: IpAddr,
-    headers: &HeaderMap,
+    headers: &'a HeaderMap,
     head: bool,
-    name: &str,
-) -> Response<Body> {
+    /// Trailers are read.
+    trailers: bool,
+}
+
+fn loader(counter: &Arc<Counter>, asked: &Asked<'_>, name: &str) -> Response<Body> {
     let Some(loader) = counter.loaders.get(name) else { return not_found() };
     let file = File {
         name: Cow::Borrowed(name),
         role: FileRole::Loader,
         etag: loader.etag.clone(),
+        digest: loader.digest(),
         modified: loader.modified,
         body: Body::memory(loader.bytes.clone()),
     };
-    serve(counter, peer, headers, file, head)
+    serve(counter, asked, file)
 }
 
-struct Wanted<'a> {
-    head: bool,
-    digest: &'a str,
-    name: &'a str,
-}
-
-fn content(counter: &Arc<Counter>, peer: IpAddr, headers: &HeaderMap, wanted: &Wanted<'_>) -> Response<Body> {
-    let Ok(digest) = wanted.digest.parse::<Digest>() else { return not_found() };
+async fn content(counter: &Arc<Counter>, asked: &Asked<'_>, digest: &str, name: &str) -> Response<Body> {
+    let Ok(digest) = digest.parse::<Digest>() else { return not_found() };
     let content = match counter.shelf.open(digest) {
         Ok(content) => content,
         Err(ShelfError::Missing(_)) => return not_found(),
         Err(error) => {
-            tracing::error!(code = error.code(), "cannot serve {}: {error}", wanted.name);
+            tracing::error!(code = error.code(), "cannot serve {name}: {error}");
             return text(StatusCode::INTERNAL_SERVER_ERROR, "the content cannot be read\n");
         }
     };
-    let name = readable(wanted.name);
-    let image = content.size() >= IMAGE_SIZE && !wanted.head;
-    let permit = image.then(|| Arc::clone(&counter.transfers).try_acquire_owned().ok()).flatten();
-    if image && permit.is_none() && is_patient(headers) {
-        if let Some(mac) = counter.who_has(peer) {
-            counter.sights.see(mac, Sight::Deferred { name: name.into_owned() });
-        }
-        return come_back("other machines are being served, ask again\n");
-    }
+    let name = readable(name);
+    let image = content.size() >= IMAGE_SIZE && !asked.head;
+    let place = match Manner::of(asked.headers) {
+        Manner::ComesBack if image => match Places::ask(&counter.places, asked.peer, Instant::now()) {
+            Ok(place) => Some(place),
+            Err(seconds) => {
+                if let Some(mac) = counter.who_has(asked.peer) {
+                    counter.sights.see(mac, Sight::Deferred { name: name.into_owned() });
+                }
+                return come_back("other machines are being served, ask again\n", seconds);
+            }
+        },
+        Manner::Waits if image => Some(Places::wait(&counter.places, asked.peer, WAIT).await),
+        Manner::GivesUp if image => Some(Places::insist(&counter.places, asked.peer, Instant::now())),
+        Manner::GivesUp | Manner::ComesBack | Manner::Waits => None,
+    };
     let role = counter.board().map_or(FileRole::Other, |board| board.role(model::Digest(digest.0)));
     let file = File {
         name,
         role,
         etag: format!("\"{digest}\""),
+        digest,
         modified: content.modified(),
-        body: Body::shelf(content).admitted(permit),
+        body: Body::shelf(content, &counter.readers).admitted(place),
     };
-    serve(counter, peer, headers, file, wanted.head)
-}
-
-/// Only iPXE (since 2014) and our agent come back after a 503. OVMF gives up at the first, so firmware never sees one.
-fn is_patient(headers: &HeaderMap) -> bool {
-    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    agent.starts_with("iPXE/") || agent.starts_with(model::AGENT_VENDOR_CLASS)
+    serve(counter, asked, file)
 }
 
 /// A file name of a request, cut to what a log can show.
@@ -147,20 +156,14 @@ struct File<'a> {
     name: Cow<'a, str>,
     role: FileRole,
     etag: String,
+    digest: Digest,
     modified: SystemTime,
     body: Body,
 }
 
-fn serve(
-    counter: &Arc<Counter>,
-    peer: IpAddr,
-    headers: &HeaderMap,
-    file: File<'_>,
-    head: bool,
-) -> Response<Body> {
+fn serve(counter: &Arc<Counter>, asked: &Asked<'_>, file: File<'_>) -> Response<Body> {
     let size = file.body.left();
-    let modified = date::write(file.modified);
-    let part = choose(headers, size, Validators { etag: &file.etag, modified: &modified });
+    let part = choose(asked.headers, size, Validators { etag: &file.etag, modified: file.modified });
     let (status, body, range) = match part {
         Part::Whole => (StatusCode::OK, file.body, None),
         Part::Bytes(first, count) => {
@@ -173,24 +176,30 @@ fn serve(
     };
     // EDK2 looks at the type before it looks at the name.
     let kind = if file.name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
-    let watched = !head && status.is_success();
-    let body = match counter.who_has(peer).filter(|_| watched) {
+    let watched = !asked.head && status.is_success();
+    let summed = watched && asked.trailers;
+    let body = match counter.who_has(asked.peer).filter(|_| watched) {
         Some(mac) => {
             let name = file.name.into_owned();
-            let asked =
-                Sight::FileAsked { role: file.role, name: name.clone(), carrier: Carrier::Http, size };
-            counter.sights.see(mac, asked);
+            let seen = Sight::FileAsked { role: file.role, name: name.clone(), carrier: Carrier::Http, size };
+            counter.sights.see(mac, seen);
             let transfer = Transfer::new(counter, mac, name, body.left());
             let resumed = matches!(part, Part::Bytes(first, _) if first > 0);
             body.watched(if resumed { transfer.resumed() } else { transfer })
         }
         None => body,
     };
-    let mut response = Response::new(body);
+    let mut response = Response::new(if summed { body.summed() } else { body });
     *response.status_mut() = status;
     let headers = response.headers_mut();
     set(headers, ETAG, &file.etag);
-    set(headers, LAST_MODIFIED, &modified);
+    set(headers, LAST_MODIFIED, &httpdate::fmt_http_date(file.modified));
+    if let Some(digest) = digests::value(file.digest) {
+        headers.insert(digests::REPR_DIGEST, digest);
+    }
+    if summed {
+        headers.insert(TRAILER, HeaderValue::from_static("content-digest"));
+    }
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     if let Some(range) = range {
@@ -202,7 +211,10 @@ fn serve(
 /// The same head with its length, and no body.
 fn bodiless(answer: Response<Body>) -> Response<Body> {
     let (mut parts, body) = answer.into_parts();
-    set(&mut parts.headers, CONTENT_LENGTH, &body.left().to_string());
+    // Of an unchanged file nothing is sent, and its length is not 0.
+    if parts.status != StatusCode::NOT_MODIFIED {
+        set(&mut parts.headers, CONTENT_LENGTH, &body.left().to_string());
+    }
     Response::from_parts(parts, Body::empty())
 }
 
@@ -220,9 +232,9 @@ fn only(methods: &'static str) -> Response<Body> {
 }
 
 /// Polite refusal; iPXE obeys it since 2014.
-fn come_back(words: &str) -> Response<Body> {
+fn come_back(words: &str, seconds: u64) -> Response<Body> {
     let mut busy = text(StatusCode::SERVICE_UNAVAILABLE, words);
-    busy.headers_mut().insert(RETRY_AFTER, COME_BACK);
+    busy.headers_mut().insert(RETRY_AFTER, seconds.into());
     busy
 }
 
