@@ -144,6 +144,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Heads of packets saved of starts that failed. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Captures"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/failures/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of them, for tshark or Wireshark. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    file: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/vnd.tcpdump.pcap": string;
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes/{node}/explain": {
         parameters: {
             query?: never;
@@ -715,6 +807,8 @@ export interface components {
         Boot: {
             /** @description When it began. */
             began: components["schemas"]["Moment"];
+            /** @description Bytes sent to it, file by file, in order of first asking. Counted to the end, also beyond the limits above. */
+            files: components["schemas"]["FileBytes"][];
             /** @description The first program that asked. */
             firmware?: components["schemas"]["ClientKind"] | null;
             /** @description iPXE's version, where it said one. */
@@ -726,6 +820,8 @@ export interface components {
              * @description Counts the boots of this machine.
              */
             number: number;
+            /** @description Where the heads of its packets were saved, if a start failed. */
+            packets?: components["schemas"]["SavedPackets"] | null;
             /** @description True if the beginning was power seen on, false if it was the first packet. */
             powered: boolean;
             /** @description Files taken, in order of asking. */
@@ -735,6 +831,28 @@ export interface components {
              * @description Marks and transfers over the limit.
              */
             unrecorded: number;
+        };
+        /** @description The heads of one machine's packets of one failed start. */
+        Capture: {
+            /**
+             * Format: uint64
+             * @description Its size in bytes.
+             */
+            bytes: number;
+            /** @description `NODE-RUN-BOOT.pcap`; the name behind `/v1/failures/`. */
+            file: string;
+            /**
+             * Format: uint64
+             * @description When it was saved, milliseconds since 1970.
+             */
+            saved_ms: number;
+        };
+        /** @description Capture files of failed starts. */
+        Captures: {
+            /** @description The files, newest first. */
+            files: components["schemas"]["Capture"][];
+            /** @description Where they are on the boss. */
+            folder: string;
         };
         /** @description The protocol a file goes over. */
         Carrier: "tftp" | "http";
@@ -777,14 +895,14 @@ export interface components {
             seen: string;
         };
         /** @description Which program is asking, as far as it says (DHCP options 60, 77, 93). */
-        ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "agent" | "unknown-firmware" | "other";
+        ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "raspberry-pi" | "u-boot" | "agent" | "unknown-firmware" | "other";
         /**
          * Format: uint64
          * @description Counts the commands of one journal.
          */
         CommandId: number;
         /** @description How the boot counter answers DHCP. */
-        DhcpMode: "authoritative" | "off";
+        DhcpMode: "authoritative" | "proxy" | "off";
         /** @description What is wrong, worst first. */
         Diagnosis: {
             /** @description All checks. */
@@ -914,6 +1032,26 @@ export interface components {
             /** @description Its server identifier (option 54). */
             server: string;
         } | {
+            /** @description The machine. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "foreign-choice";
+            /** @description The server it names (option 54). */
+            server: string;
+        } | {
+            /** @description Its lab, by its own account. */
+            lab: string;
+            /** @description Its Ethernet address. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "other-controller";
+            /** @description True when that is our lab too: two controllers drive the same machines. */
+            same: boolean;
+            /** @description Its address. */
+            server: string;
+        } | {
+            /** @description Its link-local address. */
+            address: string;
             /** @description Its Ethernet address. */
             mac: components["schemas"]["MacAddr"];
             /** @description True when the advertisement carries name servers (RFC 8106). */
@@ -938,6 +1076,26 @@ export interface components {
             notice: "malformed";
             /** @description Which protocol. */
             protocol: string;
+        } | {
+            /**
+             * Format: uint32
+             * @description Messages left unread.
+             */
+            count: number;
+            /** @description Its Ethernet address. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "flooding";
+        } | {
+            /**
+             * Format: uint16
+             * @description Client architecture (option 93).
+             */
+            arch: number;
+            /** @description File names that would do, best first. */
+            names: string[];
+            /** @constant */
+            notice: "loader-missing";
         } | {
             /**
              * Format: uint64
@@ -1117,6 +1275,31 @@ export interface components {
             /** @description Why, for a person. */
             why: string;
         } | {
+            /**
+             * Format: uint64
+             * @description Bytes sent beyond those the client took.
+             */
+            bytes: number;
+            /** @description Its name. */
+            name: string;
+            /** @constant */
+            sight: "file-repeated";
+        } | {
+            /**
+             * Format: uint32
+             * @description Number of the boot that failed; 0 when none was seen to begin.
+             */
+            boot: number;
+            /** @description Name of the file in the folder `failures` of the state folder. */
+            file: string;
+            /**
+             * Format: uint32
+             * @description Frames in it.
+             */
+            frames: number;
+            /** @constant */
+            sight: "packets-saved";
+        } | {
             /** @description With what. */
             answer: components["schemas"]["ScriptAnswer"];
             /** @constant */
@@ -1179,6 +1362,33 @@ export interface components {
         };
         /** @description The kinds of fault. Each has a page in the operating guide of the same name. */
         FaultCode: "never-asked" | "fetch-stalled" | "kernel-silent" | "agent-lost" | "power-refused" | "power-unseen";
+        /** @description What one file cost one boot. */
+        FileBytes: {
+            /**
+             * Format: uint32
+             * @description Transfers begun.
+             */
+            begun: number;
+            /** @description Its name; `…` for all files after the first [`FILES_KEPT`]. */
+            name: string;
+            /** @description What for. */
+            role: components["schemas"]["FileRole"];
+            /**
+             * Format: uint64
+             * @description Bytes sent in all: repeated and aborted transfers count.
+             */
+            sent: number;
+            /**
+             * Format: uint64
+             * @description Size in bytes.
+             */
+            size: number;
+            /**
+             * Format: uint32
+             * @description Transfers whose last byte was taken.
+             */
+            whole: number;
+        };
         /** @description What a file is for in a boot. */
         FileRole: "loader" | "script" | "kernel" | "initrd" | "uki" | "other";
         /** @description How a check of `doctor` ended. */
@@ -1467,6 +1677,11 @@ export interface components {
              * @description Prefix length of the subnet, 8 to 30.
              */
             prefix: number;
+            /**
+             * @description Further subnets, reached through relays.
+             * @default []
+             */
+            relays: components["schemas"]["RelayedSubnet"][];
             /** @description Network address of the subnet. */
             subnet: string;
         };
@@ -1517,6 +1732,26 @@ export interface components {
             /** @description Its server identifier (option 54). */
             server: string;
         } | {
+            /** @description The machine. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "foreign-choice";
+            /** @description The server it names (option 54). */
+            server: string;
+        } | {
+            /** @description Its lab, by its own account. */
+            lab: string;
+            /** @description Its Ethernet address. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "other-controller";
+            /** @description True when that is our lab too: two controllers drive the same machines. */
+            same: boolean;
+            /** @description Its address. */
+            server: string;
+        } | {
+            /** @description Its link-local address. */
+            address: string;
             /** @description Its Ethernet address. */
             mac: components["schemas"]["MacAddr"];
             /** @description True when the advertisement carries name servers (RFC 8106). */
@@ -1541,6 +1776,26 @@ export interface components {
             notice: "malformed";
             /** @description Which protocol. */
             protocol: string;
+        } | {
+            /**
+             * Format: uint32
+             * @description Messages left unread.
+             */
+            count: number;
+            /** @description Its Ethernet address. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "flooding";
+        } | {
+            /**
+             * Format: uint16
+             * @description Client architecture (option 93).
+             */
+            arch: number;
+            /** @description File names that would do, best first. */
+            names: string[];
+            /** @constant */
+            notice: "loader-missing";
         } | {
             /**
              * Format: uint64
@@ -1623,6 +1878,23 @@ export interface components {
             /** @description On, off or unknown. */
             state: components["schemas"]["PowerState"];
         };
+        /** @description A subnet behind a DHCP relay. */
+        RelayedSubnet: {
+            /** @description Default router told to its machines. */
+            gateway: string;
+            /** @description First and last address for machines that are not on the board. */
+            pool?: [
+                string,
+                string
+            ] | null;
+            /**
+             * Format: uint8
+             * @description Prefix length, 8 to 30.
+             */
+            prefix: number;
+            /** @description Network address. */
+            subnet: string;
+        };
         /**
          * @description How far up a machine is. Re-derived from what is seen, never believed.
          *
@@ -1631,6 +1903,16 @@ export interface components {
          *     ```
          */
         Rung: "off" | "on" | "asked" | "fetched" | "up" | "ready";
+        /** @description Heads of packets kept of a failed boot. */
+        SavedPackets: {
+            /** @description Name of the file in the folder `failures` of the state folder, and behind `/v1/failures/`. */
+            file: string;
+            /**
+             * Format: uint32
+             * @description Frames in it.
+             */
+            frames: number;
+        };
         /** @description What one way to run the lab is called. */
         ScenarioName: string;
         /** @description One way to run the lab. */

@@ -1,5 +1,5 @@
 // Questions and requests to the controller. Every failure comes back as words for a person, never as an exception.
-import type { Accepted, ErrorBody, EventPage, Explanations, Plan, PowerOrder } from "./types";
+import type { Accepted, Diagnosis, ErrorBody, EventPage, Explanations, Plan, PowerOrder, Trace } from "./types";
 
 /** An answer, or why there is none. */
 export type Answer<T> = { ok: true; value: T } | { ok: false; error: ErrorBody };
@@ -56,5 +56,9 @@ export const power = (node: string, order: PowerOrder) =>
   request<Accepted>(`/v1/nodes/${encodeURIComponent(node)}/power`, { order, by: "page" });
 /** Why one machine is as it is. */
 export const explain = (node: string) => ask<Explanations>(`/v1/nodes/${encodeURIComponent(node)}/explain`);
+/** Where the seconds and bytes of a machine's last boot went. */
+export const trace = (node: string) => ask<Trace>(`/v1/nodes/${encodeURIComponent(node)}/trace`);
+/** What is wrong with the boss, its network and the lab, worst first. */
+export const doctor = () => ask<Diagnosis>("/v1/doctor");
 /** Earlier events, after number `after`. */
 export const events = (after: number, limit: number) => ask<EventPage>(`/v1/events?after=${after}&limit=${limit}`);

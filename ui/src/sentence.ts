@@ -176,6 +176,10 @@ function sighted(fact: Sighted, known: Known): Line | null {
       );
     case "file-broken":
       return { who, text: `Broke off ${fact.name} after ${bytes(fact.bytes)}: ${stop(fact.why)}`, tone: "bad" };
+    case "file-repeated":
+      return { who, text: `${bytes(fact.bytes)} of ${fact.name} went out again.`, tone: "care" };
+    case "packets-saved":
+      return plain(who, `The heads of its last ${count(fact.frames)} packets were saved as ${fact.file}.`);
     case "script-asked":
       return plain(
         who,

@@ -21,6 +21,7 @@ pub(crate) const CLIENTS: &[&str] = &[
     "curl",
     "atftp",
     "tftp-hpa",
+    "tshark",
     "w3m",
     "libfaketime",
     "ipxe",

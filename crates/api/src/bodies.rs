@@ -117,6 +117,26 @@ pub struct Change {
     pub machines: Vec<Arc<MachineView>>,
 }
 
+/// Capture files of failed starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Captures {
+    /// Where they are on the boss.
+    pub folder: String,
+    /// The files, newest first.
+    pub files: Vec<Capture>,
+}
+
+/// The heads of one machine's packets of one failed start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Capture {
+    /// `NODE-RUN-BOOT.pcap`; the name behind `/v1/failures/`.
+    pub file: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was saved, milliseconds since 1970.
+    pub saved_ms: u64,
+}
+
 /// How a check of `doctor` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -8,4 +8,4 @@ mod routes;
 
 pub use bodies::*;
 pub use openapi::openapi;
-pub use routes::{Method, ROUTES, Right, Route};
+pub use routes::{CAPTURE, Method, ROUTES, Right, Route};

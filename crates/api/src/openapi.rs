@@ -41,7 +41,7 @@ pub fn openapi(version: &str) -> Value {
 
 fn operation(route: &Route, shapes: &mut SchemaGenerator, error: &schemars::Schema) -> Value {
     let gives = (route.gives)(shapes);
-    let kind = if route.streams { "text/event-stream" } else { "application/json" };
+    let kind = route.media.unwrap_or(if route.streams { "text/event-stream" } else { "application/json" });
     let in_path =
         route.path.split(['{', '}']).skip(1).step_by(2).map(
             |name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),

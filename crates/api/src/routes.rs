@@ -3,7 +3,7 @@
 use model::{Snapshot, Trace};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::{Accepted, Ask, Diagnosis, EventPage, Explanations, Plan, PowerAsk, StreamItem};
+use crate::{Accepted, Ask, Captures, Diagnosis, EventPage, Explanations, Plan, PowerAsk, StreamItem};
 
 /// How it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +44,12 @@ pub struct Route {
     pub right: Right,
     /// True when the answer is a stream of server-sent events.
     pub streams: bool,
+    /// Media type of an answer that is not JSON.
+    pub media: Option<&'static str>,
 }
+
+/// Media type of a capture file (IANA registry).
+pub const CAPTURE: &str = "application/vnd.tcpdump.pcap";
 
 fn shape<T: JsonSchema>(to: &mut SchemaGenerator) -> Schema {
     to.subschema_for::<T>()
@@ -60,6 +65,7 @@ const fn get(path: &'static str, about: &'static str, gives: SchemaOf) -> Route 
         gives,
         right: Right::Token,
         streams: false,
+        media: None,
     }
 }
 
@@ -92,6 +98,11 @@ pub const ROUTES: &[Route] = &[
     },
     post("/v1/nodes/{node}/power", "Switch one machine.", shape::<PowerAsk>, shape::<Accepted>),
     get("/v1/doctor", "What is wrong with this boss, network and lab.", shape::<Diagnosis>),
+    get("/v1/failures", "Heads of packets saved of starts that failed.", shape::<Captures>),
+    Route {
+        media: Some(CAPTURE),
+        ..get("/v1/failures/{file}", "One of them, for tshark or Wireshark.", shape::<String>)
+    },
     Route {
         right: Right::Anyone,
         ..get("/v1/openapi.json", "This description.", shape::<serde_json::Value>)

@@ -9,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod desk;
 pub mod doctor;
+pub mod failures;
 mod hands;
 pub mod http;
 pub mod image;

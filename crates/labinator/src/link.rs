@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{BootTable, Fact};
-use netboot::Up;
 use netboot::link::{Hearing, Speaking, connect};
-use tokio::sync::watch;
+use netboot::{Down, Up};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use crate::desk::{Desk, DeskError};
@@ -22,8 +22,13 @@ const TRIES: [Duration; 5] = [
     Duration::from_secs(1),
 ];
 
-/// Keeps the line to the counter of this state folder up until the desk closes.
-pub async fn run(state: PathBuf, desk: Desk, mut table: watch::Receiver<Arc<BootTable>>) {
+/// Keeps the line to the counter of this state folder up until the desk closes. `orders` are said to it as they come.
+pub async fn run(
+    state: PathBuf,
+    desk: Desk,
+    mut table: watch::Receiver<Arc<BootTable>>,
+    mut orders: mpsc::Receiver<Down>,
+) {
     let mut tried = 0;
     loop {
         match connect(&state).await {
@@ -32,7 +37,7 @@ pub async fn run(state: PathBuf, desk: Desk, mut table: watch::Receiver<Arc<Boot
                 if desk.tell(Fact::CounterSeen { up: true }).await.is_err() {
                     return;
                 }
-                if let Err(why) = talk(hearing, speaking, &desk, &mut table).await {
+                if let Err(why) = talk(hearing, speaking, &desk, (&mut table, &mut orders)).await {
                     tracing::warn!("the line to the boot counter broke: {why}");
                 }
                 if desk.tell(Fact::CounterSeen { up: false }).await.is_err() {
@@ -64,7 +69,7 @@ async fn talk(
     mut hearing: Hearing,
     mut speaking: Speaking,
     desk: &Desk,
-    table: &mut watch::Receiver<Arc<BootTable>>,
+    (table, orders): (&mut watch::Receiver<Arc<BootTable>>, &mut mpsc::Receiver<Down>),
 ) -> Result<(), LinkError> {
     let first = Arc::clone(&table.borrow_and_update());
     speaking.publish(&first).await?;
@@ -75,6 +80,7 @@ async fn talk(
                 let newer = Arc::clone(&table.borrow_and_update());
                 speaking.publish(&newer).await?;
             }
+            Some(order) = orders.recv() => speaking.tell(&order).await?,
             said = hearing.next() => match said?.ok_or(LinkError::Closed)? {
                 Up::Hello { version, table } => {
                     tracing::debug!("boot counter {version} holds {}", match table {

@@ -48,6 +48,12 @@ impl Publisher {
         self.news.send_modify(|n| *n = n.wrapping_add(1));
     }
 
+    /// Changes whenever there is a new picture.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
     /// The latest picture.
     #[must_use]
     pub fn latest(&self) -> Arc<Snapshot> {

@@ -23,6 +23,7 @@ mod lab;
 mod record;
 mod rungs;
 mod table;
+mod transfer;
 mod view;
 mod waterfall;
 

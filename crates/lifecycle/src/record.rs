@@ -6,10 +6,11 @@ use alloc::vec::Vec;
 
 use model::{
     AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, MARKS_KEPT, Mark, MarkKind, Moment,
-    PowerOrder, PowerState, Sight, TRANSFERS_KEPT, Transfer,
+    PowerOrder, PowerState, SavedPackets, Sight,
 };
 
 use crate::lab::Machine;
+use crate::transfer;
 
 /// Earlier boots kept with all their marks.
 const EARLIER_KEPT: usize = 3;
@@ -41,6 +42,8 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
         marks,
         transfers: Vec::new(),
         unrecorded: 0,
+        files: Vec::new(),
+        packets: None,
     });
 }
 
@@ -165,7 +168,15 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         Sight::FileAsked { .. }
         | Sight::FileMoved { .. }
         | Sight::FileServed { .. }
-        | Sight::FileBroken { .. } => file(machine, now, sight),
+        | Sight::FileBroken { .. }
+        | Sight::FileRepeated { .. } => transfer::file(machine, now, sight),
+        Sight::PacketsSaved { boot, file, frames } => {
+            let saved = SavedPackets { file: file.clone(), frames: *frames };
+            let boots = machine.earlier.iter_mut().chain(machine.boot.as_mut());
+            if let Some(failed) = boots.into_iter().find(|b| b.number == *boot) {
+                failed.packets = Some(saved);
+            }
+        }
         Sight::Agent { report } => reported(machine, at, report),
         Sight::Beat { beat } => {
             if let Some(agent) = machine.agent.as_mut().filter(|a| a.report.boot_id == beat.boot_id) {
@@ -210,64 +221,6 @@ fn script(machine: &mut Machine, now: LabTime, answer: model::ScriptAnswer) {
         }
     }
     mark(machine, now, MarkKind::Script { answer });
-}
-
-fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
-    let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) else { return };
-    let open = |boot: &mut Boot, wanted: &str| {
-        boot.transfers.iter().rposition(|t| t.name == wanted && t.ended.is_none() && t.broken.is_none())
-    };
-    match sight {
-        Sight::FileAsked { role, name, carrier, size } => {
-            if boot.transfers.len() >= TRANSFERS_KEPT {
-                boot.unrecorded = boot.unrecorded.saturating_add(1);
-                boot.transfers.remove(TRANSFERS_KEPT / 2);
-            }
-            boot.transfers.push(Transfer {
-                name: name.clone(),
-                role: *role,
-                carrier: *carrier,
-                asked: now,
-                ended: None,
-                bytes: 0,
-                size: *size,
-                repeats: 0,
-                broken: None,
-            });
-        }
-        Sight::FileMoved { name, bytes } => {
-            let at = open(boot, name);
-            if let Some(transfer) = at.and_then(|i| boot.transfers.get_mut(i)) {
-                transfer.bytes = (*bytes).max(transfer.bytes);
-            }
-        }
-        Sight::FileServed { name, bytes, repeats } => {
-            let at = open(boot, name);
-            if let Some(transfer) = at.and_then(|i| boot.transfers.get_mut(i)) {
-                transfer.bytes = *bytes;
-                transfer.repeats = *repeats;
-                transfer.ended = Some(now);
-            }
-        }
-        Sight::FileBroken { name, bytes, why } => {
-            let at = open(boot, name);
-            if let Some(transfer) = at.and_then(|i| boot.transfers.get_mut(i)) {
-                transfer.bytes = *bytes;
-                transfer.broken = Some(why.clone());
-            }
-        }
-        Sight::Frame
-        | Sight::Discover { .. }
-        | Sight::Offer { .. }
-        | Sight::Request { .. }
-        | Sight::Ack { .. }
-        | Sight::Nak
-        | Sight::RouterAsked { .. }
-        | Sight::ScriptAsked { .. }
-        | Sight::Deferred { .. }
-        | Sight::Agent { .. }
-        | Sight::Beat { .. } => {}
-    }
 }
 
 fn reported(machine: &mut Machine, at: Moment, report: &Arc<AgentReport>) {

@@ -329,3 +329,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn every_byte_of_a_boot_is_counted_by_file_repeated_and_aborted_ones_too() {
+    let mut bench = Bench::new();
+    bench.begins();
+    bench.power(PowerState::On).at(1_000).discovers(ClientKind::UefiPxe);
+    bench.asks(FileRole::Loader, "snponly.efi", 200_000).took("snponly.efi", 200_000, 3);
+    bench.saw(Sight::FileRepeated { name: "snponly.efi".to_owned(), bytes: 4_404 });
+    // One kernel, begun twice: the first try broke off after 10 bytes, of which 6 had been told of before.
+    bench.asks(FileRole::Kernel, "vmlinuz", 14_000_000);
+    bench.saw(Sight::FileMoved { name: "vmlinuz".to_owned(), bytes: 6 });
+    bench.breaks_off("vmlinuz");
+    bench.asks(FileRole::Kernel, "vmlinuz", 14_000_000).took("vmlinuz", 14_000_000, 0);
+    bench.asks(FileRole::Other, "metal-amd64.iso", 100_000_000).took("metal-amd64.iso", 100_000_000, 0);
+    // More files than are told one by one share a line, and none is lost.
+    for number in 0..40 {
+        let name = format!("file{number}");
+        bench.asks(FileRole::Other, &name, 10).took(&name, 10, 0);
+    }
+    let boot = bench.world.lab.machines[&name(1)].boot.clone().unwrap();
+    let line = |name: &str| boot.files.iter().find(|file| file.name == name).unwrap();
+    let cost = |name: &str| (line(name).begun, line(name).whole, line(name).sent, line(name).again());
+    assert_eq!(cost("snponly.efi"), (1, 1, 204_404, 4_404));
+    assert_eq!(cost("vmlinuz"), (2, 1, 14_000_010, 10));
+    assert_eq!(cost("metal-amd64.iso"), (1, 1, 100_000_000, 0));
+    assert_eq!(boot.files.len(), model::FILES_KEPT + 1);
+    let sent: u64 = boot.files.iter().map(|file| file.sent).sum();
+    assert_eq!(sent, 204_404 + 14_000_010 + 100_000_000 + 400);
+    assert_eq!(line("…").again(), 0);
+}
+
+#[test]
+fn saved_packets_belong_to_the_boot_that_failed() {
+    let mut bench = Bench::new();
+    bench.boots_uefi("first", 0);
+    let first = bench.world.lab.machines[&name(1)].boot.clone().unwrap().number;
+    bench.power(PowerState::Off).power(PowerState::On);
+    bench.saw(Sight::PacketsSaved { boot: first, file: "n1-1-1.pcap".to_owned(), frames: 7 });
+    let machine = &bench.world.lab.machines[&name(1)];
+    let saved = machine.boot_number(first).unwrap().packets.clone().unwrap();
+    assert_eq!((saved.file.as_str(), saved.frames), ("n1-1-1.pcap", 7));
+    assert_eq!(machine.boot.as_ref().unwrap().packets, None);
+}

@@ -188,6 +188,23 @@ pub enum Sight {
         /// Why, for a person.
         why: String,
     },
+    /// Parts of a file went out again within one transfer, because the wire or the client lost them. Told once, at
+    /// its end.
+    FileRepeated {
+        /// Its name.
+        name: String,
+        /// Bytes sent beyond those the client took.
+        bytes: u64,
+    },
+    /// The heads of this machine's packets were saved, because a start of it failed.
+    PacketsSaved {
+        /// Number of the boot that failed; 0 when none was seen to begin.
+        boot: u32,
+        /// Name of the file in the folder `failures` of the state folder.
+        file: String,
+        /// Frames in it.
+        frames: u32,
+    },
     /// A script was asked for and answered.
     ScriptAsked {
         /// With what.

@@ -13,6 +13,8 @@ use crate::{Carrier, ClientKind, FileRole, LabTime, Moment, NodeName, ScriptAnsw
 pub const MARKS_KEPT: usize = 96;
 /// Transfers kept for one boot; later ones are only counted.
 pub const TRANSFERS_KEPT: usize = 24;
+/// Files of one boot whose bytes are counted one by one; further ones share one line.
+pub const FILES_KEPT: usize = 24;
 /// Earlier boots kept for the median.
 pub const BOOTS_KEPT: usize = 20;
 
@@ -35,6 +37,44 @@ pub struct Boot {
     pub transfers: Vec<Transfer>,
     /// Marks and transfers over the limit.
     pub unrecorded: u32,
+    /// Bytes sent to it, file by file, in order of first asking. Counted to the end, also beyond the limits above.
+    pub files: Vec<FileBytes>,
+    /// Where the heads of its packets were saved, if a start failed.
+    pub packets: Option<SavedPackets>,
+}
+
+/// What one file cost one boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileBytes {
+    /// Its name; `…` for all files after the first [`FILES_KEPT`].
+    pub name: String,
+    /// What for.
+    pub role: FileRole,
+    /// Size in bytes.
+    pub size: u64,
+    /// Transfers begun.
+    pub begun: u32,
+    /// Transfers whose last byte was taken.
+    pub whole: u32,
+    /// Bytes sent in all: repeated and aborted transfers count.
+    pub sent: u64,
+}
+
+impl FileBytes {
+    /// Bytes sent beyond one copy of the file.
+    #[must_use]
+    pub const fn again(&self) -> u64 {
+        self.sent.saturating_sub(self.size)
+    }
+}
+
+/// Heads of packets kept of a failed boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedPackets {
+    /// Name of the file in the folder `failures` of the state folder, and behind `/v1/failures/`.
+    pub file: String,
+    /// Frames in it.
+    pub frames: u32,
 }
 
 /// A point in time of a boot.

@@ -53,6 +53,15 @@ impl Cable {
 
     /// Takes a frame in; the frames that answer it. Waits only while a claim is being synced.
     pub async fn on_frame(&mut self, bytes: &[u8], now: u64) -> Vec<Vec<u8>> {
+        self.counter.note_head(bytes, now.saturating_mul(1000));
+        let answers = self.answers(bytes, now).await;
+        for answer in &answers {
+            self.counter.note_head(answer, now.saturating_mul(1000));
+        }
+        answers
+    }
+
+    async fn answers(&mut self, bytes: &[u8], now: u64) -> Vec<Vec<u8>> {
         if let Some((asker, answer)) = self.watch.take(bytes, now) {
             self.watch.note_answer(asker, true, now);
             return vec![answer];

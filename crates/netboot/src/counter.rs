@@ -18,6 +18,7 @@ use store::shelf::Shelf;
 use tokio::sync::watch;
 
 use crate::board::Board;
+use crate::heads::Heads;
 use crate::http::Places;
 use crate::ledger::{Ledger, LedgerError};
 use crate::loaders::Loaders;
@@ -86,8 +87,9 @@ pub struct Parts {
 /// The counter.
 #[derive(Debug)]
 pub struct Counter {
-    files: Arc<dyn Files>,
+    pub(crate) files: Arc<dyn Files>,
     state: PathBuf,
+    pub(crate) heads: Heads,
     pub(crate) loaders: Loaders,
     pub(crate) shelf: Shelf,
     pub(crate) ledger: Arc<Ledger>,
@@ -130,6 +132,7 @@ impl Counter {
         let counter = Self {
             files: parts.files,
             state: parts.state,
+            heads: Heads::default(),
             loaders: parts.loaders,
             shelf: parts.shelf,
             ledger,
@@ -171,7 +174,9 @@ impl Counter {
     /// As the system says, when it could not be written.
     pub fn publish(&self, table: BootTable) -> io::Result<()> {
         let text = serde_json::to_vec(&table).map_err(io::Error::from);
-        self.board.send_replace(Some(Arc::new(Board::new(table))));
+        let board = Arc::new(Board::new(table));
+        self.heads.keep_only(|mac| board.entry(mac).is_some());
+        self.board.send_replace(Some(board));
         self.files.replace(&self.state.join(TABLE_FILE), &text?)
     }
 

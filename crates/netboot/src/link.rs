@@ -91,16 +91,27 @@ async fn listen_to(
         if count == 0 {
             return Ok(());
         }
-        let Down::Publish(table) = serde_json::from_slice(&line)?;
-        let number = table.number;
         let holder = Arc::clone(counter);
-        let kept =
-            tokio::task::spawn_blocking(move || holder.publish(table)).await.map_err(io::Error::other)?;
-        if let Err(error) = &kept {
-            tracing::error!("boot table {number} is in force but could not be written: {error}");
+        match serde_json::from_slice(&line)? {
+            Down::Publish(table) => {
+                let number = table.number;
+                let kept = tokio::task::spawn_blocking(move || holder.publish(table))
+                    .await
+                    .map_err(io::Error::other)?;
+                if let Err(error) = &kept {
+                    tracing::error!("boot table {number} is in force but could not be written: {error}");
+                }
+                let reply = Up::Published { number, kept: kept.is_ok() };
+                replies.send(reply).await.map_err(io::Error::other)?;
+            }
+            Down::SavePackets { mac, boot, file } => {
+                let saved = tokio::task::spawn_blocking(move || holder.save_packets(mac, boot, &file)).await;
+                if let Err(error) = saved.map_err(io::Error::other).flatten() {
+                    tracing::warn!(%mac, "the heads of its packets could not be saved: {error}");
+                }
+            }
+            Down::ForgetPackets { mac } => counter.heads.forget(mac),
         }
-        let reply = Up::Published { number, kept: kept.is_ok() };
-        replies.send(reply).await.map_err(io::Error::other)?;
     }
 }
 
@@ -193,7 +204,15 @@ impl Speaking {
     /// # Errors
     /// As the system says.
     pub async fn publish(&mut self, table: &BootTable) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&Down::Publish(table.clone()))?;
+        self.tell(&Down::Publish(table.clone())).await
+    }
+
+    /// Says one line.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn tell(&mut self, down: &Down) -> io::Result<()> {
+        let mut line = serde_json::to_vec(down)?;
         line.push(b'\n');
         self.0.write_all(&line).await
     }

@@ -24,7 +24,7 @@ use crate::packet::PacketPort;
 use crate::sniff::Sniffer;
 use crate::sockets::Sockets;
 use crate::tftp::Tftp;
-use crate::{http, link};
+use crate::{heads, http, link};
 
 /// Image transfers to iPXE and agents at once when nothing else is said: six machines and their guests.
 pub const TRANSFERS: usize = 16;
@@ -144,6 +144,9 @@ impl Bench {
         let mut services = JoinSet::new();
         services.spawn(http::run(Arc::clone(&counter), listener));
         services.spawn(link::run(Arc::clone(&counter), core));
+        if let Some(socket) = sockets.heads {
+            services.spawn(heads::run(Arc::clone(&counter), socket));
+        }
         services.spawn(Arc::clone(counter.ledger()).run());
         // Dropped with this future, which ends the thread.
         let (_stop, stopped) = oneshot::channel::<()>();

@@ -47,6 +47,20 @@ pub enum Up {
 pub enum Down {
     /// Answer by this table from now on.
     Publish(model::BootTable),
+    /// A start failed: save the heads of this machine's packets; [`Sight::PacketsSaved`] tells when it is done.
+    SavePackets {
+        /// Which machine.
+        mac: MacAddr,
+        /// Number of the boot that failed; 0 when none was seen to begin.
+        boot: u32,
+        /// Name of the file.
+        file: String,
+    },
+    /// A start succeeded: the heads of its packets are of no use.
+    ForgetPackets {
+        /// Which machine.
+        mac: MacAddr,
+    },
 }
 
 /// What one line says more than another of the same.

@@ -17,6 +17,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::heads::HeadSocket;
 use crate::packet::PacketSocket;
 
 /// Receive buffer of the DHCP port in bytes: every machine of a rack may ask in the same second.
@@ -132,6 +133,8 @@ pub struct Sockets {
     pub http: TcpListener,
     /// Frames of the lab's interface.
     pub packets: Option<PacketSocket>,
+    /// Heads of all its frames, to look at after a failed start. Boots do not need it.
+    pub heads: Option<HeadSocket>,
 }
 
 /// What travels beside the descriptors.
@@ -191,6 +194,10 @@ impl Sockets {
             tftp: udp(tftp, None, false).map_err(|error| named(error, Transport::Udp, tftp))?,
             http: tcp(http).map_err(|error| named(error, Transport::Tcp, http))?,
             packets: packets.transpose()?,
+            heads: device.and_then(|device| {
+                let opened = HeadSocket::open(device);
+                opened.inspect_err(|why| tracing::warn!("heads of packets are not kept: {why}")).ok()
+            }),
         })
     }
 
@@ -204,6 +211,7 @@ impl Sockets {
         if let Some(packets) = &self.packets {
             named.extend([("frames", packets.frames.as_fd()), ("group", packets.group.as_fd())]);
         }
+        named.extend(self.heads.as_ref().map(|heads| ("heads", heads.0.as_fd())));
         let (names, descriptors): (Vec<_>, Vec<_>) =
             named.into_iter().map(|(name, descriptor)| (Cow::Borrowed(name), descriptor)).unzip();
         let mac = self.packets.as_ref().map(|packets| packets.mac);
@@ -244,6 +252,7 @@ impl Sockets {
             tftp: delivery.expect("tftp")?,
             http: delivery.expect("http")?,
             dhcp: delivery.take("dhcp"),
+            heads: delivery.take("heads").map(HeadSocket),
             packets: match manifest.mac {
                 Some(mac) => {
                     let (frames, group) = (delivery.expect("frames")?, delivery.expect("group")?);

@@ -174,11 +174,6 @@ pub(super) async fn trace(
     }
 }
 
-pub(super) async fn doctor(State(house): State<House>) -> Response {
-    let snapshot = house.desk.publisher().latest();
-    Json(house.doctor.examine(&snapshot).await).into_response()
-}
-
 pub(super) async fn openapi() -> Response {
     let description = api::openapi(env!("CARGO_PKG_VERSION")).to_string();
     ([(header::CONTENT_TYPE, "application/json")], description).into_response()

@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod care;
 mod files;
 mod lab;
 mod status;
@@ -13,6 +14,7 @@ use axum::routing::{get, post};
 
 use crate::desk::Desk;
 use crate::doctor::Doctor;
+use crate::failures::Failures;
 
 pub use access::Token;
 
@@ -23,6 +25,8 @@ pub struct House {
     pub desk: Desk,
     /// Who looks after the boss.
     pub doctor: Doctor,
+    /// Heads of packets of failed starts.
+    pub failures: Failures,
 }
 
 /// The routes of [`api::ROUTES`], the page, and the script-free page, open to whoever connects.
@@ -40,7 +44,9 @@ pub fn router(house: House) -> Router {
         .route("/v1/nodes/{node}/explain", get(lab::explain_one))
         .route("/v1/nodes/{node}/trace", get(lab::trace))
         .route("/v1/nodes/{node}/power", post(lab::power))
-        .route("/v1/doctor", get(lab::doctor))
+        .route("/v1/doctor", get(care::doctor))
+        .route("/v1/failures", get(care::failures))
+        .route("/v1/failures/{file}", get(care::capture))
         .route("/v1/openapi.json", get(lab::openapi))
         .route("/status", get(status::page))
         .route("/status.css", get(status::style))

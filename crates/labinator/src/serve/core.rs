@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::conductor::{Conductor, Tools};
 use crate::desk::Desk;
 use crate::doctor::Doctor;
+use crate::failures::{self, Failures};
 use crate::http::{House, Token, guarded_router, router};
 use crate::journal::Journal;
 use crate::{assets, hands, link};
@@ -49,11 +50,13 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let (conductor, desk, table) = Conductor::new(tools);
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(link::run(folders.state.clone(), desk.clone(), table));
+    let (for_counter, orders) = mpsc::channel(failures::ORDERS_WAITING);
+    tasks.spawn(link::run(folders.state.clone(), desk.clone(), table, orders));
+    tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter));
     hands::spawn(&mut tasks, &spec, &folders.state, wishes, desk.clone());
     spawn_asset_search(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());
-    let house = House { desk: desk.clone(), doctor };
+    let house = House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state) };
     open_doors(&mut tasks, doors, house, &folders.state.join("token"))?;
 
     let conductor = tokio::spawn(conductor.run());

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use model::{
-    Bar, Boot, Carrier, Cell, ClientKind, Fault, FaultCode, FileRole, Goal, LabTime, LabView, MachineView,
-    Moment, NodeWord, Notice, Phase, PortRef, PowerState, PowerView, Rung, ScenarioView, Snapshot, Stage,
-    Stranger, Trace, Transfer, Waiting, WallTime, Waterfall,
+    Bar, Boot, Carrier, Cell, ClientKind, Fault, FaultCode, FileBytes, FileRole, Goal, LabTime, LabView,
+    MachineView, Moment, NodeWord, Notice, Phase, PortRef, PowerState, PowerView, Rung, SavedPackets,
+    ScenarioView, Snapshot, Stage, Stranger, Trace, Transfer, Waiting, WallTime, Waterfall,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
@@ -333,6 +333,41 @@ pub(crate) fn trace() -> Trace {
             marks: Vec::new(),
             transfers: vec![transfer],
             unrecorded: 2,
+            files: vec![
+                FileBytes {
+                    name: "snponly.efi".to_owned(),
+                    role: FileRole::Loader,
+                    size: 192_512,
+                    begun: 1,
+                    whole: 1,
+                    sent: 192_512,
+                },
+                FileBytes {
+                    name: "vmlinuz".to_owned(),
+                    role: FileRole::Kernel,
+                    size: 11_000_000,
+                    begun: 1,
+                    whole: 1,
+                    sent: 11_000_000,
+                },
+                FileBytes {
+                    name: "initrd".to_owned(),
+                    role: FileRole::Initrd,
+                    size: 84_000_000,
+                    begun: 2,
+                    whole: 1,
+                    sent: 124_000_000,
+                },
+                FileBytes {
+                    name: "metal-amd64.iso".to_owned(),
+                    role: FileRole::Other,
+                    size: 100_000_000,
+                    begun: 1,
+                    whole: 1,
+                    sent: 100_000_000,
+                },
+            ],
+            packets: Some(SavedPackets { file: "node3-2-14.pcap".to_owned(), frames: 312 }),
         },
     }
 }

@@ -49,6 +49,10 @@ impl Watch {
     }
 
     pub(crate) fn end(&self, counter: &Counter, found: &Found, end: &End, statistics: Statistics) {
+        if self.begun && statistics.repeated_bytes > 0 {
+            let (name, bytes) = (found.name.as_ref().to_owned(), statistics.repeated_bytes);
+            self.see(counter, Sight::FileRepeated { name, bytes });
+        }
         let why = match end {
             End::Probed => return,
             End::Complete => {

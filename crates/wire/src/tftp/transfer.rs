@@ -82,6 +82,8 @@ pub struct Statistics {
     pub repeats: u64,
     /// Times that a loss was noticed: an ACK inside a window, or silence. Each may repeat a whole window.
     pub gaps: u64,
+    /// Bytes of content in the blocks sent again; a short last block counts as a full one.
+    pub repeated_bytes: u64,
     /// Bytes of content the client has taken.
     pub bytes: u64,
     /// Packets that changed nothing: late ACKs and what is no packet.
@@ -260,7 +262,9 @@ impl Transfer {
         self.sent = (self.acked + u64::from(self.window)).min(self.last);
         let fresh = self.sent.saturating_sub(self.furthest);
         self.statistics.blocks += fresh;
-        self.statistics.repeats += self.sent - self.acked - fresh;
+        let again = self.sent - self.acked - fresh;
+        self.statistics.repeats += again;
+        self.statistics.repeated_bytes += again.saturating_mul(u64::from(self.block));
         self.furthest = self.furthest.max(self.sent);
         Step::Blocks(Blocks { next: first, last: self.sent, size: self.size, block: self.block })
     }

@@ -103,6 +103,10 @@ fn seen(sight: &Sight) -> String {
         Sight::FileBroken { name, bytes: sent, why } => {
             format!("{name} broke off after {}: {why}", bytes(*sent))
         }
+        Sight::FileRepeated { name, bytes: again } => format!("{} of {name} went out again", bytes(*again)),
+        Sight::PacketsSaved { file, frames, .. } => {
+            format!("the heads of its last {frames} packets were saved as {file}")
+        }
         Sight::ScriptAsked { answer: ScriptAnswer::Wait } => "its loader was told to wait".to_owned(),
         Sight::ScriptAsked { answer: ScriptAnswer::Boot } => "its loader was told what to boot".to_owned(),
         Sight::ScriptAsked { answer: ScriptAnswer::Stranger } => {

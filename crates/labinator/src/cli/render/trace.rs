@@ -1,8 +1,8 @@
 //! The waterfall of a boot: where its seconds went.
 
-use model::{Bar, Trace};
+use model::{Bar, FileBytes, FileRole, Trace};
 
-use super::paint::{Paint, bytes, cut, seconds};
+use super::paint::{Paint, bytes, counted, cut, seconds};
 
 /// A bar is told apart from its median when it differs by this many tenths of it.
 const NOTABLE_TENTHS: u64 = 3;
@@ -45,11 +45,37 @@ pub fn render_trace(trace: &Trace, width: usize, color: bool) -> String {
         let text = format!("{} broke off after {}: {why}", file.name, bytes(file.bytes));
         lines.push(format!("  {} {}", paint.doubtful("!"), cut(&text, width.saturating_sub(4))));
     }
+    lines.extend(cost(trace, width, paint));
+    if let Some(saved) = &trace.boot.packets {
+        let text = format!("heads of {} packets saved: /v1/failures/{}", saved.frames, saved.file);
+        lines.push(format!("  {} {}", paint.doubtful("!"), cut(&text, width.saturating_sub(4))));
+    }
     if trace.boot.unrecorded > 0 {
         lines.push(format!("  … {} more marks were not kept", trace.boot.unrecorded));
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What was sent for this boot, and the files that cost more than they had to.
+fn cost(trace: &Trace, width: usize, paint: Paint) -> Vec<String> {
+    let files = &trace.boot.files;
+    if files.is_empty() {
+        return Vec::new();
+    }
+    let sum = |of: fn(&FileBytes) -> u64| bytes(files.iter().map(of).fold(0, u64::saturating_add));
+    let (sent, again) = (sum(|file| file.sent), sum(FileBytes::again));
+    let mut lines = vec![format!("  served {sent} in {}, of it {again} twice", counted(files.len(), "file"))];
+    for file in files.iter().filter(|file| file.again() > 0 || file.role == FileRole::Other) {
+        let times = if file.begun == 1 { "once".to_owned() } else { format!("{} times", file.begun) };
+        let mut text =
+            format!("{} was asked for {times}: {} of {}", file.name, bytes(file.sent), bytes(file.size));
+        if file.role == FileRole::Other {
+            text.push_str(", no part of the image");
+        }
+        lines.push(format!("  {} {}", paint.doubtful("!"), cut(&text, width.saturating_sub(4))));
+    }
+    lines
 }
 
 /// `├───┤` at its place, exactly `chart` characters.
