@@ -155,6 +155,17 @@ function sighted(fact: Sighted, known: Known): Line | null {
       return plain(who, `Has the address ${fact.address}.`);
     case "nak":
       return { who, text: "Asked for an address it cannot have, and was told so.", tone: "care" };
+    case "solicit":
+      return plain(
+        who,
+        `${asker(fact.client)} asks for an IPv6 address${fact.elapsed_ms >= 1000 ? `, for ${count(Math.floor(fact.elapsed_ms / 1000))} s already` : ""}.`,
+      );
+    case "advertise":
+      return plain(who, `Was offered ${fact.address}.`);
+    case "request6":
+      return plain(who, `${asker(fact.client)} takes the IPv6 address.`);
+    case "reply":
+      return plain(who, fact.address ? `Has the address ${fact.address}.` : "Was told about IPv6 here.");
     case "router-asked":
       return plain(
         who,

@@ -1,7 +1,7 @@
 //! HTTP/1.1 to the boss over one kept connection: POST a JSON body, read a JSON answer.
 
 use std::fmt;
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -49,16 +49,16 @@ impl From<std::io::Error> for DoorError {
 /// A connection to the boss that is made again when it is gone.
 #[derive(Debug)]
 pub(crate) struct Door {
-    boss: SocketAddrV4,
+    boss: SocketAddr,
     kept: Option<TcpStream>,
 }
 
 impl Door {
-    pub(crate) const fn new(boss: SocketAddrV4) -> Self {
+    pub(crate) const fn new(boss: SocketAddr) -> Self {
         Self { boss, kept: None }
     }
 
-    pub(crate) const fn boss(&self) -> SocketAddrV4 {
+    pub(crate) const fn boss(&self) -> SocketAddr {
         self.boss
     }
 
@@ -173,13 +173,12 @@ fn read_head(head: &[u8]) -> Result<Head, DoorError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::SocketAddr;
     use tokio::net::TcpListener;
 
     /// A server that gives each connection in turn its list of answers, one per request, then closes.
-    async fn serve(connections: Vec<Vec<&'static str>>) -> SocketAddrV4 {
+    async fn serve(connections: Vec<Vec<&'static str>>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let SocketAddr::V4(at) = listener.local_addr().unwrap() else { panic!("bound to IPv4") };
+        let at = listener.local_addr().unwrap();
         tokio::spawn(async move {
             for answers in connections {
                 let (mut stream, _) = listener.accept().await.unwrap();

@@ -1,14 +1,15 @@
 //! The words of the kernel line that are meant for the agent.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 use model::MacAddr;
 
 /// What the kernel line tells the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct KernelLine {
-    /// `labinator.boss=10.0.0.1` or `labinator.boss=10.0.0.1:8080`: who to report to, whatever DHCP says.
-    pub(crate) boss: Option<SocketAddrV4>,
+    /// `labinator.boss=http://10.0.0.1` or `labinator.boss=http://[fd00::1]:8080`: who to report to, whatever DHCP
+    /// says, and over which protocol to ask for an address. `http://` may be left out.
+    pub(crate) boss: Option<SocketAddr>,
     /// `labinator.nonce=`: proves that this boot was answered by the boss.
     pub(crate) nonce: Option<String>,
     /// `BOOTIF=01-52-54-…` (PXELINUX's form): the port the loader used.
@@ -34,8 +35,12 @@ impl KernelLine {
     }
 }
 
-fn boss(value: &str) -> Option<SocketAddrV4> {
-    let plain = || value.parse::<Ipv4Addr>().ok().map(|ip| SocketAddrV4::new(ip, BOOT_HTTP_PORT));
+/// The place that a boss's URL names by a literal address.
+pub(crate) fn boss(value: &str) -> Option<SocketAddr> {
+    let value = value.strip_prefix("http://").unwrap_or(value);
+    let value = value.split('/').next().unwrap_or_default();
+    let bare = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(value);
+    let plain = || bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, BOOT_HTTP_PORT));
     value.parse().ok().or_else(plain)
 }
 
@@ -56,6 +61,20 @@ mod tests {
         assert_eq!(line.boss, Some("10.9.0.1:80".parse().unwrap()));
         assert_eq!(line.nonce.as_deref(), Some("ab12"));
         assert_eq!(line.port, Some(MacAddr([0x52, 0x54, 0, 0, 0, 1])));
+    }
+
+    #[test]
+    fn the_boss_is_named_as_the_boot_script_writes_it() {
+        for (word, place) in [
+            ("http://10.9.0.1", "10.9.0.1:80"),
+            ("http://10.9.0.1:8080", "10.9.0.1:8080"),
+            ("http://[fd00::1]", "[fd00::1]:80"),
+            ("http://[fd00::1]:8080/", "[fd00::1]:8080"),
+            ("fd00::1", "[fd00::1]:80"),
+        ] {
+            assert_eq!(boss(word), Some(place.parse().unwrap()), "{word}");
+        }
+        assert_eq!(boss("http://boss.local"), None);
     }
 
     #[test]

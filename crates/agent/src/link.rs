@@ -1,7 +1,7 @@
 //! The network ports: which one reaches the boss, bringing it up, and what it is given.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use model::MacAddr;
@@ -12,6 +12,8 @@ use crate::kernel_line::KernelLine;
 
 /// Index of the loopback port in every Linux network namespace.
 const LOOPBACK: u32 = 1;
+/// Length of a lab's IPv6 prefix. DHCPv6 tells none, and a router's word may come later than the address.
+const PREFIX6: u8 = 64;
 
 /// A network port with hardware behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +92,17 @@ impl Links {
         };
         let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).output_interface(index).build();
         self.0.route().add(route).replace().execute().await
+    }
+
+    /// Sets an IPv6 address; it may be there already. Routes come from routers, and the kernel listens to them.
+    pub(crate) async fn set6(&self, index: u32, address: Ipv6Addr) -> Result<(), rtnetlink::Error> {
+        self.0.address().add(index, IpAddr::V6(address), PREFIX6).replace().execute().await
+    }
+
+    /// Takes an IPv6 address off.
+    pub(crate) async fn clear6(&self, index: u32, address: Ipv6Addr) -> Result<(), rtnetlink::Error> {
+        let message = AddressMessageBuilder::<Ipv6Addr>::new().index(index).address(address, PREFIX6).build();
+        self.0.address().del(message).execute().await
     }
 
     /// Takes the address of a lease off; its routes go with it.

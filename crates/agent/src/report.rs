@@ -12,14 +12,13 @@ use std::time::Duration;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
 };
-use std::net::SocketAddrV4;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::console::{Console, uptime_ms};
 use crate::door::{Door, DoorError};
 use crate::inventory;
-use crate::kernel_line::{BOOT_HTTP_PORT, KernelLine};
+use crate::kernel_line::KernelLine;
 use crate::lease::Held;
 
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -47,21 +46,19 @@ impl Identity {
     }
 }
 
-/// Who to report to: the kernel line's word, else the server the boot file came from, else the DHCP
-/// server.
-fn boss(line: &KernelLine, held: &Held) -> SocketAddrV4 {
-    let next = held.binding.reply.siaddr;
-    let server = if next.is_unspecified() { held.binding.server } else { next };
-    line.boss.unwrap_or_else(|| SocketAddrV4::new(server, BOOT_HTTP_PORT))
-}
-
 /// Reports and beats until the boss orders the machine off. Without an address it waits for one.
 pub(crate) async fn run(console: &Console, me: &Identity, held: &mut watch::Receiver<Option<Held>>) {
     loop {
         let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return };
         let Some(now) = now else { continue };
         held.mark_unchanged();
-        let mut talk = Talk { console, me, door: Door::new(boss(&me.line, &now)), held: now, quiet: None };
+        // The kernel line's word, else what the server told that gave the address.
+        let Some(boss) = me.line.boss.or(now.boss) else {
+            console.say("nobody told where the boss is: no `labinator.boss=` and no URL from DHCPv6");
+            drop(held.changed().await);
+            continue;
+        };
+        let mut talk = Talk { console, me, door: Door::new(boss), held: now, quiet: None };
         tokio::select! {
             () = talk.until_ordered_off() => return,
             // Another address or none: the words so far were for another place.
@@ -135,7 +132,7 @@ impl Talk<'_> {
             mac: self.held.port.mac,
             boot_id: self.me.boot_id.clone(),
             nonce: self.me.line.nonce.clone(),
-            address: Some(self.held.binding.address),
+            address: Some(self.held.address),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             kernel: self.me.kernel.clone(),
             uptime_ms: uptime_ms(),

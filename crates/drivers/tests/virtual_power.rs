@@ -26,6 +26,7 @@ fn lab() -> LabSpec {
         zone: None,
         mac: MAC,
         ip: [10, 77, 0, 11].into(),
+        ip6: None,
         power: port(),
         memory: None,
         firmware: Some(VirtualFirmware::Bios),
@@ -44,6 +45,7 @@ fn lab() -> LabSpec {
             lease_seconds: 600,
             relays: Vec::new(),
             tftp: model::TftpPorts::default(),
+            ipv6: None,
         },
         power: [("qemu".parse().unwrap(), PowerDriver::Virtual { memory: Mebibytes(64), stagger: Span(1) })]
             .into(),

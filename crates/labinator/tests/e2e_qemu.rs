@@ -165,7 +165,7 @@ fn cold_machines_of_every_firmware_get_ready_and_a_ready_lab_repairs_itself() {
     assert!(!fetched(&http, "snponly.efi", Carrier::Http), "it went to its image directly");
     for machine in &ready.machines {
         let agent = machine.agent.as_ref().unwrap();
-        assert_eq!(agent.report.address, Some(machine.ip), "{}", machine.node);
+        assert_eq!(agent.report.address, Some(machine.ip.into()), "{}", machine.node);
         assert_eq!(agent.report.inventory.serial, machine.node.as_str());
     }
 

@@ -210,7 +210,7 @@ fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
     if let Some(node) = lab.by_mac.get(&mac).cloned() {
         return about(lab, &node, |m| record::sight(m, at, sight));
     }
-    if let Sight::Discover { client, .. } = sight {
+    if let Sight::Discover { client, .. } | Sight::Solicit { client, .. } = sight {
         lab.strangers.retain(|s| s.mac != mac);
         if lab.strangers.len() >= STRANGERS_KEPT {
             lab.strangers.remove(0);

@@ -73,7 +73,7 @@ pub(crate) fn mark(machine: &mut Machine, at: LabTime, what: MarkKind) {
 /// Who asked, if a mark is an ask.
 pub(crate) const fn asker(what: &MarkKind) -> Option<ClientKind> {
     match what {
-        MarkKind::Discover { client, .. } => Some(*client),
+        MarkKind::Discover { client, .. } | MarkKind::Solicit { client, .. } => Some(*client),
         MarkKind::Ordered
         | MarkKind::Powered
         | MarkKind::Frame
@@ -81,6 +81,9 @@ pub(crate) const fn asker(what: &MarkKind) -> Option<ClientKind> {
         | MarkKind::Request { .. }
         | MarkKind::Ack { .. }
         | MarkKind::Nak
+        | MarkKind::Advertise
+        | MarkKind::Request6 { .. }
+        | MarkKind::Reply { .. }
         | MarkKind::RouterAsked { .. }
         | MarkKind::Script { .. }
         | MarkKind::Deferred
@@ -131,11 +134,8 @@ pub(crate) fn image_taken(boot: &Boot) -> Option<LabTime> {
     // for one after the other. The kernel counts only with an initramfs, unless the system spoke already.
     let whole = image().any(|t| matches!(t.role, FileRole::Initrd | FileRole::Uki));
     let spoke = boot.marks.iter().any(|m| {
-        matches!(
-            m.what,
-            MarkKind::Discover { client: ClientKind::Agent | ClientKind::Other, .. }
-                | MarkKind::Reported { .. }
-        )
+        matches!(asker(&m.what), Some(ClientKind::Agent | ClientKind::Other))
+            || matches!(m.what, MarkKind::Reported { .. })
     });
     if !whole && !spoke {
         return None;
@@ -150,11 +150,8 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         Sight::Frame => mark(machine, now, MarkKind::Frame),
         Sight::Discover { client, secs, version, .. } => {
             asked(machine, at, *client);
-            if let Some(boot) = machine.boot.as_mut() {
-                boot.firmware = boot.firmware.or(Some(*client));
-                if !version.is_empty() {
-                    boot.ipxe.clone_from(version);
-                }
+            if let Some(boot) = machine.boot.as_mut().filter(|_| !version.is_empty()) {
+                boot.ipxe.clone_from(version);
             }
             mark(machine, now, MarkKind::Discover { client: *client, secs: *secs });
         }
@@ -162,6 +159,13 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         Sight::Request { client } => mark(machine, now, MarkKind::Request { client: *client }),
         Sight::Ack { client, .. } => mark(machine, now, MarkKind::Ack { client: *client }),
         Sight::Nak => mark(machine, now, MarkKind::Nak),
+        Sight::Solicit { client, elapsed_ms, .. } => {
+            asked(machine, at, *client);
+            mark(machine, now, MarkKind::Solicit { client: *client, elapsed_ms: *elapsed_ms });
+        }
+        Sight::Advertise { .. } => mark(machine, now, MarkKind::Advertise),
+        Sight::Request6 { client } => mark(machine, now, MarkKind::Request6 { client: *client }),
+        Sight::Reply { client, .. } => mark(machine, now, MarkKind::Reply { client: *client }),
         Sight::RouterAsked { answered } => mark(machine, now, MarkKind::RouterAsked { answered: *answered }),
         Sight::ScriptAsked { answer } => script(machine, now, *answer),
         Sight::Deferred { .. } => mark(machine, now, MarkKind::Deferred),
@@ -201,6 +205,9 @@ fn asked(machine: &mut Machine, at: Moment, client: ClientKind) {
         if machine.power != PowerState::Off {
             machine.carried_out = None;
         }
+    }
+    if let Some(boot) = machine.boot.as_mut() {
+        boot.firmware = boot.firmware.or(Some(client));
     }
     let wanted = machine.goal == Goal::Ready && machine.person != Some(PowerOrder::Off);
     if first && wanted && is_before_system(client) {

@@ -27,6 +27,7 @@ fn entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         node: machine.node.clone(),
         mac: node.mac,
         ip: node.ip,
+        ip6: node.ip6,
         run: lab.run.as_ref().map_or(0, |run| run.number),
         boot: machine.boots,
         answer,

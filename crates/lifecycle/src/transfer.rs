@@ -51,6 +51,10 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::Request { .. }
         | Sight::Ack { .. }
         | Sight::Nak
+        | Sight::Solicit { .. }
+        | Sight::Advertise { .. }
+        | Sight::Request6 { .. }
+        | Sight::Reply { .. }
         | Sight::RouterAsked { .. }
         | Sight::ScriptAsked { .. }
         | Sight::PacketsSaved { .. }

@@ -113,6 +113,10 @@ fn asked_word(machine: &Machine) -> NodeWord {
         | MarkKind::Request { .. }
         | MarkKind::Ack { .. }
         | MarkKind::Nak
+        | MarkKind::Solicit { .. }
+        | MarkKind::Advertise
+        | MarkKind::Request6 { .. }
+        | MarkKind::Reply { .. }
         | MarkKind::RouterAsked { .. }
         | MarkKind::Deferred
         | MarkKind::Reported { .. }

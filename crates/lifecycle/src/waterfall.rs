@@ -9,7 +9,7 @@ use model::{
 };
 
 use crate::lab::Machine;
-use crate::record::image_taken;
+use crate::record::{asker, image_taken};
 
 /// EDK2 collects offers until its first timer fires (`PxeBcDhcp4.c`, `HttpBootDhcp4.c`): 4, then 8, 16, 32 s.
 const EDK2_OFFER_TIMER: Span = Span::secs(4);
@@ -93,18 +93,20 @@ impl Points {
             match &mark.what {
                 MarkKind::Ordered => p.ordered = at,
                 MarkKind::Powered => p.powered = at,
-                MarkKind::Discover { client: ClientKind::Agent | ClientKind::Other, .. } => {
+                MarkKind::Discover { client: ClientKind::Agent | ClientKind::Other, .. }
+                | MarkKind::Solicit { client: ClientKind::Agent | ClientKind::Other, .. } => {
                     p.os_discover = p.os_discover.or(at);
                 }
-                MarkKind::Discover { client, .. } => {
+                MarkKind::Discover { client, .. } | MarkKind::Solicit { client, .. } => {
                     p.discover = p.discover.or(at);
                     if *client == ClientKind::Ipxe {
                         p.ipxe_discover = p.ipxe_discover.or(at);
                     }
                 }
-                MarkKind::Offer => p.offer = p.offer.or(at),
-                MarkKind::Ack { client: ClientKind::Agent | ClientKind::Other } => {}
-                MarkKind::Ack { .. } => p.ack = p.ack.or(at),
+                MarkKind::Offer | MarkKind::Advertise => p.offer = p.offer.or(at),
+                MarkKind::Ack { client: ClientKind::Agent | ClientKind::Other }
+                | MarkKind::Reply { client: ClientKind::Agent | ClientKind::Other } => {}
+                MarkKind::Ack { .. } | MarkKind::Reply { .. } => p.ack = p.ack.or(at),
                 MarkKind::Script { answer: ScriptAnswer::Boot } => p.script_boot = p.script_boot.or(at),
                 MarkKind::Script { .. } => p.script_wait = p.script_wait.or(at),
                 MarkKind::Reported { uptime_ms } => {
@@ -114,6 +116,7 @@ impl Points {
                 MarkKind::Ready => p.ready = at,
                 MarkKind::Frame
                 | MarkKind::Request { .. }
+                | MarkKind::Request6 { .. }
                 | MarkKind::Nak
                 | MarkKind::RouterAsked { .. }
                 | MarkKind::Deferred => {}
@@ -234,15 +237,19 @@ fn cause(bar: &Bar, boot: &Boot, points: &Points) -> Option<String> {
 }
 
 fn dhcp_cause(took: Span, boot: &Boot, points: &Points, uefi: bool) -> Option<String> {
-    let asks = boot
-        .marks
-        .iter()
-        .filter(|m| matches!(m.what, MarkKind::Discover { client, .. } if client.is_firmware()))
-        .count();
+    let of_firmware = |m: &&model::Mark| asker(&m.what).is_some_and(ClientKind::is_firmware);
+    let asks = boot.marks.iter().filter(of_firmware).count();
+    let solicits = |m: &&model::Mark| matches!(m.what, MarkKind::Solicit { .. });
+    let six = boot.marks.iter().find(of_firmware).as_ref().is_some_and(solicits);
     let Some(offer) = points.offer else {
         return Some(format!("asked {}, not answered", times(asks)));
     };
-    if uefi && asks > 1 && took > EDK2_OFFER_TIMER {
+    if uefi && six && asks > 1 && took > EDK2_OFFER_TIMER {
+        return Some(format!(
+            "firmware asked {asks} times over IPv6: it doubles its wait from 4 s to 32 s, four times (EDK2)"
+        ));
+    }
+    if uefi && !six && asks > 1 && took > EDK2_OFFER_TIMER {
         let ladder = [4, 8, 16, 32];
         let steps: Vec<String> = ladder.iter().take(asks).map(|s| format!("{s}")).collect();
         return Some(format!("firmware asked {asks} times: its ladder is {} s", steps.join(", ")));

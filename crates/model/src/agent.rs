@@ -2,7 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub struct AgentReport {
     pub nonce: Option<String>,
     /// Address the agent was given.
     #[schemars(with = "Option<String>")]
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<IpAddr>,
     /// Version of the agent.
     pub version: String,
     /// `uname -r`.

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,10 @@ pub struct BootEntry {
     /// Its reserved address.
     #[schemars(with = "String")]
     pub ip: Ipv4Addr,
+    /// Its reserved IPv6 address, where the lab has IPv6.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub ip6: Option<Ipv6Addr>,
     /// Run of the scenario this answer belongs to; 0 before the first.
     pub run: u32,
     /// Number of the boot this answer belongs to.

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,9 @@ pub struct NetworkSpec {
     /// Further subnets, reached through relays.
     #[serde(default)]
     pub relays: Vec<RelayedSubnet>,
+    /// IPv6 beside it, or instead of it where `dhcp` is off; absent when the boss speaks none.
+    #[serde(default)]
+    pub ipv6: Option<Ipv6Spec>,
 }
 
 /// A subnet behind a DHCP relay.
@@ -99,6 +102,39 @@ pub struct RelayedSubnet {
     /// First and last address for machines that are not on the board.
     #[schemars(with = "Option<(String, String)>")]
     pub pool: Option<(Ipv4Addr, Ipv4Addr)>,
+}
+
+/// IPv6 on the lab's segment: DHCPv6, router advertisements, and boot files over it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ipv6Spec {
+    /// First address of the prefix, which has 64 bits.
+    #[schemars(with = "String")]
+    pub prefix: Ipv6Addr,
+    /// The boss's own address in it.
+    #[schemars(with = "String")]
+    pub boss: Ipv6Addr,
+    /// First and last address for machines that are not on the board.
+    #[schemars(with = "Option<(String, String)>")]
+    pub pool: Option<(Ipv6Addr, Ipv6Addr)>,
+    /// Name servers told to clients.
+    #[schemars(with = "Vec<String>")]
+    pub dns: Vec<Ipv6Addr>,
+    /// True when the boss announces itself as the default router.
+    pub router: bool,
+    /// True when machines may make further addresses of the prefix by themselves.
+    pub autonomous: bool,
+}
+
+impl Ipv6Spec {
+    /// Length of the prefix in bits: what firmware takes for granted, and what addresses made of Ethernet addresses
+    /// need (RFC 4291 section 2.5.1).
+    pub const PREFIX: u8 = 64;
+
+    /// True for an address of the prefix.
+    #[must_use]
+    pub const fn holds(&self, address: Ipv6Addr) -> bool {
+        address.to_bits() >> 64 == self.prefix.to_bits() >> 64
+    }
 }
 
 impl NetworkSpec {
@@ -178,6 +214,8 @@ pub enum VirtualFirmware {
     UefiPxe,
     /// OVMF with its own HTTP boot client.
     UefiHttp,
+    /// OVMF with its PXE client over IPv6 alone.
+    UefiPxe6,
 }
 
 /// One machine of the board.
@@ -192,6 +230,10 @@ pub struct NodeSpec {
     /// Its reserved address.
     #[schemars(with = "String")]
     pub ip: Ipv4Addr,
+    /// Its reserved IPv6 address, where the lab has IPv6.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub ip6: Option<Ipv6Addr>,
     /// What switches it.
     pub power: PortRef,
     /// Memory in the box, where written down.

@@ -147,9 +147,39 @@ pub enum Sight {
     },
     /// DHCPNAK sent by us.
     Nak,
+    /// SOLICIT or INFORMATION-REQUEST of DHCPv6 (RFC 8415).
+    Solicit {
+        /// Who asks.
+        client: ClientKind,
+        /// First architecture of option 61 (RFC 5970, IANA registry).
+        arch: Option<u16>,
+        /// Option 8: milliseconds since the client began, by its own account.
+        elapsed_ms: u32,
+        /// The machine's UUID, where its identifier is one (RFC 6355).
+        uuid: Option<MachineUuid>,
+    },
+    /// ADVERTISE of DHCPv6 sent by us.
+    Advertise {
+        /// Address offered.
+        #[schemars(with = "String")]
+        address: Ipv6Addr,
+    },
+    /// REQUEST of DHCPv6.
+    Request6 {
+        /// Who asks.
+        client: ClientKind,
+    },
+    /// REPLY of DHCPv6 sent by us, after the lease was written.
+    Reply {
+        /// Address given; absent for a client that asked for none.
+        #[schemars(with = "Option<String>")]
+        address: Option<Ipv6Addr>,
+        /// Who got it.
+        client: ClientKind,
+    },
     /// The machine asked for an IPv6 router (RFC 4861 section 4.1), and whether we answered.
     RouterAsked {
-        /// True when our bare advertisement went out.
+        /// True when our advertisement went out.
         answered: bool,
     },
     /// The first byte of a file was asked for.

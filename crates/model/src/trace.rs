@@ -118,6 +118,25 @@ pub enum MarkKind {
     },
     /// DHCPNAK.
     Nak,
+    /// SOLICIT or INFORMATION-REQUEST of DHCPv6.
+    Solicit {
+        /// Who asked.
+        client: ClientKind,
+        /// Milliseconds since it began, by its own account.
+        elapsed_ms: u32,
+    },
+    /// ADVERTISE of DHCPv6.
+    Advertise,
+    /// REQUEST of DHCPv6.
+    Request6 {
+        /// Who asked.
+        client: ClientKind,
+    },
+    /// REPLY of DHCPv6.
+    Reply {
+        /// Who asked.
+        client: ClientKind,
+    },
     /// An IPv6 router was asked for.
     RouterAsked {
         /// Whether we answered.

@@ -1,7 +1,7 @@
 //! The boot table as the sockets look things up in it: by Ethernet address, by IP address, by content.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use model::{Asset, BootAnswer, BootEntry, BootTable, Digest, FileRole, Image, MacAddr};
 
@@ -10,7 +10,7 @@ use model::{Asset, BootAnswer, BootEntry, BootTable, Digest, FileRole, Image, Ma
 pub struct Board {
     table: BootTable,
     by_mac: HashMap<MacAddr, usize>,
-    by_ip: HashMap<Ipv4Addr, usize>,
+    by_ip: HashMap<IpAddr, usize>,
     roles: HashMap<Digest, FileRole>,
 }
 
@@ -23,7 +23,10 @@ impl Board {
         let mut roles = HashMap::new();
         for (index, entry) in table.nodes.iter().enumerate() {
             by_mac.insert(entry.mac, index);
-            by_ip.insert(entry.ip, index);
+            by_ip.insert(IpAddr::V4(entry.ip), index);
+            if let Some(six) = entry.ip6 {
+                by_ip.insert(IpAddr::V6(six), index);
+            }
             if let BootAnswer::Run { image, .. } = &entry.answer {
                 note_roles(&mut roles, image);
             }
@@ -45,7 +48,7 @@ impl Board {
 
     /// The line of the machine this address is reserved for.
     #[must_use]
-    pub fn entry_by_ip(&self, address: Ipv4Addr) -> Option<&BootEntry> {
+    pub fn entry_by_ip(&self, address: IpAddr) -> Option<&BootEntry> {
         self.by_ip.get(&address).and_then(|index| self.table.nodes.get(*index))
     }
 

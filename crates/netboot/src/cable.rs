@@ -3,16 +3,19 @@
 //! What is answered is decided by the code that serves the sockets; only the carrying is different.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 
 use model::MacAddr;
 use wire::dhcp::{SERVER_PORT, server::Destination};
-use wire::frame::{Checksum, Frame, Udp4};
+use wire::dhcp6;
+use wire::frame::{Checksum, Frame, Udp4, Udp6};
+use wire::ndp::link_local;
 use wire::tftp::{Limits, Step, Transfer};
 
-use crate::counter::Counter;
+use crate::counter::{Counter, Over};
 use crate::dhcp::{Answer, Clerk, Group};
+use crate::dhcp6::Clerk as Clerk6;
 use crate::sniff;
 use crate::tftp::{self, Found};
 
@@ -28,6 +31,7 @@ pub struct Cable {
     counter: Arc<Counter>,
     mac: MacAddr,
     clerk: Clerk,
+    clerk6: Clerk6,
     watch: sniff::Watch,
     transfers: BTreeMap<u16, Carried>,
     next_port: u16,
@@ -36,8 +40,8 @@ pub struct Cable {
 /// One transfer under way.
 #[derive(Debug)]
 struct Carried {
-    client: (MacAddr, SocketAddrV4),
-    boss: Ipv4Addr,
+    client: (MacAddr, SocketAddr),
+    boss: IpAddr,
     found: Found,
     watch: tftp::Watch,
     transfer: Transfer,
@@ -48,7 +52,8 @@ impl Cable {
     #[must_use]
     pub fn new(counter: Arc<Counter>, mac: MacAddr) -> Self {
         let (clerk, watch) = (Clerk::new(Arc::clone(&counter)), sniff::Watch::new(Arc::clone(&counter), mac));
-        Self { counter, mac, clerk, watch, transfers: BTreeMap::new(), next_port: TRANSFER_PORTS }
+        let clerk6 = Clerk6::new(Arc::clone(&counter));
+        Self { counter, mac, clerk, clerk6, watch, transfers: BTreeMap::new(), next_port: TRANSFER_PORTS }
     }
 
     /// Takes a frame in; the frames that answer it. Waits only while a claim is being synced.
@@ -69,7 +74,18 @@ impl Cable {
         match Frame::parse(bytes) {
             Ok(Frame::Udp4(udp)) if udp.checksum != Checksum::Bad => match udp.to.port() {
                 SERVER_PORT => self.on_dhcp(udp.payload, now),
-                TFTP_PORT => self.on_request(&udp, now).await,
+                TFTP_PORT => {
+                    let (client, boss) = ((udp.from_mac, SocketAddr::V4(udp.from)), IpAddr::V4(*udp.to.ip()));
+                    self.on_request(client, boss, udp.payload, now).await
+                }
+                port => self.on_transfer(port, udp.payload, now),
+            },
+            Ok(Frame::Udp6(udp)) if udp.checksum_good => match udp.to.port() {
+                dhcp6::SERVER_PORT => self.on_dhcp6(&udp, now).into_iter().collect(),
+                TFTP_PORT => {
+                    let (client, boss) = ((udp.from_mac, SocketAddr::V6(udp.from)), IpAddr::V6(*udp.to.ip()));
+                    self.on_request(client, boss, udp.payload, now).await
+                }
                 port => self.on_transfer(port, udp.payload, now),
             },
             _ => Vec::new(),
@@ -111,6 +127,17 @@ impl Cable {
         frames
     }
 
+    fn on_dhcp6(&mut self, udp: &Udp6<'_>, now: u64) -> Option<Vec<u8>> {
+        self.clerk6.catch_up();
+        let answer = self.clerk6.take(udp.payload, *udp.from.ip(), now)?;
+        let payload = answer.reply.encode();
+        let from = SocketAddrV6::new(link_local(self.mac), dhcp6::SERVER_PORT, 0, 0);
+        let to = SocketAddrV6::new(*udp.from.ip(), answer.reply.port(), 0, 0);
+        let frame = self.udp6(from, (udp.from_mac, to), &payload)?;
+        self.clerk6.note_sent(&answer);
+        Some(frame)
+    }
+
     fn dhcp_frame(&self, answer: &Answer) -> Option<Vec<u8>> {
         let payload = answer.payload()?;
         let to = answer.reply.to;
@@ -127,9 +154,14 @@ impl Cable {
         Udp4 { to_mac, from_mac: self.mac, from, to, payload, checksum: Checksum::Good }.build()
     }
 
-    async fn on_request(&mut self, udp: &Udp4<'_>, now: u64) -> Vec<Vec<u8>> {
-        let (client, boss) = ((udp.from_mac, udp.from), *udp.to.ip());
-        let request = match tftp::read_request(&self.counter, udp.payload) {
+    async fn on_request(
+        &mut self,
+        client: (MacAddr, SocketAddr),
+        boss: IpAddr,
+        payload: &[u8],
+        now: u64,
+    ) -> Vec<Vec<u8>> {
+        let request = match tftp::read_request(&self.counter, payload) {
             Ok(request) => request,
             Err(refusal) => {
                 let frame = refusal.and_then(|packet| self.udp(boss, TFTP_PORT, client, &packet));
@@ -138,8 +170,9 @@ impl Cable {
         };
         let port = self.next_port;
         self.next_port = self.next_port.checked_add(1).unwrap_or(TRANSFER_PORTS);
-        let mac = self.counter.who_has((*udp.from.ip()).into());
-        let found = match tftp::open(&self.counter, &request, mac).await {
+        let peer = client.1.ip();
+        let mac = self.counter.who_has(peer);
+        let found = match tftp::open(&self.counter, &request, (mac, Over::of(peer))).await {
             Ok(found) => found,
             Err(refusal) => return self.udp(boss, port, client, &refusal).into_iter().collect(),
         };
@@ -176,9 +209,26 @@ impl Cable {
         packets.iter().filter_map(|packet| self.udp(boss, port, client, packet)).collect()
     }
 
-    fn udp(&self, boss: Ipv4Addr, port: u16, to: (MacAddr, SocketAddrV4), payload: &[u8]) -> Option<Vec<u8>> {
-        let from = SocketAddrV4::new(boss, port);
-        let (to_mac, to) = to;
-        Udp4 { to_mac, from_mac: self.mac, from, to, payload, checksum: Checksum::Good }.build()
+    fn udp(&self, boss: IpAddr, port: u16, to: (MacAddr, SocketAddr), payload: &[u8]) -> Option<Vec<u8>> {
+        let to_mac = to.0;
+        match (boss, to.1) {
+            (IpAddr::V4(boss), SocketAddr::V4(to)) => {
+                let (from, checksum) = (SocketAddrV4::new(boss, port), Checksum::Good);
+                Udp4 { to_mac, from_mac: self.mac, from, to, payload, checksum }.build()
+            }
+            (IpAddr::V6(boss), SocketAddr::V6(to)) => {
+                self.udp6(SocketAddrV6::new(boss, port, 0, 0), (to_mac, to), payload)
+            }
+            (IpAddr::V4(_), SocketAddr::V6(_)) | (IpAddr::V6(_), SocketAddr::V4(_)) => None,
+        }
+    }
+
+    fn udp6(
+        &self,
+        from: SocketAddrV6,
+        (to_mac, to): (MacAddr, SocketAddrV6),
+        payload: &[u8],
+    ) -> Option<Vec<u8>> {
+        Udp6 { to_mac, from_mac: self.mac, from, to, payload, checksum_good: true }.build()
     }
 }

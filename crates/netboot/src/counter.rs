@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,6 +22,7 @@ use crate::heads::Heads;
 use crate::http::Places;
 use crate::ledger::{Ledger, LedgerError};
 use crate::loaders::Loaders;
+use crate::neighbours::Neighbours;
 use crate::sights::Sights;
 
 /// File of the last published boot table, in the state folder.
@@ -84,6 +85,26 @@ pub struct Parts {
     pub transfers: usize,
 }
 
+/// Which protocol a machine came with, and is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// IPv4.
+    Four,
+    /// IPv6.
+    Six,
+}
+
+impl Over {
+    /// That of a peer's address.
+    #[must_use]
+    pub const fn of(peer: IpAddr) -> Self {
+        match peer.to_canonical() {
+            IpAddr::V4(_) => Self::Four,
+            IpAddr::V6(_) => Self::Six,
+        }
+    }
+}
+
 /// The counter.
 #[derive(Debug)]
 pub struct Counter {
@@ -99,8 +120,8 @@ pub struct Counter {
     pub(crate) readers: Arc<AtomicUsize>,
     http_port: u16,
     board: watch::Sender<Option<Arc<Board>>>,
-    /// Who holds an address by lease; the board's own reservations are looked up there.
-    holders: Mutex<HashMap<Ipv4Addr, MacAddr>>,
+    /// Who has an address by lease or is seen with it; the board's own reservations are looked up there.
+    pub(crate) neighbours: Neighbours,
     /// The boot each agent reported from.
     agents: Mutex<HashMap<MacAddr, String>>,
     ledger_full: AtomicBool,
@@ -128,7 +149,12 @@ impl Counter {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(OpenError::Table { path, source }),
         };
-        let holders = ledger.leases().into_iter().map(|lease| (lease.address, lease.mac)).collect();
+        let four = ledger.leases().into_iter().map(|lease| (IpAddr::V4(lease.address), lease.mac));
+        let six = ledger
+            .leases6()
+            .into_iter()
+            .filter_map(|lease| lease.holder.mac().map(|mac| (IpAddr::V6(lease.address), mac)));
+        let neighbours = Neighbours::of(four.chain(six));
         let counter = Self {
             files: parts.files,
             state: parts.state,
@@ -141,7 +167,7 @@ impl Counter {
             readers: Arc::default(),
             http_port: parts.http_port,
             board: watch::Sender::new(board),
-            holders: Mutex::new(holders),
+            neighbours,
             agents: Mutex::default(),
             ledger_full: AtomicBool::new(false),
             malformed: Mutex::default(),
@@ -208,36 +234,40 @@ impl Counter {
     /// Where machines reach the boot HTTP: a literal address, never a name.
     #[must_use]
     pub fn base_url(&self, board: &Board) -> String {
-        let boss = board.table().network.boss;
-        match self.http_port {
-            80 => format!("http://{boss}"),
-            port => format!("http://{boss}:{port}"),
+        self.base_url_over(board, Over::Four)
+    }
+
+    /// As [`Counter::base_url`], by the protocol a machine came with.
+    #[must_use]
+    pub fn base_url_over(&self, board: &Board, over: Over) -> String {
+        let network = &board.table().network;
+        let boss = match (over, &network.ipv6) {
+            (Over::Six, Some(six)) => IpAddr::V6(six.boss),
+            (Over::Six, None) | (Over::Four, _) => IpAddr::V4(network.boss),
+        };
+        match (boss, self.http_port) {
+            (IpAddr::V6(boss), 80) => format!("http://[{boss}]"),
+            (boss, 80) => format!("http://{boss}"),
+            (boss, port) => format!("http://{}", SocketAddr::from((boss, port))),
         }
     }
 
-    fn holders(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, MacAddr>> {
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Remembers who holds an address.
-    pub(crate) fn hold(&self, address: Ipv4Addr, mac: MacAddr) {
-        self.holders().insert(address, mac);
+    pub(crate) fn hold(&self, address: impl Into<IpAddr>, mac: MacAddr) {
+        self.neighbours.hold(address.into(), mac);
     }
 
     /// Forgets who held an address.
-    pub(crate) fn release(&self, address: Ipv4Addr) {
-        self.holders().remove(&address);
+    pub(crate) fn release(&self, address: impl Into<IpAddr>) {
+        self.neighbours.release(address.into());
     }
 
-    /// Whose address this is: by reservation first, then by lease.
+    /// Whose address this is: by reservation first, then by lease, then by its frames.
     #[must_use]
     pub fn who_has(&self, address: IpAddr) -> Option<MacAddr> {
-        let address = match address {
-            IpAddr::V4(address) => address,
-            IpAddr::V6(address) => address.to_ipv4_mapped()?,
-        };
+        let address = address.to_canonical();
         let reserved = self.board().and_then(|board| board.entry_by_ip(address).map(|entry| entry.mac));
-        reserved.or_else(|| self.holders().get(&address).copied())
+        reserved.or_else(|| self.neighbours.who(address))
     }
 
     /// Tells the core, once, when the ledger stops taking records and when it takes them again.

@@ -7,9 +7,11 @@
 //! Leases carry a length and no date: the boss has no clock it can trust. After a restart each counts from then, so
 //! no address is given away too early.
 
+mod lease6;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use store::Files;
 use store::log::{Log, LogError, Recovery};
 use tokio::sync::Notify;
+
+pub use lease6::{Holder, Lease6};
 
 /// How long a lease waits for others to be synced with.
 const GROUP: Duration = Duration::from_millis(500);
@@ -114,6 +118,8 @@ pub struct ClaimKey {
 enum Record {
     Lease(Lease),
     Freed { address: Ipv4Addr },
+    Lease6(Lease6),
+    Freed6 { address: Ipv6Addr },
     Claim { key: ClaimKey, value: String },
 }
 
@@ -123,6 +129,8 @@ enum Record {
 enum Row<'a> {
     Lease(&'a Lease),
     Freed { address: Ipv4Addr },
+    Lease6(&'a Lease6),
+    Freed6 { address: Ipv6Addr },
     Claim { key: &'a ClaimKey, value: &'a str },
 }
 
@@ -145,6 +153,8 @@ struct Inner {
     leases: BTreeMap<Ipv4Addr, Lease>,
     /// Which address a machine holds.
     holders: HashMap<MacAddr, Ipv4Addr>,
+    leases6: BTreeMap<Ipv6Addr, Lease6>,
+    held6: BTreeMap<Holder, Ipv6Addr>,
     claims: BTreeMap<ClaimKey, Claim>,
     /// Records in the log, those that later ones made void included.
     rows: usize,
@@ -208,14 +218,16 @@ impl Inner {
 
     /// True when most of the log is history.
     fn is_worn(&self) -> bool {
-        let live = self.leases.len() + self.claims.len();
+        let live = self.leases.len() + self.leases6.len() + self.claims.len();
         self.log.size() > WORTH_COMPACTING && self.rows / 4 > live
     }
 
     fn compact(&mut self) -> Result<(), LedgerError> {
         let leases = self.leases.values().map(Row::Lease);
+        let leases6 = self.leases6.values().map(Row::Lease6);
         let claims = self.claims.iter().map(|(key, claim)| Row::Claim { key, value: &claim.value });
-        let texts: Vec<Vec<u8>> = leases.chain(claims).map(Row::text).collect::<Result<_, _>>()?;
+        let texts: Vec<Vec<u8>> =
+            leases.chain(leases6).chain(claims).map(Row::text).collect::<Result<_, _>>()?;
         self.log.rewrite(texts.iter().map(Vec::as_slice))?;
         self.rows = texts.len();
         self.claims.values_mut().for_each(|claim| claim.synced = true);
@@ -241,6 +253,8 @@ impl Ledger {
             log: opened.log,
             leases: BTreeMap::new(),
             holders: HashMap::new(),
+            leases6: BTreeMap::new(),
+            held6: BTreeMap::new(),
             claims: BTreeMap::new(),
             rows: opened.records.len(),
         };
@@ -250,6 +264,8 @@ impl Ledger {
             match record {
                 Record::Lease(lease) => inner.give(lease),
                 Record::Freed { address } => inner.free(address),
+                Record::Lease6(lease) => inner.give6(lease),
+                Record::Freed6 { address } => inner.take6(address),
                 Record::Claim { key, value } => inner.remember_claim(key, value),
             }
         }

@@ -19,10 +19,12 @@ use tokio::task::JoinSet;
 
 use crate::counter::{Counter, OpenError, Parts};
 use crate::dhcp::Dhcp;
+use crate::dhcp6::Dhcp6;
 use crate::loaders::{LoaderError, Loaders};
 use crate::packet::PacketPort;
 use crate::sniff::Sniffer;
 use crate::sockets::Sockets;
+use crate::sockets6::Sockets6;
 use crate::tftp::Tftp;
 use crate::{heads, http, link};
 
@@ -143,6 +145,15 @@ impl Bench {
         let core = link::listen(counter.state_folder()).map_err(RunError::io("the line to the core"))?;
         let mut services = JoinSet::new();
         services.spawn(http::run(Arc::clone(&counter), listener));
+        let (six, listener6) = match sockets.six {
+            Some(Sockets6 { dhcp, tftp, http }) => (Some((dhcp, tftp)), Some(http)),
+            None => (None, None),
+        };
+        if let Some(listener) = listener6 {
+            listener.set_nonblocking(true).map_err(RunError::io("the HTTP port of IPv6"))?;
+            let listener = TcpListener::from_std(listener).map_err(RunError::io("the HTTP port of IPv6"))?;
+            services.spawn(http::run(Arc::clone(&counter), listener));
+        }
         services.spawn(link::run(Arc::clone(&counter), core));
         if let Some(socket) = sockets.heads {
             services.spawn(heads::run(Arc::clone(&counter), socket));
@@ -151,7 +162,7 @@ impl Bench {
         // Dropped with this future, which ends the thread.
         let (_stop, stopped) = oneshot::channel::<()>();
         let (ended, end) = oneshot::channel();
-        let ports = Ports { dhcp: sockets.dhcp, tftp: sockets.tftp, packets: sockets.packets };
+        let ports = Ports { dhcp: sockets.dhcp, tftp: sockets.tftp, packets: sockets.packets, six };
         thread::Builder::new()
             .name("packets".to_owned())
             .spawn(move || {
@@ -172,6 +183,8 @@ struct Ports {
     dhcp: Option<std::net::UdpSocket>,
     tftp: std::net::UdpSocket,
     packets: Option<crate::packet::PacketSocket>,
+    /// DHCPv6, and TFTP over IPv6.
+    six: Option<(std::net::UdpSocket, std::net::UdpSocket)>,
 }
 
 fn packet_thread(counter: Arc<Counter>, ports: Ports, stopped: oneshot::Receiver<()>) -> io::Result<()> {
@@ -186,6 +199,10 @@ fn packet_thread(counter: Arc<Counter>, ports: Ports, stopped: oneshot::Receiver
         services.spawn(Tftp::new(Arc::clone(&counter), port(ports.tftp)?).run());
         if let Some(dhcp) = ports.dhcp {
             services.spawn(Dhcp::new(Arc::clone(&counter), port(dhcp)?, packets.clone()).run());
+        }
+        if let Some((dhcp, tftp)) = ports.six {
+            services.spawn(Dhcp6::new(Arc::clone(&counter), port(dhcp)?).run());
+            services.spawn(Tftp::new(Arc::clone(&counter), port(tftp)?).run());
         }
         if let Some(packets) = packets {
             services.spawn(Sniffer::new(counter, packets).run());

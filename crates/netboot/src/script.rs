@@ -7,7 +7,7 @@ use model::{Asset, BootAnswer, BootEntry, Image, MacAddr, ScriptAnswer, Sight};
 use wire::ipxe::{BootScript, ScriptError, unknown_machine_script, waiting_script};
 
 use crate::board::Board;
-use crate::counter::Counter;
+use crate::counter::{Counter, Over};
 use crate::ledger::{ClaimKey, ClaimKind, LedgerError};
 
 /// Seconds after which a machine that is not on the board asks again.
@@ -19,9 +19,9 @@ const NO_NONCE: &str = "00000000000000000000000000000000";
 
 /// The script for a machine, told to the core. A nonce on its kernel line is synced before this returns.
 /// `None` while no boot table was ever published: there is no address to come back to.
-pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>) -> Option<String> {
+pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>, over: Over) -> Option<String> {
     let board = counter.board()?;
-    let Some(mac) = mac else { return Some(who_are_you(counter, &board)) };
+    let Some(mac) = mac else { return Some(who_are_you(counter, &board, over)) };
     let entry = board.entry(mac);
     let nonce = match entry {
         Some(entry) if wants_nonce(entry) => {
@@ -32,10 +32,10 @@ pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>) -> Opti
         _ => Ok(None),
     };
     let (told, text) = match nonce {
-        Ok(nonce) => compose(counter, &board, mac, nonce.as_deref().unwrap_or(NO_NONCE)),
+        Ok(nonce) => compose(counter, &board, (mac, over), nonce.as_deref().unwrap_or(NO_NONCE)),
         Err(error) => {
             let why = format!("The boss cannot write its ledger: {error}.");
-            let again = script_url(counter, &board, mac);
+            let again = script_url(counter, &board, mac, over);
             (ScriptAnswer::Wait, waiting_script(&[&why], FULL_RETRY, &again))
         }
     };
@@ -44,25 +44,28 @@ pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>) -> Opti
 }
 
 /// The script as it would be, of the same length, without handing anything out.
-pub(crate) fn preview(counter: &Counter, mac: Option<MacAddr>) -> Option<String> {
+pub(crate) fn preview(counter: &Counter, mac: Option<MacAddr>, over: Over) -> Option<String> {
     let board = counter.board()?;
     match mac {
-        Some(mac) => compose(counter, &board, mac, NO_NONCE).1.ok(),
-        None => Some(who_are_you(counter, &board)),
+        Some(mac) => compose(counter, &board, (mac, over), NO_NONCE).1.ok(),
+        None => Some(who_are_you(counter, &board, over)),
     }
 }
 
 /// For a script that iPXE fetched by itself (`autoexec.ipxe`): old builds come there with their network still closed
 /// and without an address, new ones with both.
-pub(crate) fn with_network(script: &str) -> String {
+pub(crate) fn with_network(script: &str, over: Over) -> String {
     let rest = script.strip_prefix("#!ipxe\n").unwrap_or(script);
-    format!("#!ipxe\nifopen ||\nisset ${{ip}} || dhcp ||\n{rest}")
+    match over {
+        Over::Four => format!("#!ipxe\nifopen ||\nisset ${{ip}} || dhcp ||\n{rest}"),
+        Over::Six => format!("#!ipxe\nifopen ||\nisset ${{ip6}} || ifconf --configurator ipv6 ||\n{rest}"),
+    }
 }
 
 /// Where a machine's script is.
-pub(crate) fn script_url(counter: &Counter, board: &Board, mac: MacAddr) -> String {
+pub(crate) fn script_url(counter: &Counter, board: &Board, mac: MacAddr, over: Over) -> String {
     let dashed = mac.to_string().replace(':', "-");
-    format!("{}/boot/{dashed}.ipxe", counter.base_url(board))
+    format!("{}/boot/{dashed}.ipxe", counter.base_url_over(board, over))
 }
 
 /// Where a content is.
@@ -73,8 +76,8 @@ pub(crate) fn asset_url(base: &str, asset: &Asset) -> String {
 }
 
 /// For one whose address we do not know: it fills in its own name.
-fn who_are_you(counter: &Counter, board: &Board) -> String {
-    let base = counter.base_url(board);
+fn who_are_you(counter: &Counter, board: &Board, over: Over) -> String {
+    let base = counter.base_url_over(board, over);
     format!("#!ipxe\nchain --replace --autofree {base}/boot/${{mac:hexhyp}}.ipxe\n")
 }
 
@@ -90,14 +93,14 @@ async fn claim(counter: &Counter, entry: &BootEntry) -> Result<String, LedgerErr
 fn compose(
     counter: &Counter,
     board: &Board,
-    mac: MacAddr,
+    (mac, over): (MacAddr, Over),
     nonce: &str,
 ) -> (ScriptAnswer, Result<String, ScriptError>) {
-    let again = script_url(counter, board, mac);
+    let again = script_url(counter, board, mac, over);
     let Some(entry) = board.entry(mac) else {
         return (ScriptAnswer::Stranger, unknown_machine_script(mac, STRANGER_RETRY, &again));
     };
-    let base = counter.base_url(board);
+    let base = counter.base_url_over(board, over);
     let who = format!("This is {} of the lab {}.", entry.node, board.table().lab);
     match &entry.answer {
         BootAnswer::Wait { retry_seconds } => {

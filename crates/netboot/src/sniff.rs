@@ -9,7 +9,7 @@ use std::time::Duration;
 use model::{DhcpMode, MacAddr, Notice, Sight, Sighting};
 use wire::dhcp::{Message, MessageType, OptionCode, SERVER_PORT};
 use wire::frame::{Frame, Udp4};
-use wire::ndp::{Audience, Routing, bare_advertisement};
+use wire::ndp::{Announcement, Audience, Routing, bare_advertisement};
 
 use crate::clock::boottime_ms;
 use crate::counter::Counter;
@@ -19,6 +19,10 @@ use crate::packet::{LARGEST_FRAME, PacketPort};
 const SILENCE_MS: u64 = 5_000;
 /// How often the same stranger is told of, in milliseconds.
 const TELL_AGAIN_MS: u64 = 60_000;
+/// Longest pause between two advertisements that nobody asked for (RFC 4861 section 6.2.1, `MaxRtrAdvInterval`).
+const ADVERTISE_EVERY: Duration = Duration::from_secs(600);
+/// How long we are a default router after each of them (`AdvDefaultLifetime`), in seconds.
+const ROUTER_SECONDS: u16 = 1800;
 /// Machines remembered.
 const MACHINES: usize = 4096;
 /// Pause after the interface refused to be read, such as while it is down.
@@ -57,8 +61,25 @@ impl Sniffer {
     /// Watches until dropped.
     pub async fn run(mut self) {
         let mut buffer = [0; LARGEST_FRAME];
+        let mut boards = self.watch.counter.boards();
+        let mut again = tokio::time::interval(ADVERTISE_EVERY);
+        let mut announced = Vec::new();
         loop {
-            match self.packets.receive(&mut buffer).await {
+            let received = tokio::select! {
+                received = self.packets.receive(&mut buffer) => received,
+                changed = boards.changed() => match changed {
+                    Ok(()) => {
+                        self.announce(&mut announced, false);
+                        continue;
+                    }
+                    Err(_) => return,
+                },
+                _ = again.tick() => {
+                    self.announce(&mut announced, true);
+                    continue;
+                }
+            };
+            match received {
                 Ok(count) => {
                     let (frame, now) = (buffer.get(..count).unwrap_or_default(), boottime_ms());
                     if let Some((asker, answer)) = self.watch.take(frame, now) {
@@ -80,6 +101,25 @@ impl Sniffer {
     }
 }
 
+impl Sniffer {
+    /// Tells everybody how IPv6 is used here (RFC 4861 section 6.2.4): from time to time, and when it changes.
+    fn announce(&self, announced: &mut Vec<u8>, again: bool) {
+        if !self.watch.speaks_ipv6() {
+            announced.clear();
+            return;
+        }
+        let frame = self.watch.advertisement(Audience::All);
+        if !again && frame == *announced {
+            return;
+        }
+        match self.packets.send(&frame) {
+            Ok(()) => *announced = frame,
+            // Until a first frame came in; who asks meanwhile is answered all the same.
+            Err(error) => tracing::debug!("no router advertisement: {error}"),
+        }
+    }
+}
+
 impl Watch {
     pub(crate) fn new(counter: Arc<Counter>, mac: MacAddr) -> Self {
         Self { counter, mac, last_frame: HashMap::new(), told: HashMap::new() }
@@ -96,10 +136,18 @@ impl Watch {
             return None;
         }
         self.note_frame(sender, now);
+        let source = match &frame {
+            Frame::Icmp6(icmp) => Some(icmp.from),
+            Frame::Udp6(udp) => Some(*udp.from.ip()),
+            Frame::Udp4(_) | Frame::Other(_) => None,
+        };
+        if let Some(source) = source.filter(|source| source.is_unicast_link_local()) {
+            self.counter.neighbours.meet(source, sender);
+        }
         match &frame {
             Frame::Icmp6(icmp) => match Routing::parse(icmp) {
                 Some(Routing::Solicitation(asker)) => {
-                    return Some((asker.mac, bare_advertisement(self.mac, Audience::One(asker))));
+                    return Some((asker.mac, self.advertisement(Audience::One(asker))));
                 }
                 Some(Routing::Advertisement(found)) if !found.is_bare() => {
                     let names_dns = !found.name_servers.is_empty();
@@ -109,9 +157,27 @@ impl Watch {
                 Some(Routing::Advertisement(_)) | None => {}
             },
             Frame::Udp4(udp) if udp.from.port() == SERVER_PORT => self.foreign_dhcp(udp, now),
-            Frame::Udp4(_) | Frame::Other(_) => {}
+            Frame::Udp4(_) | Frame::Udp6(_) | Frame::Other(_) => {}
         }
         None
+    }
+
+    fn speaks_ipv6(&self) -> bool {
+        self.counter.board().is_some_and(|board| board.table().network.ipv6.is_some())
+    }
+
+    /// What we say of routers: nothing in a lab without IPv6, otherwise how it is used here.
+    fn advertisement(&self, to: Audience) -> Vec<u8> {
+        match self.counter.board().and_then(|board| board.table().network.ipv6.clone()) {
+            Some(six) => Announcement {
+                prefix: six.prefix,
+                autonomous: six.autonomous,
+                lifetime_seconds: if six.router { ROUTER_SECONDS } else { 0 },
+                name_servers: six.dns,
+            }
+            .frame(self.mac, to),
+            None => bare_advertisement(self.mac, to),
+        }
     }
 
     /// Tells the core what became of an answer.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -19,6 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::heads::HeadSocket;
 use crate::packet::PacketSocket;
+use crate::sockets6::{BindConfig6, Sockets6};
 
 /// Receive buffer of the DHCP port in bytes: every machine of a rack may ask in the same second.
 const DHCP_BUFFER: usize = 1 << 20;
@@ -40,13 +41,15 @@ pub struct BindConfig {
     pub tftp: u16,
     /// TCP port of the boot HTTP.
     pub http: u16,
+    /// The same over IPv6; `None` where the lab has none.
+    pub six: Option<BindConfig6>,
 }
 
 impl BindConfig {
     /// The well-known ports on an interface.
     #[must_use]
     pub fn on(interface: &str, address: Ipv4Addr) -> Self {
-        Self { interface: Some(interface.to_owned()), address, dhcp: Some(67), tftp: 69, http: 80 }
+        Self { interface: Some(interface.to_owned()), address, dhcp: Some(67), tftp: 69, http: 80, six: None }
     }
 }
 
@@ -135,6 +138,8 @@ pub struct Sockets {
     pub packets: Option<PacketSocket>,
     /// Heads of all its frames, to look at after a failed start. Boots do not need it.
     pub heads: Option<HeadSocket>,
+    /// The same over IPv6, where the lab has it.
+    pub six: Option<Sockets6>,
 }
 
 /// What travels beside the descriptors.
@@ -174,10 +179,11 @@ impl Sockets {
             let at = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
             // Loopback has no broadcasts: without an interface only this machine's own clients can ask.
             let at = if device.is_none() { SocketAddrV4::new(config.address, port) } else { at };
+            let at = SocketAddr::V4(at);
             udp(at, device, true).map_err(|error| named(error, Transport::Udp, at))
         });
-        let tftp = SocketAddrV4::new(config.address, config.tftp);
-        let http = SocketAddrV4::new(config.address, config.http);
+        let tftp = SocketAddr::from((config.address, config.tftp));
+        let http = SocketAddr::from((config.address, config.http));
         let packets = device.map(|device| {
             PacketSocket::open(device).map_err(|source| {
                 let what = format!("the packet socket on {device}");
@@ -198,6 +204,7 @@ impl Sockets {
                 let opened = HeadSocket::open(device);
                 opened.inspect_err(|why| tracing::warn!("heads of packets are not kept: {why}")).ok()
             }),
+            six: config.six.as_ref().map(|six| Sockets6::bind(config, six)).transpose()?,
         })
     }
 
@@ -212,6 +219,13 @@ impl Sockets {
             named.extend([("frames", packets.frames.as_fd()), ("group", packets.group.as_fd())]);
         }
         named.extend(self.heads.as_ref().map(|heads| ("heads", heads.0.as_fd())));
+        if let Some(six) = &self.six {
+            named.extend([
+                ("dhcp6", six.dhcp.as_fd()),
+                ("tftp6", six.tftp.as_fd()),
+                ("http6", six.http.as_fd()),
+            ]);
+        }
         let (names, descriptors): (Vec<_>, Vec<_>) =
             named.into_iter().map(|(name, descriptor)| (Cow::Borrowed(name), descriptor)).unzip();
         let mac = self.packets.as_ref().map(|packets| packets.mac);
@@ -253,6 +267,13 @@ impl Sockets {
             http: delivery.expect("http")?,
             dhcp: delivery.take("dhcp"),
             heads: delivery.take("heads").map(HeadSocket),
+            six: match delivery.take("dhcp6") {
+                Some(dhcp) => {
+                    let (tftp, http) = (delivery.expect("tftp6")?, delivery.expect("http6")?);
+                    Some(Sockets6 { dhcp, tftp, http })
+                }
+                None => None,
+            },
             packets: match manifest.mac {
                 Some(mac) => {
                     let (frames, group) = (delivery.expect("frames")?, delivery.expect("group")?);
@@ -264,12 +285,15 @@ impl Sockets {
     }
 }
 
-fn udp(at: SocketAddrV4, device: Option<&str>, broadcast: bool) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+pub(crate) fn udp(at: SocketAddr, device: Option<&str>, of_dhcp: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     if let Some(device) = device {
         socket.bind_device(Some(device.as_bytes()))?;
     }
-    if broadcast {
+    if of_dhcp {
         socket.set_broadcast(true)?;
         socket.set_recv_buffer_size(DHCP_BUFFER)?;
     }
@@ -278,8 +302,11 @@ fn udp(at: SocketAddrV4, device: Option<&str>, broadcast: bool) -> io::Result<Ud
     Ok(socket.into())
 }
 
-fn tcp(at: SocketAddrV4) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+pub(crate) fn tcp(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;
@@ -288,7 +315,7 @@ fn tcp(at: SocketAddrV4) -> io::Result<TcpListener> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Transport {
+pub(crate) enum Transport {
     Udp,
     Tcp,
 }
@@ -302,7 +329,7 @@ impl fmt::Display for Transport {
     }
 }
 
-fn named(source: io::Error, transport: Transport, at: SocketAddrV4) -> BindError {
+pub(crate) fn named(source: io::Error, transport: Transport, at: SocketAddr) -> BindError {
     let what = format!("{transport} port {at}");
     match source.kind() {
         io::ErrorKind::AddrInUse => BindError::Taken { what, by: holder(transport, at.port()) },

@@ -143,7 +143,7 @@ impl AgentRun {
                 mac: body.config.mac,
                 boot_id: self.boot_id.clone(),
                 nonce: self.nonce.clone(),
-                address: body.address,
+                address: body.address.map(Into::into),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 kernel: "6.1.0-simulated".to_owned(),
                 uptime_ms,

@@ -161,7 +161,7 @@ impl Machine {
                     self.give(&Input::Router(&router), now);
                 }
             }
-            Ok(Frame::Other(_)) | Err(_) => {}
+            Ok(Frame::Udp6(_) | Frame::Other(_)) | Err(_) => {}
         }
     }
 

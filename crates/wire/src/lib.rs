@@ -5,6 +5,7 @@ extern crate alloc;
 
 mod cursor;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod frame;
 pub mod ipxe;
 pub mod ndp;

@@ -1,4 +1,4 @@
-//! Router solicitations and advertisements (RFC 4861): answer the first barely, name who sends the second.
+//! Router solicitations and advertisements (RFC 4861): answer the first, name who sends the second.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -162,20 +162,68 @@ pub enum Audience {
     One(Solicitation),
 }
 
+/// What a boss that serves IPv6 announces (RFC 4861 section 4.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// The link's prefix; its length is 64 bits. Machines reach each other in it directly.
+    pub prefix: Ipv6Addr,
+    /// True when machines may make addresses of it by themselves (section 4.6.2, flag A).
+    pub autonomous: bool,
+    /// Seconds the boss is a default router for; 0 says that it is none.
+    pub lifetime_seconds: u16,
+    /// Recursive name servers (RFC 8106 section 5.1).
+    pub name_servers: Vec<Ipv6Addr>,
+}
+
+/// Seconds a prefix stays valid and preferred (RFC 4861 section 6.2.1, the defaults: 30 days and 7).
+const PREFIX_VALID: u32 = 2_592_000;
+const PREFIX_PREFERRED: u32 = 604_800;
+/// Seconds a name server may be used: three times the longest pause between two announcements (RFC 8106 section 5.1).
+const NAME_SERVER_SECONDS: u32 = 1800;
+
+impl Announcement {
+    /// The frame. It tells to ask DHCPv6 for addresses and for everything else.
+    #[must_use]
+    pub fn frame(&self, boss: MacAddr, to: Audience) -> Vec<u8> {
+        // Current hop limit 64, flags M and O; reachable and retransmission timers unspecified.
+        let mut body = alloc::vec![64, 0xc0];
+        body.extend_from_slice(&self.lifetime_seconds.to_be_bytes());
+        body.extend_from_slice(&[0; 8]);
+        let [a, b, c, d, e, f] = boss.0;
+        body.extend_from_slice(&[1, 1, a, b, c, d, e, f]);
+        body.extend_from_slice(&[3, 4, 64, if self.autonomous { 0xc0 } else { 0x80 }]);
+        body.extend_from_slice(&PREFIX_VALID.to_be_bytes());
+        body.extend_from_slice(&PREFIX_PREFERRED.to_be_bytes());
+        body.extend_from_slice(&[0; 4]);
+        body.extend_from_slice(&self.prefix.octets());
+        // One option holds 127 addresses; a lab has one or two.
+        let servers = self.name_servers.iter().take(8);
+        if let Ok(count @ 1..) = u8::try_from(servers.len()) {
+            body.extend_from_slice(&[25, 1 + 2 * count, 0, 0]);
+            body.extend_from_slice(&NAME_SERVER_SECONDS.to_be_bytes());
+            servers.for_each(|address| body.extend_from_slice(&address.octets()));
+        }
+        advertisement(boss, to, &body)
+    }
+}
+
 /// A router advertisement frame that says "there is no router here": lifetime 0, no prefix, no name
 /// server (RFC 4861 section 4.2, 24 bytes of ICMPv6). It ends iPXE's wait and disturbs no IPv6 user.
 /// An asker without an address yet is answered by multicast, as section 6.2.6 demands.
 #[must_use]
 pub fn bare_advertisement(boss: MacAddr, to: Audience) -> Vec<u8> {
+    let [a, b, c, d, e, f] = boss.0;
+    // Hop limit, flags, lifetime, reachable and retransmission timers: all unspecified. Then our address.
+    advertisement(boss, to, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, a, b, c, d, e, f])
+}
+
+fn advertisement(boss: MacAddr, to: Audience, body: &[u8]) -> Vec<u8> {
     let (to_mac, to) = match to {
         Audience::One(asker) if !asker.address.is_unspecified() => (asker.mac, asker.address),
         // The group address with the asker's own Ethernet address: valid for it, unseen by the rest.
         Audience::One(asker) => (asker.mac, ALL_NODES),
         Audience::All => (ALL_NODES_MAC, ALL_NODES),
     };
-    let [a, b, c, d, e, f] = boss.0;
-    // Hop limit, flags, lifetime, reachable and retransmission timers: all unspecified. Then our address.
-    let body = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, a, b, c, d, e, f];
     let frame = Icmp6 {
         to_mac,
         from_mac: boss,
@@ -184,7 +232,7 @@ pub fn bare_advertisement(boss: MacAddr, to: Audience) -> Vec<u8> {
         hop_limit: 255,
         kind: ROUTER_ADVERTISEMENT,
         code: 0,
-        body: &body,
+        body,
         checksum_good: true,
     };
     frame.build().unwrap_or_default()
@@ -215,6 +263,16 @@ pub const fn link_local(mac: MacAddr) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac.0;
     let pair = u16::from_be_bytes;
     Ipv6Addr::new(0xfe80, 0, 0, 0, pair([a ^ 2, b]), pair([c, 0xff]), pair([0xfe, d]), pair([e, f]))
+}
+
+/// The Ethernet address an address was made from (RFC 4291 appendix A), whatever its prefix; `None` for one that
+/// was made otherwise, as by RFC 7217.
+#[must_use]
+pub const fn mac_of(address: Ipv6Addr) -> Option<MacAddr> {
+    match address.octets() {
+        [_, _, _, _, _, _, _, _, a, b, c, 0xff, 0xfe, d, e, f] => Some(MacAddr([a ^ 2, b, c, d, e, f])),
+        _ => None,
+    }
 }
 
 fn prefix(value: &[u8]) -> Option<Prefix> {

@@ -47,7 +47,7 @@ pub fn missing(firmwares: impl IntoIterator<Item = VirtualFirmware>) -> Vec<Powe
     for firmware in firmwares {
         match firmware {
             VirtualFirmware::Bios => files.push((BOOT_ROM, "ipxe-qemu")),
-            VirtualFirmware::UefiPxe | VirtualFirmware::UefiHttp => {
+            VirtualFirmware::UefiPxe | VirtualFirmware::UefiHttp | VirtualFirmware::UefiPxe6 => {
                 files.extend([(OVMF_CODE, "ovmf"), (OVMF_VARS, "ovmf")]);
             }
         }
@@ -87,6 +87,10 @@ pub(super) fn arguments(machine: &Machine) -> Vec<String> {
         VirtualFirmware::UefiPxe => {
             add(&format!("-device {port},romfile="));
             uefi(&mut add, &["IPv6PXESupport"]);
+        }
+        VirtualFirmware::UefiPxe6 => {
+            add(&format!("-device {port},romfile="));
+            uefi(&mut add, &["IPv4PXESupport"]);
         }
         // OVMF tries HTTP last; without PXE it tries it first.
         VirtualFirmware::UefiHttp => {
@@ -143,6 +147,13 @@ mod tests {
             "{line}"
         );
         assert!(line.contains("unit=1,format=raw,file=vars.fd"), "{line}");
+    }
+
+    #[test]
+    fn a_uefi_pxe6_node_has_no_pxe_over_ipv4() {
+        let line = line(VirtualFirmware::UefiPxe6);
+        assert!(line.contains("opt/org.tianocore/IPv4PXESupport,string=n"), "{line}");
+        assert!(!line.contains("IPv6PXESupport") && line.contains("romfile= "), "{line}");
     }
 
     #[test]

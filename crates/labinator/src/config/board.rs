@@ -1,7 +1,7 @@
 //! Judging the `board` section: cells, addresses, ports and names that exist once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use model::{
     BoardSpec, Cell, DriverName, MacAddr, NodeName, NodeSpec, PortRef, PowerDriver, VirtualFirmware,
@@ -26,6 +26,7 @@ struct Board<'a> {
     cells: Used<Cell>,
     macs: Used<MacAddr>,
     addresses: Used<Ipv4Addr>,
+    six: Used<Ipv6Addr>,
     ports: Used<(String, String)>,
     switch_ports: Used<String>,
     written: Written,
@@ -69,6 +70,7 @@ pub(super) fn board(
         cells: Used::new(),
         macs: Used::new(),
         addresses: Used::new(),
+        six: Used::new(),
         ports: Used::new(),
         switch_ports: Used::new(),
         written: Written::of(file),
@@ -118,6 +120,7 @@ impl Board<'_> {
         };
         let mac = file.mac.as_ref().and_then(|m| self.mac(name, m, found));
         let ip = file.ip.as_ref().and_then(|i| self.ip(name, i, found));
+        let ip6 = self.segment.node_address6(name, (file.ip6.as_ref(), ip), &mut self.six, found);
         let power = file.power.as_ref().and_then(|p| self.power(name, p, found));
         let memory = match &file.memory {
             None => Some(None),
@@ -135,6 +138,7 @@ impl Board<'_> {
             zone: zone?,
             mac: mac?,
             ip: ip?,
+            ip6: ip6?,
             power: power?,
             memory: memory?,
             firmware: firmware?,
@@ -343,7 +347,7 @@ impl Board<'_> {
         power: Option<&Typed<String>>,
         found: &mut Found,
     ) -> Option<VirtualFirmware> {
-        const WORDS: [&str; 3] = ["bios", "uefi-pxe", "uefi-http"];
+        const WORDS: [&str; 4] = ["bios", "uefi-pxe", "uefi-http", "uefi-pxe6"];
         let driver = power.and_then(|p| p.value.split_once('/')).map(|(d, _)| d);
         if let (Some(power), Some(driver)) = (power, driver)
             && let Some(known) = self.drivers.get(driver)
@@ -365,6 +369,7 @@ impl Board<'_> {
             "bios" => Some(VirtualFirmware::Bios),
             "uefi-pxe" => Some(VirtualFirmware::UefiPxe),
             "uefi-http" => Some(VirtualFirmware::UefiHttp),
+            "uefi-pxe6" => Some(VirtualFirmware::UefiPxe6),
             word => {
                 found.push(
                     Mistake::new(format!("`{word}` is not a firmware"), typed.place, "not known")

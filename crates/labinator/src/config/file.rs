@@ -64,6 +64,35 @@ pub struct NetworkFile {
     /// that let nothing else through.
     #[schemars(with = "Option<String>", extend("enum" = ["own-ports", "single-port"]))]
     pub tftp: Option<Typed<String>>,
+    /// IPv6 on this segment; without it the boss speaks none.
+    pub ipv6: Option<Ipv6File>,
+}
+
+/// IPv6: DHCPv6, router advertisements, and boot files over it.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Ipv6File {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// The prefix, of 64 bits, such as `fd00:1ab::/64`.
+    #[schemars(with = "String", regex(pattern = r"^[0-9a-fA-F:.]{2,45}/64$"))]
+    pub prefix: Option<Typed<String>>,
+    /// Address of the boss in that prefix.
+    #[schemars(with = "String", extend("format" = "ipv6"))]
+    pub boss: Option<Typed<String>>,
+    /// Addresses for machines that are not on the board, `first-last`; at most 65536 of them.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9a-fA-F:.]{2,45} ?- ?[0-9a-fA-F:.]{2,45}$"))]
+    pub pool: Option<Typed<String>>,
+    /// Name servers that machines are told.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub dns: Option<Typed<Vec<Typed<String>>>>,
+    /// The boss's address, where the boss is to be the default router; without it there is none.
+    #[schemars(with = "Option<String>", extend("format" = "ipv6"))]
+    pub gateway: Option<Typed<String>>,
+    /// `on`: machines may make addresses of the prefix by themselves, too. `off` unless told.
+    #[schemars(with = "Option<String>", extend("enum" = ["on", "off"]))]
+    pub slaac: Option<Typed<String>>,
 }
 
 /// Something that switches machines.
@@ -121,6 +150,9 @@ pub struct NodeFile {
     /// Its reserved address.
     #[schemars(with = "String", extend("format" = "ipv4"))]
     pub ip: Option<Typed<String>>,
+    /// Its reserved IPv6 address; made from the prefix and the last part of `ip` unless told.
+    #[schemars(with = "Option<String>", extend("format" = "ipv6"))]
+    pub ip6: Option<Typed<String>>,
     /// What switches it: `driver/port`.
     #[schemars(with = "String", regex(pattern = r"^[a-z0-9-]+/.+$"))]
     pub power: Option<Typed<String>>,
@@ -128,7 +160,7 @@ pub struct NodeFile {
     #[schemars(with = "Option<String>", regex(pattern = r"^[0-9]+ ?[MG]iB$"))]
     pub memory: Option<Typed<String>>,
     /// Firmware, for virtual machines only.
-    #[schemars(with = "Option<String>", extend("enum" = ["bios", "uefi-pxe", "uefi-http"]))]
+    #[schemars(with = "Option<String>", extend("enum" = ["bios", "uefi-pxe", "uefi-http", "uefi-pxe6"]))]
     pub firmware: Option<Typed<String>>,
     /// Disk that an installation may use, such as `/dev/sda`. Checked, and used by no image of this version.
     #[schemars(with = "Option<String>", regex(pattern = "^/dev/.+$"))]

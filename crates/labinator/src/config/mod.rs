@@ -23,8 +23,8 @@ use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
 
 pub use fields::{Entries, Typed};
 pub use file::{
-    BoardFile, ChoiceFile, ImageFile, ImageFilesFile, LabFile, LimitsFile, NetworkFile, NodeFile, PowerFile,
-    ScenarioFile,
+    BoardFile, ChoiceFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile, NodeFile,
+    PowerFile, ScenarioFile,
 };
 pub use mistake::{Mistake, MistakeLine, Mistakes};
 pub use yaml::Place;

@@ -2,8 +2,8 @@
 
 use super::fields::{Entries, Fields, Found, Typed, number_of, text_of, texts_of};
 use super::file::{
-    BoardFile, ChoiceFile, ImageFile, ImageFilesFile, LabFile, LimitsFile, NetworkFile, NodeFile, PowerFile,
-    ScenarioFile,
+    BoardFile, ChoiceFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile, NodeFile,
+    PowerFile, ScenarioFile,
 };
 use super::mistake::Mistake;
 use super::yaml::{Entry, Node, Place, Value};
@@ -87,6 +87,22 @@ fn network(entry: &Entry, found: &mut Found) -> Option<NetworkFile> {
         pool: fields.text("pool", found),
         lease: fields.text("lease", found),
         tftp: fields.text("tftp", found),
+        ipv6: fields.node("ipv6").and_then(|e| ipv6(e, found)),
+    };
+    fields.close(&[], found);
+    Some(file)
+}
+
+fn ipv6(entry: &Entry, found: &mut Found) -> Option<Ipv6File> {
+    let mut fields = Fields::open("ipv6", entry.key_place, &entry.value, found)?;
+    let file = Ipv6File {
+        place: fields.place,
+        prefix: fields.needed_text("prefix", "fd00:1ab::/64", found),
+        boss: fields.needed_text("boss", "fd00:1ab::3", found),
+        pool: fields.text("pool", found),
+        dns: fields.node("dns").and_then(|e| one_or_more("dns", &e.value, found)),
+        gateway: fields.text("gateway", found),
+        slaac: fields.text("slaac", found),
     };
     fields.close(&[], found);
     Some(file)
@@ -127,6 +143,7 @@ fn machine(entry: &Entry, found: &mut Found) -> Option<NodeFile> {
         zone: fields.number("zone", found),
         mac: fields.needed_text("mac", "16:09:01:1a:f4:30", found),
         ip: fields.needed_text("ip", "192.168.122.11", found),
+        ip6: fields.text("ip6", found),
         power: fields.needed_text("power", "boxes/1", found),
         memory: fields.text("memory", found),
         firmware: fields.text("firmware", found),

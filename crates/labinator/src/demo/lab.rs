@@ -69,6 +69,7 @@ fn network() -> NetworkSpec {
         lease_seconds: 600,
         relays: Vec::new(),
         tftp: model::TftpPorts::default(),
+        ipv6: None,
     }
 }
 
@@ -82,6 +83,7 @@ fn node(number: u8, driver: &DriverName) -> NodeSpec {
         // Locally administered, and within the block QEMU uses, so that people recognise it.
         mac: MacAddr([0x52, 0x54, 0x00, 0x4c, 0x41, number]),
         ip: address(10 + number),
+        ip6: None,
         power: PortRef { driver: driver.clone(), port: number.to_string() },
         memory: None,
         firmware: FIRMWARES.get(usize::from(index) % FIRMWARES.len()).copied(),

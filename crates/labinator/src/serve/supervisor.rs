@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use model::DhcpMode;
-use netboot::{BindConfig, Sockets};
+use netboot::{BindConfig, BindConfig6, Sockets};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,6 +51,7 @@ impl Supervisor {
         if network.dhcp == DhcpMode::Off {
             config.dhcp = None;
         }
+        config.six = network.ipv6.as_ref().map(|six| BindConfig6::on(six.boss));
         let local = local_listener(&socket)?;
         let boot = Sockets::bind(&config)?;
         let token = kept_token(&state.join("token"))?;

@@ -47,6 +47,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
             zone: None,
             mac: mac(n),
             ip: Ipv4Addr::new(10, 9, 0, 10 + n),
+            ip6: None,
             power,
             memory: None,
             firmware: Some(VirtualFirmware::Bios),
@@ -73,6 +74,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
             lease_seconds: 3600,
             relays: Vec::new(),
             tftp: model::TftpPorts::default(),
+            ipv6: None,
         },
         power: BTreeMap::from([(
             driver.clone(),

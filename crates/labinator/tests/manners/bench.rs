@@ -79,6 +79,7 @@ impl Bench {
             node: format!("node{number}").parse().unwrap(),
             mac: mac(number),
             ip: address(number),
+            ip6: None,
             run: 1,
             boot: u32::try_from(self.table).unwrap(),
             answer: answer(self, number),

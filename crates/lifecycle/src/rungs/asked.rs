@@ -7,14 +7,11 @@ use model::{Boot, ClientKind, FaultCode, LabTime, MarkKind, ScriptAnswer, Span, 
 
 use super::{Step, next_try, wait_or_fail};
 use crate::lab::{Lab, Machine};
+use crate::record::asker;
 
 pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     let Some(boot) = machine.live_boot() else { return Step::Rest };
-    let first = boot
-        .marks
-        .iter()
-        .find(|m| matches!(m.what, MarkKind::Discover { .. }))
-        .map_or(boot.began.since_start, |m| m.at);
+    let first = boot.marks.iter().find(|m| asker(&m.what).is_some()).map_or(boot.began.since_start, |m| m.at);
     // A machine that waited before the scenario was chosen has its time from then.
     let since = lab.run.as_ref().map_or(first, |run| first.max(run.since.since_start));
     let wait = Waiting {
@@ -36,14 +33,20 @@ pub(crate) fn what(boot: &Boot, now: LabTime) -> String {
     };
     let ago = now.since(last.at);
     match &last.what {
-        MarkKind::Discover { client, .. } => format!("{client} to take an address"),
+        MarkKind::Discover { client, .. } | MarkKind::Solicit { client, .. } => {
+            format!("{client} to take an address")
+        }
         MarkKind::Offer => match boot.firmware {
             Some(ClientKind::UefiPxe | ClientKind::UefiHttp) if ago < Span::secs(5) => {
                 String::from("firmware collects offers (4 s timer, EDK2)")
             }
             Some(_) | None => String::from("it to take the offered address"),
         },
-        MarkKind::Request { .. } | MarkKind::Ack { .. } => String::from("its loader to be asked for"),
+        MarkKind::Advertise => String::from("it to take the offered IPv6 address"),
+        MarkKind::Request { .. }
+        | MarkKind::Ack { .. }
+        | MarkKind::Request6 { .. }
+        | MarkKind::Reply { .. } => String::from("its loader to be asked for"),
         MarkKind::RouterAsked { answered: true } => String::from("its loader to go on"),
         MarkKind::RouterAsked { answered: false } => String::from("a router to answer it (nobody did)"),
         MarkKind::Script { answer: ScriptAnswer::Boot } => String::from("its image to be asked for"),
@@ -79,6 +82,10 @@ pub(crate) fn last_seen(boot: &Boot) -> String {
             MarkKind::Request { client } => format!("a REQUEST of {client}"),
             MarkKind::Ack { client } => format!("{client} got its address"),
             MarkKind::Nak => String::from("our NAK"),
+            MarkKind::Solicit { client, .. } => format!("a SOLICIT of {client}"),
+            MarkKind::Advertise => String::from("our ADVERTISE"),
+            MarkKind::Request6 { client } => format!("a DHCPv6 REQUEST of {client}"),
+            MarkKind::Reply { client } => format!("{client} got its IPv6 address"),
             MarkKind::RouterAsked { .. } => String::from("a router solicitation"),
             MarkKind::Script { .. } => String::from("it took its script"),
             MarkKind::Deferred => String::from("it was asked to come back"),

@@ -55,13 +55,13 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
     if image_taken(boot).is_some() {
         // An image without our agent is ready when its system asks for an address.
         let agentless = lab.image().is_some_and(|image| !image.agent);
-        let spoke = boot
-            .marks
-            .iter()
-            .any(|m| matches!(m.what, model::MarkKind::Ack { client: model::ClientKind::Other }));
+        let spoke = boot.marks.iter().any(|m| {
+            use model::{ClientKind::Other, MarkKind as M};
+            matches!(m.what, M::Ack { client: Other } | M::Reply { client: Other })
+        });
         return if agentless && spoke { Rung::Ready } else { Rung::Fetched };
     }
-    let asked = boot.marks.iter().any(|m| matches!(m.what, model::MarkKind::Discover { .. }));
+    let asked = boot.marks.iter().any(|m| crate::record::asker(&m.what).is_some());
     match (asked, machine.power) {
         (true, _) => Rung::Asked,
         (false, PowerState::On) => Rung::On,

@@ -403,7 +403,7 @@ impl Teller {
             mac: spec.mac,
             boot_id: boot.to_owned(),
             nonce: None,
-            address: Some(spec.ip),
+            address: Some(spec.ip.into()),
             version: "0.1.0".to_owned(),
             kernel: "6.12.0".to_owned(),
             uptime_ms: 900,

@@ -50,6 +50,7 @@ impl Board {
                 zone: None,
                 mac: mac(column),
                 ip: Ipv4Addr::new(10, 0, 0, 10 + column),
+                ip6: None,
                 power: PortRef { driver: driver.parse().unwrap(), port: name.as_str().to_owned() },
                 memory: None,
                 firmware: None,
@@ -70,6 +71,7 @@ impl Board {
                 lease_seconds: 3600,
                 relays: Vec::new(),
                 tftp: model::TftpPorts::default(),
+                ipv6: None,
             },
             power: BTreeMap::from([
                 ("vms".parse().unwrap(), PowerDriver::Virtual { memory: Mebibytes(512), stagger: Span(0) }),

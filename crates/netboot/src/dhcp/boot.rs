@@ -7,7 +7,7 @@ use wire::dhcp::server::{Boot, Config, Pool, Reservation};
 use wire::dhcp::{Architecture, Caller, IpxeFacts, Options};
 
 use crate::board::Board;
-use crate::counter::Counter;
+use crate::counter::{Counter, Over};
 use crate::loaders::{BIOS_LOADER, UEFI_LOADER};
 use crate::script::{asset_url, script_url};
 
@@ -40,7 +40,7 @@ pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &C
         ClientKind::Ipxe if caller.ipxe.as_ref().is_some_and(is_too_old) => {
             tftp(if caller.arch == Some(Architecture::BIOS) { BIOS_LOADER } else { UEFI_LOADER })
         }
-        ClientKind::Ipxe => Boot::Http { url: script_url(counter, board, mac) },
+        ClientKind::Ipxe => Boot::Http { url: script_url(counter, board, mac, Over::Four) },
         ClientKind::UefiHttp => {
             let base = counter.base_url(board);
             let uki = board.entry(mac).and_then(|entry| match &entry.answer {
@@ -67,7 +67,7 @@ fn is_too_old(ipxe: &IpxeFacts) -> bool {
 }
 
 /// EDK2 tells a program from a disk image by the end of its name.
-fn efi_url(base: &str, uki: &Asset) -> String {
+pub(crate) fn efi_url(base: &str, uki: &Asset) -> String {
     let url = asset_url(base, uki);
     if url.ends_with(".efi") { url } else { url + ".efi" }
 }

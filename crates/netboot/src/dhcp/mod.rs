@@ -22,6 +22,7 @@ use crate::clock::boottime_ms;
 use crate::counter::Counter;
 use crate::packet::PacketPort;
 
+pub(crate) use boot::efi_url;
 pub(crate) use clerk::{Answer, Clerk, Group};
 
 /// Largest datagram read. DHCP messages of more than an Ethernet frame do not come from firmware.

@@ -22,7 +22,7 @@ use super::manner::Manner;
 use super::places::Places;
 use super::range::{Part, Validators, choose};
 use super::{agent, digests};
-use crate::counter::Counter;
+use crate::counter::{Counter, Over};
 use crate::script;
 
 /// Contents from this size on count as image transfers and need a place. Scripts and small files never wait.
@@ -54,14 +54,15 @@ pub(super) async fn answer(
     let headers = request.headers();
     let trailers = !head && digests::reads_trailers(headers, request.version());
     let asked = Asked { peer, headers, head, trailers };
+    let over = Over::of(peer);
     let answer = match path.split('/').collect::<Vec<_>>().as_slice() {
         ["", "f", digest, name] => content(counter, &asked, digest, name).await,
         ["", "autoexec.ipxe"] | ["", "boot", "autoexec.ipxe"] => {
-            let text = ipxe_script(counter, counter.who_has(peer), head).await;
-            as_script(text.map(|text| script::with_network(&text)))
+            let text = ipxe_script(counter, (counter.who_has(peer), over), head).await;
+            as_script(text.map(|text| script::with_network(&text, over)))
         }
         ["", "boot", name] => match name.strip_suffix(".ipxe").map(str::parse) {
-            Some(Ok(mac)) => as_script(ipxe_script(counter, Some(mac), head).await),
+            Some(Ok(mac)) => as_script(ipxe_script(counter, (Some(mac), over), head).await),
             _ => not_found(),
         },
         ["", name] => loader(counter, &asked, name),
@@ -71,8 +72,12 @@ pub(super) async fn answer(
 }
 
 /// A script for this machine, or for one that has yet to say who it is.
-async fn ipxe_script(counter: &Arc<Counter>, mac: Option<MacAddr>, head: bool) -> Option<String> {
-    if head { script::preview(counter, mac) } else { script::answer(counter, mac).await }
+async fn ipxe_script(
+    counter: &Arc<Counter>,
+    (mac, over): (Option<MacAddr>, Over),
+    head: bool,
+) -> Option<String> {
+    if head { script::preview(counter, mac, over) } else { script::answer(counter, mac, over).await }
 }
 
 fn as_script(text: Option<String>) -> Response<Body> {

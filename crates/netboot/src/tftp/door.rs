@@ -20,6 +20,9 @@ const FULL: Duration = Duration::from_millis(5);
 const BUFFER: usize = 1 << 20;
 /// Bytes of IPv4, UDP and TFTP headers before a block.
 const HEADERS: u32 = 20 + 8 + 4;
+/// Largest block over IPv6 that an Ethernet frame holds: the kernel tells no path's size there, and firmware is on
+/// our own link.
+const BLOCK6: u16 = 1500 - 40 - 8 - 4;
 
 /// A socket.
 #[derive(Debug)]
@@ -130,6 +133,9 @@ fn refuses_to_cut(error: &io::Error) -> bool {
 /// Largest block that goes to this address in one piece, as far as the kernel knows the path; `None` where it says
 /// nothing.
 pub(super) fn largest_block(local: IpAddr, client: SocketAddr) -> Option<u16> {
+    if client.is_ipv6() {
+        return Some(BLOCK6);
+    }
     let probe = std::net::UdpSocket::bind((local, 0)).ok()?;
     probe.connect(client).ok()?;
     let mtu = sockopt::ip_mtu(&probe).ok()?;

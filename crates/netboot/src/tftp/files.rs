@@ -8,7 +8,7 @@ use store::Digest;
 use store::shelf::{Content, ShelfError};
 use wire::tftp::{ErrorCode, Limits, Mode, Packet, Request, Step, Transfer, netascii};
 
-use crate::counter::Counter;
+use crate::counter::{Counter, Over};
 use crate::script;
 
 /// The script iPXE looks for beside its own file, and in the root.
@@ -100,13 +100,13 @@ pub(super) fn named(path: &str) -> Result<Named, Refused> {
 pub(super) async fn find(
     counter: &Arc<Counter>,
     named: Named,
-    mac: Option<MacAddr>,
+    (mac, over): (Option<MacAddr>, Over),
 ) -> Result<Found, Refused> {
     match named {
         Named::Loader(name) => loader(counter, &name),
         Named::Autoexec => {
-            let text = script::answer(counter, mac).await.ok_or(Refused::Missing)?;
-            Ok(Found::text(AUTOEXEC, &script::with_network(&text)))
+            let text = script::answer(counter, mac, over).await.ok_or(Refused::Missing)?;
+            Ok(Found::text(AUTOEXEC, &script::with_network(&text, over)))
         }
         Named::Content(digest, name) => {
             let shelf = Arc::clone(counter);

@@ -32,7 +32,7 @@ use wire::tftp::{
 };
 
 use crate::clock::boottime_ms;
-use crate::counter::Counter;
+use crate::counter::{Counter, Over};
 use door::Door;
 pub(crate) use files::Found;
 use files::{Named, Refused, Source};
@@ -100,10 +100,10 @@ pub(crate) fn read_request(counter: &Counter, bytes: &[u8]) -> Result<Request, O
 pub(crate) async fn open(
     counter: &Arc<Counter>,
     request: &Request,
-    mac: Option<MacAddr>,
+    whose: (Option<MacAddr>, Over),
 ) -> Result<Found, Vec<u8>> {
     let opened = match files::named(&request.file) {
-        Ok(named) => files::find(counter, named, mac).await,
+        Ok(named) => files::find(counter, named, whose).await,
         Err(refused) => Err(refused),
     };
     opened.and_then(|found| found.in_mode(request.mode)).map_err(Refused::packet)
@@ -215,7 +215,7 @@ impl Tftp {
         if self.jobs.len() < JOBS {
             let counter = Arc::clone(&self.counter);
             self.jobs.spawn(async move {
-                let found = files::find(&counter, named, mac).await;
+                let found = files::find(&counter, named, (mac, Over::of(from.ip()))).await;
                 Job::Opened(from, left, request, found)
             });
         }

@@ -63,6 +63,7 @@ pub(crate) fn network() -> NetworkSpec {
         lease_seconds: 3600,
         relays: Vec::new(),
         tftp: model::TftpPorts::default(),
+        ipv6: None,
     }
 }
 
@@ -71,6 +72,7 @@ pub(crate) fn entry(name: &str, mac: MacAddr, ip: Ipv4Addr, answer: BootAnswer) 
         node: name.parse().unwrap(),
         mac,
         ip,
+        ip6: None,
         run: 1,
         boot: 1,
         answer,
@@ -138,7 +140,8 @@ impl Stand {
         std::fs::create_dir_all(&loaders).unwrap();
         std::fs::write(loaders.join("undionly.kpxe"), vec![0xeb; 97_782]).unwrap();
         std::fs::write(loaders.join("snponly.efi"), vec![0x4d; 1468 * 100]).unwrap();
-        let config = BindConfig { interface: None, address: BOSS, dhcp: Some(0), tftp: 0, http: 0 };
+        let config =
+            BindConfig { interface: None, address: BOSS, dhcp: Some(0), tftp: 0, http: 0, six: None };
         let sockets = Sockets::bind(&config).unwrap();
         let dhcp = sockets.dhcp.as_ref().unwrap().local_addr().unwrap();
         let tftp = sockets.tftp.local_addr().unwrap();

@@ -107,7 +107,7 @@ impl Server for Loopback {
                     lab.from_server(&bare_advertisement(BOSS_MAC, Audience::One(asker)));
                 }
             }
-            Ok(Frame::Other(_)) | Err(_) => {}
+            Ok(Frame::Udp6(_) | Frame::Other(_)) | Err(_) => {}
         }
     }
 

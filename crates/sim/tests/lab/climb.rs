@@ -246,7 +246,7 @@ fn the_agent_says_who_it_is_beats_and_switches_off_when_told() {
     let hello = stand.requests.last().unwrap().1.clone();
     let report: model::AgentReport = serde_json::from_slice(&hello.body).unwrap();
     assert_eq!(report.nonce.as_deref(), Some("abc"));
-    assert_eq!(report.address, stand.machine().address());
+    assert_eq!(report.address, stand.machine().address().map(Into::into));
     let class = stand.dhcp_sent().last().unwrap().1.options.get(OptionCode::VENDOR_CLASS).unwrap().to_vec();
     assert_eq!(class, b"labinator-agent");
     let beats = |s: &Stand| s.times(|s| *s == Step::BeatAccepted);

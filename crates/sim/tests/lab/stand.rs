@@ -145,7 +145,7 @@ impl Server {
                 }
             }
             Frame::Udp4(udp) => self.on_tftp(&udp),
-            Frame::Other(_) => {}
+            Frame::Udp6(_) | Frame::Other(_) => {}
         }
     }
 

@@ -15,6 +15,7 @@ pub use fault::{DecodeError, EncodeError, Fault};
 pub use kind::{AGENT_VENDOR_CLASS, Caller, classify};
 pub use message::{LARGEST_MESSAGE, Message, MessageType, Op, SMALLEST_LIMIT, message_limit};
 pub use options::Options;
+pub(crate) use pxe::printable;
 pub use pxe::{Architecture, IpxeFacts, Suboptions};
 
 /// UDP port servers and relays listen on.

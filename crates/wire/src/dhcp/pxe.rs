@@ -180,7 +180,7 @@ impl IpxeFacts {
 }
 
 /// Text of an option for people: what is not printable ASCII becomes `?`.
-pub(super) fn printable(bytes: &[u8]) -> String {
+pub(crate) fn printable(bytes: &[u8]) -> String {
     let clean = bytes.iter().map(|b| if matches!(b, b' '..=b'~') { char::from(*b) } else { '?' });
     clean.collect::<String>().trim().to_owned()
 }

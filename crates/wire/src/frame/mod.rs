@@ -1,20 +1,27 @@
-//! Ethernet frames with IPv4 + UDP or IPv6 + ICMPv6 inside, read by the sniffer and built for raw replies.
+//! Ethernet frames with UDP or ICMPv6 inside, read by the sniffer and built for raw replies.
 
 mod ethernet;
 mod icmp6;
+mod ip6;
 mod udp4;
+mod udp6;
 
 use core::fmt;
 
 pub use ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet};
 pub use icmp6::Icmp6;
 pub use udp4::{Checksum, LARGEST_UDP_PAYLOAD, Udp4};
+pub use udp6::Udp6;
+
+use ip6::Ip6;
 
 /// What a captured frame carries, as far as this house cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// IPv4 with UDP.
     Udp4(Udp4<'a>),
+    /// IPv6 with UDP.
+    Udp6(Udp6<'a>),
     /// IPv6 with ICMPv6.
     Icmp6(Icmp6<'a>),
     /// Anything else, with its Ethernet header.
@@ -30,7 +37,11 @@ impl<'a> Frame<'a> {
         let ethernet = Ethernet::parse(bytes)?;
         let found = match ethernet.ethertype {
             ETHERTYPE_IPV4 => Udp4::parse(&ethernet)?.map(Frame::Udp4),
-            ETHERTYPE_IPV6 => Icmp6::parse(&ethernet)?.map(Frame::Icmp6),
+            ETHERTYPE_IPV6 => {
+                let ip = Ip6::parse(&ethernet)?;
+                let icmp = Icmp6::read(&ethernet, &ip)?.map(Frame::Icmp6);
+                if icmp.is_some() { icmp } else { Udp6::read(&ethernet, &ip)?.map(Frame::Udp6) }
+            }
             _ => None,
         };
         Ok(found.unwrap_or(Frame::Other(ethernet)))
@@ -41,6 +52,7 @@ impl<'a> Frame<'a> {
     pub const fn sender(&self) -> model::MacAddr {
         match self {
             Self::Udp4(udp) => udp.from_mac,
+            Self::Udp6(udp) => udp.from_mac,
             Self::Icmp6(icmp) => icmp.from_mac,
             Self::Other(ethernet) => ethernet.from,
         }

@@ -92,6 +92,18 @@ fn seen(sight: &Sight) -> String {
         Sight::Request { client } => format!("{client} takes the offer"),
         Sight::Ack { address, client } => format!("{client} was given {address}"),
         Sight::Nak => "was told that its address is not valid here".to_owned(),
+        Sight::Solicit { client, elapsed_ms, .. } => {
+            let trying = if *elapsed_ms < 1000 {
+                String::new()
+            } else {
+                format!(", trying for {} s", elapsed_ms / 1000)
+            };
+            format!("{client} asks for an IPv6 address{trying}")
+        }
+        Sight::Advertise { address } => format!("{address} offered"),
+        Sight::Request6 { client } => format!("{client} takes the IPv6 offer"),
+        Sight::Reply { address: Some(address), client } => format!("{client} was given {address}"),
+        Sight::Reply { address: None, client } => format!("{client} was told about IPv6 here"),
         Sight::RouterAsked { answered: true } => "asked for an IPv6 router and was answered".to_owned(),
         Sight::RouterAsked { answered: false } => "asked for an IPv6 router".to_owned(),
         Sight::FileAsked { name, size, .. } => format!("asks for {name} ({})", bytes(*size)),

@@ -1,5 +1,7 @@
 //! Judging the `network` section: addresses that fit each other.
 
+mod ipv6;
+
 use std::net::Ipv4Addr;
 
 use model::{DhcpMode, NetworkSpec, Span, TftpPorts};
@@ -9,6 +11,8 @@ use crate::config::file::NetworkFile;
 use crate::config::mistake::Mistake;
 use crate::config::words;
 use crate::config::yaml::Place;
+
+pub(in crate::config) use ipv6::Link6;
 
 /// Seconds a lease lasts unless told.
 const LEASE_SECONDS: u32 = 3600;
@@ -27,6 +31,11 @@ impl Subnet {
 
     fn holds(self, address: Ipv4Addr) -> bool {
         address.to_bits() & self.mask() == self.net.to_bits()
+    }
+
+    /// The number of an address in this subnet, from 0 for the network's own.
+    fn number_of(self, address: Ipv4Addr) -> u32 {
+        address.to_bits() & !self.mask()
     }
 
     fn broadcast(self) -> Ipv4Addr {
@@ -53,6 +62,7 @@ pub(in crate::config) struct Segment {
     pub(in crate::config) boss: Option<Typed<Ipv4Addr>>,
     pub(in crate::config) gateway: Option<Typed<Ipv4Addr>>,
     pub(in crate::config) pool: Option<Typed<(Ipv4Addr, Ipv4Addr)>>,
+    pub(in crate::config) ipv6: Option<Link6>,
 }
 
 impl Segment {
@@ -98,11 +108,16 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
     let dns = file.dns.as_ref().map(|all| {
         all.value.iter().filter_map(|one| address("dns", one, found)).map(|one| one.value).collect()
     });
+    segment.ipv6 = file.ipv6.as_ref().map(|six| Link6::of(six, found));
     let dhcp = file.dhcp.as_ref().and_then(|d| dhcp_mode(d, found));
     let lease_seconds = file.lease.as_ref().map_or(Some(LEASE_SECONDS), |l| lease(l, found));
     let tftp = file.tftp.as_ref().map_or(Some(TftpPorts::default()), |t| tftp_ports(t, found));
     let spec = || {
         let subnet = segment.subnet.as_ref()?.value;
+        let ipv6 = match &segment.ipv6 {
+            Some(link) => Some(link.spec.clone()?),
+            None => None,
+        };
         Some(NetworkSpec {
             interface: interface?,
             subnet: subnet.net,
@@ -115,6 +130,7 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
             lease_seconds: lease_seconds?,
             relays: Vec::new(),
             tftp: tftp?,
+            ipv6,
         })
     };
     let spec = spec();
