@@ -22,6 +22,9 @@ pub(crate) const CLIENTS: &[&str] = &[
     "atftp",
     "tftp-hpa",
     "tshark",
+    "busybox",
+    "wget",
+    "openssl",
     "w3m",
     "libfaketime",
     "ipxe",
@@ -29,8 +32,16 @@ pub(crate) const CLIENTS: &[&str] = &[
 ];
 
 /// What the tests of `e2e_qemu*.rs` may call.
-pub(crate) const FIRMWARE: &[&str] =
-    &["qemu-system-x86", "ovmf", "ipxe", "trixie/ipxe", "sid/ipxe", "iproute2", "curl"];
+pub(crate) const FIRMWARE: &[&str] = &[
+    "qemu-system-x86",
+    "ovmf",
+    "ipxe",
+    "trixie/ipxe",
+    "sid/ipxe",
+    "grub-efi-amd64-signed",
+    "iproute2",
+    "curl",
+];
 
 /// What the page tests drive, and what the lab behind the page runs on.
 pub(crate) const BROWSER: &[&str] = &["chromium", "qemu-system-x86", "ovmf", "ipxe", "iproute2"];

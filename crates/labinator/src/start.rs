@@ -58,7 +58,8 @@ pub async fn serve(globals: &Globals, args: ServeArgs) -> Result<(), Failure> {
     let page = TcpListener::bind(args.listen).map_err(|why| {
         Failure::with_advice(format!("{}: {why}", args.listen), "name another with --listen")
     })?;
-    let folders = Folders { state, loaders: PathBuf::from(LOADERS), images };
+    let loaders = args.loaders.unwrap_or_else(|| PathBuf::from(LOADERS));
+    let folders = Folders { state, loaders, images };
     let lab = spec.lab.clone();
     let supervisor = Supervisor::bind(Setup { spec, folders, page, socket: socket_path() })?;
     let running = supervisor.start()?;

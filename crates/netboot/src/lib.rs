@@ -12,6 +12,7 @@ mod clock;
 mod counter;
 mod dhcp;
 mod dhcp6;
+mod grub;
 mod heads;
 pub mod http;
 pub mod ledger;

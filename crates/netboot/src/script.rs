@@ -24,12 +24,8 @@ pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>, over: O
     let Some(mac) = mac else { return Some(who_are_you(counter, &board, over)) };
     let entry = board.entry(mac);
     let nonce = match entry {
-        Some(entry) if wants_nonce(entry) => {
-            let claimed = claim(counter, entry).await;
-            counter.note_ledger(&claimed);
-            claimed.map(Some)
-        }
-        _ => Ok(None),
+        Some(entry) => nonce_for(counter, entry).await,
+        None => Ok(None),
     };
     let (told, text) = match nonce {
         Ok(nonce) => compose(counter, &board, (mac, over), nonce.as_deref().unwrap_or(NO_NONCE)),
@@ -41,6 +37,16 @@ pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>, over: O
     };
     counter.sights.see(mac, Sight::ScriptAsked { answer: told });
     text.map_err(|error| tracing::error!(%mac, "no script for this machine: {error}")).ok()
+}
+
+/// The nonce of this machine's boot, synced before this returns; `None` where it boots nothing that would tell it.
+pub(crate) async fn nonce_for(counter: &Counter, entry: &BootEntry) -> Result<Option<String>, LedgerError> {
+    if !wants_nonce(entry) {
+        return Ok(None);
+    }
+    let claimed = claim(counter, entry).await;
+    counter.note_ledger(&claimed);
+    claimed.map(Some)
 }
 
 /// The script as it would be, of the same length, without handing anything out.
@@ -130,6 +136,15 @@ fn run(
         let kernel = asset_url(base, image.uki.as_ref()?);
         return Some(BootScript { title: &title, kernel: &kernel, args: "", initrds: &[] }.text());
     };
+    let line = kernel_line(base, entry, image, args, nonce);
+    let initrds: Vec<_> = image.initrd.iter().map(|asset| asset_url(base, asset)).collect();
+    let initrds: Vec<_> = initrds.iter().map(String::as_str).collect();
+    let kernel = asset_url(base, kernel);
+    Some(BootScript { title: &title, kernel: &kernel, args: &line, initrds: &initrds }.text())
+}
+
+/// A machine's kernel arguments: the image's, its own, and what our agent reads.
+pub(crate) fn kernel_line(base: &str, entry: &BootEntry, image: &Image, args: &str, nonce: &str) -> String {
     let mut line = String::new();
     for part in [image.args.as_str(), args] {
         if !part.is_empty() {
@@ -139,8 +154,5 @@ fn run(
     }
     let _infallible =
         write!(line, "labinator.boss={base} labinator.node={} labinator.nonce={nonce}", entry.node);
-    let initrds: Vec<_> = image.initrd.iter().map(|asset| asset_url(base, asset)).collect();
-    let initrds: Vec<_> = initrds.iter().map(String::as_str).collect();
-    let kernel = asset_url(base, kernel);
-    Some(BootScript { title: &title, kernel: &kernel, args: &line, initrds: &initrds }.text())
+    line
 }

@@ -184,3 +184,34 @@ async fn a_killed_counter_answers_at_once_again_without_a_core_and_forgets_no_le
     let after = nonce(&stand.get(NODE1_IP, "/boot/02-00-00-00-00-01.ipxe").await.text());
     assert_ne!(after, before, "a later boot does not get them");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grub_gets_its_configuration_by_every_name_it_looks_for_over_tftp_and_http() {
+    let stand = Stand::with_board();
+    let by_http = stand.get(NODE1_IP, "/grub/grub.cfg").await.text();
+    assert!(by_http.contains("if linux '(tftp,127.0.0.1)/f/"), "{by_http}");
+    // A GRUB of 2.06 reaches port 80 only, and this stand is elsewhere.
+    assert!(!by_http.contains("(http,"), "{by_http}");
+    assert!(by_http.contains(" 'console=ttyS0' 'quiet' 'labinator.boss=http://127.0.0.1:"), "{by_http}");
+    for path in [
+        "/grub/grub.cfg",
+        "boot/grub/grub.cfg",
+        "/grub/grub.cfg-01-02-00-00-00-00-01",
+        "/grub/grub.cfg-7F00000B",
+    ] {
+        let (end, text, _) = stand.fetch(NODE1_IP, FetchSettings::edk2(path, false)).await;
+        assert_eq!(end, FetchEnd::Complete, "{path}");
+        assert_eq!(String::from_utf8(text).unwrap(), by_http, "{path}");
+    }
+    let path = by_http.split("(tftp,127.0.0.1)").nth(1).unwrap().split('\'').next().unwrap();
+    let (_, image, _) = stand.fetch(NODE1_IP, FetchSettings::edk2(path, false)).await;
+    assert!(image == kernel());
+
+    let waiting = stand.get(NODE2_IP, "/grub/grub.cfg").await.text();
+    assert!(waiting.contains("sleep 3\n") && waiting.contains("the test says so"), "{waiting}");
+    assert!(!stand.get(NODE2_IP, "/grub/next.cfg").await.text().contains("while"));
+    assert_eq!(stand.get(NODE1_IP, "/grub/next.cfg").await.text(), by_http, "decided while it waited");
+    let nobody = std::net::Ipv4Addr::new(127, 0, 0, 77);
+    assert!(stand.get(nobody, "/grub/grub.cfg").await.text().contains("not on the board"));
+    assert_eq!(stand.get(NODE1_IP, "/grub/x86_64-efi/normal.mod").await.status, 404);
+}

@@ -7,6 +7,7 @@ mod cursor;
 pub mod dhcp;
 pub mod dhcp6;
 pub mod frame;
+pub mod grub;
 pub mod ipxe;
 pub mod ndp;
 pub mod tftp;

@@ -111,6 +111,9 @@ pub struct ServeArgs {
     /// Folder of boot images.
     #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
     pub images: Option<PathBuf>,
+    /// Folder of network boot programs, such as `snponly.efi` [default: /usr/lib/ipxe]
+    #[arg(long, value_name = "DIR")]
+    pub loaders: Option<PathBuf>,
     /// Address of the page and the API
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: std::net::SocketAddr,

@@ -23,7 +23,7 @@ use super::places::Places;
 use super::range::{Part, Validators, choose};
 use super::{agent, digests};
 use crate::counter::{Counter, Over};
-use crate::script;
+use crate::{grub, script};
 
 /// Contents from this size on count as image transfers and need a place. Scripts and small files never wait.
 const IMAGE_SIZE: u64 = 1 << 20;
@@ -65,6 +65,11 @@ pub(super) async fn answer(
             Some(Ok(mac)) => as_script(ipxe_script(counter, (Some(mac), over), head).await),
             _ => not_found(),
         },
+        ["", folder, name] | ["", "boot", folder, name] if *folder == grub::FOLDER => {
+            grub::answer(counter, name, counter.who_has(peer))
+                .await
+                .map_or_else(not_found, |text| as_script(Some(text)))
+        }
         ["", name] => loader(counter, &asked, name),
         _ => not_found(),
     };

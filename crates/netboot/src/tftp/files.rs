@@ -9,7 +9,7 @@ use store::shelf::{Content, ShelfError};
 use wire::tftp::{ErrorCode, Limits, Mode, Packet, Request, Step, Transfer, netascii};
 
 use crate::counter::{Counter, Over};
-use crate::script;
+use crate::{grub, script};
 
 /// The script iPXE looks for beside its own file, and in the root.
 const AUTOEXEC: &str = "autoexec.ipxe";
@@ -21,6 +21,8 @@ pub(super) enum Named {
     Loader(String),
     /// iPXE's script for whoever asks.
     Autoexec,
+    /// A file of GRUB's folder.
+    Grub(String),
     /// A content of the shelf and the name it goes by.
     Content(Digest, String),
 }
@@ -88,6 +90,7 @@ pub(super) fn named(path: &str) -> Result<Named, Refused> {
     match parts.strip_prefix(&["boot"]).unwrap_or(&parts) {
         [name] if *name == AUTOEXEC => Ok(Named::Autoexec),
         [name] => Ok(Named::Loader((*name).to_owned())),
+        [folder, name] if *folder == grub::FOLDER => Ok(Named::Grub((*name).to_owned())),
         ["f", digest, name] => {
             let digest = digest.parse().map_err(|_| Refused::Missing)?;
             Ok(Named::Content(digest, name.chars().take(64).collect()))
@@ -107,6 +110,10 @@ pub(super) async fn find(
         Named::Autoexec => {
             let text = script::answer(counter, mac, over).await.ok_or(Refused::Missing)?;
             Ok(Found::text(AUTOEXEC, &script::with_network(&text, over)))
+        }
+        Named::Grub(name) => {
+            let text = grub::answer(counter, &name, mac).await.ok_or(Refused::Missing)?;
+            Ok(Found::text(&name, &text))
         }
         Named::Content(digest, name) => {
             let shelf = Arc::clone(counter);
