@@ -1,10 +1,14 @@
 //! `cargo xtask bench NAME`: measures against peers in the same run, since machines differ.
 
 mod boot;
+mod delay;
+mod http;
 mod idle;
+mod plain;
 mod report;
 mod segment;
 mod start;
+mod tftp;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +35,12 @@ const BENCHES: &[Bench] = &[
         run: boot::run,
     },
     Bench {
+        name: "http",
+        about: "boot HTTP against nginx with sendfile: wrk, and six large downloads at once [--rounds N]",
+        packages: http::PACKAGES,
+        run: http::run,
+    },
+    Bench {
         name: "idle",
         about: "what a Ready lab costs, and exec to the first answered DISCOVER",
         packages: segment::PACKAGES,
@@ -41,6 +51,12 @@ const BENCHES: &[Bench] = &[
         about: "starting the binary, against starting any program at all",
         packages: &[],
         run: start::run,
+    },
+    Bench {
+        name: "tftp",
+        about: "TFTP against tftpd-hpa: lock-step and windows, near and over a link that delays [--rounds N]",
+        packages: tftp::PACKAGES,
+        run: tftp::run,
     },
 ];
 
