@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 /// Readers that ask for an image and take a byte of it.
 const READERS: u32 = 5000;
 /// Readers at one address: fewer than one address may have.
-const EACH: u32 = 25;
+const EACH: u32 = 100;
 /// Most memory one of them may cost, in KiB: its connection, the head it sent, its piece of the image.
 const COST: u64 = 40;
 

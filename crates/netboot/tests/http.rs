@@ -263,7 +263,7 @@ async fn a_report_that_is_no_report_is_refused() {
 async fn one_address_cannot_take_all_connections() {
     let stand = Stand::with_board();
     let mut guests = Vec::new();
-    for _ in 0..32 {
+    for _ in 0..128 {
         guests.push(stand::connect(NODE1_IP, stand.http).await);
     }
     // They count once they are accepted, which the answer to the last proves.

@@ -5,6 +5,7 @@
 //! | `/f/<sha256>/<name>` | content of the shelf; the name is for people |
 //! | `/boot/<mac>.ipxe` | what this machine boots, as an iPXE script |
 //! | `/autoexec.ipxe`, `/boot/autoexec.ipxe` | the same, found by the address that asks |
+//! | `/grub/grub.cfg`, `/grub/grub.cfg-01-<mac>` | the same for GRUB |
 //! | `/<loader>` | a network boot program |
 //! | `/agent/v1/hello`, `/agent/v1/heartbeat` | what agents report (POST) |
 
@@ -37,11 +38,12 @@ use crate::counter::Counter;
 use pace::Paced;
 pub use pace::Patience;
 pub(crate) use places::Places;
+pub use range::{Part, Validators, choose};
 
 /// Connections at once, where the system lets a process have descriptors for them: one each, and one for the file.
 const CONNECTIONS: usize = 8192;
-/// Connections at once from one address.
-const CONNECTIONS_EACH: usize = 32;
+/// Connections at once from one address. Guests behind a hypervisor's address share it.
+const CONNECTIONS_EACH: usize = 128;
 /// Largest head of a request in bytes.
 const HEAD_SIZE: usize = 16 << 10;
 /// Most header lines of a request.

@@ -8,7 +8,7 @@ use http::header::{
 
 /// What to send of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub enum Part {
     /// All of it (200).
     Whole,
     /// These bytes, first and count (206).
@@ -23,15 +23,16 @@ pub(super) enum Part {
 
 /// What the file is known by.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Validators<'a> {
+pub struct Validators<'a> {
     /// Strong entity tag with its quotes.
-    pub(super) etag: &'a str,
+    pub etag: &'a str,
     /// When it was written, as we tell it: in whole seconds.
-    pub(super) modified: SystemTime,
+    pub modified: SystemTime,
 }
 
 /// Reads the conditions and the range, in the order of RFC 9110 section 13.2.2.
-pub(super) fn choose(headers: &HeaderMap, size: u64, file: Validators<'_>) -> Part {
+#[must_use]
+pub fn choose(headers: &HeaderMap, size: u64, file: Validators<'_>) -> Part {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let modified = seconds(file.modified);
     // A date that cannot be read is no condition.
