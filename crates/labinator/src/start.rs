@@ -47,6 +47,11 @@ pub fn images_folder() -> PathBuf {
     std::env::var_os("LABINATOR_IMAGES").map_or_else(|| state_folder().join("images"), PathBuf::from)
 }
 
+/// The folder of network boot programs when nobody names one: `LABINATOR_LOADERS`, else where Debian puts them.
+fn loaders_folder() -> PathBuf {
+    std::env::var_os("LABINATOR_LOADERS").map_or_else(|| PathBuf::from(LOADERS), PathBuf::from)
+}
+
 /// Runs the controller of a lab file until it is told to end.
 ///
 /// # Errors
@@ -58,7 +63,7 @@ pub async fn serve(globals: &Globals, args: ServeArgs) -> Result<(), Failure> {
     let page = TcpListener::bind(args.listen).map_err(|why| {
         Failure::with_advice(format!("{}: {why}", args.listen), "name another with --listen")
     })?;
-    let loaders = args.loaders.unwrap_or_else(|| PathBuf::from(LOADERS));
+    let loaders = args.loaders.unwrap_or_else(loaders_folder);
     let folders = Folders { state, loaders, images };
     let lab = spec.lab.clone();
     let supervisor = Supervisor::bind(Setup { spec, folders, page, socket: socket_path() })?;

@@ -45,7 +45,8 @@ fn started(house: &House, tftp: &str) -> (Controller, Vec<u8>) {
     for name in ["undionly.kpxe", "snponly.efi"] {
         fs::write(loaders.join(name), &odd).unwrap();
     }
-    (Controller::start_with(house, &file, &["--loaders", loaders.to_str().unwrap()]), odd)
+    let loaders = [("LABINATOR_LOADERS", loaders.to_str().unwrap())];
+    (Controller::start_in(house, &file, &house.path("state"), &loaders), odd)
 }
 
 /// Runs a client that writes to this file; what it wrote.

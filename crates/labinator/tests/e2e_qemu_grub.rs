@@ -52,7 +52,12 @@ fn lab() -> (Controller, House) {
     fs::copy(SIGNED, loaders.join("snponly.efi")).unwrap();
     fs::copy("/usr/lib/ipxe/undionly.kpxe", loaders.join("undionly.kpxe")).unwrap();
     ground::given("LABINATOR_IMAGES");
-    let controller = Controller::start_with(&house, &file, &["--loaders", loaders.to_str().unwrap()]);
+    let controller = Controller::start_in(
+        &house,
+        &file,
+        &house.path("state"),
+        &[("LABINATOR_LOADERS", loaders.to_str().unwrap())],
+    );
     controller.wait(LIMIT, "the images are read", |picture| {
         picture.lab.scenarios.iter().all(|scenario| scenario.missing.is_empty() && !scenario.image.is_empty())
     });

@@ -31,26 +31,12 @@ impl Controller {
         Self::start_in(house, lab, &house.path("state"), &[])
     }
 
-    /// The same with more words on its command line.
-    pub(crate) fn start_with(house: &House, lab: &Path, words: &[&str]) -> Self {
-        Self::raise(house, lab, &house.path("state"), (words, &[]))
-    }
-
     /// The same with this state folder and these variables.
     pub(crate) fn start_in(house: &House, lab: &Path, state: &Path, variables: &[(&str, &str)]) -> Self {
-        Self::raise(house, lab, state, (&[], variables))
-    }
-
-    fn raise(
-        house: &House,
-        lab: &Path,
-        state: &Path,
-        (words, variables): (&[&str], &[(&str, &str)]),
-    ) -> Self {
         let (socket, log) = (house.path("api.sock"), house.path("serve.log"));
         let lines = fs::File::options().create(true).append(true).open(&log).unwrap();
         let mut command = house.staying(given("LABINATOR_BIN"));
-        command.args(["serve", "--lab"]).arg(lab).arg("--state").arg(state).args(words);
+        command.args(["serve", "--lab"]).arg(lab).arg("--state").arg(state);
         command.env("LABINATOR_SOCKET", &socket).envs(variables.iter().copied()).stdin(Stdio::null());
         command.stdout(lines.try_clone().unwrap()).stderr(lines);
         let mut entered = command.spawn().unwrap();
