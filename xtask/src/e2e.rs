@@ -25,6 +25,7 @@ pub(crate) const CLIENTS: &[&str] = &[
     "busybox",
     "wget",
     "openssl",
+    "dnsmasq-base",
     "w3m",
     "libfaketime",
     "ipxe",

@@ -2,6 +2,7 @@
 //! speak to it.
 
 pub mod assets;
+pub mod boss;
 pub mod cli;
 pub mod clock;
 pub mod conductor;
@@ -13,6 +14,7 @@ pub mod failures;
 mod hands;
 pub mod http;
 pub mod image;
+pub mod init;
 pub mod journal;
 pub mod link;
 pub mod publisher;

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match cli.verb {
         Verb::Inside(args) => cli::ended(start::part(&args)),
+        Verb::Init(args) => in_runtime(runtime(), labinator::init::run(&cli.globals, args)),
         Verb::Serve(args) => in_runtime(runtime(), start::serve(&cli.globals, args)),
         Verb::Demo(args) => in_runtime(runtime(), start::demo(&cli.globals, args)),
         Verb::Image(verb) => in_runtime(runtime(), start::image(&cli.globals, verb)),

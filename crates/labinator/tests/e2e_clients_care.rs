@@ -1,4 +1,5 @@
-//! What is kept of a failed start, as others read it: the heads of its packets in tshark, its bytes file by file.
+//! Care for a boss: a lab file that `init` writes beside servers of others, and what is kept of a failed start, as
+//! tshark reads it.
 #![expect(dead_code, reason = "other tests use the rest of the ground")]
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 #![expect(clippy::panic, reason = "a test may stop")]
@@ -18,13 +19,15 @@ mod lab;
 mod processes;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use api::Captures;
 use client::Client;
 use controller::Controller;
-use ground::{limited, until};
+use ground::{given, limited, said, until};
 use house::House;
 use model::{NodeWord, Trace};
 use processes::told;
@@ -104,4 +107,225 @@ fn a_failed_start_leaves_its_packets_for_tshark_and_the_bytes_it_cost() {
     assert_eq!(listed.files.iter().map(|file| file.file.as_str()).collect::<Vec<_>>(), ["node1-1-1.pcap"]);
     assert_eq!(ask("/v1/failures/node1-1-1.pcap"), fs::read(&capture).unwrap());
     assert!(ask("/v1/failures/..%2ftoken").is_empty(), "only captures are given out");
+}
+
+/// What a PXE ROM of UEFI asks, by a client that others wrote.
+const ROM: &str =
+    "udhcpc -i eth0 -n -q -f -t 3 -T 1 -s /bin/true -V PXEClient:Arch:00007:UNDI:003016 -x 0x5d:0007";
+
+/// A program that goes on until the test ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// `labinator init` inside a house.
+fn init(house: &House, arguments: &[&str]) -> Command {
+    let mut command = house.inside(120, given("LABINATOR_BIN"));
+    command.arg("init").args(arguments).stdin(Stdio::null());
+    command
+}
+
+#[test]
+#[ignore = "stage e2e-clients"]
+fn init_names_a_foreign_server_and_router_and_writes_a_file_that_serve_takes() {
+    let house = House::new();
+    let other = Client::with_address(&house, "other", "02:4c:41:00:00:c8", "10.79.0.200");
+    other.shell("ip addr add fd00:ab:cd::1/64 dev eth0 nodad");
+    let node = Client::new(&house, "node1", &lab::mac(1));
+    let dnsmasq = "exec dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=eth0 --bind-interfaces \
+        --dhcp-range=10.79.2.10,10.79.2.20,255.255.240.0 --dhcp-option=3,10.79.0.200 --dhcp-option=6,10.79.0.53 \
+        --enable-ra --dhcp-range=fd00:ab:cd::,ra-only --dhcp-option=option6:dns-server,[fd00:ab:cd::1] \
+        --dhcp-leasefile=/run/leases --pid-file=";
+    let file = house.path("lab.yaml");
+    let path = file.to_str().unwrap();
+    let foreign = Running(other.command(300, "sh").args(["-c", dnsmasq]).spawn().unwrap());
+    let listening = ["--interface", "br0", "--yes", "--listen", "8s", "--out", path];
+    let mut listens = init(&house, &listening);
+    let first = listens.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A machine is switched on while it listens; it asks until the ear is open.
+    for _ in 0..3 {
+        drop(node.command(20, "sh").args(["-c", ROM]).output().unwrap());
+    }
+    let told_first = first.wait_with_output().unwrap();
+    let words = said(&told_first);
+    assert!(told_first.status.success(), "{words}");
+    assert!(words.contains("DHCP server 10.79.0.200 (02:4c:41:00:00:c8), offers 10.79.2."), "{words}");
+    assert!(words.contains("/20, router 10.79.0.200, name servers 10.79.0.53"), "{words}");
+    assert!(
+        words.contains("IPv6 router 02:4c:41:00:00:c8, announces fd00:ab:cd::/64, and name servers"),
+        "{words}"
+    );
+    assert!(
+        words.contains(&format!("Machine {} made up by software, UEFI PXE, x86-64 UEFI", lab::mac(1))),
+        "{words}"
+    );
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("# Another DHCP server answers here: 10.79.0.200"), "{text}");
+    assert!(text.contains("dhcp: proxy") || text.contains("dhcp: off"), "{text}");
+    assert!(!text.contains("pool:") && text.contains("gateway: 10.79.0.200"), "{text}");
+    assert!(!text.contains("mac: 02:4c:41:00:00:c8"), "a server is no node: {text}");
+
+    // It never writes over a file unless told to.
+    let again = init(&house, &listening).output().unwrap();
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        said(&again).contains("is there already") && said(&again).contains("--force"),
+        "{}",
+        said(&again)
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+
+    // Without the foreign server the same segment is ours, and the file that is written serves the machine.
+    drop(foreign);
+    house.shell("pkill dnsmasq || true");
+    let mut listens = init(&house, &[&listening[..], &["--force", "--name", "wall"]].concat());
+    let second = listens.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..2 {
+        drop(node.command(20, "sh").args(["-c", ROM]).output().unwrap());
+    }
+    assert!(second.wait_with_output().unwrap().status.success());
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("dhcp: authoritative") && text.contains("pool: 10.79."), "{text}");
+    told(limited(20, given("LABINATOR_BIN")).arg("check").arg(&file));
+    let controller = Controller::start(&house, &file);
+    let picture = controller.look().unwrap();
+    assert_eq!(picture.lab.name.as_str(), "wall");
+    let ip = picture.machines.first().unwrap().ip;
+    let lease = node.shell(&format!("{ROM} 2>&1"));
+    assert!(lease.contains(&format!("lease of {ip} obtained")), "{lease}");
+}
+
+/// A program on a terminal of its own, by `script` of util-linux.
+struct Terminal {
+    child: Child,
+    heard: std::sync::mpsc::Receiver<Vec<u8>>,
+    text: String,
+}
+
+impl Terminal {
+    fn start(mut inside: Command, line: &str) -> Self {
+        inside.args(["--quiet", "--return", "--flush", "--command", line, "/dev/null"]);
+        let mut child = inside.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let (tell, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = out.read(&mut piece) {
+                if tell.send(piece.iter().take(count).copied().collect()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, heard, text: String::new() }
+    }
+
+    /// Reads until these words come, and forgets what came before them.
+    fn sees(&mut self, words: &str) {
+        let end = Instant::now() + LIMIT;
+        loop {
+            if let Some((_, rest)) = self.text.split_once(words) {
+                self.text = rest.to_owned();
+                return;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(piece) = self.heard.recv_timeout(left) else {
+                panic!("`{words}` is not in `{}`", self.text)
+            };
+            self.text.push_str(&String::from_utf8_lossy(&piece));
+        }
+    }
+
+    fn types(&mut self, line: &str) {
+        let keyboard = self.child.stdin.as_mut().unwrap();
+        keyboard.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "stage e2e-clients"]
+fn init_on_a_terminal_learns_the_wiring_by_pressing_the_buttons_one_by_one() {
+    let house = House::new();
+    let (one, two) = (Client::new(&house, "m1", &lab::mac(1)), Client::new(&house, "m2", &lab::mac(2)));
+    let file = house.path("lab.yaml");
+    let binary = given("LABINATOR_BIN");
+    let line =
+        format!("{} init --interface br0 --listen 1s --columns 2 --out {}", binary.display(), file.display());
+    let mut terminal = Terminal::start(house.inside(200, "script"), &line);
+    terminal.sees("Subnet [10.79.0.0/20]: ");
+    terminal.types("nonsense");
+    terminal.sees("not understood: a subnet is an address and a length");
+    terminal.sees("Subnet [10.79.0.0/20]: ");
+    terminal.types("");
+    terminal.sees("address in it [10.79.0.1]: ");
+    terminal.types("");
+    terminal.sees("off [authoritative]: ");
+    terminal.types("");
+    terminal.sees("not on the board [10.79.");
+    terminal.types("10.79.9.1-10.79.9.50");
+    terminal.sees("Press the button of node1 now (column 1, row 1)");
+    let presses =
+        |machine: &Client<'_>| Running(machine.command(100, "sh").args(["-c", ROM]).spawn().unwrap());
+    let _second_box = presses(&two);
+    terminal.sees(&format!("{} made up by software, UEFI PXE", lab::mac(2)));
+    terminal.sees("its name [node1]: ");
+    terminal.types("left");
+    terminal.sees("column and row [1 1]: ");
+    terminal.types("");
+    terminal.sees("Press the button of node1 now (column 2, row 1)");
+    let _first_box = presses(&one);
+    terminal.sees(&lab::mac(1));
+    terminal.sees("its name [node1]: ");
+    terminal.types("");
+    terminal.sees("column and row [2 1]: ");
+    terminal.types("1 2");
+    terminal.sees("Press the button of node2 now (column 2, row 1)");
+    terminal.types("");
+    terminal.sees("with 2 machines.");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains(&format!(
+            "left: {{ at: [1, 1], mac: {}, ip: 10.79.0.11, power: hand/1 }}",
+            lab::mac(2)
+        )),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!(
+            "node1: {{ at: [1, 2], mac: {}, ip: 10.79.0.12, power: hand/2 }}",
+            lab::mac(1)
+        )),
+        "{text}"
+    );
+    assert!(text.contains("pool: 10.79.9.1-10.79.9.50"), "{text}");
+    told(limited(20, binary).arg("check").arg(&file));
+}
+
+#[test]
+#[ignore = "stage e2e-clients"]
+fn init_says_which_right_is_missing_and_does_without_it_when_all_is_said() {
+    let house = House::new();
+    let file = house.path("lab.yaml");
+    let path = file.to_str().unwrap();
+    let weak = |more: &[&str]| {
+        let mut command = house.inside(60, "setpriv");
+        command.args(["--bounding-set", "-net_raw"]).arg(given("LABINATOR_BIN"));
+        command.args(["init", "--interface", "br0", "--yes", "--out", path]).args(more).stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    let refused = weak(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("needs the right CAP_NET_RAW"), "{}", said(&refused));
+    assert!(!file.exists());
+    let done = weak(&["--no-listen", "--node", "a=52:54:00:00:00:07@2,1"]);
+    assert!(done.status.success(), "{}", said(&done));
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.contains("# 52:54:00:00:00:07 QEMU or KVM\n    a: { at: [2, 1], mac: 52:54:00:00:00:07,"),
+        "{text}"
+    );
 }

@@ -57,6 +57,8 @@ pub enum Color {
 pub enum Verb {
     /// Run a whole lab of virtual machines on this computer, no hardware needed
     Demo(DemoArgs),
+    /// Listen on the lab's network, name other servers, list the machines, and write a lab file
+    Init(InitArgs),
     /// Run the controller
     Serve(ServeArgs),
     /// Build and list boot images
@@ -97,6 +99,60 @@ pub struct DemoArgs {
     /// Folder of boot images.
     #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
     pub images: Option<PathBuf>,
+}
+
+/// Options of `init`.
+#[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
+pub struct InitArgs {
+    /// The lab's interface [default: the only one there is, else asked]
+    #[arg(long, value_name = "IF")]
+    pub interface: Option<String>,
+    /// The lab file to write
+    #[arg(long, value_name = "FILE", default_value = "lab.yaml")]
+    pub out: PathBuf,
+    /// Write the file anew if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// How long to listen
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub listen: Duration,
+    /// Listen to nobody: all is said by flags, and no right is needed
+    #[arg(long)]
+    pub no_listen: bool,
+    /// Only listen; ask no DHCP server and no router who they are
+    #[arg(long)]
+    pub silent: bool,
+    /// Ask nothing: take what is suggested
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print what was heard as JSON, and write no file
+    #[arg(long)]
+    pub json: bool,
+    /// Name of the lab
+    #[arg(long, value_name = "NAME", default_value = "home")]
+    pub name: model::LabName,
+    /// Columns of the board
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    pub columns: u8,
+    /// A machine of the board: NAME=MAC or NAME=MAC@COLUMN,ROW; may be given again
+    #[arg(long, value_name = "NODE")]
+    pub node: Vec<crate::init::NamedNode>,
+    /// The lab's subnet, such as 192.168.1.0/24
+    #[arg(long, value_name = "SUBNET")]
+    pub subnet: Option<crate::init::SubnetArg>,
+    /// This machine's address in it
+    #[arg(long, value_name = "ADDRESS")]
+    pub boss: Option<std::net::Ipv4Addr>,
+    /// The router told to machines
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Option<std::net::Ipv4Addr>,
+    /// Addresses for machines that are not on the board, such as 10.0.0.100-10.0.0.150
+    #[arg(long, value_name = "RANGE")]
+    pub pool: Option<crate::init::PoolArg>,
+    /// Whether this machine gives the addresses
+    #[arg(long, value_name = "MODE", value_parser = ["authoritative", "proxy", "off"])]
+    pub dhcp: Option<String>,
 }
 
 /// Options of `serve`.
@@ -337,6 +393,8 @@ mod tests {
         for line in [
             "demo --nodes 6 --scenario all --until-ready --headless --json --keep",
             "serve --lab lab.yaml --state /tmp/state",
+            "init --interface eth0",
+            "init --interface eth0 --yes --node node1=02:00:00:00:00:01@1,1 --subnet 10.0.0.0/24 --force",
             "check lab.yaml",
             "start hybrid-3 --wait",
             "start all --wait --timeout 2m30s --server http://127.0.0.1:8080 --token t",

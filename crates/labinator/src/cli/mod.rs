@@ -24,8 +24,8 @@ mod watch;
 use std::process::ExitCode;
 
 pub use args::{
-    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, Globals, ImageVerb, InsideArgs, PowerArgs, PowerVerb,
-    ReplayArgs, ServeArgs, Verb,
+    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, Globals, ImageVerb, InitArgs, InsideArgs, PowerArgs,
+    PowerVerb, ReplayArgs, ServeArgs, Verb,
 };
 pub use client::Client;
 pub use failure::Failure;
