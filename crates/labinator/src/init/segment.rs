@@ -111,6 +111,7 @@ impl Segment {
                     self.routers.insert(sender, router(sender, &found));
                 }
             }
+            Frame::Udp6(_) => {}
             Frame::Other(ethernet) => self.other(ethernet),
         }
     }
