@@ -52,6 +52,7 @@ fn lab() -> LabSpec {
         board: BoardSpec { columns: 1, rows: 1, nodes: [("node1".parse().unwrap(), node)].into() },
         scenarios: [].into(),
         limits: Limits::default(),
+        variables: model::Variables::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use model::{
     Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
 };
 
-use crate::lab::{Lab, Machine, PastBoot, Run};
+use crate::lab::{Install, Lab, Machine, PastBoot, Run};
 use crate::{record, waterfall};
 
 /// Strangers remembered.
@@ -37,7 +37,8 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
             restarted(lab, at);
             Touched::All
         }
-        Fact::ImagesFound { images, missing } => {
+        Fact::ImagesFound { images, missing, boots } => {
+            lab.boots.clone_from(boots);
             lab.images = images.iter().map(|(name, image)| (name.clone(), Arc::new(image.clone()))).collect();
             lab.missing.clone_from(missing);
             lab.images_known = true;
@@ -81,6 +82,8 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
             power_seen(m, *state, at);
             m.evidence.clone_from(evidence);
         }),
+        Fact::InstallAccepted { node, .. } => about(lab, node, |m| install_again(m, at)),
+        Fact::PortSeen { node, open, .. } => about(lab, node, |m| m.port = Some((*open, at.since_start))),
         Fact::Entered { node, rung } => about(lab, node, |m| entered(m, *rung, at)),
         Fact::Faulted { node, fault, bad } => about(lab, node, |m| faulted(m, fault, *bad, at)),
     }
@@ -137,9 +140,15 @@ fn note(notices: &mut Vec<Notice>, new: &Notice) {
 fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) {
     lab.runs = lab.runs.max(number);
     lab.run = Some(Run { number, scenario: scenario.clone(), since: at, released: false, stopping: false });
-    let wanted = lab.spec.scenarios.get(scenario).map(|s| s.nodes.clone()).unwrap_or_default();
+    let spec = lab.spec.scenarios.get(scenario);
+    let wanted = spec.map(|s| s.nodes.clone()).unwrap_or_default();
+    let installs = spec.is_some_and(|s| s.system.install.is_some());
     for machine in lab.machines.values_mut() {
         let takes_part = wanted.contains(&machine.node);
+        machine.install = None;
+        if takes_part && installs {
+            want_install(machine, at);
+        }
         machine.goal = if takes_part { Goal::Ready } else { Goal::Any };
         machine.person = None;
         forget_trouble(machine);
@@ -152,6 +161,20 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) {
     }
 }
 
+fn want_install(machine: &mut Machine, at: Moment) {
+    machine.installs = machine.installs.saturating_add(1);
+    machine.install =
+        Some(Install { number: machine.installs, since: at.since_start, spent_in: None, done: false });
+}
+
+/// It is started anew, from cold, with its installer.
+fn install_again(machine: &mut Machine, at: Moment) {
+    want_install(machine, at);
+    machine.off_wanted = machine.may_run().then_some(at.since_start);
+    machine.person = None;
+    forget_trouble(machine);
+}
+
 /// True for a machine whose loader asks and waits: it needs no switching. One that is merely on runs
 /// something we never heard of, and a system that asked for an address runs what is on its disk.
 pub(crate) fn is_parked(machine: &Machine) -> bool {
@@ -161,6 +184,7 @@ pub(crate) fn is_parked(machine: &Machine) -> bool {
             |role| matches!(role, model::FileRole::Kernel | model::FileRole::Initrd | model::FileRole::Uki);
         asked.is_some_and(record::is_before_system)
             && machine.agent.is_none()
+            && record::image_taken(boot).is_none()
             && !boot.transfers.iter().any(|t| image(t.role))
     })
 }
@@ -208,7 +232,10 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
 
 fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
     if let Some(node) = lab.by_mac.get(&mac).cloned() {
-        return about(lab, &node, |m| record::sight(m, at, sight));
+        return about(lab, &node, |m| {
+            record::sight(m, at, sight);
+            record::note_install(m);
+        });
     }
     if let Sight::Discover { client, .. } | Sight::Solicit { client, .. } = sight {
         lab.strangers.retain(|s| s.mac != mac);
@@ -293,6 +320,8 @@ fn power_seen(machine: &mut Machine, state: PowerState, at: Moment) {
         PowerState::Off => {
             machine.running = false;
             machine.agent = None;
+            machine.system = None;
+            machine.port = None;
             // Seen off while an order "on" is on its way proves nothing about what comes.
             if !matches!(machine.in_flight, Some((_, PowerOrder::On, _))) {
                 machine.off_wanted = None;

@@ -9,7 +9,7 @@ use core::fmt;
 use model::{Fact, Goal, NodeName, Origin, PowerOrder, PowerState, ScenarioName};
 
 use crate::absorb::is_parked;
-use crate::lab::Lab;
+use crate::lab::{Lab, Machine};
 use crate::rungs::is_by_hand;
 
 /// What can be asked.
@@ -24,6 +24,13 @@ pub enum Request {
     },
     /// Switch the lab's machines off.
     Stop {
+        /// Who asks.
+        by: Origin,
+    },
+    /// Install one machine again, in the run that goes on.
+    Install {
+        /// Which; as typed.
+        node: String,
         /// Who asks.
         by: Origin,
     },
@@ -80,6 +87,11 @@ pub enum Refusal {
     Stopping,
     /// The boot counter is not there, so no machine could boot.
     CounterAway,
+    /// Nothing that runs now installs this machine.
+    NotInstalling {
+        /// Which.
+        node: NodeName,
+    },
     /// A person switches this machine.
     SwitchedByHand {
         /// Which.
@@ -99,6 +111,7 @@ impl Refusal {
             Self::AnotherRunning { .. } => "another_running",
             Self::Stopping => "stopping",
             Self::CounterAway => "counter_away",
+            Self::NotInstalling { .. } => "not_installing",
             Self::SwitchedByHand { .. } => "switched_by_hand",
         }
     }
@@ -123,6 +136,7 @@ impl Refusal {
             Self::CounterAway => {
                 "it is started again within seconds; if not, `labinator doctor` says why".to_owned()
             }
+            Self::NotInstalling { .. } => "start a scenario with `install` first".to_owned(),
             Self::SwitchedByHand { node } => format!("press the button of {node}; the lab sees what happens"),
         }
     }
@@ -138,6 +152,7 @@ impl fmt::Display for Refusal {
             Self::AnotherRunning { running } => write!(f, "scenario {running} is running"),
             Self::Stopping => f.write_str("the lab is being stopped"),
             Self::CounterAway => f.write_str("the boot counter is not answering"),
+            Self::NotInstalling { node } => write!(f, "no scenario that installs {node} is running"),
             Self::SwitchedByHand { node } => write!(f, "{node} is switched by hand"),
         }
     }
@@ -156,6 +171,7 @@ pub fn admit(lab: &Lab, request: &Request) -> Result<Verdict, Refusal> {
             Some(_) => Verdict::Record(Fact::StopAccepted { by: *by }),
             None => Verdict::Already,
         }),
+        Request::Install { node, by } => admit_install(lab, node, *by),
         Request::Power { node, order, by } => admit_power(lab, node, *order, *by),
     }
 }
@@ -187,11 +203,27 @@ fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
     Ok(Verdict::Record(Fact::StartAccepted { run, scenario: scenario.clone(), by }))
 }
 
-fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<Verdict, Refusal> {
-    let Some(machine) = lab.machines.values().find(|m| m.node.as_str() == asked) else {
+fn named<'a>(lab: &'a Lab, asked: &str) -> Result<&'a Machine, Refusal> {
+    lab.machines.values().find(|m| m.node.as_str() == asked).ok_or_else(|| {
         let known = lab.machines.keys().cloned().collect();
-        return Err(Refusal::UnknownNode { asked: asked.to_owned(), known });
-    };
+        Refusal::UnknownNode { asked: asked.to_owned(), known }
+    })
+}
+
+fn admit_install(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
+    let machine = named(lab, asked)?;
+    let node = machine.node.clone();
+    match machine.install {
+        Some(install) if lab.active_run().is_some() => match install.spent_in {
+            Some(_) => Ok(Verdict::Record(Fact::InstallAccepted { node, by })),
+            None => Ok(Verdict::Already),
+        },
+        Some(_) | None => Err(Refusal::NotInstalling { node }),
+    }
+}
+
+fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<Verdict, Refusal> {
+    let machine = named(lab, asked)?;
     if is_by_hand(lab, machine) {
         return Err(Refusal::SwitchedByHand { node: machine.node.clone() });
     }

@@ -170,7 +170,7 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
         });
     }
     let soft_until = since.after(SOFT_OFF);
-    let listens = machine.rung == Rung::Ready;
+    let listens = machine.rung == Rung::Ready && machine.agent.is_some();
     if listens && now < soft_until && machine.in_flight.is_none() {
         return Step::Wait(Waiting {
             what: String::from("its agent to switch it off"),

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use model::{Explanation, Goal, Moment, NodeWord, PowerOrder, PowerState, Waiting};
+use model::{Explanation, Goal, LabTime, Moment, NodeWord, PowerOrder, PowerState, Waiting};
 
 use crate::lab::{Lab, Machine};
 use crate::rungs::is_by_hand;
@@ -95,6 +95,17 @@ fn seen(machine: &Machine, now: Moment) -> Vec<String> {
             report.kernel
         ));
     }
+    if let Some(system) = machine.system.filter(|system| system.heard != LabTime::default()) {
+        let how = if system.renewed { "renewed its address" } else { "got its address" };
+        lines.push(format!("its system {how} {} ago", now.since_start.since(system.heard)));
+    }
+    if let Some((open, at)) = machine.port {
+        let how = if open { "accepts" } else { "accepts no" };
+        lines.push(format!("its port {how} connections, for {}", now.since_start.since(at)));
+    }
+    if let Some(boot) = machine.install.and_then(|install| install.spent_in) {
+        lines.push(format!("installed in boot {boot}; it boots its disk from then on"));
+    }
     if machine.tries > 0 {
         lines.push(format!("started {} since it was last ready", times(machine.tries.into())));
     }
@@ -140,6 +151,9 @@ fn you_can(lab: &Lab, machine: &Machine, as_wanted: bool) -> Vec<String> {
             PowerState::Off | PowerState::Unknown => PowerOrder::On,
         };
         acts.push(format!("labinator power {order} {node}"));
+    }
+    if machine.install.is_some_and(|install| install.spent_in.is_some()) {
+        acts.push(format!("labinator install {node}"));
     }
     if machine.boot.is_some() {
         acts.push(format!("labinator boot trace {node}"));

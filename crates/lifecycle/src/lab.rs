@@ -6,8 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentView, Boot, ClientKind, CommandId, Fault, Goal, Image, LabSpec, LabTime, MacAddr, Moment, NodeName,
-    NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stage, Stranger,
+    AgentView, Boot, ClientKind, CommandId, Fault, Goal, Image, LabSpec, LabTime, MacAddr, Moment, NodeBoot,
+    NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stage,
+    Stranger,
 };
 
 /// The lab.
@@ -21,6 +22,8 @@ pub struct Lab {
     pub images_known: bool,
     /// What the other scenarios lack, for a person.
     pub missing: BTreeMap<ScenarioName, Vec<String>>,
+    /// What single machines of a scenario get besides.
+    pub boots: BTreeMap<ScenarioName, BTreeMap<NodeName, NodeBoot>>,
     /// The machines of the board.
     pub machines: BTreeMap<NodeName, Machine>,
     /// Whose address is whose.
@@ -103,12 +106,44 @@ pub struct Machine {
     pub past: VecDeque<PastBoot>,
     /// What its agent said in this boot.
     pub agent: Option<AgentView>,
+    /// What was heard in this boot of a system without our agent.
+    pub system: Option<SystemHeard>,
+    /// Whether the port that tells that it is ready accepts connections, and since when.
+    pub port: Option<(bool, LabTime)>,
+    /// The installation that is wanted of it, or was carried out, in this run.
+    pub install: Option<Install>,
+    /// Installations asked for so far.
+    pub installs: u32,
     /// Starts tried since it was last ready.
     pub tries: u8,
     /// What went wrong last in this run.
     pub fault: Option<Fault>,
     /// Given up for this run.
     pub bad: bool,
+}
+
+/// What DHCP tells of a system without our agent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SystemHeard {
+    /// When it was given its address last.
+    pub heard: LabTime,
+    /// It renewed it, without asking anew: from then on it is expected to go on renewing.
+    pub renewed: bool,
+    /// It asked anew since.
+    pub asking: bool,
+}
+
+/// One installation of a machine. Spent once: what was installed boots its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Install {
+    /// Counts what was asked for.
+    pub number: u32,
+    /// Since when it is wanted.
+    pub since: LabTime,
+    /// The boot that took the installer whole.
+    pub spent_in: Option<u32>,
+    /// The machine said that it is done since.
+    pub done: bool,
 }
 
 /// The length of each stage of an earlier boot.
@@ -145,6 +180,10 @@ impl Machine {
             earlier: VecDeque::new(),
             past: VecDeque::new(),
             agent: None,
+            system: None,
+            port: None,
+            install: None,
+            installs: 0,
             tries: 0,
             fault: None,
             bad: false,
@@ -181,6 +220,7 @@ impl Lab {
             images: BTreeMap::new(),
             images_known: false,
             missing: BTreeMap::new(),
+            boots: BTreeMap::new(),
             machines: BTreeMap::new(),
             by_mac: BTreeMap::new(),
             run: None,
@@ -228,6 +268,18 @@ impl Lab {
     #[must_use]
     pub fn image(&self) -> Option<&Arc<Image>> {
         self.run.as_ref().and_then(|run| self.images.get(&run.scenario))
+    }
+
+    /// What this machine gets besides, in the scenario in hand.
+    #[must_use]
+    pub fn boot_of(&self, machine: &Machine) -> Option<&NodeBoot> {
+        self.run.as_ref().and_then(|run| self.boots.get(&run.scenario)?.get(&machine.node))
+    }
+
+    /// The image of this machine in the scenario in hand.
+    #[must_use]
+    pub fn image_of(&self, machine: &Machine) -> Option<&Arc<Image>> {
+        self.boot_of(machine).and_then(|boot| boot.image.as_ref()).or_else(|| self.image())
     }
 
     /// The run, unless it is being stopped.

@@ -31,7 +31,7 @@ pub use absorb::{Touched, absorb};
 pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, plan};
 pub use decide::{Decision, decide, settle};
 pub use explain::{explain, explain_lab};
-pub use lab::{Lab, Machine, PastBoot, Run};
+pub use lab::{Install, Lab, Machine, PastBoot, Run, SystemHeard};
 pub use table::boot_table;
 pub use view::{lab_view, machine_view};
 pub use waterfall::{waterfall, waterfall_of};

@@ -6,10 +6,10 @@ use alloc::vec::Vec;
 
 use model::{
     AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, MARKS_KEPT, Mark, MarkKind, Moment,
-    PowerOrder, PowerState, SavedPackets, Sight,
+    PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight,
 };
 
-use crate::lab::Machine;
+use crate::lab::{Install, Machine};
 use crate::transfer;
 
 /// Earlier boots kept with all their marks.
@@ -20,6 +20,8 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
     machine.boots = machine.boots.saturating_add(1);
     machine.running = true;
     machine.agent = None;
+    machine.system = None;
+    machine.port = None;
     let mut marks: Vec<Mark> = Vec::new();
     if let Some(ordered) = ordered_on(machine) {
         marks.push(Mark { at: ordered, what: MarkKind::Ordered });
@@ -87,6 +89,7 @@ pub(crate) const fn asker(what: &MarkKind) -> Option<ClientKind> {
         | MarkKind::RouterAsked { .. }
         | MarkKind::Script { .. }
         | MarkKind::Deferred
+        | MarkKind::Done
         | MarkKind::Reported { .. }
         | MarkKind::Ready => None,
     }
@@ -102,9 +105,13 @@ pub(crate) const fn is_before_system(client: ClientKind) -> bool {
 /// Firmware asks again and again before it is answered (EDK2: after 4, 8, 16, 32 s), and walks from PXE
 /// to HTTP, so a repeated ask is a new boot only after something was taken in the old one. iPXE asks
 /// once when firmware loaded it and first when it is the card's ROM, so its ask is a new boot only after
-/// the image was taken.
+/// the image was taken. Firmware that was told to boot its disk walks through its other boot entries first,
+/// and some of those are network boots, too: until a system speaks, it is the same boot.
 fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
     let Some(boot) = machine.live_boot() else { return true };
+    if told_disk(boot).is_some() && !system_spoke(boot) {
+        return false;
+    }
     match client {
         ClientKind::BiosPxe
         | ClientKind::UefiPxe
@@ -117,8 +124,26 @@ fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
     }
 }
 
-/// When the last byte of the image was taken: all of kernel and initramfs, or the UKI.
+/// When this boot was told first to boot its disk.
+fn told_disk(boot: &Boot) -> Option<LabTime> {
+    let disk = |what: &MarkKind| matches!(what, MarkKind::Script { answer: ScriptAnswer::Disk });
+    boot.marks.iter().find(|mark| disk(&mark.what)).map(|mark| mark.at)
+}
+
+/// True once a system, and not a program before it, asked for an address or reported.
+fn system_spoke(boot: &Boot) -> bool {
+    boot.marks.iter().any(|m| {
+        matches!(asker(&m.what), Some(ClientKind::Agent | ClientKind::Other))
+            || matches!(m.what, MarkKind::Reported { .. })
+    })
+}
+
+/// When the last byte of the image was taken: all of kernel and initramfs, or the UKI; or when the machine
+/// was told to boot its disk, after which it takes nothing.
 pub(crate) fn image_taken(boot: &Boot) -> Option<LabTime> {
+    if let Some(at) = told_disk(boot) {
+        return Some(at);
+    }
     let image = || {
         boot.transfers
             .iter()
@@ -133,11 +158,7 @@ pub(crate) fn image_taken(boot: &Boot) -> Option<LabTime> {
     // A kernel alone is not the whole image while its initramfs has not been asked for: the loader asks
     // for one after the other. The kernel counts only with an initramfs, unless the system spoke already.
     let whole = image().any(|t| matches!(t.role, FileRole::Initrd | FileRole::Uki));
-    let spoke = boot.marks.iter().any(|m| {
-        matches!(asker(&m.what), Some(ClientKind::Agent | ClientKind::Other))
-            || matches!(m.what, MarkKind::Reported { .. })
-    });
-    if !whole && !spoke {
+    if !whole && !system_spoke(boot) {
         return None;
     }
     image().filter_map(|t| t.ended).max()
@@ -150,6 +171,9 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         Sight::Frame => mark(machine, now, MarkKind::Frame),
         Sight::Discover { client, secs, version, .. } => {
             asked(machine, at, *client);
+            if *client == ClientKind::Other {
+                machine.system.get_or_insert_default().asking = true;
+            }
             if let Some(boot) = machine.boot.as_mut().filter(|_| !version.is_empty()) {
                 boot.ipxe.clone_from(version);
             }
@@ -157,7 +181,12 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         }
         Sight::Offer { .. } => mark(machine, now, MarkKind::Offer),
         Sight::Request { client } => mark(machine, now, MarkKind::Request { client: *client }),
-        Sight::Ack { client, .. } => mark(machine, now, MarkKind::Ack { client: *client }),
+        Sight::Ack { client, .. } => {
+            if *client == ClientKind::Other {
+                renewed(machine, now);
+            }
+            mark(machine, now, MarkKind::Ack { client: *client });
+        }
         Sight::Nak => mark(machine, now, MarkKind::Nak),
         Sight::Solicit { client, elapsed_ms, .. } => {
             asked(machine, at, *client);
@@ -181,6 +210,12 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
                 failed.packets = Some(saved);
             }
         }
+        Sight::Done => {
+            if let Some(install) = machine.install.as_mut().filter(|install| install.spent_in.is_some()) {
+                install.done = true;
+            }
+            mark(machine, now, MarkKind::Done);
+        }
         Sight::Agent { report } => reported(machine, at, report),
         Sight::Beat { beat } => {
             if let Some(agent) = machine.agent.as_mut().filter(|a| a.report.boot_id == beat.boot_id) {
@@ -191,14 +226,35 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
     }
 }
 
+/// A system has an address: anew, or still.
+fn renewed(machine: &mut Machine, now: LabTime) {
+    let system = machine.system.get_or_insert_default();
+    let anew = system.asking || system.heard == LabTime::default();
+    system.renewed |= !anew;
+    system.asking = false;
+    system.heard = now;
+}
+
+/// Spends an installation once its image was taken whole.
+pub(crate) fn note_install(machine: &mut Machine) {
+    let Some(install) = machine.install.filter(|install| install.spent_in.is_none()) else { return };
+    let taken = machine.live_boot().and_then(|boot| Some((boot.number, image_taken(boot)?)));
+    if let Some((boot, at)) = taken
+        && at >= install.since
+    {
+        machine.install = Some(Install { spent_in: Some(boot), ..install });
+    }
+}
+
 /// An ask may be the first sign of a boot, and a boot does what switching off was to bring about.
 fn asked(machine: &mut Machine, at: Moment, client: ClientKind) {
     let new = is_new_boot(machine, client);
     let first = new || machine.live_boot().is_some_and(|b| !b.marks.iter().any(|m| asker(&m.what).is_some()));
     if new {
         // A start that nobody ordered is a try all the same: a system that panics and starts again
-        // would otherwise climb for ever.
-        if machine.goal == Goal::Ready && ordered_on(machine).is_none() {
+        // would otherwise climb for ever. An installer that ends starts the machine again once.
+        let installed = machine.install.is_some_and(|i| i.spent_in == Some(machine.boots));
+        if machine.goal == Goal::Ready && ordered_on(machine).is_none() && !installed {
             machine.tries = machine.tries.saturating_add(1);
         }
         begin(machine, at, false);
@@ -216,7 +272,7 @@ fn asked(machine: &mut Machine, at: Moment, client: ClientKind) {
 }
 
 /// A machine that waits asks every few seconds: the first and the latest asking are kept.
-fn script(machine: &mut Machine, now: LabTime, answer: model::ScriptAnswer) {
+fn script(machine: &mut Machine, now: LabTime, answer: ScriptAnswer) {
     if let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) {
         let again = |m: &Mark| matches!(&m.what, MarkKind::Script { answer: a } if *a == answer);
         if let [.., before, last] = boot.marks.as_mut_slice()

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use model::{AgentOrder, BootAnswer, BootEntry, BootTable, Goal};
+use model::{AgentOrder, BootAnswer, BootEntry, BootTable, DiskBoot, Goal, InstallTicket};
 
 use crate::lab::{Lab, Machine};
 
@@ -23,6 +23,10 @@ pub fn boot_table(lab: &Lab, number: u64) -> BootTable {
 fn entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
     let node = lab.node(&machine.node)?;
     let (answer, because) = answer(lab, machine);
+    // What it was told it may ask for again for as long as the run goes on, whatever it boots next.
+    let takes_part = lab.active_run().is_some() && machine.goal == Goal::Ready;
+    let files = lab.boot_of(machine).filter(|_| takes_part).map(|boot| Arc::clone(&boot.files));
+    let ticket = machine.install.filter(|_| matches!(answer, BootAnswer::Run { .. }));
     Some(BootEntry {
         node: machine.node.clone(),
         mac: node.mac,
@@ -32,6 +36,8 @@ fn entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         boot: machine.boots,
         answer,
         because,
+        files: files.unwrap_or_default(),
+        install: ticket.map(|install| InstallTicket { number: install.number, then: disk_boot(lab) }),
         order: if machine.off_wanted.is_some() { AgentOrder::PowerOff } else { AgentOrder::Stay },
     })
 }
@@ -51,11 +57,26 @@ fn answer(lab: &Lab, machine: &Machine) -> (BootAnswer, String) {
     if machine.off_wanted.is_some() {
         return wait(String::from("this machine is being switched off before it boots"));
     }
-    match (lab.image(), lab.scenario()) {
-        (Some(image), Some(scenario)) => (
-            BootAnswer::Run { image: Arc::clone(image), args: scenario.args.clone() },
-            format!("scenario {}, run {}", run.scenario, run.number),
-        ),
+    let disk = BootAnswer::Disk { how: disk_boot(lab) };
+    if let Some(boot) = machine.install.and_then(|install| install.spent_in) {
+        let again = "`labinator install` installs it again";
+        return (disk, format!("it was installed in boot {boot} and boots its disk; {again}"));
+    }
+    match (lab.image_of(machine), lab.scenario()) {
+        (Some(image), Some(_)) if image.is_disk() => {
+            (disk, format!("scenario {}, run {}: its own disk", run.scenario, run.number))
+        }
+        (Some(image), Some(scenario)) => {
+            let args = lab.boot_of(machine).and_then(|boot| boot.args.as_ref()).unwrap_or(&scenario.args);
+            (
+                BootAnswer::Run { image: Arc::clone(image), args: args.clone() },
+                format!("scenario {}, run {}", run.scenario, run.number),
+            )
+        }
         _ => wait(format!("the files of scenario {} are missing", run.scenario)),
     }
+}
+
+fn disk_boot(lab: &Lab) -> DiskBoot {
+    lab.scenario().and_then(|scenario| scenario.system.install).unwrap_or_default()
 }

@@ -59,6 +59,7 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::ScriptAsked { .. }
         | Sight::PacketsSaved { .. }
         | Sight::Deferred { .. }
+        | Sight::Done
         | Sight::Agent { .. }
         | Sight::Beat { .. } => {}
     }

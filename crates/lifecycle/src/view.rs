@@ -119,11 +119,13 @@ fn asked_word(machine: &Machine) -> NodeWord {
         | MarkKind::Reply { .. }
         | MarkKind::RouterAsked { .. }
         | MarkKind::Deferred
+        | MarkKind::Done
         | MarkKind::Reported { .. }
         | MarkKind::Ready => None,
     });
     match script {
         Some(ScriptAnswer::Boot) => NodeWord::Image,
+        Some(ScriptAnswer::Disk) => NodeWord::Kernel,
         Some(ScriptAnswer::Wait | ScriptAnswer::Stranger) => NodeWord::Waiting,
         None if boot.transfers.is_empty() => NodeWord::Dhcp,
         None => NodeWord::Loader,

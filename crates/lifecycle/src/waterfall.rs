@@ -107,8 +107,12 @@ impl Points {
                 MarkKind::Ack { client: ClientKind::Agent | ClientKind::Other }
                 | MarkKind::Reply { client: ClientKind::Agent | ClientKind::Other } => {}
                 MarkKind::Ack { .. } | MarkKind::Reply { .. } => p.ack = p.ack.or(at),
-                MarkKind::Script { answer: ScriptAnswer::Boot } => p.script_boot = p.script_boot.or(at),
-                MarkKind::Script { .. } => p.script_wait = p.script_wait.or(at),
+                MarkKind::Script { answer: ScriptAnswer::Boot | ScriptAnswer::Disk } => {
+                    p.script_boot = p.script_boot.or(at);
+                }
+                MarkKind::Script { answer: ScriptAnswer::Wait | ScriptAnswer::Stranger } => {
+                    p.script_wait = p.script_wait.or(at);
+                }
                 MarkKind::Reported { uptime_ms } => {
                     p.reported = p.reported.or(at);
                     p.uptime = Some(Span(*uptime_ms));
@@ -119,6 +123,7 @@ impl Points {
                 | MarkKind::Request6 { .. }
                 | MarkKind::Nak
                 | MarkKind::RouterAsked { .. }
+                | MarkKind::Done
                 | MarkKind::Deferred => {}
             }
         }
@@ -133,7 +138,7 @@ impl Points {
                 FileRole::Kernel | FileRole::Initrd | FileRole::Uki => {
                     p.image_asked = p.image_asked.or(asked);
                 }
-                FileRole::Script | FileRole::Other => {}
+                FileRole::Script | FileRole::Seed | FileRole::Other => {}
             }
         }
         p.image_served = image_taken(boot);

@@ -1,5 +1,6 @@
 //! The boot table: what the counter answers each machine, decided beforehand and published whole.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,7 +9,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentOrder, Digest, LabName, MacAddr, NetworkSpec, NodeName};
+use crate::{AgentOrder, Digest, DiskBoot, LabName, MacAddr, NetworkSpec, NodeName};
 
 /// A file that can be served, named by its content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +37,14 @@ pub struct Image {
     pub agent: bool,
 }
 
+impl Image {
+    /// True for a machine that boots its own disk: there is nothing to take.
+    #[must_use]
+    pub const fn is_disk(&self) -> bool {
+        self.kernel.is_none() && self.uki.is_none()
+    }
+}
+
 /// What one machine is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
@@ -51,6 +60,11 @@ pub enum BootAnswer {
         image: Arc<Image>,
         /// Arguments of this machine, after the image's own.
         args: String,
+    },
+    /// Boot your own disk.
+    Disk {
+        /// How.
+        how: DiskBoot,
     },
 }
 
@@ -78,6 +92,22 @@ pub struct BootEntry {
     pub because: String,
     /// What its agent is told with the next heartbeat.
     pub order: AgentOrder,
+    /// What it can fetch below its own address, by name. Whoever is on the segment can read it.
+    #[serde(default)]
+    pub files: Arc<BTreeMap<String, Asset>>,
+    /// Set while the answer installs: once its image was taken whole, the machine boots its disk, also
+    /// when no core is there to say so.
+    #[serde(default)]
+    pub install: Option<InstallTicket>,
+}
+
+/// One installation of one machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InstallTicket {
+    /// Counts what was asked for: another number means that a person asked again.
+    pub number: u32,
+    /// How the disk is booted afterwards.
+    pub then: DiskBoot,
 }
 
 /// Everything the counter needs to answer the lab.

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Command, CommandId, Fault, Image, LabSpec, MacAddr, Moment, NodeName, Notice, Outcome, PowerOrder,
-    PowerState, Rung, ScenarioName, Sight,
+    Command, CommandId, Fault, Image, LabSpec, MacAddr, Moment, NodeBoot, NodeName, Notice, Outcome,
+    PowerOrder, PowerState, Rung, ScenarioName, Sight,
 };
 
 /// A fact with its number and time.
@@ -121,6 +121,9 @@ pub enum Fact {
         images: BTreeMap<ScenarioName, Image>,
         /// What the others lack, for a person.
         missing: BTreeMap<ScenarioName, Vec<String>>,
+        /// What single machines get besides, rendered for each.
+        #[serde(default)]
+        boots: BTreeMap<ScenarioName, BTreeMap<NodeName, NodeBoot>>,
     },
     /// The boot counter was found or lost.
     CounterSeen {
@@ -155,6 +158,22 @@ pub enum Fact {
         order: PowerOrder,
         /// Who asked.
         by: Origin,
+    },
+    /// A person wants one machine to be installed again.
+    InstallAccepted {
+        /// Which machine.
+        node: NodeName,
+        /// Who asked.
+        by: Origin,
+    },
+    /// A TCP port of a machine began or ceased to accept connections.
+    PortSeen {
+        /// Of which machine.
+        node: NodeName,
+        /// Which port.
+        port: u16,
+        /// True when it accepts.
+        open: bool,
     },
     /// A command was handed to its driver.
     Issued {
@@ -228,6 +247,7 @@ impl Fact {
             Self::StartAccepted { .. }
             | Self::StopAccepted { .. }
             | Self::PowerAccepted { .. }
+            | Self::InstallAccepted { .. }
             | Self::Issued { .. }
             | Self::CoreStarted { .. } => Keeping::Intent,
             Self::Sighted { sight: Sight::Beat { .. } | Sight::FileMoved { .. } | Sight::Frame, .. } => {
@@ -238,6 +258,7 @@ impl Fact {
             | Self::Noticed { .. }
             | Self::Finished { .. }
             | Self::PowerSeen { .. }
+            | Self::PortSeen { .. }
             | Self::Sighted { .. }
             | Self::Published { .. }
             | Self::Entered { .. }

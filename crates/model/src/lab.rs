@@ -9,7 +9,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DriverName, LabName, MacAddr, Mebibytes, NodeName, ScenarioName, Span};
+use crate::{DriverName, LabName, MacAddr, Mebibytes, NodeName, ScenarioName, Span, SystemSpec, Variables};
 
 /// A whole lab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +26,9 @@ pub struct LabSpec {
     pub scenarios: BTreeMap<ScenarioName, ScenarioSpec>,
     /// How long each step may take.
     pub limits: Limits,
+    /// What templates know.
+    #[serde(default)]
+    pub variables: Variables,
 }
 
 /// How the boot counter answers DHCP.
@@ -253,6 +256,9 @@ pub struct ScenarioSpec {
     pub args: String,
     /// How many must be ready for the lab to be ready; the others may be bad.
     pub enough: u16,
+    /// What is said about an operating system without our agent.
+    #[serde(default)]
+    pub system: SystemSpec,
 }
 
 /// Which image a scenario boots, as written.
@@ -289,8 +295,16 @@ pub struct Limits {
     pub silence: Span,
     /// From lost until the machine is switched off and on again.
     pub lost: Span,
+    /// From an installer's whole image until the machine boots its own disk.
+    #[serde(default = "install_limit")]
+    pub install: Span,
     /// Starts tried for one machine before it is called bad.
     pub tries: u8,
+}
+
+/// Half an hour: a Debian installer over a slow mirror takes twenty minutes.
+const fn install_limit() -> Span {
+    Span::secs(1800)
 }
 
 impl Default for Limits {
@@ -302,6 +316,7 @@ impl Default for Limits {
             start: Span::secs(120),
             silence: Span::secs(30),
             lost: Span::secs(90),
+            install: install_limit(),
             tries: 3,
         }
     }

@@ -4,7 +4,7 @@
 //! | noun | file |
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
-//! | the lab as described | `lab.rs` |
+//! | the lab as described | `lab.rs`, `system.rs` |
 //! | what is seen | `sight.rs`, `agent.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs` |
@@ -23,6 +23,7 @@ mod names;
 mod secret;
 mod sight;
 mod snapshot;
+mod system;
 mod trace;
 
 pub use agent::*;
@@ -36,4 +37,5 @@ pub use names::*;
 pub use secret::*;
 pub use sight::*;
 pub use snapshot::*;
+pub use system::*;
 pub use trace::*;

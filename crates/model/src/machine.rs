@@ -148,7 +148,9 @@ pub enum FaultCode {
     FetchStalled,
     /// It took the image, but no agent reported.
     KernelSilent,
-    /// Its agent fell silent.
+    /// Its installer did not end.
+    InstallStalled,
+    /// Its agent, or its system, fell silent.
     AgentLost,
     /// The driver refused or failed.
     PowerRefused,
@@ -162,6 +164,7 @@ impl fmt::Display for FaultCode {
             Self::NeverAsked => "never-asked",
             Self::FetchStalled => "fetch-stalled",
             Self::KernelSilent => "kernel-silent",
+            Self::InstallStalled => "install-stalled",
             Self::AgentLost => "agent-lost",
             Self::PowerRefused => "power-refused",
             Self::PowerUnseen => "power-unseen",

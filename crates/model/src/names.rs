@@ -102,6 +102,10 @@ name! {
     ScenarioName
 }
 name! {
+    /// What one group of machines is called.
+    GroupName
+}
+name! {
     /// What one power driver of the lab file is called.
     DriverName
 }

@@ -79,8 +79,10 @@ pub enum FileRole {
     Kernel,
     /// An initramfs.
     Initrd,
-    /// Kernel, initramfs and command line in one EFI program.
+    /// Kernel, initramfs and command line in one EFI program; or a kernel that has no initramfs.
     Uki,
+    /// What an operating system is told: cloud-init, Ignition, an answer file, a root file system.
+    Seed,
     /// Anything else that was asked for.
     Other,
 }
@@ -103,6 +105,8 @@ pub enum ScriptAnswer {
     Wait,
     /// Boot what the scenario says.
     Boot,
+    /// Boot your own disk.
+    Disk,
     /// This machine is not on the board.
     Stranger,
 }
@@ -245,6 +249,8 @@ pub enum Sight {
         /// Its name.
         name: String,
     },
+    /// The system said that it is done (`/n/<mac>/done`).
+    Done,
     /// An agent reported.
     Agent {
         /// What it said.

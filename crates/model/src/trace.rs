@@ -149,6 +149,8 @@ pub enum MarkKind {
     },
     /// The counter was full: come back later.
     Deferred,
+    /// The system said that it is done.
+    Done,
     /// The agent reported.
     Reported {
         /// Milliseconds since its kernel started, by its own clock.

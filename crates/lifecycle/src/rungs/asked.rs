@@ -50,6 +50,7 @@ pub(crate) fn what(boot: &Boot, now: LabTime) -> String {
         MarkKind::RouterAsked { answered: true } => String::from("its loader to go on"),
         MarkKind::RouterAsked { answered: false } => String::from("a router to answer it (nobody did)"),
         MarkKind::Script { answer: ScriptAnswer::Boot } => String::from("its image to be asked for"),
+        MarkKind::Script { answer: ScriptAnswer::Disk } => String::from("the system on its disk"),
         MarkKind::Script { answer: ScriptAnswer::Wait | ScriptAnswer::Stranger } => {
             String::from("its loader to ask again")
         }
@@ -58,6 +59,7 @@ pub(crate) fn what(boot: &Boot, now: LabTime) -> String {
         MarkKind::Ordered
         | MarkKind::Powered
         | MarkKind::Frame
+        | MarkKind::Done
         | MarkKind::Reported { .. }
         | MarkKind::Ready => String::from("its next step"),
     }
@@ -87,8 +89,10 @@ pub(crate) fn last_seen(boot: &Boot) -> String {
             MarkKind::Request6 { client } => format!("a DHCPv6 REQUEST of {client}"),
             MarkKind::Reply { client } => format!("{client} got its IPv6 address"),
             MarkKind::RouterAsked { .. } => String::from("a router solicitation"),
+            MarkKind::Script { answer: ScriptAnswer::Disk } => String::from("it was told to boot its disk"),
             MarkKind::Script { .. } => String::from("it took its script"),
             MarkKind::Deferred => String::from("it was asked to come back"),
+            MarkKind::Done => String::from("it said that it is done"),
             MarkKind::Reported { .. } => String::from("its agent reported"),
             MarkKind::Ready => String::from("it was ready"),
         },

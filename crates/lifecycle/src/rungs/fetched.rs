@@ -10,13 +10,15 @@ use crate::record::{asker, image_taken};
 
 pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     let Some(boot) = machine.live_boot() else { return Step::Rest };
+    if lab.image_of(machine).is_some_and(|image| !image.agent) {
+        return super::system::starts(lab, machine, boot, now);
+    }
     let since = image_taken(boot).unwrap_or(machine.entered.since_start);
     let spoke =
         boot.marks.iter().any(|m| matches!(asker(&m.what), Some(ClientKind::Agent | ClientKind::Other)));
-    let what = match (lab.image().is_some_and(|image| image.agent), spoke) {
-        (true, true) => "its agent to report",
-        (true, false) => "its kernel to start and its agent to ask for an address",
-        (false, _) => "its system to ask for an address",
+    let what = match spoke {
+        true => "its agent to report",
+        false => "its kernel to start and its agent to ask for an address",
     };
     let wait = Waiting {
         what: String::from(what),

@@ -5,6 +5,7 @@ mod fetched;
 mod off;
 mod on;
 mod ready;
+mod system;
 mod up;
 
 use alloc::string::String;
@@ -52,14 +53,12 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
         };
         return if fresh { Rung::Ready } else { Rung::Up };
     }
+    let agentless = lab.image_of(machine).is_some_and(|image| !image.agent);
+    if agentless && (image_taken(boot).is_some() || system::is_done(lab, machine)) {
+        return system::seen(lab, machine, boot, now);
+    }
     if image_taken(boot).is_some() {
-        // An image without our agent is ready when its system asks for an address.
-        let agentless = lab.image().is_some_and(|image| !image.agent);
-        let spoke = boot.marks.iter().any(|m| {
-            use model::{ClientKind::Other, MarkKind as M};
-            matches!(m.what, M::Ack { client: Other } | M::Reply { client: Other })
-        });
-        return if agentless && spoke { Rung::Ready } else { Rung::Fetched };
+        return Rung::Fetched;
     }
     let asked = boot.marks.iter().any(|m| crate::record::asker(&m.what).is_some());
     match (asked, machine.power) {
@@ -71,6 +70,9 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
 
 /// When the last rung must be left at the latest, where only time takes a machine from it.
 pub(crate) fn fades_at(lab: &Lab, machine: &Machine, rung: Rung) -> Option<LabTime> {
+    if machine.agent.is_none() {
+        return system::fades_at(lab, machine).filter(|_| rung == Rung::Ready && lab.counter_up);
+    }
     let heard = machine.agent.as_ref()?.heard.since_start;
     match rung {
         Rung::Ready if machine.rung == Rung::Ready => {

@@ -9,7 +9,7 @@ use super::{Step, next_try, wait_or_fail};
 use crate::lab::{Lab, Machine};
 
 pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
-    let Some(agent) = &machine.agent else { return Step::Rest };
+    let Some(agent) = &machine.agent else { return super::system::lost(lab, machine, now) };
     let heard = agent.heard.since_start;
     let since = heard.max(lab.listening);
     let limits = &lab.spec.limits;

@@ -21,7 +21,6 @@ with image plain
 @ 5000
 ? phase ready
 > stop
-@ 5010
 = off n1
 > done n1
 > sees n1 off

@@ -1,6 +1,6 @@
 //! Reads the `with` lines of a story: what the lab is like before anything happens.
 
-use model::{ScenarioName, Span};
+use model::{DiskBoot, Image, Readiness, ScenarioName, Span};
 
 use crate::telling::{number, text};
 use crate::world::Board;
@@ -13,6 +13,11 @@ pub(crate) struct Setup {
     scenarios: Vec<(String, Vec<String>, Option<u16>)>,
     limits: Vec<(String, u64)>,
     plain: bool,
+    ready: Option<Readiness>,
+    disk: bool,
+    within: Option<u64>,
+    installs: bool,
+    lease: Option<u64>,
     missing: Vec<String>,
     images_later: bool,
 }
@@ -27,6 +32,17 @@ impl Setup {
             ["by-hand", names @ ..] => self.by_hand = owned(names),
             ["image", "agent"] => self.plain = false,
             ["image", "plain"] => self.plain = true,
+            ["image", "disk"] => self.disk = true,
+            ["ready", "address"] => self.ready = Some(Readiness::Address),
+            ["ready", "fetched"] => self.ready = Some(Readiness::Fetched),
+            ["ready", "done"] => self.ready = Some(Readiness::Done),
+            ["ready", "port", port] => {
+                let port = u16::try_from(number(port)?).map_err(|e| e.to_string())?;
+                self.ready = Some(Readiness::Port { port });
+            }
+            ["within", time] => self.within = Some(number(time)?),
+            ["installs"] => self.installs = true,
+            ["lease", time] => self.lease = Some(number(time)?),
             ["images", "later"] => self.images_later = true,
             ["missing", name] => self.missing.push((*name).to_owned()),
             ["limit", name, value] => self.limits.push(((*name).to_owned(), number(value)?)),
@@ -57,6 +73,17 @@ impl Setup {
         }
         for image in board.images.values_mut() {
             image.agent = !self.plain;
+            if self.disk {
+                *image = Image::default();
+            }
+        }
+        for scenario in board.spec.scenarios.values_mut() {
+            scenario.system.ready = self.ready.unwrap_or_default();
+            scenario.system.within = self.within.map(Span::secs);
+            scenario.system.install = self.installs.then(DiskBoot::default);
+        }
+        if let Some(lease) = self.lease {
+            board.spec.network.lease_seconds = u32::try_from(lease).map_err(text)?;
         }
         for name in &self.missing {
             board.images.remove(&name.parse::<ScenarioName>().map_err(text)?);
@@ -70,6 +97,7 @@ impl Setup {
                 "fetch" => limits.fetch = Span::secs(*value),
                 "start" => limits.start = Span::secs(*value),
                 "silence" => limits.silence = Span::secs(*value),
+                "install" => limits.install = Span::secs(*value),
                 "lost" => limits.lost = Span::secs(*value),
                 "tries" => limits.tries = u8::try_from(*value).map_err(text)?,
                 _ => return Err(format!("there is no limit `{name}`")),

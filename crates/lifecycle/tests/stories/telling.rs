@@ -242,6 +242,13 @@ impl Teller {
                 let (mac, sight) = (mac.parse::<MacAddr>().map_err(text)?, discover(client(kind)?));
                 self.world.happens(Fact::Sighted { mac, sight })
             }
+            ["install", node] => {
+                self.request(&Request::Install { node: (*node).to_owned(), by: Origin::Cli })
+            }
+            ["finds", node, "port", state] => {
+                let (node, open) = (self.node(node)?, *state == "open");
+                self.world.happens(Fact::PortSeen { node, port: 22, open })
+            }
             ["notice", notice @ ..] => self.notice(notice),
             [node, what @ ..] => {
                 let node = self.node(node)?;
@@ -349,6 +356,7 @@ impl Teller {
             }
             ["is", "asked", "to", "come", "back", "for", file] => Sight::Deferred { name: name(file) },
             ["reports", boot] => return self.report(node, boot),
+            ["says", "done"] => Sight::Done,
             ["falls", "silent"] => {
                 self.agents.remove(node).ok_or("its agent was not alive")?;
                 return Ok(());
@@ -371,6 +379,7 @@ impl Teller {
         Ok(match entry.answer {
             BootAnswer::Wait { .. } => ScriptAnswer::Wait,
             BootAnswer::Run { .. } => ScriptAnswer::Boot,
+            BootAnswer::Disk { .. } => ScriptAnswer::Disk,
         })
     }
 
@@ -515,6 +524,7 @@ impl Teller {
         let actual = match entry.answer {
             BootAnswer::Wait { .. } => "wait",
             BootAnswer::Run { .. } => "run",
+            BootAnswer::Disk { .. } => "disk",
         };
         same(answer, actual)?;
         holds(because, &entry.because)

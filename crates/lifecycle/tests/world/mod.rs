@@ -9,7 +9,8 @@ use lifecycle::{Decision, Lab, Refusal, Request, Verdict, absorb, admit, boot_ta
 use model::{
     Asset, BoardSpec, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal, Image,
     ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, Mebibytes, Moment, NetworkSpec, NodeName, NodeSpec,
-    PortRef, PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec, Span, WallTime,
+    PortRef, PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec, Span, SystemSpec, Variables,
+    WallTime,
 };
 
 use oracle::Oracle;
@@ -84,6 +85,7 @@ impl Board {
             },
             scenarios: BTreeMap::new(),
             limits: Limits::default(),
+            variables: Variables::default(),
         };
         let mut board = Self { spec, images: BTreeMap::new(), images_later: false };
         board.scenario("demo", nodes, None);
@@ -95,7 +97,10 @@ impl Board {
         let name: ScenarioName = name.parse().unwrap();
         let enough = enough.unwrap_or_else(|| u16::try_from(nodes.len()).unwrap());
         let image = ImageRef::Named("live".to_owned());
-        self.spec.scenarios.insert(name.clone(), ScenarioSpec { nodes, image, args: String::new(), enough });
+        self.spec.scenarios.insert(
+            name.clone(),
+            ScenarioSpec { nodes, image, args: String::new(), enough, system: SystemSpec::default() },
+        );
         let image = Image {
             kernel: Some(asset("vmlinuz")),
             initrd: vec![asset("initrd")],
@@ -159,7 +164,7 @@ impl World {
         let lacks = |name: &&ScenarioName| !self.board.images.contains_key(*name);
         let missing = self.board.spec.scenarios.keys().filter(lacks);
         let missing = missing.map(|name| (name.clone(), vec!["its kernel".to_owned()])).collect();
-        self.happens(Fact::ImagesFound { images: self.board.images.clone(), missing })
+        self.happens(Fact::ImagesFound { images: self.board.images.clone(), missing, boots: BTreeMap::new() })
     }
 
     /// One thing happens, and everything that follows from it at once.
