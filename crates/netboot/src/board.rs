@@ -27,6 +27,9 @@ impl Board {
             if let Some(six) = entry.ip6 {
                 by_ip.insert(IpAddr::V6(six), index);
             }
+            for asset in entry.files.values() {
+                roles.entry(asset.digest).or_insert(FileRole::Seed);
+            }
             if let BootAnswer::Run { image, .. } = &entry.answer {
                 note_roles(&mut roles, image);
             }
@@ -62,7 +65,8 @@ impl Board {
 fn note_roles(roles: &mut HashMap<Digest, FileRole>, image: &Image) {
     let mut note = |asset: &Asset, role| roles.insert(asset.digest, role);
     if let Some(kernel) = &image.kernel {
-        note(kernel, FileRole::Kernel);
+        // A kernel that has no initramfs is the whole image.
+        note(kernel, if image.initrd.is_empty() { FileRole::Uki } else { FileRole::Kernel });
     }
     for initrd in &image.initrd {
         note(initrd, FileRole::Initrd);

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::board::Board;
 use crate::heads::Heads;
 use crate::http::Places;
+use crate::install::Taken;
 use crate::ledger::{Ledger, LedgerError};
 use crate::loaders::Loaders;
 use crate::neighbours::Neighbours;
@@ -124,6 +125,8 @@ pub struct Counter {
     pub(crate) neighbours: Neighbours,
     /// The boot each agent reported from.
     agents: Mutex<HashMap<MacAddr, String>>,
+    /// Files taken of images that install.
+    pub(crate) taken: Taken,
     ledger_full: AtomicBool,
     /// Packets that could not be read, by protocol.
     malformed: Mutex<HashMap<&'static str, u64>>,
@@ -169,6 +172,7 @@ impl Counter {
             board: watch::Sender::new(board),
             neighbours,
             agents: Mutex::default(),
+            taken: Taken::default(),
             ledger_full: AtomicBool::new(false),
             malformed: Mutex::default(),
         };

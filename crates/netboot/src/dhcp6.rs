@@ -277,12 +277,12 @@ fn boot_of(counter: &Counter, board: &Board, mac: Option<MacAddr>, caller: &Call
         (ClientKind::Ipxe, None) => Boot::Url(format!("{base}/autoexec.ipxe")),
         (ClientKind::UefiHttp, mac) => {
             let entry = mac.and_then(|mac| board.entry(mac));
-            let uki = entry.and_then(|entry| match &entry.answer {
-                BootAnswer::Run { image, .. } => image.uki.as_ref(),
-                BootAnswer::Wait { .. } => None,
+            let uki = entry.and_then(|entry| match counter.answer_for(entry).as_ref() {
+                BootAnswer::Run { image, .. } => image.uki.clone(),
+                BootAnswer::Wait { .. } | BootAnswer::Disk { .. } => None,
             });
             // As over IPv4: undecided, it gets a loader that can wait.
-            Boot::Url(uki.map_or_else(|| format!("{base}/{UEFI_LOADER}"), |uki| efi_url(&base, uki)))
+            Boot::Url(uki.map_or_else(|| format!("{base}/{UEFI_LOADER}"), |uki| efi_url(&base, &uki)))
         }
         (ClientKind::Agent, _) => Boot::Url(format!("{base}/")),
         // There is no PXE of a BIOS over IPv6.

@@ -39,7 +39,10 @@ pub(crate) async fn answer(counter: &Arc<Counter>, name: &str, peer: Option<MacA
     };
     let who = format!("This is {} of the lab {}.", entry.node, board.table().lab);
     let nonce = nonce_for(counter, entry).await;
-    let (told, text) = match (&entry.answer, nonce) {
+    let now = counter.answer_for(entry);
+    let (told, text) = match (now.as_ref(), nonce) {
+        // It ends, and the firmware goes on to its next boot entry.
+        (BootAnswer::Disk { .. }, _) => (ScriptAnswer::Disk, "exit\n".to_owned()),
         (BootAnswer::Wait { retry_seconds }, _) => {
             (ScriptAnswer::Wait, wait(&[&who, &entry.because], *retry_seconds))
         }

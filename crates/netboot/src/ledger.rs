@@ -89,6 +89,8 @@ pub struct Lease {
 pub enum ClaimKind {
     /// The word on the kernel line by which an agent's report is known to belong to this boot.
     Nonce,
+    /// The machine took its installer whole. `boot` of the key is the number of the installation.
+    Install,
 }
 
 /// What becomes of a lease.
@@ -209,7 +211,8 @@ impl Inner {
     }
 
     fn remember_claim(&mut self, key: ClaimKey, value: String) {
-        let of_node: Vec<_> = self.claims.keys().filter(|old| old.node == key.node).cloned().collect();
+        let of_node: Vec<_> =
+            self.claims.keys().filter(|k| k.node == key.node && k.kind == key.kind).cloned().collect();
         for old in of_node.iter().take((of_node.len() + 1).saturating_sub(CLAIMS_KEPT)) {
             self.claims.remove(old);
         }
@@ -350,10 +353,34 @@ impl Ledger {
         Ok(value)
     }
 
+    /// Writes a one-time thing down that happened, and is not handed out. Synced with its group.
+    ///
+    /// # Errors
+    /// [`LedgerError::Log`]: after a restart it counts as not having happened.
+    pub fn spend(&self, key: ClaimKey) -> Result<(), LedgerError> {
+        let mut inner = self.inner();
+        if inner.claims.contains_key(&key) {
+            return Ok(());
+        }
+        let value = "spent".to_owned();
+        inner.append(&[Row::Claim { key: &key, value: &value }])?;
+        inner.remember_claim(key, value);
+        drop(inner);
+        self.unsynced.notify_one();
+        Ok(())
+    }
+
+    /// True when this one-time thing was spent.
+    #[must_use]
+    pub fn holds(&self, key: &ClaimKey) -> bool {
+        self.inner().claims.contains_key(key)
+    }
+
     /// True when this word was handed to this node in one of its last boots.
     #[must_use]
     pub fn knows(&self, node: &NodeName, word: &str) -> bool {
-        self.inner().claims.iter().any(|(key, claim)| key.node == *node && claim.value == word)
+        let nonce = |key: &ClaimKey| key.node == *node && key.kind == ClaimKind::Nonce;
+        self.inner().claims.iter().any(|(key, claim)| nonce(key) && claim.value == word)
     }
 
     /// Syncs what was written, in groups, and compacts. Goes on until dropped; sleeps while there is nothing to do.

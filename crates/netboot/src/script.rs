@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use model::{Asset, BootAnswer, BootEntry, Image, MacAddr, ScriptAnswer, Sight};
-use wire::ipxe::{BootScript, ScriptError, unknown_machine_script, waiting_script};
+use wire::ipxe::{BootScript, ScriptError, disk_script, unknown_machine_script, waiting_script};
 
 use crate::board::Board;
 use crate::counter::{Counter, Over};
@@ -41,7 +41,7 @@ pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>, over: O
 
 /// The nonce of this machine's boot, synced before this returns; `None` where it boots nothing that would tell it.
 pub(crate) async fn nonce_for(counter: &Counter, entry: &BootEntry) -> Result<Option<String>, LedgerError> {
-    if !wants_nonce(entry) {
+    if !wants_nonce(counter, entry) {
         return Ok(None);
     }
     let claimed = claim(counter, entry).await;
@@ -70,15 +70,23 @@ pub(crate) fn with_network(script: &str, over: Over) -> String {
 
 /// Where a machine's script is.
 pub(crate) fn script_url(counter: &Counter, board: &Board, mac: MacAddr, over: Over) -> String {
-    let dashed = mac.to_string().replace(':', "-");
-    format!("{}/boot/{dashed}.ipxe", counter.base_url_over(board, over))
+    format!("{}/boot/{}.ipxe", counter.base_url_over(board, over), dashed(mac))
+}
+
+/// An Ethernet address as paths have it.
+pub(crate) fn dashed(mac: MacAddr) -> String {
+    mac.to_string().replace(':', "-")
+}
+
+/// A file name as paths have it.
+pub(crate) fn plain_name(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
+    name.chars().map(plain).collect()
 }
 
 /// Where a content is.
 pub(crate) fn asset_url(base: &str, asset: &Asset) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' };
-    let name: String = asset.name.chars().map(plain).collect();
-    format!("{base}/f/{}/{name}", asset.digest)
+    format!("{base}/f/{}/{}", asset.digest, plain_name(&asset.name))
 }
 
 /// For one whose address we do not know: it fills in its own name.
@@ -87,8 +95,8 @@ fn who_are_you(counter: &Counter, board: &Board, over: Over) -> String {
     format!("#!ipxe\nchain --replace --autofree {base}/boot/${{mac:hexhyp}}.ipxe\n")
 }
 
-fn wants_nonce(entry: &BootEntry) -> bool {
-    matches!(&entry.answer, BootAnswer::Run { image, .. } if image.kernel.is_some())
+fn wants_nonce(counter: &Counter, entry: &BootEntry) -> bool {
+    matches!(counter.answer_for(entry).as_ref(), BootAnswer::Run { image, .. } if image.kernel.is_some())
 }
 
 async fn claim(counter: &Counter, entry: &BootEntry) -> Result<String, LedgerError> {
@@ -108,7 +116,8 @@ fn compose(
     };
     let base = counter.base_url_over(board, over);
     let who = format!("This is {} of the lab {}.", entry.node, board.table().lab);
-    match &entry.answer {
+    match counter.answer_for(entry).as_ref() {
+        BootAnswer::Disk { how } => (ScriptAnswer::Disk, Ok(disk_script(&[&who, &entry.because], *how))),
         BootAnswer::Wait { retry_seconds } => {
             (ScriptAnswer::Wait, waiting_script(&[&who, &entry.because], *retry_seconds, &again))
         }

@@ -10,4 +10,5 @@ pub mod frame;
 pub mod grub;
 pub mod ipxe;
 pub mod ndp;
+pub mod pxelinux;
 pub mod tftp;

@@ -43,12 +43,12 @@ pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &C
         ClientKind::Ipxe => Boot::Http { url: script_url(counter, board, mac, Over::Four) },
         ClientKind::UefiHttp => {
             let base = counter.base_url(board);
-            let uki = board.entry(mac).and_then(|entry| match &entry.answer {
-                BootAnswer::Run { image, .. } => image.uki.as_ref(),
-                BootAnswer::Wait { .. } => None,
+            let uki = board.entry(mac).and_then(|entry| match counter.answer_for(entry).as_ref() {
+                BootAnswer::Run { image, .. } => image.uki.clone(),
+                BootAnswer::Wait { .. } | BootAnswer::Disk { .. } => None,
             });
             // OVMF gives up at the first 503 and cannot wait: undecided, it gets a loader that can.
-            let url = uki.map_or_else(|| format!("{base}/{UEFI_LOADER}"), |uki| efi_url(&base, uki));
+            let url = uki.map_or_else(|| format!("{base}/{UEFI_LOADER}"), |uki| efi_url(&base, &uki));
             Boot::Http { url }
         }
         ClientKind::RaspberryPi

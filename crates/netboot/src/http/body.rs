@@ -222,6 +222,9 @@ impl Transfer {
 impl Drop for Transfer {
     fn drop(&mut self) {
         let (name, bytes) = (std::mem::take(&mut self.name), self.sent);
+        if self.left == 0 {
+            self.counter.note_taken(self.mac, &name);
+        }
         let sight = if self.left == 0 {
             Sight::FileServed { name, bytes, repeats: self.repeats }
         } else {

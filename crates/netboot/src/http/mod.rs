@@ -7,6 +7,9 @@
 //! | `/autoexec.ipxe`, `/boot/autoexec.ipxe` | the same, found by the address that asks |
 //! | `/grub/grub.cfg`, `/grub/grub.cfg-01-<mac>` | the same for GRUB |
 //! | `/<loader>` | a network boot program |
+//! | `/n/<mac>/<name>`, `/n/me/<name>` | what belongs to this machine: cloud-init, Ignition, answer files |
+//! | `/n/<mac>/done` | a system says that it is done (GET or POST) |
+//! | `/pxelinux.cfg/..` | what this machine boots, for PXELINUX and U-Boot |
 //! | `/agent/v1/hello`, `/agent/v1/heartbeat` | what agents report (POST) |
 
 mod agent;
@@ -17,6 +20,7 @@ mod pace;
 mod places;
 mod range;
 mod route;
+mod seed;
 
 use std::collections::HashMap;
 use std::convert::Infallible;

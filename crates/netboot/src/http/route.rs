@@ -21,7 +21,7 @@ use super::body::{Body, Transfer};
 use super::manner::Manner;
 use super::places::Places;
 use super::range::{Part, Validators, choose};
-use super::{agent, digests};
+use super::{agent, digests, seed};
 use crate::counter::{Counter, Over};
 use crate::{grub, script};
 
@@ -47,6 +47,12 @@ pub(super) async fn answer(
             _ => only("POST"),
         };
     }
+    if let ["", "n", who, "done"] = path.split('/').collect::<Vec<_>>().as_slice() {
+        return match *request.method() {
+            Method::POST | Method::GET => seed::done(counter, peer, who, request).await,
+            _ => only("GET, POST"),
+        };
+    }
     let head = request.method() == Method::HEAD;
     if !head && request.method() != Method::GET {
         return only("GET, HEAD");
@@ -57,6 +63,11 @@ pub(super) async fn answer(
     let over = Over::of(peer);
     let answer = match path.split('/').collect::<Vec<_>>().as_slice() {
         ["", "f", digest, name] => content(counter, &asked, digest, name).await,
+        ["", "n", who, name @ ..] => match seed::find(counter, peer, who, &name.join("/")) {
+            Some(asset) => content(counter, &asked, &asset.digest.to_string(), &asset.name).await,
+            None => not_found(),
+        },
+        [.., "pxelinux.cfg", _] => seed::pxelinux(counter, peer, &path).unwrap_or_else(not_found),
         ["", "autoexec.ipxe"] | ["", "boot", "autoexec.ipxe"] => {
             let text = ipxe_script(counter, (counter.who_has(peer), over), head).await;
             as_script(text.map(|text| script::with_network(&text, over)))

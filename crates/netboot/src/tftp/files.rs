@@ -9,6 +9,7 @@ use store::shelf::{Content, ShelfError};
 use wire::tftp::{ErrorCode, Limits, Mode, Packet, Request, Step, Transfer, netascii};
 
 use crate::counter::{Counter, Over};
+use crate::pxelinux::{self, View};
 use crate::{grub, script};
 
 /// The script iPXE looks for beside its own file, and in the root.
@@ -25,6 +26,8 @@ pub(super) enum Named {
     Grub(String),
     /// A content of the shelf and the name it goes by.
     Content(Digest, String),
+    /// Something that the boot table says: a file of one machine, or a configuration made for it.
+    View(String),
 }
 
 /// Why a file is not served.
@@ -95,7 +98,8 @@ pub(super) fn named(path: &str) -> Result<Named, Refused> {
             let digest = digest.parse().map_err(|_| Refused::Missing)?;
             Ok(Named::Content(digest, name.chars().take(64).collect()))
         }
-        _ => Err(Refused::Missing),
+        [] => Err(Refused::Missing),
+        _ => Ok(Named::View(parts.join("/"))),
     }
 }
 
@@ -106,7 +110,18 @@ pub(super) async fn find(
     (mac, over): (Option<MacAddr>, Over),
 ) -> Result<Found, Refused> {
     match named {
-        Named::Loader(name) => loader(counter, &name),
+        Named::Loader(name) => match loader(counter, &name) {
+            Err(Refused::Missing) => Box::pin(find(counter, Named::View(name), (mac, over))).await,
+            found => found,
+        },
+        Named::View(path) => match pxelinux::find(counter, &path, mac) {
+            Some(View::Text(name, text)) => Ok(Found::text(&name, &text)),
+            Some(View::File(asset)) => {
+                let named = Named::Content(Digest(asset.digest.0), script::plain_name(&asset.name));
+                Box::pin(find(counter, named, (mac, over))).await
+            }
+            None => Err(Refused::Missing),
+        },
         Named::Autoexec => {
             let text = script::answer(counter, mac, over).await.ok_or(Refused::Missing)?;
             Ok(Found::text(AUTOEXEC, &script::with_network(&text, over)))
@@ -202,7 +217,10 @@ mod tests {
         }
         for path in ["/etc/passwd", "", "/boot", "/f/abc/x", "a/b/c/d/e/f/g/h/i/j/k"] {
             let found = named(path);
-            assert!(matches!(found, Err(Refused::Missing) | Ok(Named::Loader(_))), "{path}: {found:?}");
+            assert!(
+                matches!(found, Err(Refused::Missing) | Ok(Named::Loader(_) | Named::View(_))),
+                "{path}: {found:?}"
+            );
         }
         let content = format!("/f/{}/vmlinuz", "0".repeat(64));
         assert!(matches!(named(&content), Ok(Named::Content(_, name)) if name == "vmlinuz"));

@@ -209,8 +209,10 @@ impl Tftp {
         };
         let mac = self.counter.who_has(from.ip());
         if let Named::Loader(name) = &named {
-            let found = files::loader(&self.counter, name);
-            return self.opened(from, left, request, found).await;
+            // What is no loader may be a file of the machine that asks.
+            if let Ok(found) = files::loader(&self.counter, name) {
+                return self.opened(from, left, request, Ok(found)).await;
+            }
         }
         if self.jobs.len() < JOBS {
             let counter = Arc::clone(&self.counter);

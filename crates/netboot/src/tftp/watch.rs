@@ -58,6 +58,9 @@ impl Watch {
             End::Complete => {
                 let repeats = u32::try_from(statistics.repeats).unwrap_or(u32::MAX);
                 let (name, bytes) = (found.name.as_ref().to_owned(), statistics.bytes);
+                if let Some(mac) = self.mac {
+                    counter.note_taken(mac, &name);
+                }
                 return self.see(counter, Sight::FileServed { name, bytes, repeats });
             }
             End::Refused { message, .. } => format!("the client gave up: {message}"),

@@ -78,6 +78,8 @@ pub(crate) fn entry(name: &str, mac: MacAddr, ip: Ipv4Addr, answer: BootAnswer) 
         answer,
         because: "the test says so".to_owned(),
         order: AgentOrder::Stay,
+        files: Arc::default(),
+        install: None,
     }
 }
 

@@ -4,4 +4,4 @@ mod error;
 mod script;
 
 pub use error::IpxeError;
-pub use script::{BootScript, ScriptError, unknown_machine_script, waiting_script};
+pub use script::{BootScript, ScriptError, disk_script, unknown_machine_script, waiting_script};

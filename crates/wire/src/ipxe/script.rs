@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 use core::net::{IpAddr, SocketAddr};
 
-use model::MacAddr;
+use model::{DiskBoot, MacAddr};
 
 const FIRST_LINE: &str = "#!ipxe\n";
 
@@ -100,6 +100,26 @@ pub fn unknown_machine_script(mac: MacAddr, seconds: u16, again: &str) -> Result
     echo(&mut script, "To boot it from its own disk, leave the network boot in its firmware menu.");
     ask_again(&mut script, seconds, again)?;
     Ok(script)
+}
+
+/// A script that hands the machine to its own disk. Under UEFI iPXE ends with an error, because firmware whose boot
+/// entry ends well stops there and shows its menu (UEFI specification 2.10, section 3.1.1). A BIOS's disk is started
+/// from here; where that fails, iPXE ends and the BIOS goes on.
+#[must_use]
+pub fn disk_script(lines: &[&str], how: DiskBoot) -> String {
+    let mut script = String::from(FIRST_LINE);
+    for line in lines {
+        echo(&mut script, line);
+    }
+    script.push_str("imgfree autoexec.ipxe ||\n");
+    script.push_str(match how {
+        DiskBoot::Auto => {
+            "iseq ${platform} efi && exit 1 ||\nsanboot --no-describe --drive 0x80 ||\nexit 1\n"
+        }
+        DiskBoot::Exit => "exit 1\n",
+        DiskBoot::Sanboot => "sanboot --no-describe --drive 0x80 ||\nexit 1\n",
+    });
+    script
 }
 
 /// `--replace` keeps a night of waiting from nesting scripts until memory runs out; a failed request
