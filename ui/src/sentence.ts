@@ -39,6 +39,7 @@ const ROLE: Record<FileRole, string> = {
   kernel: "kernel",
   initrd: "initramfs",
   uki: "image",
+  seed: "seed",
   other: "file",
 };
 
@@ -66,6 +67,13 @@ export function sentence(event: LabEvent, known: Known): Line | null {
       return plain("", `Stop was asked for ${BY[fact.by]}.`);
     case "power-accepted":
       return plain(fact.node, `Power ${fact.order} was asked for ${BY[fact.by]}.`);
+    case "install-accepted":
+      return plain(fact.node, `Another installation was asked for ${BY[fact.by]}.`);
+    case "port-seen":
+      return plain(
+        fact.node,
+        fact.open ? `Port ${fact.port} accepts connections.` : `Port ${fact.port} accepts no connections.`,
+      );
     case "issued":
       return plain(fact.node, `Power ${fact.order} sent to ${fact.port.driver}/${fact.port.port}.`);
     case "finished":
@@ -197,11 +205,14 @@ function sighted(fact: Sighted, known: Known): Line | null {
         {
           wait: "Was told to wait: nothing is decided yet.",
           boot: "Was told to boot.",
+          disk: "Was told to boot its own disk.",
           stranger: "Is not on the board, and was told so.",
         }[fact.answer],
       );
     case "deferred":
       return { who, text: `The counter was full: ${fact.name} later.`, tone: "care" };
+    case "done":
+      return plain(who, "Its system says that it is done.");
     case "agent":
       return plain(
         who,

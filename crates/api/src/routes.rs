@@ -97,6 +97,12 @@ pub const ROUTES: &[Route] = &[
         ..get("/v1/nodes/{node}/trace", "Where the seconds of a boot went.", shape::<Trace>)
     },
     post("/v1/nodes/{node}/power", "Switch one machine.", shape::<PowerAsk>, shape::<Accepted>),
+    post(
+        "/v1/nodes/{node}/install",
+        "Install one machine again, in the running scenario.",
+        shape::<Ask>,
+        shape::<Accepted>,
+    ),
     get("/v1/doctor", "What is wrong with this boss, network and lab.", shape::<Diagnosis>),
     get("/v1/failures", "Heads of packets saved of starts that failed.", shape::<Captures>),
     Route {

@@ -1,82 +1,225 @@
-//! From the images that scenarios name to files by content, on the shelf that the counter serves from.
+//! From what scenarios name to files by content, on the shelf that the counter serves from: images, and
+//! what is rendered for each machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use model::{Asset, Digest, Fact, Image, ImageRef, LabSpec, ScenarioName};
+use model::{
+    Asset, DISK_IMAGE, Digest, Fact, Image, ImageRef, LabSpec, NodeBoot, NodeName, ScenarioName, ScenarioSpec,
+};
 use store::shelf::Shelf;
 
 use crate::image::ImageManifest;
+use crate::seed::{Kitchen, Seed};
 
-/// Finds and shelves what every scenario boots. Reads whole files: run it where waiting is allowed.
+/// Files of a folder that are served at most: the boot folder of a Raspberry Pi has some three hundred.
+const FOLDER_FILES: usize = 1024;
+/// Mistakes told of one scenario; `labinator check` tells all.
+const TOLD: usize = 8;
+
+/// Finds, renders and shelves what every scenario boots. Reads whole files: run it where waiting is allowed.
 #[must_use]
 pub fn find(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Fact {
     let mut found = BTreeMap::new();
     let mut missing: BTreeMap<ScenarioName, Vec<String>> = BTreeMap::new();
-    // Scenarios often share an image: each file is read once.
-    let mut known: BTreeMap<PathBuf, Asset> = BTreeMap::new();
+    let mut boots = BTreeMap::new();
+    let mut search = Search { images, shelf, known: BTreeMap::new(), folders: BTreeMap::new() };
+    let mut kitchen = Kitchen::new(spec);
     for (name, scenario) in &spec.scenarios {
-        match image(&scenario.image, images, shelf, &mut known) {
-            Ok(image) => {
+        let image = search.image(&scenario.image);
+        let own = search.boots(&mut kitchen, name, scenario);
+        match (image, own) {
+            (Ok(image), Ok(own)) => {
                 found.insert(name.clone(), image);
+                if !own.is_empty() {
+                    boots.insert(name.clone(), own);
+                }
             }
-            Err(lacks) => {
+            (image, own) => {
+                let mut lacks: Vec<String> =
+                    image.err().into_iter().flatten().chain(own.err().into_iter().flatten()).collect();
+                if lacks.len() > TOLD {
+                    let more = lacks.len() - TOLD;
+                    lacks.truncate(TOLD);
+                    lacks.push(format!("and {more} more: `labinator check` tells all"));
+                }
                 missing.insert(name.clone(), lacks);
             }
         }
     }
-    Fact::ImagesFound { images: found, missing }
+    Fact::ImagesFound { images: found, missing, boots }
 }
 
-fn image(
-    wanted: &ImageRef,
-    images: &Path,
-    shelf: &Shelf,
-    known: &mut BTreeMap<PathBuf, Asset>,
-) -> Result<Image, Vec<String>> {
-    match wanted {
-        ImageRef::Named(name) => {
-            let folder = images.join(name);
-            let manifest = ImageManifest::read(&folder).map_err(|why| {
-                let why = if folder.is_dir() { format!(": {why}") } else { " is not there".to_owned() };
-                let build = format!("labinator image build {name} --out {}", images.display());
-                vec![format!("image {name}{why}; build it: `{build}`")]
-            })?;
-            let lacks: Vec<String> = manifest
-                .files()
-                .filter_map(|file| shelve(&folder.join(&file.name), shelf, known).err())
-                .collect();
-            if lacks.is_empty() { Ok(manifest.image()) } else { Err(lacks) }
+/// What was found so far: scenarios often share files, and each is read once.
+struct Search<'a> {
+    images: &'a Path,
+    shelf: &'a Shelf,
+    known: BTreeMap<PathBuf, Asset>,
+    folders: BTreeMap<String, BTreeMap<String, Asset>>,
+}
+
+impl Search<'_> {
+    fn image(&mut self, wanted: &ImageRef) -> Result<Image, Vec<String>> {
+        match wanted {
+            ImageRef::Named(name) if name == DISK_IMAGE => Ok(Image::default()),
+            ImageRef::Named(name) => self.named(name),
+            ImageRef::Files { kernel, initrd, uki, args } => {
+                let mut lacks = Vec::new();
+                let mut asset = |path: &String| match self.shelve(Path::new(path)) {
+                    Ok(asset) => Some(asset),
+                    Err(why) => {
+                        lacks.push(why);
+                        None
+                    }
+                };
+                let image = Image {
+                    kernel: kernel.as_ref().and_then(&mut asset),
+                    initrd: initrd.iter().filter_map(&mut asset).collect(),
+                    uki: uki.as_ref().and_then(&mut asset),
+                    args: args.clone(),
+                    agent: false,
+                };
+                if lacks.is_empty() { Ok(image) } else { Err(lacks) }
+            }
         }
-        ImageRef::Files { kernel, initrd, uki, args } => {
-            let mut lacks = Vec::new();
-            let mut asset = |path: &String| match shelve(Path::new(path), shelf, known) {
-                Ok(asset) => Some(asset),
-                Err(why) => {
-                    lacks.push(why);
-                    None
+    }
+
+    fn named(&mut self, name: &str) -> Result<Image, Vec<String>> {
+        let folder = self.images.join(name);
+        let manifest = ImageManifest::read(&folder).map_err(|why| {
+            let why = if folder.is_dir() { format!(": {why}") } else { " is not there".to_owned() };
+            let build = format!("labinator image build {name} --out {}", self.images.display());
+            vec![format!("image {name}{why}; build it: `{build}`")]
+        })?;
+        let lacks: Vec<String> =
+            manifest.files().filter_map(|file| self.shelve(&folder.join(&file.name)).err()).collect();
+        if lacks.is_empty() { Ok(manifest.image()) } else { Err(lacks) }
+    }
+
+    /// What the machines of a scenario get one by one.
+    fn boots(
+        &mut self,
+        kitchen: &mut Kitchen<'_>,
+        name: &ScenarioName,
+        scenario: &ScenarioSpec,
+    ) -> Result<BTreeMap<NodeName, NodeBoot>, Vec<String>> {
+        let mut all = BTreeMap::new();
+        if !Kitchen::concerns(scenario) {
+            return Ok(all);
+        }
+        let mut lacks = BTreeSet::new();
+        let mut images: Vec<(ImageRef, Arc<Image>)> = Vec::new();
+        for node in &scenario.nodes {
+            let seed = match kitchen.cook((name, scenario), node) {
+                Ok(seed) => seed,
+                Err(mistakes) => {
+                    lacks.extend(mistakes.iter().map(ToString::to_string));
+                    continue;
                 }
             };
-            let image = Image {
-                kernel: kernel.as_ref().and_then(&mut asset),
-                initrd: initrd.iter().filter_map(&mut asset).collect(),
-                uki: uki.as_ref().and_then(&mut asset),
-                args: args.clone(),
-                agent: false,
-            };
-            if lacks.is_empty() { Ok(image) } else { Err(lacks) }
+            match self.boot(&seed, scenario, &mut images) {
+                Ok(boot) => {
+                    all.insert(node.clone(), boot);
+                }
+                Err(why) => lacks.extend(why),
+            }
         }
+        if lacks.is_empty() { Ok(all) } else { Err(lacks.into_iter().collect()) }
     }
-}
 
-fn shelve(path: &Path, shelf: &Shelf, known: &mut BTreeMap<PathBuf, Asset>) -> Result<Asset, String> {
-    if let Some(asset) = known.get(path) {
-        return Ok(asset.clone());
+    fn boot(
+        &mut self,
+        seed: &Seed,
+        scenario: &ScenarioSpec,
+        images: &mut Vec<(ImageRef, Arc<Image>)>,
+    ) -> Result<NodeBoot, Vec<String>> {
+        let wanted = seed.image.as_ref().unwrap_or(&scenario.image);
+        let image = match images.iter().find(|(known, _)| known == wanted) {
+            Some((_, image)) => Arc::clone(image),
+            None => {
+                let mut image = self.image(wanted)?;
+                // Its arguments are rendered with the others.
+                if let ImageRef::Files { .. } = wanted {
+                    image.args.clear();
+                }
+                let image = Arc::new(image);
+                images.push((wanted.clone(), Arc::clone(&image)));
+                image
+            }
+        };
+        let mut files = BTreeMap::new();
+        let mut lacks = Vec::new();
+        for folder in &seed.folders {
+            match self.folder(folder) {
+                Ok(all) => files.extend(all),
+                Err(why) => lacks.push(why),
+            }
+        }
+        for (name, path) in &seed.files {
+            match self.shelve(Path::new(path)) {
+                Ok(asset) => {
+                    files.insert(name.clone(), Asset { name: name.clone(), ..asset });
+                }
+                Err(why) => lacks.push(why),
+            }
+        }
+        for (name, text) in &seed.texts {
+            match self.shelf.put(text.as_bytes()) {
+                Ok(digest) => {
+                    let size = u64::try_from(text.len()).unwrap_or(u64::MAX);
+                    let asset = Asset { name: name.clone(), digest: Digest(digest.0), size };
+                    files.insert(name.clone(), asset);
+                }
+                Err(why) => lacks.push(format!("{name}: {why}")),
+            }
+        }
+        if !lacks.is_empty() {
+            return Err(lacks);
+        }
+        Ok(NodeBoot { image: Some(image), args: seed.args.clone(), files: Arc::new(files) })
     }
-    let digest = shelf.adopt(path).map_err(|why| format!("{}: {why}", path.display()))?;
-    let content = shelf.open(digest).map_err(|why| format!("{}: {why}", path.display()))?;
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let asset = Asset { name, digest: Digest(digest.0), size: content.size() };
-    known.insert(path.to_owned(), asset.clone());
-    Ok(asset)
+
+    /// Every file below a folder, by its path in it.
+    fn folder(&mut self, folder: &str) -> Result<BTreeMap<String, Asset>, String> {
+        if let Some(known) = self.folders.get(folder) {
+            return Ok(known.clone());
+        }
+        let mut paths = Vec::new();
+        let mut open = vec![PathBuf::from(folder)];
+        while let Some(folder) = open.pop() {
+            let entries = std::fs::read_dir(&folder).map_err(|why| format!("{}: {why}", folder.display()))?;
+            for path in entries.flatten().map(|entry| entry.path()) {
+                let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+                match (hidden, path.is_dir()) {
+                    (true, _) => {}
+                    (false, true) => open.push(path),
+                    (false, false) => paths.push(path),
+                }
+                if paths.len() > FOLDER_FILES {
+                    return Err(format!("{}: more than {FOLDER_FILES} files", folder.display()));
+                }
+            }
+        }
+        let mut all = BTreeMap::new();
+        for path in paths {
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            let asset = self.shelve(&path)?;
+            all.insert(name.clone(), Asset { name, ..asset });
+        }
+        self.folders.insert(folder.to_owned(), all.clone());
+        Ok(all)
+    }
+
+    fn shelve(&mut self, path: &Path) -> Result<Asset, String> {
+        if let Some(asset) = self.known.get(path) {
+            return Ok(asset.clone());
+        }
+        let digest = self.shelf.adopt(path).map_err(|why| format!("{}: {why}", path.display()))?;
+        let content = self.shelf.open(digest).map_err(|why| format!("{}: {why}", path.display()))?;
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let asset = Asset { name, digest: Digest(digest.0), size: content.size() };
+        self.known.insert(path.to_owned(), asset.clone());
+        Ok(asset)
+    }
 }

@@ -17,6 +17,8 @@ pub mod image;
 pub mod init;
 pub mod journal;
 pub mod link;
+mod probe;
 pub mod publisher;
+pub mod seed;
 pub mod serve;
 pub mod start;

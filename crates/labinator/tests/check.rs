@@ -177,14 +177,18 @@ fn the_schema_asks_for_the_same_keys_as_the_reader() {
 
 #[test]
 fn every_way_to_get_stuck_has_its_page() {
-    use model::FaultCode::{AgentLost, FetchStalled, KernelSilent, NeverAsked, PowerRefused, PowerUnseen};
+    use model::FaultCode::{
+        AgentLost, FetchStalled, InstallStalled, KernelSilent, NeverAsked, PowerRefused, PowerUnseen,
+    };
     let folder = here().join("../../docs/operating");
     let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
-    let faults = [NeverAsked, FetchStalled, KernelSilent, AgentLost, PowerRefused, PowerUnseen];
+    let faults =
+        [NeverAsked, FetchStalled, KernelSilent, InstallStalled, AgentLost, PowerRefused, PowerUnseen];
     for fault in faults {
         // A new fault must be added above, with a page of its own.
         match fault {
-            NeverAsked | FetchStalled | KernelSilent | AgentLost | PowerRefused | PowerUnseen => {}
+            NeverAsked | FetchStalled | KernelSilent | InstallStalled | AgentLost | PowerRefused
+            | PowerUnseen => {}
         }
     }
     let refusals = [
@@ -195,6 +199,7 @@ fn every_way_to_get_stuck_has_its_page() {
         lifecycle::Refusal::Stopping.code(),
         lifecycle::Refusal::CounterAway.code(),
         lifecycle::Refusal::ImagesUnread.code(),
+        lifecycle::Refusal::NotInstalling { node: "x".parse().unwrap() }.code(),
         lifecycle::Refusal::SwitchedByHand { node: "x".parse().unwrap() }.code(),
     ];
     let names = faults.map(|f| f.to_string()).into_iter().chain(refusals.map(|r| r.replace('_', "-")));

@@ -302,6 +302,17 @@ pub enum ClientVerb {
     /// Look at boots
     #[command(subcommand)]
     Boot(BootVerb),
+    /// Show what an operating system is told: cloud-init, Ignition, answer files
+    #[command(subcommand)]
+    Seed(SeedVerb),
+    /// Install a machine again, in the running scenario: its disk is written anew
+    Install {
+        /// Which machine
+        node: NodeName,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Switch machines, and see how they are switched
     #[command(subcommand)]
     Power(PowerVerb),
@@ -315,6 +326,31 @@ pub enum ClientVerb {
     Schema,
     /// Print the OpenAPI description of the controller
     Openapi,
+}
+
+/// What can be asked about seeds.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SeedVerb {
+    /// Show what one machine would get, rendered from the lab file
+    Show(SeedShow),
+}
+
+/// Options of `seed show`.
+#[derive(Debug, Clone, Args)]
+pub struct SeedShow {
+    /// Which machine
+    pub node: NodeName,
+    /// Only this file, or `args` for the kernel arguments
+    pub name: Option<String>,
+    /// The lab file
+    #[arg(long, value_name = "FILE", default_value = "lab.yaml")]
+    pub lab: PathBuf,
+    /// In which scenario [default: the only one that has seeds]
+    #[arg(long, value_name = "S")]
+    pub scenario: Option<ScenarioName>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What can be asked of boots.
@@ -410,6 +446,9 @@ mod tests {
             "power on node1",
             "power off all",
             "power status all --json",
+            "seed show node1 --lab lab.yaml --scenario live",
+            "seed show node1 user-data",
+            "install node1",
             "doctor -q",
             "image build",
             "image list --json",

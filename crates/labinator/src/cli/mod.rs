@@ -4,7 +4,7 @@
 //! |---|---|
 //! | what can be typed | `args.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
-//! | what each verb does | `verbs.rs`, `wait.rs`, `watch.rs` |
+//! | what each verb does | `verbs.rs`, `seeds.rs`, `wait.rs`, `watch.rs` |
 //! | pictures and sentences | `render/` |
 //! | the door to the terminal, exit codes | `out.rs`, `failure.rs` |
 
@@ -14,6 +14,7 @@ pub mod render;
 mod args;
 mod client;
 mod failure;
+mod seeds;
 mod socket;
 mod sse;
 mod stream;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 pub use args::{
     BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, Globals, ImageVerb, InitArgs, InsideArgs, PowerArgs,
-    PowerVerb, ReplayArgs, ServeArgs, Verb,
+    PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, Verb,
 };
 pub use client::Client;
 pub use failure::Failure;

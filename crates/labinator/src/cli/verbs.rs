@@ -13,6 +13,7 @@ use super::render::{
     Names, clock, render_doctor, render_explain, render_plan, render_power, render_scenarios, render_status,
     render_trace, sentence,
 };
+use super::seeds;
 use super::wait::{Target, wait_for};
 use super::watch::{follow_events, watch_status};
 
@@ -56,6 +57,11 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
             let trace: Trace = client.get(&format!("/v1/nodes/{node}/trace{query}")).await?;
             shown(&trace, json, || render_trace(&trace, look.width, look.color))
         }
+        ClientVerb::Seed(verb) => seeds::run(&verb, look),
+        ClientVerb::Install { node, json } => {
+            let accepted: Accepted = client.post(&format!("/v1/nodes/{node}/install"), &ASK).await?;
+            told(&accepted, &format!("installation of {node}"), json, look)
+        }
         ClientVerb::Power(verb) => power(&client, verb, look).await,
         ClientVerb::Doctor { json } => doctor(&client, json, look).await,
     }
@@ -81,8 +87,8 @@ fn told(accepted: &Accepted, what: &str, json: bool, look: Look) -> Result<(), F
 
 fn check(file: &Path, json: bool, look: Look) -> Result<(), Failure> {
     match crate::config::load(file) {
-        Ok(_) if json => out::json(&Vec::<crate::config::MistakeLine>::new(), true),
-        Ok(_) if look.quiet => Ok(()),
+        Ok(spec) if !seeds::checked(&spec, json, look)? => Err(Failure::Said(1)),
+        Ok(_) if json || look.quiet => Ok(()),
         Ok(spec) => out::line(&format!(
             "{}: lab {}, {} machines, {} scenarios, nothing wrong.",
             file.display(),

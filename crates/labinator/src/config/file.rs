@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 
 use super::fields::{Entries, Typed};
+use super::systems::{PathsFile, VarsFile};
 use super::yaml::Place;
 
 /// A lab: its network, its machines, how they are switched, and the ways to run it.
@@ -27,6 +28,26 @@ pub struct LabFile {
     pub scenarios: Option<Entries<ScenarioFile>>,
     /// How long each step may take.
     pub limits: Option<LimitsFile>,
+    /// What every template knows.
+    #[schemars(with = "Option<VarsFile>")]
+    pub vars: VarsFile,
+    /// Machines that have something in common, by name.
+    pub groups: Option<Entries<GroupFile>>,
+}
+
+/// Machines that have something in common.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GroupFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// Its machines.
+    #[schemars(with = "ChoiceFile")]
+    pub nodes: Option<ChoiceFile>,
+    /// What the templates of its machines know.
+    #[schemars(with = "Option<VarsFile>")]
+    pub vars: VarsFile,
 }
 
 /// The segment that the board hangs on.
@@ -162,6 +183,9 @@ pub struct NodeFile {
     /// Firmware, for virtual machines only.
     #[schemars(with = "Option<String>", extend("enum" = ["bios", "uefi-pxe", "uefi-http", "uefi-pxe6"]))]
     pub firmware: Option<Typed<String>>,
+    /// What the templates of this machine know.
+    #[schemars(with = "Option<VarsFile>")]
+    pub vars: VarsFile,
     /// Disk that an installation may use, such as `/dev/sda`. Checked, and used by no image of this version.
     #[schemars(with = "Option<String>", regex(pattern = "^/dev/.+$"))]
     pub disk: Option<Typed<String>>,
@@ -189,9 +213,98 @@ pub struct ScenarioFile {
     /// How many must be ready for the lab to be ready; all unless told.
     #[schemars(with = "Option<u16>", range(min = 1))]
     pub enough: Option<Typed<u64>>,
+    /// What each machine can fetch.
+    #[schemars(flatten)]
+    pub seed: SeedFile,
+    /// What some machines get instead, by the name of a group or a machine.
+    #[schemars(rename = "for")]
+    pub special: Option<Entries<OverrideFile>>,
+    /// When a machine counts as ready: `address`, `fetched`, `done`, or `{ port: 22 }`.
+    pub ready: Option<ReadyFile>,
+    /// How long that may take after the whole image; `limits.start` unless told.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub within: Option<Typed<String>>,
+    /// The image installs itself to the disk, once; and how the disk is booted afterwards.
+    #[schemars(with = "Option<InstallFile>")]
+    pub install: Option<Typed<String>>,
     /// True when the scenario needs a later version, which was said already.
     #[schemars(skip)]
     pub later: bool,
+}
+
+/// Files a machine can fetch below its own address, and variables for them.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub struct SeedFile {
+    /// Templates, by the name under which they are served.
+    #[schemars(with = "Option<PathsFile>")]
+    pub seed: PathsFile,
+    /// Files served as they are, by the name under which they are served.
+    #[schemars(with = "Option<PathsFile>")]
+    pub files: PathsFile,
+    /// A folder whose files are served as they are, such as the boot folder of a Raspberry Pi.
+    #[schemars(with = "Option<String>")]
+    pub folder: Option<Typed<String>>,
+    /// What these templates know.
+    #[schemars(with = "Option<VarsFile>")]
+    pub vars: VarsFile,
+}
+
+/// What one group or machine gets instead of what the scenario says.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub struct OverrideFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// Another image.
+    pub image: Option<ImageFile>,
+    /// Kernel arguments after the scenario's.
+    #[schemars(with = "Option<String>")]
+    pub args: Option<Typed<String>>,
+    /// More files, and others under the same name.
+    #[schemars(flatten)]
+    pub seed: SeedFile,
+}
+
+/// When a machine counts as ready.
+#[derive(Debug, Clone)]
+pub enum ReadyFile {
+    /// When its system got its `address`, its image was `fetched`, or it said that it is `done`.
+    When(Typed<String>),
+    /// When this port accepts a connection.
+    Port(Typed<u64>),
+}
+
+impl JsonSchema for ReadyFile {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ReadyFile".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [
+                { "enum": ["address", "fetched", "done"] },
+                {
+                    "type": "object",
+                    "properties": { "port": { "type": "integer", "minimum": 1, "maximum": 65535 } },
+                    "required": ["port"],
+                    "additionalProperties": false
+                }
+            ]
+        })
+    }
+}
+
+/// Shape of `install`.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum InstallFile {
+    Once(bool),
+    Then(#[schemars(extend("enum" = ["auto", "exit", "sanboot"]))] String),
 }
 
 /// An image by name, or files of the owner's.
@@ -279,6 +392,9 @@ pub struct LimitsFile {
     /// From lost until the machine is switched off and on again.
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub lost: Option<Typed<String>>,
+    /// From an installer's whole image until the machine boots its own disk.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub install: Option<Typed<String>>,
     /// Starts tried for one machine before it is called bad.
     #[schemars(with = "Option<u8>", range(min = 1))]
     pub tries: Option<Typed<u64>>,

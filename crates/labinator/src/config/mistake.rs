@@ -19,7 +19,7 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    pub(super) fn new(title: impl Into<String>, at: Place, label: impl Into<String>) -> Self {
+    pub(crate) fn new(title: impl Into<String>, at: Place, label: impl Into<String>) -> Self {
         Self { primary: Some((at, label.into())), ..Self::of_file(title) }
     }
 
@@ -33,7 +33,7 @@ impl Mistake {
         self
     }
 
-    pub(super) fn help(mut self, text: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, text: impl Into<String>) -> Self {
         self.helps.push(text.into());
         self
     }
@@ -106,6 +106,8 @@ fn shown(place: Place, source: &str) -> std::ops::Range<usize> {
 /// One mistake as `labinator check --json` prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MistakeLine {
+    /// The file: the lab file, or a template of it.
+    pub file: String,
     /// Line from 1; 0 where the file as a whole is meant.
     pub line: usize,
     /// Column from 1, in characters; 0 where the file as a whole is meant.
@@ -132,7 +134,7 @@ pub struct Mistakes {
 const WIDTH: usize = 140;
 
 impl Mistakes {
-    pub(super) fn new(file: &str, source: &str, mut found: Vec<Mistake>, whole: bool) -> Self {
+    pub(crate) fn new(file: &str, source: &str, mut found: Vec<Mistake>, whole: bool) -> Self {
         found.sort_by_key(Mistake::start);
         found.dedup();
         Self { file: file.to_owned(), source: source.to_owned(), found, whole }
@@ -174,6 +176,7 @@ impl Mistakes {
             .map(|m| {
                 let (line, column) = m.primary.as_ref().map_or((0, 0), |(at, _)| self.line_column(at.start));
                 MistakeLine {
+                    file: self.file.clone(),
                     line,
                     column,
                     title: m.title.clone(),

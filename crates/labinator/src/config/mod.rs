@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes → yaml.rs (a tree with places) → reading.rs (LabFile) → network.rs, power.rs, board.rs,
-//!         scenarios.rs (judge) → model::LabSpec, or Mistakes with all of them
+//!         scenarios.rs, systems.rs (judge) → model::LabSpec, or Mistakes with all of them
 //! ```
 
 mod board;
@@ -13,6 +13,7 @@ mod network;
 mod power;
 mod reading;
 mod scenarios;
+mod systems;
 mod words;
 mod yaml;
 
@@ -23,10 +24,11 @@ use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
 
 pub use fields::{Entries, Typed};
 pub use file::{
-    BoardFile, ChoiceFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile, NodeFile,
-    PowerFile, ScenarioFile,
+    BoardFile, ChoiceFile, GroupFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile,
+    NodeFile, OverrideFile, PowerFile, ReadyFile, ScenarioFile, SeedFile,
 };
 pub use mistake::{Mistake, MistakeLine, Mistakes};
+pub use systems::{PathsFile, VarsFile};
 pub use yaml::Place;
 
 use fields::{Found, Typed as TypedValue};
@@ -87,6 +89,11 @@ pub fn duration(text: &str) -> Option<model::Span> {
     words::span(text)
 }
 
+/// The candidate that `word` was probably meant to be.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    words::nearest(word, candidates)
+}
+
 fn text_of(bytes: &[u8]) -> Result<&str, Mistake> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SIZE_LIMIT {
         return Err(Mistake::of_file("this is too large for a lab file: more than 1 MiB"));
@@ -116,14 +123,25 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
         Some(board) => scenarios::in_board_order(board),
         None => typed_nodes(file),
     };
-    let around = scenarios::Around { nodes, folder };
+    let groups = file.groups.iter().flat_map(|groups| &groups.0);
+    let groups = groups.map(|(name, _)| name.value.clone()).collect();
+    let around = scenarios::Around { nodes, groups, folder };
+    let variables = systems::variables(file, &around, found);
     let scenarios = match &file.scenarios {
         Some(scenarios) => scenarios::scenarios(scenarios, &around, found),
         None => Some(std::collections::BTreeMap::new()),
     };
     let limits = file.limits.as_ref().map_or_else(Limits::default, |l| scenarios::limits(l, found));
     let (network, board): (NetworkSpec, BoardSpec) = (network?, board?);
-    Some(LabSpec { lab: lab?, network, power: power?, board, scenarios: scenarios?, limits })
+    Some(LabSpec {
+        lab: lab?,
+        network,
+        power: power?,
+        board,
+        scenarios: scenarios?,
+        limits,
+        variables: variables?,
+    })
 }
 
 fn typed_nodes(file: &LabFile) -> Vec<String> {

@@ -6,11 +6,11 @@ use super::file::{
     PowerFile, ScenarioFile,
 };
 use super::mistake::Mistake;
+use super::systems;
 use super::yaml::{Entry, Node, Place, Value};
 
 /// Keys of a scenario that this version cannot run.
-const LATER_SCENARIO: &[&str] =
-    &["talos", "control-plane", "hypervisors", "workers", "install", "cloud-init", "ignition"];
+const LATER_SCENARIO: &[&str] = &["talos", "control-plane", "hypervisors", "workers"];
 /// Keys of power drivers that this version does not have.
 const LATER_POWER: &[&str] = &["device", "url", "protect", "credentials"];
 
@@ -36,6 +36,8 @@ pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
         board: fields.needed("board", "{ columns: 3, nodes: { … } }").and_then(|e| board(e, found)),
         scenarios: fields.node("scenarios").map(|e| entries("scenarios", e, found, scenario)),
         limits: fields.node("limits").and_then(|e| limits(e, found)),
+        vars: systems::vars(&mut fields, found),
+        groups: fields.node("groups").map(|e| entries("groups", e, found, systems::group)),
     };
     fields.close(&["switch", "airgap", "tunnel"], found);
     file
@@ -147,6 +149,7 @@ fn machine(entry: &Entry, found: &mut Found) -> Option<NodeFile> {
         power: fields.needed_text("power", "boxes/1", found),
         memory: fields.text("memory", found),
         firmware: fields.text("firmware", found),
+        vars: systems::vars(&mut fields, found),
         disk: fields.text("disk", found),
         port: fields.text("port", found),
     };
@@ -190,6 +193,11 @@ fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
         nodes: fields.needed("nodes", "all").and_then(|e| choice(&e.value, found)),
         args: fields.text("args", found),
         enough: fields.number("enough", found),
+        seed: systems::seed(&mut fields, found),
+        special: fields.node("for").map(|e| entries("for", e, found, systems::special)),
+        ready: fields.node("ready").and_then(|e| systems::ready(e, found)),
+        within: fields.text("within", found),
+        install: fields.text("install", found),
         later,
     };
     if later {
@@ -199,7 +207,7 @@ fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
     Some(file)
 }
 
-fn image(entry: &Entry, found: &mut Found) -> Option<ImageFile> {
+pub(super) fn image(entry: &Entry, found: &mut Found) -> Option<ImageFile> {
     if let Value::Word(..) = &entry.value.value {
         return text_of("image", &entry.value, found).map(ImageFile::Named);
     }
@@ -230,7 +238,7 @@ fn one_or_more(key: &str, node: &Node, found: &mut Found) -> Option<Typed<Vec<Ty
     }
 }
 
-fn choice(node: &Node, found: &mut Found) -> Option<ChoiceFile> {
+pub(super) fn choice(node: &Node, found: &mut Found) -> Option<ChoiceFile> {
     match &node.value {
         Value::Word(text, _) if text == "all" => Some(ChoiceFile::All(node.place)),
         Value::List(_) => {
@@ -257,6 +265,7 @@ fn limits(entry: &Entry, found: &mut Found) -> Option<LimitsFile> {
         start: fields.text("start", found),
         silence: fields.text("silence", found),
         lost: fields.text("lost", found),
+        install: fields.text("install", found),
         tries: fields.number("tries", found),
     };
     fields.close(&["booting-nodes", "configuring", "bootstrapping"], found);

@@ -10,11 +10,14 @@ use super::file::{ChoiceFile, ImageFile, ImageFilesFile, LimitsFile, ScenarioFil
 use super::mistake::Mistake;
 use super::network::duration;
 use super::power::named;
+use super::systems;
 
 /// What a scenario can refer to.
 pub(super) struct Around<'a> {
     /// Every machine that is written down, in the board's order where the board is right.
     pub(super) nodes: Vec<String>,
+    /// Every group that is written down, in the order of the file.
+    pub(super) groups: Vec<String>,
     /// The folder that relative paths are seen from.
     pub(super) folder: &'a Path,
 }
@@ -54,11 +57,12 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         (Some(typed), Some(nodes)) => enough(typed, nodes.len(), file, found),
         (_, None) => None,
     };
+    let system = systems::system(file, around, found);
     if file.later {
         return None;
     }
     let nodes = nodes?.iter().map(|n| n.parse::<NodeName>().ok()).collect::<Option<Vec<_>>>()?;
-    Some(ScenarioSpec { nodes, image: image?, args: args?, enough: enough? })
+    Some(ScenarioSpec { nodes, image: image?, args: args?, enough: enough?, system: system? })
 }
 
 fn enough(typed: &Typed<u64>, nodes: usize, file: &ScenarioFile, found: &mut Found) -> Option<u16> {
@@ -84,7 +88,12 @@ fn enough(typed: &Typed<u64>, nodes: usize, file: &ScenarioFile, found: &mut Fou
     fits
 }
 
-fn chosen(name: &str, file: &ChoiceFile, around: &Around<'_>, found: &mut Found) -> Option<Vec<String>> {
+pub(super) fn chosen(
+    name: &str,
+    file: &ChoiceFile,
+    around: &Around<'_>,
+    found: &mut Found,
+) -> Option<Vec<String>> {
     let list = match file {
         ChoiceFile::All(_) => return Some(around.nodes.clone()),
         ChoiceFile::Some(list) => list,
@@ -118,7 +127,7 @@ fn chosen(name: &str, file: &ChoiceFile, around: &Around<'_>, found: &mut Found)
 }
 
 /// A text that goes on a kernel's command line.
-fn one_line(key: &str, typed: &Typed<String>, found: &mut Found) -> Option<String> {
+pub(super) fn one_line(key: &str, typed: &Typed<String>, found: &mut Found) -> Option<String> {
     let text = typed.value.trim();
     if let Some(c) = text.chars().find(|c| c.is_control()) {
         let label = if c == '\n' { "it has a line break" } else { "it has a control character" };
@@ -131,7 +140,7 @@ fn one_line(key: &str, typed: &Typed<String>, found: &mut Found) -> Option<Strin
     Some(text.to_owned())
 }
 
-fn image(file: &ImageFile, around: &Around<'_>, found: &mut Found) -> Option<ImageRef> {
+pub(super) fn image(file: &ImageFile, around: &Around<'_>, found: &mut Found) -> Option<ImageRef> {
     match file {
         ImageFile::Named(typed) => {
             let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -194,6 +203,7 @@ pub(super) fn limits(file: &LimitsFile, found: &mut Found) -> Limits {
     set("start", &file.start, &mut limits.start, found);
     set("silence", &file.silence, &mut limits.silence, found);
     set("lost", &file.lost, &mut limits.lost, found);
+    set("install", &file.install, &mut limits.install, found);
     if let Some(typed) = &file.tries {
         match u8::try_from(typed.value) {
             Ok(n) if n > 0 => limits.tries = n,

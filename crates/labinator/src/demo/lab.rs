@@ -38,6 +38,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         image: ImageRef::Named(IMAGE.to_owned()),
         args: String::new(),
         enough: u16::from(nodes),
+        system: model::SystemSpec::default(),
     };
     let rows = nodes.div_ceil(ZONES).max(1);
     Ok(LabSpec {
@@ -47,6 +48,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         board: BoardSpec { columns: ZONES.min(nodes.max(1)), rows, nodes: board },
         scenarios: [(SCENARIO.parse::<ScenarioName>()?, scenario)].into(),
         limits: Limits::default(),
+        variables: model::Variables::default(),
     })
 }
 

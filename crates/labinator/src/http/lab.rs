@@ -56,6 +56,14 @@ pub(super) async fn power(
     ask_desk(&house, Request::Power { node, order: ask.order, by: ask.by }).await
 }
 
+pub(super) async fn install(
+    State(house): State<House>,
+    Path(node): Path<String>,
+    Json(ask): Json<Ask>,
+) -> Response {
+    ask_desk(&house, Request::Install { node, by: ask.by }).await
+}
+
 async fn ask_desk(house: &House, request: Request) -> Response {
     match house.desk.ask(request).await {
         Ok(accepted) => Json(accepted).into_response(),

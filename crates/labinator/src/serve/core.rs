@@ -19,7 +19,7 @@ use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
 use crate::http::{House, Token, guarded_router, router};
 use crate::journal::Journal;
-use crate::{assets, hands, link};
+use crate::{assets, hands, link, probe};
 
 pub(super) fn run(brief: Brief) -> Result<(), ServeError> {
     let parent = parent()?;
@@ -54,6 +54,7 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     tasks.spawn(link::run(folders.state.clone(), desk.clone(), table, orders));
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter));
     hands::spawn(&mut tasks, &spec, &folders.state, wishes, desk.clone());
+    probe::spawn(&mut tasks, &spec, desk.clone());
     spawn_asset_search(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());
     let house = House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state) };

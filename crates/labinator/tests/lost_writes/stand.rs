@@ -59,6 +59,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         image: ImageRef::Named("node".to_owned()),
         args: String::new(),
         enough: machines.into(),
+        system: model::SystemSpec::default(),
     };
     LabSpec {
         lab: "bench".parse().unwrap(),
@@ -83,6 +84,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         board: BoardSpec { columns: machines, rows: 1, nodes: nodes.collect() },
         scenarios: BTreeMap::from([(all(), scenario)]),
         limits: Limits::default(),
+        variables: model::Variables::default(),
     }
 }
 
@@ -101,7 +103,11 @@ pub(crate) fn images() -> Fact {
         args: String::new(),
         agent: true,
     };
-    Fact::ImagesFound { images: BTreeMap::from([(all(), image)]), missing: BTreeMap::new() }
+    Fact::ImagesFound {
+        images: BTreeMap::from([(all(), image)]),
+        missing: BTreeMap::new(),
+        boots: BTreeMap::new(),
+    }
 }
 
 pub(crate) fn start() -> Request {

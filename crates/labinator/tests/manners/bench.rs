@@ -85,6 +85,8 @@ impl Bench {
             answer: answer(self, number),
             because: "the test says so".to_owned(),
             order: AgentOrder::Stay,
+            files: std::sync::Arc::default(),
+            install: None,
         };
         // As JSON, so that what is not said is as a lab file leaves it.
         let network: NetworkSpec = serde_json::from_value(serde_json::json!({

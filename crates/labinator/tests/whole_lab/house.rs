@@ -87,7 +87,10 @@ impl House {
         tasks.spawn(look_at_ports(lab.clone(), core.desk.clone(), machines));
         core.desk.tell(Fact::CounterSeen { up: true }).await.unwrap();
         let images = BTreeMap::from([(all(), image)]);
-        core.desk.tell(Fact::ImagesFound { images, missing: BTreeMap::new() }).await.unwrap();
+        core.desk
+            .tell(Fact::ImagesFound { images, missing: BTreeMap::new(), boots: BTreeMap::new() })
+            .await
+            .unwrap();
         let house = Self { lab, desk: core.desk, clock: core.clock, machines, _tasks: tasks };
         house
             .until(Duration::from_secs(5), |look| look.lab.machines.values().all(|m| m.power_seen.is_some()))

@@ -39,7 +39,7 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             let machines = counted(spec.board.nodes.len(), "machine");
             format!("labinator {version} began with lab {} ({machines})", spec.lab)
         }
-        Fact::ImagesFound { images, missing } => {
+        Fact::ImagesFound { images, missing, .. } => {
             let found = counted(images.len(), "scenario");
             if missing.is_empty() {
                 format!("the files of {found} are there")
@@ -56,6 +56,9 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         }
         Fact::StopAccepted { by } => format!("stop accepted from {by}"),
         Fact::PowerAccepted { node, order, by } => format!("{node}: power {order} accepted from {by}"),
+        Fact::InstallAccepted { node, by } => format!("{node}: another installation accepted from {by}"),
+        Fact::PortSeen { node, port, open: true } => format!("{node}: port {port} accepts connections"),
+        Fact::PortSeen { node, port, open: false } => format!("{node}: port {port} accepts no connections"),
         Fact::Issued { id, command: Command::Power { node, port, order } } => {
             let verb = match order {
                 PowerOrder::On => "switch on",
@@ -121,10 +124,14 @@ fn seen(sight: &Sight) -> String {
         }
         Sight::ScriptAsked { answer: ScriptAnswer::Wait } => "its loader was told to wait".to_owned(),
         Sight::ScriptAsked { answer: ScriptAnswer::Boot } => "its loader was told what to boot".to_owned(),
+        Sight::ScriptAsked { answer: ScriptAnswer::Disk } => {
+            "its loader was told to boot its own disk".to_owned()
+        }
         Sight::ScriptAsked { answer: ScriptAnswer::Stranger } => {
             "its loader was told that it is not on the board".to_owned()
         }
         Sight::Deferred { name } => format!("asked for {name} while the counter was full; comes back"),
+        Sight::Done => "its system says that it is done".to_owned(),
         Sight::Agent { report } => format!(
             "its agent {} reports after {} s: {}, {} processors, {} MiB",
             report.version,
