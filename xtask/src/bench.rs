@@ -2,6 +2,7 @@
 
 mod boot;
 mod delay;
+mod fleet;
 mod http;
 mod idle;
 mod plain;
@@ -33,6 +34,12 @@ const BENCHES: &[Bench] = &[
         about: "power on to kernel request, against dnsmasq, nginx and a chain of scripts [--pairs N]",
         packages: boot::PACKAGES,
         run: boot::run,
+    },
+    Bench {
+        name: "fleet",
+        about: "thousands of booting clients against one controller [--clients N]",
+        packages: fleet::PACKAGES,
+        run: fleet::run,
     },
     Bench {
         name: "http",

@@ -58,12 +58,15 @@ pub(super) fn enter(workspace: &Workspace, name: &str, parts: &Parts, rest: &[St
 impl Inside {
     /// Reads what [`enter`] wrote, when this is the inner half; brings the segment up.
     pub(super) fn of(arguments: &[String]) -> Option<Outcome<(Self, &[String])>> {
+        let (inside, rest) = Self::bare(arguments)?;
+        Some(raise().map(|()| (inside, rest)))
+    }
+
+    /// The same with nothing brought up: for a bench whose segment looks different.
+    pub(super) fn bare(arguments: &[String]) -> Option<(Self, &[String])> {
         let [inside, labinator, images, folder, rest @ ..] = arguments else { return None };
-        (inside == "inside").then(|| {
-            let inside = Self { labinator: labinator.into(), images: images.into(), folder: folder.into() };
-            raise()?;
-            Ok((inside, rest))
-        })
+        let parts = || Self { labinator: labinator.into(), images: images.into(), folder: folder.into() };
+        (inside == "inside").then(|| (parts(), rest))
     }
 
     /// Starts the controller of a lab file on the segment; its page and its socket stay inside.
@@ -233,7 +236,8 @@ fn raise() -> Outcome<()> {
     Ok(())
 }
 
-fn ip(words: &str) -> Outcome<()> {
+/// Runs `ip` with these words.
+pub(super) fn ip(words: &str) -> Outcome<()> {
     printed(Command::new("ip").args(words.split(' '))).map(drop)
 }
 
