@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::{
-    Event, Explanation, Fault, LabView, MachineView, Moment, NodeName, Notice, Origin, PowerOrder,
+    Event, Explanation, Fault, LabView, MachineView, Moment, NodeName, NodeWord, Notice, Origin, PowerOrder,
     ScenarioName, Snapshot,
 };
 use schemars::JsonSchema;
@@ -86,6 +86,34 @@ pub struct EventPage {
     pub oldest: u64,
 }
 
+/// A machine's word and how many have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WordCount {
+    /// The word.
+    pub word: NodeWord,
+    /// How many machines.
+    pub count: u32,
+}
+
+/// A page of machines, for a lab that is too large to be read at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MachinePage {
+    /// Epoch of the core.
+    pub epoch: String,
+    /// Number of the last event the page contains.
+    pub through: u64,
+    /// When it was made.
+    pub at: Moment,
+    /// Machines of the whole board by their word, those in trouble first.
+    pub words: Vec<WordCount>,
+    /// Machines that were asked for, on this page and all others.
+    pub matching: u32,
+    /// The machines of this page.
+    pub machines: Vec<Arc<MachineView>>,
+    /// What `after` must be to get the next page; absent on the last.
+    pub next: Option<NodeName>,
+}
+
 /// What the stream says. Each is one server-sent event; `event:` is the variant's name in kebab case
 /// and `data:` its body as JSON. `id:` is `EPOCH:SEQ`; a reader that comes back with it in
 /// `Last-Event-ID` gets the events after it, or `start-over` when they cannot be had.
@@ -112,7 +140,7 @@ pub struct Change {
     /// When it was made.
     pub at: Moment,
     /// The lab as a whole, if that changed.
-    pub lab: Option<LabView>,
+    pub lab: Option<Arc<LabView>>,
     /// The machines that changed, whole.
     pub machines: Vec<Arc<MachineView>>,
 }

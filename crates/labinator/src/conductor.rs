@@ -5,26 +5,24 @@
 //!                                          └─▶ boot table to the counter, picture to the readers
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::Accepted;
-use lifecycle::{Decision, Lab, Touched, Verdict, absorb, admit, boot_table, lab_view, machine_view, settle};
-use model::{
-    BootTable, Command, CommandId, Event, Fact, Keeping, LabSpec, MachineView, Moment, NodeName, Outcome,
-    Snapshot, Waiting,
-};
+use lifecycle::{Judge, Judgment, Lab, Touched, Verdict, absorb, admit};
+use model::{BootTable, Command, CommandId, Event, Fact, Keeping, LabSpec, Moment, Outcome};
+use store::log::Synced;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use crate::bulletin::Bulletin;
 use crate::clock::Clock;
 use crate::desk::{Desk, DeskError, INPUTS_WAITING, Input, Look, Question};
 use crate::journal::{Journal, rebuild};
+use crate::picture::Picture;
 use crate::publisher::Publisher;
 
-/// Shortest time between two pictures.
-const PICTURE_EVERY: Duration = Duration::from_millis(50);
 /// Longest time a sighting stays unsynced.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 /// Inputs taken in one round at most, so that a flood cannot keep the picture from being shown.
@@ -57,16 +55,14 @@ pub struct Conductor {
     epoch: String,
     journal: Journal,
     seq: u64,
-    waits: BTreeMap<NodeName, Waiting>,
+    judge: Judge,
     wake_at: Option<Instant>,
     hands: mpsc::Sender<(CommandId, Command)>,
     inputs: mpsc::Receiver<Input>,
-    table: watch::Sender<Arc<BootTable>>,
+    bulletin: Bulletin,
     publisher: Arc<Publisher>,
-    views: BTreeMap<NodeName, Arc<MachineView>>,
-    dirty: BTreeSet<NodeName>,
+    picture: Picture,
     news: Vec<Arc<Event>>,
-    unseen: bool,
     /// Answers that wait until their intent is safe on disk.
     answers: Vec<(oneshot::Sender<Result<Accepted, DeskError>>, Accepted)>,
     issued: Vec<(CommandId, Command)>,
@@ -90,17 +86,11 @@ impl Conductor {
         let lab = rebuild(&past).unwrap_or_else(|| Lab::new(spec));
         let seq = past.last().map_or(0, |event| event.seq);
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING);
-        let table = watch::Sender::new(Arc::new(boot_table(&lab, lab.table)));
-        let published = table.subscribe();
-        let first = Snapshot {
-            epoch: epoch.clone(),
-            through: seq,
-            at: clock.now(),
-            lab: lab_view(&lab),
-            machines: Vec::new(),
-        };
-        let publisher = Publisher::new(first, past.into_iter().map(Arc::new));
-        let dirty = lab.machines.keys().cloned().collect();
+        let bulletin = Bulletin::new(&lab);
+        let published = bulletin.subscribe();
+        let picture = Picture::new(&lab);
+        let publisher =
+            Publisher::new(picture.blank(&epoch, seq, clock.now()), past.into_iter().map(Arc::new));
         let desk = Desk::new(sender, Arc::clone(&publisher));
         let mut conductor = Self {
             lab,
@@ -108,16 +98,14 @@ impl Conductor {
             epoch,
             journal,
             seq,
-            waits: BTreeMap::new(),
+            judge: Judge::new(),
             wake_at: None,
             hands,
             inputs,
-            table,
+            bulletin,
             publisher,
-            views: BTreeMap::new(),
-            dirty,
+            picture,
             news: Vec::new(),
-            unseen: true,
             answers: Vec::new(),
             issued: Vec::new(),
             questions: Vec::new(),
@@ -133,21 +121,22 @@ impl Conductor {
     /// Goes on until it is told to close, or every desk is gone.
     pub async fn run(mut self) {
         let mut flush_at: Option<Instant> = None;
+        let mut flush: Option<JoinHandle<Synced>> = None;
         let mut picture_at = Instant::now();
         loop {
             while self.round().await {}
             for question in std::mem::take(&mut self.questions) {
-                question.answer(Look { lab: &self.lab, waits: &self.waits, now: self.clock.now() });
+                question.answer(Look { lab: &self.lab, waits: self.judge.waits(), now: self.clock.now() });
             }
-            if self.journal.is_unsynced() && flush_at.is_none() {
+            if self.journal.is_unsynced() && flush_at.is_none() && flush.is_none() {
                 flush_at = Some(Instant::now() + FLUSH_EVERY);
             }
-            if self.unseen && Instant::now() >= picture_at {
+            if self.picture.is_stale() && Instant::now() >= picture_at {
                 self.show();
-                picture_at = Instant::now() + PICTURE_EVERY;
+                picture_at = Instant::now() + self.picture.pause();
             }
-            let next =
-                [self.wake_at, flush_at, self.unseen.then_some(picture_at)].into_iter().flatten().min();
+            let next = [self.wake_at, flush_at, self.picture.is_stale().then_some(picture_at)];
+            let next = next.into_iter().flatten().min();
             tokio::select! {
                 input = self.inputs.recv() => {
                     let Some(input) = input else { break };
@@ -160,10 +149,18 @@ impl Conductor {
                         break;
                     }
                 }
+                synced = ended_or_never(&mut flush) => {
+                    flush = None;
+                    if let Some(synced) = synced {
+                        self.take_sync(synced);
+                    }
+                }
                 () = sleep_or_never(next) => {}
             }
+            // Sightings wait for no disk, and the disk keeps nobody waiting: they are synced beside the work.
             if flush_at.is_some_and(|at| Instant::now() >= at) {
-                self.sync().await;
+                let syncing = self.journal.begin_sync();
+                flush = Some(tokio::task::spawn_blocking(move || syncing.run()));
                 flush_at = None;
             }
         }
@@ -177,9 +174,9 @@ impl Conductor {
     /// be thought through at once.
     async fn round(&mut self) -> bool {
         let now = self.clock.now();
-        let mut decision = self.settle(now);
+        let mut judgment = self.settle(now);
         let mut refused = false;
-        for command in std::mem::take(&mut decision.wishes) {
+        for command in std::mem::take(&mut judgment.wishes) {
             let id = CommandId(self.lab.commands.saturating_add(1));
             if self.record(Fact::Issued { id, command: command.clone() }, now) {
                 self.issued.push((id, command));
@@ -188,9 +185,10 @@ impl Conductor {
             }
         }
         if !self.issued.is_empty() {
-            decision = self.settle(now);
+            judgment = self.settle(now);
         }
-        self.wait_by(decision.waits, decision.wake_at);
+        self.picture.waits_changed(self.judge.take_rewritten());
+        self.wake_at = judgment.wake_at.map(|at| self.clock.instant_of(at));
         let safe = !self.journal.holds_intent() || self.sync().await;
         if refused || !safe {
             let again = Instant::now() + AFTER_REFUSAL;
@@ -204,12 +202,12 @@ impl Conductor {
         self.act()
     }
 
-    fn settle(&mut self, now: Moment) -> Decision {
-        // `settle` borrows the lab; numbering and keeping happen beside it.
+    fn settle(&mut self, now: Moment) -> Judgment {
+        // The judge borrows the lab; numbering and keeping happen beside it.
         let mut kept = Vec::new();
         let mut touched = Vec::new();
         let (seq, journal, disk) = (&mut self.seq, &mut self.journal, &mut self.disk);
-        let decision = settle(
+        let judgment = self.judge.settle(
             &mut self.lab,
             now,
             |fact| {
@@ -224,24 +222,11 @@ impl Conductor {
             |what| touched.push(what),
         );
         self.news.append(&mut kept);
-        for what in touched {
-            self.touch(what);
+        for what in &touched {
+            self.bulletin.touch(what);
+            self.picture.touch(&self.lab, what);
         }
-        decision
-    }
-
-    fn wait_by(&mut self, waits: BTreeMap<NodeName, Waiting>, wake_at: Option<model::LabTime>) {
-        for (node, wait) in &waits {
-            if self.waits.get(node) != Some(wait) {
-                self.dirty.insert(node.clone());
-            }
-        }
-        for node in self.waits.keys().filter(|node| !waits.contains_key(*node)) {
-            self.dirty.insert(node.clone());
-        }
-        self.unseen |= !self.dirty.is_empty();
-        self.waits = waits;
-        self.wake_at = wake_at.map(|at| self.clock.instant_of(at));
+        judgment
     }
 
     /// Takes one input in. False when it says to end.
@@ -294,7 +279,7 @@ impl Conductor {
         }
         self.seq = event.seq;
         let touched = absorb(&mut self.lab, &event);
-        self.touch(touched);
+        self.touch(&touched);
         self.news.push(Arc::new(event));
     }
 
@@ -312,32 +297,24 @@ impl Conductor {
         }
         self.seq = event.seq;
         let touched = absorb(&mut self.lab, &event);
-        self.touch(touched);
+        self.touch(&touched);
         if !fleeting {
             self.news.push(Arc::new(event));
         }
         true
     }
 
-    fn touch(&mut self, touched: Touched) {
-        self.unseen = true;
-        match touched {
-            Touched::Lab => {}
-            Touched::Machine(node) => {
-                self.dirty.insert(node);
-            }
-            Touched::All => self.dirty.extend(self.lab.machines.keys().cloned()),
-        }
+    fn touch(&mut self, touched: &Touched) {
+        self.judge.touch(touched);
+        self.bulletin.touch(touched);
+        self.picture.touch(&self.lab, touched);
     }
 
     /// Hands a new boot table to the counter when its content changed.
     fn publish_table(&mut self, now: Moment) {
-        let current = self.table.borrow().number;
-        let wanted = boot_table(&self.lab, current);
-        if *self.table.borrow().as_ref() != wanted {
-            let number = current.max(self.lab.table).saturating_add(1);
-            self.record(Fact::Published { table: number }, now);
-            self.table.send_replace(Arc::new(BootTable { number, ..wanted }));
+        if let Some(table) = self.bulletin.next(&self.lab) {
+            self.record(Fact::Published { table: table.number }, now);
+            self.bulletin.publish(table);
         }
     }
 
@@ -347,11 +324,14 @@ impl Conductor {
             return true;
         }
         let syncing = self.journal.begin_sync();
-        let outcome = match tokio::task::spawn_blocking(move || syncing.run()).await {
-            Ok(synced) => self.journal.finish_sync(synced),
-            Err(_) => return false,
-        };
-        match outcome {
+        match tokio::task::spawn_blocking(move || syncing.run()).await {
+            Ok(synced) => self.take_sync(synced),
+            Err(_) => false,
+        }
+    }
+
+    fn take_sync(&mut self, synced: Synced) -> bool {
+        match self.journal.finish_sync(synced) {
             Ok(()) => {
                 self.disk = None;
                 true
@@ -398,34 +378,16 @@ impl Conductor {
     /// Shows the picture: only machines that changed are drawn again.
     fn show(&mut self) {
         let now = self.clock.now();
-        for node in std::mem::take(&mut self.dirty) {
-            let before = self.views.get(&node).map(Arc::as_ref);
-            let view = self
-                .lab
-                .machines
-                .get(&node)
-                .and_then(|machine| machine_view(&self.lab, machine, self.waits.get(&node), now, before));
-            match view {
-                Some(view) if before == Some(&view) => {}
-                Some(view) => {
-                    self.views.insert(node, Arc::new(view));
-                }
-                None => {
-                    self.views.remove(&node);
-                }
-            }
-        }
-        let in_order = self.lab.in_board_order();
-        let machines = in_order.iter().filter_map(|m| self.views.get(&m.node).cloned()).collect();
-        let snapshot = Snapshot {
-            epoch: self.epoch.clone(),
-            through: self.seq,
-            at: now,
-            lab: lab_view(&self.lab),
-            machines,
-        };
+        let snapshot = self.picture.draw(&self.lab, self.judge.waits(), (&self.epoch, self.seq, now));
         self.publisher.publish(snapshot, std::mem::take(&mut self.news));
-        self.unseen = false;
+    }
+}
+
+/// What a sync on another thread came to; waits for ever while there is none.
+async fn ended_or_never(flush: &mut Option<JoinHandle<Synced>>) -> Option<Synced> {
+    match flush {
+        Some(running) => running.await.ok(),
+        None => std::future::pending().await,
     }
 }
 

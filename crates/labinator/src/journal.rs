@@ -132,14 +132,14 @@ impl Journal {
         self.log.begin_sync()
     }
 
-    /// Takes the outcome of a sync. No event may have been appended since it began.
+    /// Takes the outcome of a sync. Events that were appended since it began wait for the next one.
     ///
     /// # Errors
     /// [`JournalError::Log`]: nothing that waited may be relied on yet.
     pub fn finish_sync(&mut self, synced: store::log::Synced) -> Result<(), JournalError> {
         self.log.finish_sync(synced)?;
-        self.unsynced = false;
-        self.intent = false;
+        self.unsynced = self.log.unsynced() > 0;
+        self.intent &= self.unsynced;
         Ok(())
     }
 }

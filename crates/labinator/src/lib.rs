@@ -3,6 +3,7 @@
 
 pub mod assets;
 pub mod boss;
+mod bulletin;
 pub mod cli;
 pub mod clock;
 pub mod conductor;
@@ -17,6 +18,8 @@ pub mod image;
 pub mod init;
 pub mod journal;
 pub mod link;
+pub mod paging;
+mod picture;
 mod probe;
 pub mod publisher;
 pub mod seed;

@@ -71,14 +71,18 @@ async fn talk(
     desk: &Desk,
     (table, orders): (&mut watch::Receiver<Arc<BootTable>>, &mut mpsc::Receiver<Down>),
 ) -> Result<(), LinkError> {
-    let first = Arc::clone(&table.borrow_and_update());
-    speaking.publish(&first).await?;
+    let mut told = Arc::clone(&table.borrow_and_update());
+    speaking.publish(&told).await?;
     loop {
         tokio::select! {
             changed = table.changed() => {
                 changed.map_err(|_| LinkError::Closed)?;
                 let newer = Arc::clone(&table.borrow_and_update());
-                speaking.publish(&newer).await?;
+                match newer.change_from(&told) {
+                    Some(change) => speaking.amend(change).await?,
+                    None => speaking.publish(&newer).await?,
+                }
+                told = newer;
             }
             Some(order) = orders.recv() => speaking.tell(&order).await?,
             said = hearing.next() => match said?.ok_or(LinkError::Closed)? {

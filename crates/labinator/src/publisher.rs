@@ -180,7 +180,8 @@ fn change(before: &Snapshot, after: &Snapshot) -> Option<Change> {
         })
         .map(|(_, machine)| Arc::clone(machine))
         .collect();
-    let lab = (before.lab != after.lab).then(|| after.lab.clone());
+    let same_lab = Arc::ptr_eq(&before.lab, &after.lab) || before.lab == after.lab;
+    let lab = (!same_lab).then(|| Arc::clone(&after.lab));
     if machines.is_empty() && lab.is_none() && before.through == after.through {
         return None;
     }

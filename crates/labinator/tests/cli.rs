@@ -89,7 +89,7 @@ fn diagnosis() -> Diagnosis {
             check("clock", Finding::Warning, "the clock says 1970-01-01", "timedatectl set-time …"),
             check("ports", Finding::Well, "67, 69 and 80 are ours", ""),
         ],
-        notices: busy_lab().lab.notices,
+        notices: busy_lab().lab.notices.clone(),
         faults: vec![(
             "node4".parse().unwrap(),
             Fault { code: FaultCode::NeverAsked, text: "no DISCOVER within 90.0 s".to_owned() },
@@ -112,7 +112,7 @@ fn status_shows_a_machine_in_every_state() {
 fn an_idle_lab_whose_counter_is_away_says_so() {
     let mut lab = busy_lab();
     lab.machines.clear();
-    lab.lab = model::LabView {
+    lab.lab = std::sync::Arc::new(model::LabView {
         phase: Phase::Idle,
         phase_because: String::new(),
         scenario: None,
@@ -121,8 +121,8 @@ fn an_idle_lab_whose_counter_is_away_says_so() {
         counter_up: false,
         notices: Vec::new(),
         strangers: Vec::new(),
-        ..lab.lab
-    };
+        ..(*lab.lab).clone()
+    });
     same_as_golden("status-idle.txt", &render_status(&lab, 120, false));
 }
 
@@ -339,8 +339,10 @@ async fn switching_all_goes_on_after_a_refusal() {
 /// A lab whose start of `all` is at the given phase, `since` ms after the lab's beginning.
 fn started(phase: Phase, since: u64, through: u64) -> Snapshot {
     let mut lab = busy_lab();
-    (lab.lab.phase, lab.lab.phase_since, lab.through) = (phase, at(since), through);
-    lab.lab.run_since = Some(at(10_000));
+    lab.through = through;
+    let view = std::sync::Arc::make_mut(&mut lab.lab);
+    (view.phase, view.phase_since) = (phase, at(since));
+    view.run_since = Some(at(10_000));
     lab
 }
 
@@ -377,7 +379,8 @@ async fn waiting_for_a_start_ends_when_this_run_is_ready_and_not_before() {
 async fn waiting_for_a_start_that_fails_gives_the_reason() {
     let controller = Controller::start("failed").await;
     let mut failed = started(Phase::Failed, 20_000, 50);
-    failed.lab.phase_because = "2 machines are bad, and 5 are needed".to_owned();
+    std::sync::Arc::make_mut(&mut failed.lab).phase_because =
+        "2 machines are bad, and 5 are needed".to_owned();
     controller.gives("POST /v1/scenarios/all/start", &accepted(false)).answers(
         "GET /v1/stream",
         Answer::Silence(vec![snapshot(&started(Phase::Booting, 11_000, 43)), change(&failed)]),
@@ -404,7 +407,7 @@ async fn waiting_has_a_limit_and_says_what_was_waited_for() {
 async fn waiting_ends_when_somebody_else_starts_another_scenario() {
     let controller = Controller::start("other").await;
     let mut other = started(Phase::Booting, 11_000, 60);
-    other.lab.scenario = Some("ubuntu".parse().unwrap());
+    std::sync::Arc::make_mut(&mut other.lab).scenario = Some("ubuntu".parse().unwrap());
     controller
         .gives("POST /v1/scenarios/all/start", &accepted(false))
         .answers("GET /v1/stream", Answer::Silence(vec![snapshot(&other)]));
@@ -417,7 +420,7 @@ async fn waiting_ends_when_somebody_else_starts_another_scenario() {
 async fn waiting_for_a_stop_ends_when_nothing_runs_even_over_a_broken_line() {
     let controller = Controller::start("stop").await;
     let mut idle = started(Phase::Idle, 50_000, 70);
-    idle.lab.scenario = None;
+    std::sync::Arc::make_mut(&mut idle.lab).scenario = None;
     controller
         .gives("POST /v1/stop", &accepted(false))
         .answers("GET /v1/stream", Answer::Stream(vec![snapshot(&started(Phase::Stopping, 45_000, 60))]))

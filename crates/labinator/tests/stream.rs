@@ -44,7 +44,7 @@ impl Author {
             epoch: "one".to_owned(),
             through: past,
             at: now,
-            lab: lab_view(&lab),
+            lab: Arc::new(lab_view(&lab)),
             machines: machines.collect(),
         };
         let publisher = Publisher::new(picture.clone(), (1..=past).map(event));
@@ -59,7 +59,7 @@ impl Author {
             *machine = Arc::new(MachineView { tries, word: NodeWord::Starting, ..(**machine).clone() });
         }
         if lab {
-            self.picture.lab.phase_because = self.clock.to_string();
+            Arc::make_mut(&mut self.picture.lab).phase_because = self.clock.to_string();
         }
         let from = self.picture.through;
         self.picture.through += events;

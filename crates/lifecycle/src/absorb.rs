@@ -18,11 +18,11 @@ const STRANGERS_KEPT: usize = 32;
 /// Whose picture a fact may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Touched {
-    /// The lab as a whole, no machine.
+    /// The lab as a whole: nothing that any machine is judged or answered by.
     Lab,
     /// One machine.
     Machine(NodeName),
-    /// Every machine.
+    /// Every machine: what all of them are judged or answered by.
     All,
 }
 
@@ -42,14 +42,14 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
             lab.images = images.iter().map(|(name, image)| (name.clone(), Arc::new(image.clone()))).collect();
             lab.missing.clone_from(missing);
             lab.images_known = true;
-            Touched::Lab
+            Touched::All
         }
         Fact::CounterSeen { up } => {
             if *up && !lab.counter_up {
                 lab.listening = at.since_start;
             }
             lab.counter_up = *up;
-            Touched::Lab
+            Touched::All
         }
         Fact::Noticed { notice } => {
             note(&mut lab.notices, notice);

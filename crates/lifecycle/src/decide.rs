@@ -1,24 +1,26 @@
 //! Judging: what to record, what to wish, what is waited for, and when to look again. Changes nothing.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use model::{
-    Command, Event, Fact, Fault, FaultCode, Goal, LabTime, Moment, NodeName, Outcome, Phase, PowerOrder,
-    PowerState, Rung, Span, Waiting,
+    Command, Fact, Fault, FaultCode, Goal, LabTime, Moment, NodeName, Phase, PowerOrder, PowerState, Rung,
+    Span, Waiting,
 };
 
-use crate::absorb::{Touched, absorb};
-use crate::gates::{Gate, powering_down};
+use crate::gates::Gate;
+use crate::judge::{Judge, Judgment, Tally};
 use crate::lab::{Lab, Machine};
-use crate::rungs::{Step, climb, fades_at, is_by_hand, seen, switch};
+use crate::rungs::{Step, asked_turns_at, climb, is_by_hand, switch};
 
 /// How long an agent is given to switch its machine off by itself before the driver does it.
 const SOFT_OFF: Span = Span::secs(10);
 /// How many times the power limit a machine may take to go off before a person must look.
 const OFF_ROUNDS: u64 = 3;
+/// Machines that are named in a sentence about many.
+const NAMED: usize = 8;
 
 /// What follows from what is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,81 +36,15 @@ pub struct Decision {
     pub wake_at: Option<LabTime>,
 }
 
-/// Judges the whole lab at `now`.
+/// Judges the whole lab at `now`, as [`Judge`] does who has seen nothing yet.
 #[must_use]
 pub fn decide(lab: &Lab, now: Moment) -> Decision {
-    let mut decision = Decision::default();
-    let gate = powering_down(lab);
-    let time = now.since_start;
-    for machine in lab.machines.values() {
-        let rung = seen(lab, machine, time);
-        if rung != machine.rung {
-            decision.facts.push(Fact::Entered { node: machine.node.clone(), rung });
-        }
-        if let Some(at) = fades_at(lab, machine, rung) {
-            decision.wake(at);
-        }
-        match step(lab, machine, rung, &gate, time) {
-            Step::Rest => {}
-            Step::Wait(waiting) => decision.wait(machine, waiting),
-            Step::Switch(order, waiting) => {
-                decision.wait(machine, waiting);
-                if let Some(node) = lab.node(&machine.node) {
-                    let (node, port) = (machine.node.clone(), node.power.clone());
-                    decision.wishes.push(Command::Power { node, port, order });
-                }
-            }
-            Step::Unanswered(id) => {
-                decision.facts.push(Fact::Finished { id, outcome: Outcome::Unknown });
-            }
-            Step::Fail(fault) => {
-                let bad = machine.tries >= lab.spec.limits.tries;
-                decision.facts.push(Fact::Faulted { node: machine.node.clone(), fault, bad });
-            }
-            Step::GiveUp(fault) => {
-                decision.facts.push(Fact::Faulted { node: machine.node.clone(), fault, bad: true });
-            }
-        }
-    }
-    let (phase, because) = phase(lab, &gate);
-    if phase != lab.phase {
-        decision.facts.push(Fact::PhaseEntered { phase, because });
-    }
-    decision
+    let mut judge = Judge::new();
+    let Judgment { facts, wishes, wake_at } = judge.judge(lab, now);
+    Decision { facts, wishes, waits: judge.into_waits(), wake_at }
 }
 
-impl Decision {
-    fn wake(&mut self, at: LabTime) {
-        self.wake_at = Some(self.wake_at.map_or(at, |known| known.min(at)));
-    }
-
-    fn wait(&mut self, machine: &Machine, waiting: Waiting) {
-        self.wake(waiting.until);
-        self.waits.insert(machine.node.clone(), waiting);
-    }
-}
-
-/// Decides and records what was decided until nothing new follows. `record` numbers and keeps a fact.
-/// Returns the final decision; its wishes have not been issued.
-pub fn settle(
-    lab: &mut Lab,
-    now: Moment,
-    mut record: impl FnMut(Fact) -> Event,
-    mut touched: impl FnMut(Touched),
-) -> Decision {
-    loop {
-        let decision = decide(lab, now);
-        if decision.facts.is_empty() {
-            return decision;
-        }
-        for fact in decision.facts {
-            let event = record(fact);
-            touched(absorb(lab, &event));
-        }
-    }
-}
-
-fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate, now: LabTime) -> Step {
+pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate<'_>, now: LabTime) -> Step {
     if machine.bad {
         return Step::Rest;
     }
@@ -128,24 +64,39 @@ fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate, now: LabTime) -> 
             })
         }
         (_, Goal::Ready) => match gate {
-            Gate::Shut(others) if rung == Rung::Off => Step::Wait(behind_gate(lab, others, now)),
+            Gate::Shut(others) if rung == Rung::Off => Step::Behind(behind_gate(lab, others, now)),
             Gate::Open | Gate::Shut(_) => climb(lab, machine, rung, now),
         },
     }
 }
 
-fn behind_gate(lab: &Lab, others: &[NodeName], now: LabTime) -> Waiting {
+fn behind_gate(lab: &Lab, others: &BTreeSet<NodeName>, now: LabTime) -> Waiting {
     let since = lab.run.as_ref().map_or(now, |run| run.since.since_start);
-    let names: Vec<&str> = others.iter().map(NodeName::as_str).collect();
     // The machines waited for have limits of their own; this is only when to look again.
     let limit = Span(lab.spec.limits.power.0.saturating_add(SOFT_OFF.0));
     let rounds = now.since(since).0 / limit.0.max(1) + 1;
     Waiting {
-        what: format!("{} to be seen off", names.join(", ")),
+        what: format!("{} to be seen off", listed(others)),
         since,
         until: since.after(Span(limit.0.saturating_mul(rounds))),
         then: String::from("look again; a machine that will not go off is marked bad"),
     }
+}
+
+/// When a machine that must go off since `since` is given up.
+fn patience_ends(lab: &Lab, since: LabTime) -> LabTime {
+    since.after(Span(SOFT_OFF.0.saturating_add(lab.spec.limits.power.0.saturating_mul(OFF_ROUNDS))))
+}
+
+/// When a machine that waits is judged otherwise although its wait has not ended.
+pub(crate) fn turns_at(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> Option<LabTime> {
+    let turn = match machine.off_wanted {
+        Some(since) if !is_by_hand(lab, machine) => Some(patience_ends(lab, since)),
+        Some(_) => None,
+        None if rung == Rung::Asked => asked_turns_at(machine),
+        None => None,
+    };
+    turn.filter(|at| *at > now)
 }
 
 /// Off first by its own agent, then by its driver, and never believed before it is seen.
@@ -179,8 +130,7 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
             then: String::from("switch it off by its power port"),
         });
     }
-    let patience = Span(SOFT_OFF.0.saturating_add(lab.spec.limits.power.0.saturating_mul(OFF_ROUNDS)));
-    if now >= since.after(patience) {
+    if now >= patience_ends(lab, since) {
         let why = machine.refused.as_ref().map_or(machine.evidence.as_str(), |(_, why, _)| why);
         return Step::GiveUp(Fault {
             code: if machine.refused.is_some() { FaultCode::PowerRefused } else { FaultCode::PowerUnseen },
@@ -190,40 +140,52 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
     switch(lab, machine, PowerOrder::Off, now)
 }
 
-/// The lab as a whole, from its machines.
-fn phase(lab: &Lab, gate: &Gate) -> (Phase, String) {
+/// Names for a sentence; of many, the first few.
+fn listed(names: &BTreeSet<NodeName>) -> String {
+    let mut text = String::new();
+    for (i, name) in names.iter().take(NAMED).enumerate() {
+        if i > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(name.as_str());
+    }
+    match names.len().saturating_sub(NAMED) {
+        0 => text,
+        others => format!("{text} and {others} others"),
+    }
+}
+
+/// The lab as a whole, from its machines. `shut` says that the powering-down gate is.
+pub(crate) fn phase(lab: &Lab, shut: bool, tally: &Tally) -> (Phase, String) {
     let Some(run) = &lab.run else {
         return (Phase::Idle, lab.phase_because.clone());
     };
-    let named = |nodes: &[&Machine]| nodes.iter().map(|m| m.node.as_str()).collect::<Vec<_>>().join(", ");
     if run.stopping {
-        let on: Vec<&Machine> = lab
-            .machines
-            .values()
-            .filter(|m| m.goal == Goal::Off && m.off_wanted.is_some() && !m.bad)
-            .collect();
-        return match on.is_empty() {
+        return match tally.leaving.is_empty() {
             true => (Phase::Idle, format!("scenario {} was stopped", run.scenario)),
-            false => (Phase::Stopping, format!("{} to be seen off", named(&on))),
+            false => (Phase::Stopping, format!("{} to be seen off", listed(&tally.leaving))),
         };
     }
-    if let Gate::Shut(_) = gate {
+    if shut {
         return (Phase::PoweringDown, String::from("machines that run something else go off first"));
     }
-    let members = || lab.machines.values().filter(|m| m.goal == Goal::Ready);
-    let total = members().count();
-    let bad: Vec<&Machine> = members().filter(|m| m.bad).collect();
-    let ready = members().filter(|m| m.rung == Rung::Ready && !m.bad).count();
+    let (total, ready, bad) = (tally.members, tally.ready, tally.bad.len());
     let enough = lab.scenario().map_or(total, |s| usize::from(s.enough));
-    if total.saturating_sub(bad.len()) < enough {
-        let why = bad.iter().filter_map(|m| m.fault.as_ref()).next_back();
-        let code = why.map_or(FaultCode::NeverAsked, |fault| fault.code);
-        return (Phase::Failed, format!("{} bad ({code}); {enough} of {total} are needed", named(&bad)));
+    if total.saturating_sub(bad) < enough {
+        let faults = tally.bad.iter().filter_map(|node| lab.machines.get(node)?.fault.as_ref());
+        let code = faults.last().map_or(FaultCode::NeverAsked, |fault| fault.code);
+        return (
+            Phase::Failed,
+            format!("{} bad ({code}); {enough} of {total} are needed", listed(&tally.bad)),
+        );
     }
-    if ready >= enough && ready + bad.len() == total {
-        return match bad.len() {
+    if ready >= enough && ready + bad == total {
+        return match bad {
             0 => (Phase::Ready, format!("{ready} of {total} machines are ready")),
-            _ => (Phase::Ready, format!("{ready} of {total} machines are ready, without {}", named(&bad))),
+            _ => (
+                Phase::Ready,
+                format!("{ready} of {total} machines are ready, without {}", listed(&tally.bad)),
+            ),
         };
     }
     match lab.phase {

@@ -4,13 +4,13 @@
 //! answered by [`admit`]. None of them waits, reads a clock or opens a socket.
 //!
 //! ```text
-//! request ─ admit ─▶ Fact ─ absorb ─▶ Lab ─ decide ─▶ Decision { facts, wishes, waits, wake_at }
+//! request ─ admit ─▶ Fact ─ absorb ─▶ Lab ─ judge ──▶ Judgment { facts, wishes, wake_at }, waits
 //!                      ▲                                   │
 //!                      └───────── facts, Issued ◀──────────┘
 //! ```
 //!
 //! Whoever drives this loop absorbs the decided facts and decides again until none are left
-//! ([`settle`] does it), then hands the wishes to their drivers.
+//! ([`Judge::settle`] does it), then hands the wishes to their drivers.
 
 extern crate alloc;
 
@@ -19,6 +19,7 @@ mod admit;
 mod decide;
 mod explain;
 mod gates;
+mod judge;
 mod lab;
 mod record;
 mod rungs;
@@ -29,9 +30,10 @@ mod waterfall;
 
 pub use absorb::{Touched, absorb};
 pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, plan};
-pub use decide::{Decision, decide, settle};
+pub use decide::{Decision, decide};
 pub use explain::{explain, explain_lab};
+pub use judge::{Judge, Judgment};
 pub use lab::{Install, Lab, Machine, PastBoot, Run, SystemHeard};
-pub use table::boot_table;
+pub use table::{boot_entry, boot_table};
 pub use view::{lab_view, machine_view};
 pub use waterfall::{waterfall, waterfall_of};

@@ -16,11 +16,14 @@ const RETRY_SECONDS: u16 = 2;
 /// What the counter shall answer now. `number` is the caller's: it counts publications.
 #[must_use]
 pub fn boot_table(lab: &Lab, number: u64) -> BootTable {
-    let nodes: Vec<BootEntry> = lab.machines.values().filter_map(|machine| entry(lab, machine)).collect();
+    let nodes: Vec<Arc<BootEntry>> =
+        lab.machines.values().filter_map(|machine| boot_entry(lab, machine)).map(Arc::new).collect();
     BootTable { number, lab: lab.spec.lab.clone(), network: lab.spec.network.clone(), nodes }
 }
 
-fn entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
+/// What one machine is answered now.
+#[must_use]
+pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
     let node = lab.node(&machine.node)?;
     let (answer, because) = answer(lab, machine);
     // What it was told it may ask for again for as long as the run goes on, whatever it boots next.

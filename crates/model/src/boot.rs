@@ -119,6 +119,80 @@ pub struct BootTable {
     pub lab: LabName,
     /// Addresses to give out.
     pub network: NetworkSpec,
-    /// One line per node of the board.
-    pub nodes: Vec<BootEntry>,
+    /// One line per node of the board, by name. Shared, so that a change copies one.
+    pub nodes: Vec<Arc<BootEntry>>,
+}
+
+/// The lines of a boot table that are not as they were: a fleet's table is too large to be sent for each
+/// machine that boots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TableChange {
+    /// Number of the table it changes.
+    pub after: u64,
+    /// Number of the table it leads to.
+    pub number: u64,
+    /// The lines that are new, by name; each takes the place of its node's old one.
+    pub nodes: Vec<Arc<BootEntry>>,
+}
+
+impl BootTable {
+    /// What leads from `before` to this table; `None` when lines alone cannot.
+    #[must_use]
+    pub fn change_from(&self, before: &Self) -> Option<TableChange> {
+        let same_nodes = before.nodes.len() == self.nodes.len();
+        if before.lab != self.lab || before.network != self.network || !same_nodes {
+            return None;
+        }
+        let mut nodes = Vec::new();
+        for (old, new) in before.nodes.iter().zip(&self.nodes) {
+            if Arc::ptr_eq(old, new) {
+                continue;
+            }
+            if old.node != new.node {
+                return None;
+            }
+            if old != new {
+                nodes.push(Arc::clone(new));
+            }
+        }
+        Some(TableChange { after: before.number, number: self.number, nodes })
+    }
+
+    /// This table with a change; `None` when the change belongs to another one.
+    #[must_use]
+    pub fn changed(&self, change: &TableChange) -> Option<Self> {
+        if change.after != self.number {
+            return None;
+        }
+        let mut table = self.clone();
+        table.number = change.number;
+        for entry in &change.nodes {
+            let at = table.nodes.binary_search_by(|old| old.node.cmp(&entry.node)).ok()?;
+            *table.nodes.get_mut(at)? = Arc::clone(entry);
+        }
+        Some(table)
+    }
+
+    /// Lets lines that boot the same image share it, as they did before they were sent.
+    pub fn share_images(&mut self) {
+        let mut known: Vec<Arc<Image>> = Vec::new();
+        self.nodes.iter_mut().for_each(|entry| share_image(entry, &mut known));
+    }
+}
+
+impl TableChange {
+    /// As [`BootTable::share_images`].
+    pub fn share_images(&mut self) {
+        let mut known: Vec<Arc<Image>> = Vec::new();
+        self.nodes.iter_mut().for_each(|entry| share_image(entry, &mut known));
+    }
+}
+
+fn share_image(entry: &mut Arc<BootEntry>, known: &mut Vec<Arc<Image>>) {
+    if let BootAnswer::Run { image, .. } = &mut Arc::make_mut(entry).answer {
+        match known.iter().find(|old| **old == *image) {
+            Some(old) => *image = Arc::clone(old),
+            None => known.push(Arc::clone(image)),
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub struct Snapshot {
     /// When it was made.
     pub at: Moment,
     /// The lab as a whole.
-    pub lab: LabView,
+    pub lab: Arc<LabView>,
     /// The machines, in the board's order: by row, then column. Shared, so that a change copies one.
     pub machines: Vec<Arc<MachineView>>,
 }

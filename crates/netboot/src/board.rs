@@ -2,39 +2,69 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use model::{Asset, BootAnswer, BootEntry, BootTable, Digest, FileRole, Image, MacAddr};
+use model::{Asset, BootAnswer, BootEntry, BootTable, Digest, FileRole, Image, MacAddr, TableChange};
 
-/// A published boot table with its indices. Never changed: the next one replaces it whole.
+/// A published boot table with its indices. Never changed: the next one replaces it whole, and shares with it
+/// what is as it was.
 #[derive(Debug)]
 pub struct Board {
     table: BootTable,
-    by_mac: HashMap<MacAddr, usize>,
-    by_ip: HashMap<IpAddr, usize>,
-    roles: HashMap<Digest, FileRole>,
+    places: Arc<Places>,
+    roles: Arc<HashMap<Digest, FileRole>>,
 }
 
-impl Board {
-    /// Indexes a table.
-    #[must_use]
-    pub fn new(table: BootTable) -> Self {
+/// Which line of the table belongs to which address.
+#[derive(Debug)]
+struct Places {
+    by_mac: HashMap<MacAddr, usize>,
+    by_ip: HashMap<IpAddr, usize>,
+}
+
+impl Places {
+    fn of(table: &BootTable) -> Self {
         let mut by_mac = HashMap::with_capacity(table.nodes.len());
         let mut by_ip = HashMap::with_capacity(table.nodes.len());
-        let mut roles = HashMap::new();
         for (index, entry) in table.nodes.iter().enumerate() {
             by_mac.insert(entry.mac, index);
             by_ip.insert(IpAddr::V4(entry.ip), index);
             if let Some(six) = entry.ip6 {
                 by_ip.insert(IpAddr::V6(six), index);
             }
-            for asset in entry.files.values() {
-                roles.entry(asset.digest).or_insert(FileRole::Seed);
-            }
-            if let BootAnswer::Run { image, .. } = &entry.answer {
-                note_roles(&mut roles, image);
-            }
         }
-        Self { table, by_mac, by_ip, roles }
+        Self { by_mac, by_ip }
+    }
+}
+
+impl Board {
+    /// Indexes a table.
+    #[must_use]
+    pub fn new(table: BootTable) -> Self {
+        let mut roles = HashMap::new();
+        note_roles(&mut roles, &table.nodes);
+        Self { places: Arc::new(Places::of(&table)), roles: Arc::new(roles), table }
+    }
+
+    /// This board with a change; `None` when the change belongs to another table.
+    #[must_use]
+    pub fn changed(&self, change: &TableChange) -> Option<Self> {
+        let table = self.table.changed(change)?;
+        let moved = change.nodes.iter().any(|entry| {
+            self.entry(entry.mac)
+                .is_none_or(|old| old.node != entry.node || old.ip != entry.ip || old.ip6 != entry.ip6)
+        });
+        let places = if moved { Arc::new(Places::of(&table)) } else { Arc::clone(&self.places) };
+        let mut roles = Arc::clone(&self.roles);
+        let unknown = |asset: &Asset| !self.roles.contains_key(&asset.digest);
+        let news = |entry: &Arc<BootEntry>| {
+            image(entry).is_some_and(|image| assets(image).any(|(asset, _)| unknown(asset)))
+                || entry.files.values().any(unknown)
+        };
+        if change.nodes.iter().any(news) {
+            note_roles(Arc::make_mut(&mut roles), &change.nodes);
+        }
+        Some(Self { table, places, roles })
     }
 
     /// The table itself.
@@ -43,16 +73,26 @@ impl Board {
         &self.table
     }
 
+    /// True when the same machines have the same addresses as on `other`, in the same network.
+    #[must_use]
+    pub fn places_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.places, &other.places) && self.table.network == other.table.network
+    }
+
     /// The line of the machine with this Ethernet address.
     #[must_use]
     pub fn entry(&self, mac: MacAddr) -> Option<&BootEntry> {
-        self.by_mac.get(&mac).and_then(|index| self.table.nodes.get(*index))
+        self.line(self.places.by_mac.get(&mac))
     }
 
     /// The line of the machine this address is reserved for.
     #[must_use]
     pub fn entry_by_ip(&self, address: IpAddr) -> Option<&BootEntry> {
-        self.by_ip.get(&address).and_then(|index| self.table.nodes.get(*index))
+        self.line(self.places.by_ip.get(&address))
+    }
+
+    fn line(&self, index: Option<&usize>) -> Option<&BootEntry> {
+        index.and_then(|index| self.table.nodes.get(*index)).map(Arc::as_ref)
     }
 
     /// What this content is for, in the images that are being booted.
@@ -62,16 +102,34 @@ impl Board {
     }
 }
 
-fn note_roles(roles: &mut HashMap<Digest, FileRole>, image: &Image) {
-    let mut note = |asset: &Asset, role| roles.insert(asset.digest, role);
-    if let Some(kernel) = &image.kernel {
-        // A kernel that has no initramfs is the whole image.
-        note(kernel, if image.initrd.is_empty() { FileRole::Uki } else { FileRole::Kernel });
+fn image(entry: &BootEntry) -> Option<&Arc<Image>> {
+    match &entry.answer {
+        BootAnswer::Run { image, .. } => Some(image),
+        BootAnswer::Wait { .. } | BootAnswer::Disk { .. } => None,
     }
-    for initrd in &image.initrd {
-        note(initrd, FileRole::Initrd);
-    }
-    if let Some(uki) = &image.uki {
-        note(uki, FileRole::Uki);
+}
+
+fn assets(image: &Image) -> impl Iterator<Item = (&Asset, FileRole)> {
+    // A kernel that has no initramfs is the whole image.
+    let role = if image.initrd.is_empty() { FileRole::Uki } else { FileRole::Kernel };
+    let kernel = image.kernel.iter().map(move |asset| (asset, role));
+    let initrd = image.initrd.iter().map(|asset| (asset, FileRole::Initrd));
+    let uki = image.uki.iter().map(|asset| (asset, FileRole::Uki));
+    kernel.chain(initrd).chain(uki)
+}
+
+fn note_roles(roles: &mut HashMap<Digest, FileRole>, nodes: &[Arc<BootEntry>]) {
+    // The lines of a run share their image: each is looked at once.
+    let mut last: Option<&Arc<Image>> = None;
+    for entry in nodes {
+        for asset in entry.files.values() {
+            roles.entry(asset.digest).or_insert(FileRole::Seed);
+        }
+        if let Some(image) = image(entry)
+            && !last.is_some_and(|last| Arc::ptr_eq(last, image))
+        {
+            roles.extend(assets(image).map(|(asset, role)| (asset.digest, role)));
+            last = Some(image);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The counter's heart, shared by all sockets: the current boot table, the files, who holds which address.
 //!
 //! ```text
-//! core ──publish──▶ disk (atomic rename) ──▶ Board, swapped whole ──▶ every socket's next answer
+//! core ──table, then changes──▶ disk, and a Board, swapped whole ──▶ every socket's next answer
 //! ```
 
 use std::collections::HashMap;
@@ -10,10 +10,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use model::{AgentBeat, AgentReport, AgentWelcome, BootTable, MacAddr, Notice, Sight, Sighting};
+use model::{AgentBeat, AgentReport, AgentWelcome, BootTable, MacAddr, Notice, Sight, Sighting, TableChange};
 use store::Files;
-use store::log::Recovery;
+use store::log::{LogError, Recovery};
 use store::shelf::Shelf;
 use tokio::sync::watch;
 
@@ -21,17 +22,20 @@ use crate::board::Board;
 use crate::heads::Heads;
 use crate::http::Places;
 use crate::install::Taken;
+use crate::kept::KeptTable;
 use crate::ledger::{Ledger, LedgerError};
 use crate::loaders::Loaders;
 use crate::neighbours::Neighbours;
 use crate::sights::Sights;
 
 /// File of the last published boot table, in the state folder.
-const TABLE_FILE: &str = "boot-table.json";
+const TABLE_FILE: &str = "boot-table";
 /// File of the ledger, in the state folder.
 const LEDGER_FILE: &str = "ledger";
+/// Longest time a change of the boot table stays unsynced.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
 /// Machines whose last boot is remembered. More than any board; strangers beyond it are asked to report again.
-const AGENTS_KEPT: usize = 4096;
+const AGENTS_KEPT: usize = 65_536;
 
 /// Why the counter cannot open.
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +44,8 @@ pub enum OpenError {
     #[error("ledger: {0}")]
     Ledger(#[from] LedgerError),
     /// The last boot table cannot be read.
-    #[error("{}: {source}", path.display())]
-    Table {
-        /// Its file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error("boot table: {0}")]
+    Table(LogError),
 }
 
 impl OpenError {
@@ -55,7 +54,7 @@ impl OpenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Ledger(error) => error.code(),
-            Self::Table { .. } => "boot-table-unreadable",
+            Self::Table(_) => "boot-table-unreadable",
         }
     }
 
@@ -64,7 +63,7 @@ impl OpenError {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Ledger(error) => error.advice(),
-            Self::Table { .. } => "look at the disk and the rights of the state folder",
+            Self::Table(_) => "look at the disk and the rights of the state folder",
         }
     }
 }
@@ -111,6 +110,7 @@ impl Over {
 pub struct Counter {
     pub(crate) files: Arc<dyn Files>,
     state: PathBuf,
+    kept: Mutex<KeptTable>,
     pub(crate) heads: Heads,
     pub(crate) loaders: Loaders,
     pub(crate) shelf: Shelf,
@@ -139,19 +139,11 @@ impl Counter {
     /// [`OpenError`]; nothing on disk is changed then.
     pub fn open(parts: Parts) -> Result<(Arc<Self>, Recovery), OpenError> {
         let (ledger, recovery) = Ledger::open(Arc::clone(&parts.files), &parts.state.join(LEDGER_FILE))?;
-        let path = parts.state.join(TABLE_FILE);
-        let board = match parts.files.read(&path) {
-            Ok(text) => match serde_json::from_slice::<BootTable>(&text) {
-                Ok(table) => Some(Arc::new(Board::new(table))),
-                // Another release's, most likely. The core publishes anew as soon as it comes.
-                Err(error) => {
-                    tracing::warn!("{} says nothing to this version: {error}", path.display());
-                    None
-                }
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(source) => return Err(OpenError::Table { path, source }),
-        };
+        let (kept, table) =
+            KeptTable::open(&parts.files, &parts.state.join(TABLE_FILE)).map_err(OpenError::Table)?;
+        let board = table.map(|table| Arc::new(Board::new(table)));
+        let sights = Sights::default();
+        sights.make_room(board.as_ref().map_or(0, |board| board.table().nodes.len()));
         let four = ledger.leases().into_iter().map(|lease| (IpAddr::V4(lease.address), lease.mac));
         let six = ledger
             .leases6()
@@ -161,11 +153,12 @@ impl Counter {
         let counter = Self {
             files: parts.files,
             state: parts.state,
+            kept: Mutex::new(kept),
             heads: Heads::default(),
             loaders: parts.loaders,
             shelf: parts.shelf,
             ledger,
-            sights: Sights::default(),
+            sights,
             places: Places::new(parts.transfers),
             readers: Arc::default(),
             http_port: parts.http_port,
@@ -202,12 +195,46 @@ impl Counter {
     ///
     /// # Errors
     /// As the system says, when it could not be written.
-    pub fn publish(&self, table: BootTable) -> io::Result<()> {
-        let text = serde_json::to_vec(&table).map_err(io::Error::from);
+    pub fn publish(&self, mut table: BootTable) -> io::Result<()> {
+        table.share_images();
         let board = Arc::new(Board::new(table));
         self.heads.keep_only(|mac| board.entry(mac).is_some());
-        self.board.send_replace(Some(board));
-        self.files.replace(&self.state.join(TABLE_FILE), &text?)
+        self.sights.make_room(board.table().nodes.len());
+        let mut kept = self.kept();
+        self.board.send_replace(Some(Arc::clone(&board)));
+        kept.replace(board.table())
+    }
+
+    /// Answers by the table in force with this change from now on. `None` when the change belongs to another table:
+    /// nothing was changed.
+    ///
+    /// # Errors
+    /// As [`Counter::publish`].
+    pub fn amend(&self, mut change: TableChange) -> Option<io::Result<()>> {
+        change.share_images();
+        let mut kept = self.kept();
+        let board = Arc::new(self.board()?.changed(&change)?);
+        self.board.send_replace(Some(Arc::clone(&board)));
+        Some(kept.amend(&change, board.table()))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, KeptTable> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Syncs the kept table, each second at most while it changes. Goes on until dropped.
+    pub(crate) async fn keep_table(&self) {
+        let mut boards = self.boards();
+        while boards.changed().await.is_ok() {
+            tokio::time::sleep(KEEP_EVERY).await;
+            boards.mark_unchanged();
+            let Some(syncing) = self.kept().begin_sync() else { continue };
+            let Ok(synced) = tokio::task::spawn_blocking(move || syncing.run()).await else { return };
+            let outcome = self.kept().finish_sync(synced);
+            if let Err(error) = outcome {
+                tracing::error!(code = error.code(), "the boot table could not be synced: {error}");
+            }
+        }
     }
 
     /// Sightings that wait for the core.

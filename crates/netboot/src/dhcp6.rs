@@ -120,6 +120,12 @@ impl Clerk {
 
     fn take_board(&mut self) {
         let Some(board) = self.boards.borrow_and_update().clone() else { return };
+        if let Some(engine) = &mut self.engine
+            && board.places_like(&engine.board)
+        {
+            engine.board = board;
+            return;
+        }
         let Some(config) = config_of(&board) else {
             self.engine = None;
             return;
@@ -259,7 +265,12 @@ fn config_of(board: &Board) -> Option<Config> {
         dns: spec.dns.clone(),
         lease_seconds: network.lease_seconds,
         pool: spec.pool.map(|(first, last)| Pool { first, last }),
-        reservations: board.table().nodes.iter().filter_map(reserve).collect::<BTreeMap<_, _>>(),
+        reservations: board
+            .table()
+            .nodes
+            .iter()
+            .filter_map(|entry| reserve(entry))
+            .collect::<BTreeMap<_, _>>(),
         extra: Options::new(),
     })
 }

@@ -16,6 +16,7 @@ mod grub;
 mod heads;
 pub mod http;
 mod install;
+mod kept;
 pub mod ledger;
 pub mod link;
 mod loaders;

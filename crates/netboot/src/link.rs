@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use model::BootTable;
+use model::{BootTable, TableChange};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -19,8 +19,11 @@ use tokio::task::JoinSet;
 use crate::counter::Counter;
 use crate::sights::{Down, Up};
 
-/// Longest line in bytes; a boot table of a thousand machines has about half a megabyte.
-const LONGEST: u64 = 16 << 20;
+/// Longest line in bytes; a boot table of a thousand machines has up to a megabyte.
+const LONGEST: u64 = 64 << 20;
+
+/// Room for a line that is kept for the next one.
+const LINE_KEPT: usize = 256 << 10;
 
 /// Where the line of a counter with this state folder is.
 #[must_use]
@@ -91,27 +94,40 @@ async fn listen_to(
         if count == 0 {
             return Ok(());
         }
-        let holder = Arc::clone(counter);
-        match serde_json::from_slice(&line)? {
+        let (number, kept) = match serde_json::from_slice(&line)? {
             Down::Publish(table) => {
-                let number = table.number;
-                let kept = tokio::task::spawn_blocking(move || holder.publish(table))
-                    .await
-                    .map_err(io::Error::other)?;
-                if let Err(error) = &kept {
-                    tracing::error!("boot table {number} is in force but could not be written: {error}");
-                }
-                let reply = Up::Published { number, kept: kept.is_ok() };
-                replies.send(reply).await.map_err(io::Error::other)?;
+                let (number, holder) = (table.number, Arc::clone(counter));
+                let publishing = tokio::task::spawn_blocking(move || holder.publish(table));
+                (number, publishing.await.map_err(io::Error::other)?)
+            }
+            // A few lines behind the others: done before a thread were found.
+            Down::Amend(change) => {
+                let (after, number) = (change.after, change.number);
+                let unfit =
+                    || io::Error::other(format!("a change of boot table {after}, which is not in force"));
+                (number, counter.amend(change).ok_or_else(unfit)?)
             }
             Down::SavePackets { mac, boot, file } => {
+                let holder = Arc::clone(counter);
                 let saved = tokio::task::spawn_blocking(move || holder.save_packets(mac, boot, &file)).await;
                 if let Err(error) = saved.map_err(io::Error::other).flatten() {
                     tracing::warn!(%mac, "the heads of its packets could not be saved: {error}");
                 }
+                continue;
             }
-            Down::ForgetPackets { mac } => counter.heads.forget(mac),
+            Down::ForgetPackets { mac } => {
+                counter.heads.forget(mac);
+                continue;
+            }
+        };
+        if line.capacity() > LINE_KEPT {
+            line = Vec::new();
         }
+        if let Err(error) = &kept {
+            tracing::error!("boot table {number} is in force but could not be written: {error}");
+        }
+        let reply = Up::Published { number, kept: kept.is_ok() };
+        replies.send(reply).await.map_err(io::Error::other)?;
     }
 }
 
@@ -205,6 +221,15 @@ impl Speaking {
     /// As the system says.
     pub async fn publish(&mut self, table: &BootTable) -> io::Result<()> {
         self.tell(&Down::Publish(table.clone())).await
+    }
+
+    /// Publishes what is new in a boot table since the last one on this line; [`Up::Published`] tells when it is in
+    /// force. A counter that holds another table closes the line, and the next one begins with a whole table.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn amend(&mut self, change: TableChange) -> io::Result<()> {
+        self.tell(&Down::Amend(change)).await
     }
 
     /// Says one line.

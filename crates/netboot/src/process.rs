@@ -159,6 +159,8 @@ impl Bench {
             services.spawn(heads::run(Arc::clone(&counter), socket));
         }
         services.spawn(Arc::clone(counter.ledger()).run());
+        let keeper = Arc::clone(&counter);
+        services.spawn(async move { keeper.keep_table().await });
         // Dropped with this future, which ends the thread.
         let (_stop, stopped) = oneshot::channel::<()>();
         let (ended, end) = oneshot::channel();

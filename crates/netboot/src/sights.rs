@@ -1,6 +1,7 @@
 //! Sightings on their way to the core: a bounded queue that merges per machine when nobody takes them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem::{Discriminant, discriminant};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +11,10 @@ use tokio::sync::Notify;
 
 use crate::clock::boottime_ms;
 
-/// Sightings kept for a core that is away.
+/// Lines kept at least for a core that is away.
 pub const SIGHTS_KEPT: usize = 4096;
+/// Lines kept for each machine of the board: a boot has about twenty, and the last one counts.
+const KEPT_EACH: usize = 24;
 /// Sightings of strangers that may come at once.
 const STRANGERS_AT_ONCE: u64 = 2048;
 /// Sightings of strangers a second in the long run.
@@ -47,6 +50,8 @@ pub enum Up {
 pub enum Down {
     /// Answer by this table from now on.
     Publish(model::BootTable),
+    /// Answer by the last table with this change from now on.
+    Amend(model::TableChange),
     /// A start failed: save the heads of this machine's packets; [`Sight::PacketsSaved`] tells when it is done.
     SavePackets {
         /// Which machine.
@@ -63,81 +68,114 @@ pub enum Down {
     },
 }
 
-/// What one line says more than another of the same.
+/// What makes a line say the same as an older one, only better: its machine, its kind, and the file it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Subject {
-    Machine(MacAddr, Discriminant<Sight>),
-    Notice(Discriminant<Notice>),
-}
+struct Subject(MacAddr, Discriminant<Sight>, u64);
 
-impl Subject {
-    fn of(line: &Up) -> Option<Self> {
-        match line {
-            Up::Sighting(seen) => Some(Self::Machine(seen.mac, discriminant(&seen.sight))),
-            Up::Notice(notice) => Some(Self::Notice(discriminant(notice))),
-            Up::Hello { .. } | Up::Published { .. } => None,
-        }
-    }
+/// How a line stands when there is no room for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Worth {
+    /// Each replaces the one before it at once: only the last one says anything.
+    Latest,
+    /// Goes when there is no room: no rung stands on it.
+    Colour,
+    /// A rung of its machine stands on it: replaced by a newer one of the same, else the last to go.
+    Rung,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// By number, oldest first. Numbers go down for what is given back.
-    lines: BTreeMap<i64, Up>,
-    /// Reports of agents come once per boot and are the last to go.
-    reports: BTreeMap<i64, Up>,
-    latest: HashMap<Subject, i64>,
+    /// In order; a line that was merged away leaves its place empty.
+    lines: VecDeque<Option<Up>>,
+    /// Number of the line in front.
+    front: u64,
+    /// Lines that are there.
+    live: usize,
+    /// Lines below this number are not looked at again when room is made.
+    swept: u64,
+    latest: HashMap<Subject, u64>,
+    room: usize,
     merged: u64,
     merged_told: u64,
 }
 
 impl Queue {
-    fn len(&self) -> usize {
-        self.lines.len() + self.reports.len()
-    }
-
-    fn last(&self) -> i64 {
-        let last = |lines: &BTreeMap<i64, Up>| lines.last_key_value().map_or(0, |(number, _)| *number);
-        last(&self.lines).max(last(&self.reports))
-    }
-
-    fn first(&self) -> i64 {
-        let first = |lines: &BTreeMap<i64, Up>| lines.first_key_value().map_or(1, |(number, _)| *number);
-        first(&self.lines).min(first(&self.reports))
-    }
-
     fn put(&mut self, line: Up) {
-        let subject = Subject::of(&line);
-        if self.len() >= SIGHTS_KEPT {
-            self.make_room(subject);
+        let subject = subject(&line);
+        let older = subject.and_then(|subject| self.latest.get(&subject).copied());
+        if let Some(older) = older
+            && worth(&line) == Worth::Latest
+        {
+            // In its old place, so that a download does not push others out.
+            if let Some(place) = self.place(older) {
+                *place = Some(line);
+                return;
+            }
         }
-        let number = self.last() + 1;
+        if self.live >= self.room.max(SIGHTS_KEPT) {
+            let victim = older.filter(|number| self.place(*number).is_some_and(|place| place.is_some()));
+            if let Some(number) = victim.or_else(|| self.least()) {
+                self.drop_line(number);
+                self.merged += 1;
+            }
+        }
+        let number = self.front + u64::try_from(self.lines.len()).unwrap_or(u64::MAX);
         if let Some(subject) = subject {
             self.latest.insert(subject, number);
         }
-        self.insert(number, line);
+        self.lines.push_back(Some(line));
+        self.live += 1;
     }
 
-    fn insert(&mut self, number: i64, line: Up) {
-        let lines = if is_report(&line) { &mut self.reports } else { &mut self.lines };
-        lines.insert(number, line);
+    fn place(&mut self, number: u64) -> Option<&mut Option<Up>> {
+        let at = usize::try_from(number.checked_sub(self.front)?).ok()?;
+        self.lines.get_mut(at)
     }
 
-    /// The one before of the same machine and kind says less than a new one does; without such a one the oldest goes.
-    fn make_room(&mut self, subject: Option<Subject>) {
-        let same = subject.and_then(|subject| self.latest.get(&subject).copied());
-        let gone =
-            same.and_then(|number| self.lines.remove(&number).or_else(|| self.reports.remove(&number)));
-        if gone.is_none() {
-            let oldest = self.lines.pop_first().or_else(|| self.reports.pop_first());
-            if let Some((number, line)) = oldest
-                && let Some(subject) = Subject::of(&line)
-                && self.latest.get(&subject) == Some(&number)
+    /// The oldest line that no rung stands on, else the oldest.
+    fn least(&mut self) -> Option<u64> {
+        let end = self.front + u64::try_from(self.lines.len()).unwrap_or(u64::MAX);
+        self.swept = self.swept.max(self.front);
+        while self.swept < end {
+            let number = self.swept;
+            self.swept += 1;
+            if self
+                .place(number)
+                .is_some_and(|place| place.as_ref().is_some_and(|line| worth(line) != Worth::Rung))
             {
-                self.latest.remove(&subject);
+                return Some(number);
             }
         }
-        self.merged += 1;
+        let at = self.lines.iter().position(Option::is_some)?;
+        Some(self.front + u64::try_from(at).unwrap_or(u64::MAX))
+    }
+
+    fn drop_line(&mut self, number: u64) {
+        let Some(gone) = self.place(number).and_then(Option::take) else { return };
+        self.live = self.live.saturating_sub(1);
+        if let Some(subject) = subject(&gone)
+            && self.latest.get(&subject) == Some(&number)
+        {
+            self.latest.remove(&subject);
+        }
+        while matches!(self.lines.front(), Some(None)) {
+            self.lines.pop_front();
+            self.front += 1;
+        }
+    }
+
+    fn take(&mut self) -> Vec<Up> {
+        let lines = std::mem::take(&mut self.lines).into_iter().flatten().collect();
+        self.forget();
+        lines
+    }
+
+    fn forget(&mut self) {
+        self.lines.clear();
+        self.front = 0;
+        self.swept = 0;
+        self.live = 0;
+        self.latest.clear();
     }
 }
 
@@ -217,73 +255,189 @@ impl Sights {
         self.news.notify_one();
     }
 
+    /// Makes room for a board of so many machines.
+    pub(crate) fn make_room(&self, machines: usize) {
+        self.queue().room = machines.saturating_mul(KEPT_EACH);
+    }
+
     fn put(&self, line: Up) {
-        self.queue().put(line);
-        self.news.notify_one();
+        let mut queue = self.queue();
+        queue.put(line);
+        // Who waits wakes at the first line; to be told of each would cost more than to carry it.
+        let first = queue.live == 1;
+        drop(queue);
+        if first {
+            self.news.notify_one();
+        }
     }
 
     /// Takes all that waits, oldest first, with a word on how much was merged since the last time.
     #[must_use]
     pub fn take(&self) -> Vec<Up> {
         let mut queue = self.queue();
-        let mut all = std::mem::take(&mut queue.lines);
-        all.append(&mut queue.reports);
-        queue.latest.clear();
-        let merged = (queue.merged != queue.merged_told).then_some(queue.merged);
-        queue.merged_told = queue.merged;
-        drop(queue);
-        let mut lines: Vec<Up> = all.into_values().collect();
-        lines.extend(merged.map(|count| Up::Notice(Notice::Merged { count })));
+        let mut lines = queue.take();
+        if queue.merged != queue.merged_told {
+            queue.merged_told = queue.merged;
+            lines.push(Up::Notice(Notice::Merged { count: queue.merged }));
+        }
         lines
     }
 
-    /// Puts back what could not be delivered, before what came since.
+    /// Puts back what could not be delivered, before what came since. Where there is no room for all, what came
+    /// later counts for more, as ever.
     pub fn give_back(&self, lines: Vec<Up>) {
         let mut queue = self.queue();
-        let room = SIGHTS_KEPT.saturating_sub(queue.len());
-        let lost = lines.len().saturating_sub(room);
-        queue.merged += u64::try_from(lost).unwrap_or(u64::MAX);
-        let mut number = queue.first();
-        for line in lines.into_iter().skip(lost).rev() {
-            number -= 1;
-            queue.insert(number, line);
-        }
+        let since = queue.take();
+        lines.into_iter().chain(since).for_each(|line| queue.put(line));
     }
 
     /// Waits until something is there.
     pub async fn ready(&self) {
-        while self.queue().len() == 0 {
+        while self.queue().live == 0 {
             self.news.notified().await;
         }
     }
 }
 
-fn is_report(line: &Up) -> bool {
-    matches!(line, Up::Sighting(Sighting { sight: Sight::Agent { .. }, .. }))
+fn subject(line: &Up) -> Option<Subject> {
+    let Up::Sighting(seen) = line else { return None };
+    let file = match &seen.sight {
+        Sight::FileAsked { name, .. }
+        | Sight::FileMoved { name, .. }
+        | Sight::FileServed { name, .. }
+        | Sight::FileBroken { name, .. }
+        | Sight::FileRepeated { name, .. }
+        | Sight::Deferred { name } => {
+            let mut hasher = DefaultHasher::new();
+            name.hash(&mut hasher);
+            hasher.finish()
+        }
+        Sight::Frame
+        | Sight::Discover { .. }
+        | Sight::Offer { .. }
+        | Sight::Request { .. }
+        | Sight::Ack { .. }
+        | Sight::Nak
+        | Sight::Solicit { .. }
+        | Sight::Advertise { .. }
+        | Sight::Request6 { .. }
+        | Sight::Reply { .. }
+        | Sight::RouterAsked { .. }
+        | Sight::PacketsSaved { .. }
+        | Sight::ScriptAsked { .. }
+        | Sight::Agent { .. }
+        | Sight::Beat { .. } => 0,
+    };
+    Some(Subject(seen.mac, discriminant(&seen.sight), file))
+}
+
+fn worth(line: &Up) -> Worth {
+    let Up::Sighting(seen) = line else { return Worth::Colour };
+    match &seen.sight {
+        Sight::FileMoved { .. } | Sight::Beat { .. } => Worth::Latest,
+        Sight::Frame
+        | Sight::Offer { .. }
+        | Sight::Request { .. }
+        | Sight::Nak
+        | Sight::Advertise { .. }
+        | Sight::Request6 { .. }
+        | Sight::RouterAsked { .. }
+        | Sight::FileRepeated { .. }
+        | Sight::Deferred { .. } => Worth::Colour,
+        Sight::Discover { .. }
+        | Sight::Ack { .. }
+        | Sight::FileAsked { .. }
+        | Sight::FileServed { .. }
+        | Sight::FileBroken { .. }
+        | Sight::ScriptAsked { .. }
+        | Sight::Solicit { .. }
+        | Sight::Reply { .. }
+        | Sight::PacketsSaved { .. }
+        | Sight::Agent { .. } => Worth::Rung,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn machine(number: u16) -> MacAddr {
+        let [high, low] = number.to_be_bytes();
+        MacAddr([2, 0, 0, 0, high, low])
+    }
+
+    fn sights(lines: &[Up]) -> Vec<(MacAddr, &Sight)> {
+        let seen = lines.iter().filter_map(|line| match line {
+            Up::Sighting(seen) => Some((seen.mac, &seen.sight)),
+            Up::Hello { .. } | Up::Published { .. } | Up::Notice(_) => None,
+        });
+        seen.collect()
+    }
+
     #[test]
-    fn a_full_queue_keeps_the_latest_of_each_machine_and_counts_the_rest() {
-        let sights = Sights::default();
-        let other = MacAddr([2, 0, 0, 0, 0, 2]);
-        sights.see(other, Sight::Nak);
+    fn of_a_download_only_the_last_word_waits() {
+        let queue = Sights::default();
+        queue.see(machine(2), Sight::Nak);
         for bytes in 0..10_000 {
-            let mac = MacAddr([2, 0, 0, 0, 0, 1]);
-            sights.see(mac, Sight::FileMoved { name: "vmlinuz".to_owned(), bytes });
+            queue.see(machine(1), Sight::FileMoved { name: "vmlinuz".to_owned(), bytes });
         }
-        let lines = sights.take();
-        assert_eq!(lines.len(), SIGHTS_KEPT + 1);
-        assert!(matches!(&lines[0], Up::Sighting(seen) if seen.mac == other), "another machine's stays");
-        assert!(
-            matches!(&lines[SIGHTS_KEPT - 1], Up::Sighting(Sighting { sight: Sight::FileMoved { bytes, .. }, .. })
-            if *bytes == 9_999)
-        );
-        assert!(matches!(&lines[SIGHTS_KEPT], Up::Notice(Notice::Merged { count: 5_905 })));
-        assert!(sights.take().is_empty());
+        let lines = queue.take();
+        let moved = Sight::FileMoved { name: "vmlinuz".to_owned(), bytes: 9_999 };
+        assert_eq!(sights(&lines), [(machine(2), &Sight::Nak), (machine(1), &moved)]);
+        assert!(queue.take().is_empty());
+    }
+
+    #[test]
+    fn a_full_queue_lets_go_of_what_no_rung_stands_on_and_counts_it() {
+        let queue = Sights::default();
+        let served = |name: &str| Sight::FileServed { name: name.to_owned(), bytes: 1, repeats: 0 };
+        queue.see(machine(0), served("vmlinuz"));
+        queue.see(machine(0), served("initrd"));
+        for number in 1..=4_000 {
+            queue.see(machine(number), Sight::Nak);
+        }
+        for number in 1..=3_000 {
+            let (address, client) = (std::net::Ipv4Addr::LOCALHOST, model::ClientKind::Ipxe);
+            queue.see(machine(number), Sight::Ack { address, client });
+        }
+        let lines = queue.take();
+        let seen = sights(&lines);
+        assert_eq!(seen[..2], [(machine(0), &served("vmlinuz")), (machine(0), &served("initrd"))]);
+        assert_eq!(seen.iter().filter(|(_, sight)| matches!(sight, Sight::Ack { .. })).count(), 3_000);
+        assert_eq!(seen.len(), SIGHTS_KEPT);
+        assert_eq!(lines.last(), Some(&Up::Notice(Notice::Merged { count: 7_002 - 4_096 })));
+    }
+
+    #[test]
+    fn a_fleet_that_boots_while_the_core_is_away_loses_nothing() {
+        let queue = Sights::default();
+        queue.make_room(13_500);
+        for number in 0..13_500 {
+            queue.see(machine(number), Sight::Nak);
+            queue.see(machine(number), Sight::ScriptAsked { answer: model::ScriptAnswer::Boot });
+        }
+        let lines = queue.take();
+        assert_eq!(lines.len(), 27_000, "and no word of merging");
+        queue.give_back(lines);
+        queue.see(machine(1), Sight::Frame);
+        let lines = queue.take();
+        assert_eq!((lines.len(), sights(&lines)[27_000]), (27_001, (machine(1), &Sight::Frame)));
+    }
+
+    #[test]
+    fn of_one_machine_that_talks_for_a_night_the_latest_of_each_kind_stays() {
+        let queue = Sights::default();
+        for secs in 0..20_000 {
+            let client = model::ClientKind::Ipxe;
+            queue.see(
+                machine(1),
+                Sight::Discover { client, arch: None, secs, uuid: None, version: String::new() },
+            );
+            queue.see(machine(1), Sight::ScriptAsked { answer: model::ScriptAnswer::Wait });
+        }
+        let lines = queue.take();
+        assert_eq!(sights(&lines).len(), SIGHTS_KEPT);
+        assert!(matches!(sights(&lines)[SIGHTS_KEPT - 2].1, Sight::Discover { secs: 19_999, .. }));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 mod stand;
 
+use std::sync::Arc;
+
 use model::{AGENT_BEAT_PATH, AGENT_HELLO_PATH, AgentWelcome, Sight, Sighting};
 use netboot::Up;
 use stand::{NODE1, NODE1_IP, NODE2, NODE2_IP, STRANGER, Stand, kernel, table};
@@ -159,7 +161,7 @@ async fn an_agent_of_a_restarted_counter_is_asked_to_report_again_and_given_its_
     assert_eq!(stand.post(NODE1_IP, AGENT_HELLO_PATH, &report(&nonce)).await.status, 200);
     assert!(!ask().await.report_again);
     let mut next = table(&stand.shelf(), 2);
-    next.nodes[0].order = model::AgentOrder::PowerOff;
+    Arc::make_mut(&mut next.nodes[0]).order = model::AgentOrder::PowerOff;
     stand.counter.publish(next).unwrap();
     assert_eq!(ask().await.order, model::AgentOrder::PowerOff);
 }
@@ -179,7 +181,7 @@ async fn a_killed_counter_answers_at_once_again_without_a_core_and_forgets_no_le
     assert_eq!(nonce(&stand.get(NODE1_IP, "/boot/02-00-00-00-00-01.ipxe").await.text()), before);
     assert_eq!(stand.lease(STRANGER, Options::new()).await.yiaddr, stranger);
     let mut later = table(&stand.shelf(), 2);
-    later.nodes[0].boot = 2;
+    Arc::make_mut(&mut later.nodes[0]).boot = 2;
     stand.counter.publish(later).unwrap();
     let after = nonce(&stand.get(NODE1_IP, "/boot/02-00-00-00-00-01.ipxe").await.text());
     assert_ne!(after, before, "a later boot does not get them");

@@ -106,7 +106,7 @@ async fn inside_the_namespace() {
     };
     let node = entry("node1", mac, NODE, model::BootAnswer::Wait { retry_seconds: 3 });
     let lab = "cable".parse().unwrap();
-    counter.publish(model::BootTable { number: 1, lab, network, nodes: vec![node] }).unwrap();
+    counter.publish(model::BootTable { number: 1, lab, network, nodes: vec![Arc::new(node)] }).unwrap();
     let serving = tokio::spawn(bench.run());
 
     // A port speaks only after it has heard: the cable's own first frames come within a second or two.

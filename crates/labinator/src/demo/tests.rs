@@ -59,7 +59,7 @@ fn snapshot(phase: Phase, machines: Vec<MachineView>) -> Snapshot {
         epoch: String::new(),
         through: 1,
         at: at(12_000),
-        lab: LabView {
+        lab: Arc::new(LabView {
             name: "demo".parse().unwrap(),
             columns: 2,
             rows: 1,
@@ -73,7 +73,7 @@ fn snapshot(phase: Phase, machines: Vec<MachineView>) -> Snapshot {
             notices: Vec::new(),
             strangers: Vec::new(),
             scenarios: Vec::new(),
-        },
+        }),
         machines: machines.into_iter().map(Arc::new).collect(),
     }
 }

@@ -51,14 +51,16 @@ pub(super) async fn stream(
 
 /// One server-sent event: the variant's name, its body as one line of JSON, and the number.
 fn event(reader: &Reader, item: &Numbered) -> Event {
-    let (name, data) = match serde_json::to_value(&item.item) {
-        Ok(serde_json::Value::Object(mut tagged)) => {
-            let name = tagged.get("event").and_then(|n| n.as_str()).unwrap_or_default().to_owned();
-            (name, tagged.remove("data").unwrap_or_default().to_string())
-        }
-        Ok(_) | Err(_) => (String::new(), String::new()),
+    // The body alone, without the tree of a value in between: the picture of a fleet has megabytes.
+    let (name, body) = match &item.item {
+        StreamItem::Snapshot(picture) => ("snapshot", serde_json::to_string(picture)),
+        StreamItem::Change(change) => ("change", serde_json::to_string(change)),
+        StreamItem::Event(event) => ("event", serde_json::to_string(event)),
+        StreamItem::StartOver => ("start-over", Ok("null".to_owned())),
+        StreamItem::Beat(moment) => ("beat", serde_json::to_string(moment)),
     };
-    let event = Event::default().event(name).data(data);
+    // A picture has only text and numbers, so it is always JSON.
+    let event = Event::default().event(name).data(body.unwrap_or_default());
     match item.item {
         // A beat comes between events of a picture that is being told: it has no number of its own.
         StreamItem::Beat(_) | StreamItem::StartOver => event,

@@ -253,7 +253,7 @@ pub(crate) fn busy_lab() -> Snapshot {
         epoch: "e1".to_owned(),
         through: 41,
         at: at(31_000),
-        lab: LabView {
+        lab: Arc::new(LabView {
             name: "demo".parse().unwrap(),
             columns: 5,
             rows: 1,
@@ -290,7 +290,7 @@ pub(crate) fn busy_lab() -> Snapshot {
                     missing: vec!["assets/vmlinuz: no such file".to_owned()],
                 },
             ],
-        },
+        }),
         machines,
     }
 }

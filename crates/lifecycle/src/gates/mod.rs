@@ -2,4 +2,4 @@
 
 mod powering_down;
 
-pub(crate) use powering_down::{Gate, powering_down};
+pub(crate) use powering_down::Gate;

@@ -23,6 +23,17 @@ pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     wait_or_fail(wait, FaultCode::FetchStalled, &last_seen(boot), now)
 }
 
+/// How long an offer is waited for in the words of firmware that collects offers.
+const COLLECTS: Span = Span::secs(5);
+
+/// When the words for the step in hand become others only because time passes.
+pub(crate) fn turns_at(machine: &Machine) -> Option<LabTime> {
+    let boot = machine.live_boot()?;
+    let uefi = matches!(boot.firmware, Some(ClientKind::UefiPxe | ClientKind::UefiHttp));
+    let last = boot.marks.iter().rev().find(|m| !matches!(m.what, MarkKind::Frame))?;
+    (uefi && matches!(last.what, MarkKind::Offer)).then(|| last.at.after(COLLECTS))
+}
+
 /// The step in hand, in words.
 pub(crate) fn what(boot: &Boot, now: LabTime) -> String {
     if let Some(moving) = boot.transfers.iter().rev().find(|t| t.ended.is_none() && t.broken.is_none()) {
@@ -37,7 +48,7 @@ pub(crate) fn what(boot: &Boot, now: LabTime) -> String {
             format!("{client} to take an address")
         }
         MarkKind::Offer => match boot.firmware {
-            Some(ClientKind::UefiPxe | ClientKind::UefiHttp) if ago < Span::secs(5) => {
+            Some(ClientKind::UefiPxe | ClientKind::UefiHttp) if ago < COLLECTS => {
                 String::from("firmware collects offers (4 s timer, EDK2)")
             }
             Some(_) | None => String::from("it to take the offered address"),

@@ -22,6 +22,8 @@ pub(crate) enum Step {
     Rest,
     /// It waits for this.
     Wait(Waiting),
+    /// It waits for the powering-down gate.
+    Behind(Waiting),
     /// Switch it, then wait for this.
     Switch(PowerOrder, Waiting),
     /// Its driver never answered this order: nobody knows what became of it.
@@ -95,7 +97,7 @@ pub(crate) fn climb(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> S
     }
 }
 
-pub(crate) use asked::last_seen;
+pub(crate) use asked::{last_seen, turns_at as asked_turns_at};
 pub(crate) use off::switch;
 
 /// True when a person switches this machine, not a driver.

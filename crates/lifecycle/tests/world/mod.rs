@@ -4,8 +4,11 @@ mod oracle;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use lifecycle::{Decision, Lab, Refusal, Request, Verdict, absorb, admit, boot_table, decide, settle};
+use lifecycle::{
+    Decision, Judge, Judgment, Lab, Refusal, Request, Verdict, absorb, admit, boot_table, decide,
+};
 use model::{
     Asset, BoardSpec, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal, Image,
     ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, Mebibytes, Moment, NetworkSpec, NodeName, NodeSpec,
@@ -125,6 +128,7 @@ pub(crate) struct World {
     pub(crate) decision: Decision,
     /// Commands handed to drivers and not yet looked at by the test.
     pub(crate) asked: Vec<(CommandId, Command)>,
+    judge: Judge,
     oracle: Oracle,
     watched: usize,
     board: Board,
@@ -139,6 +143,7 @@ impl World {
             now: LabTime(1_000_000),
             decision: Decision::default(),
             asked: Vec::new(),
+            judge: Judge::new(),
             oracle: Oracle::default(),
             watched: 0,
             board,
@@ -200,7 +205,7 @@ impl World {
     }
 
     /// What a machine's firmware would be answered.
-    pub(crate) fn answer(&self, node: &NodeName) -> Option<BootEntry> {
+    pub(crate) fn answer(&self, node: &NodeName) -> Option<Arc<BootEntry>> {
         boot_table(&self.lab, 1).nodes.into_iter().find(|entry| entry.node == *node)
     }
 
@@ -234,7 +239,7 @@ impl World {
 
     fn keep(&mut self, fact: Fact) {
         let event = numbered(&self.events, self.moment(), fact);
-        absorb(&mut self.lab, &event);
+        self.judge.touch(&absorb(&mut self.lab, &event));
         self.events.push(event);
     }
 
@@ -251,8 +256,10 @@ impl World {
         if !self.decision.wishes.is_empty() {
             return Err(format!("asked twice for {:?}", self.decision.wishes));
         }
-        if decide(&self.lab, self.moment()) != self.decision {
-            return Err("deciding twice gave two decisions".to_owned());
+        // The judge looked only at what was touched or due; one who looks at everything finds the same.
+        let whole = decide(&self.lab, self.moment());
+        if whole != self.decision {
+            return Err(format!("a whole look decides otherwise:\n{whole:#?}\n{:#?}", self.decision));
         }
         for event in &self.events[self.watched..] {
             self.oracle.watch(&self.board.spec, event)?;
@@ -266,7 +273,7 @@ impl World {
         let now = self.moment();
         let mut recorded = Vec::new();
         let events = &mut self.events;
-        let decision = settle(
+        let Judgment { facts, wishes, wake_at } = self.judge.settle(
             &mut self.lab,
             now,
             |fact| {
@@ -278,7 +285,7 @@ impl World {
             },
             drop,
         );
-        Ok(decision)
+        Ok(Decision { facts, wishes, waits: self.judge.waits().clone(), wake_at })
     }
 
     fn rule_of_one_order(&self, command: &Command) -> Result<(), String> {

@@ -25,7 +25,7 @@ pub(super) fn config_of(board: &Board) -> Config {
         dns: network.dns.clone(),
         lease_seconds: network.lease_seconds,
         pool: network.pool.map(|(first, last)| Pool { first, last }),
-        reservations: table.nodes.iter().map(reserve).collect::<BTreeMap<_, _>>(),
+        reservations: table.nodes.iter().map(|entry| reserve(entry)).collect::<BTreeMap<_, _>>(),
         extra: Options::default(),
     }
 }

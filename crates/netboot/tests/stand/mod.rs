@@ -108,8 +108,8 @@ pub(crate) fn table(shelf: &Shelf, number: u64) -> BootTable {
         lab: "bench".parse().unwrap(),
         network: network(),
         nodes: vec![
-            entry("node1", NODE1, NODE1_IP, run),
-            entry("node2", NODE2, NODE2_IP, BootAnswer::Wait { retry_seconds: 3 }),
+            Arc::new(entry("node1", NODE1, NODE1_IP, run)),
+            Arc::new(entry("node2", NODE2, NODE2_IP, BootAnswer::Wait { retry_seconds: 3 })),
         ],
     }
 }
@@ -366,6 +366,18 @@ impl Core {
                 return found;
             }
         }
+    }
+
+    pub(crate) async fn amend(&mut self, change: model::TableChange) {
+        let number = change.number;
+        self.say(change).await;
+        let told = |up: &Up| (*up == Up::Published { number, kept: true }).then_some(());
+        self.find(told).await;
+    }
+
+    /// Sends a change without waiting for what becomes of it.
+    pub(crate) async fn say(&mut self, change: model::TableChange) {
+        self.speaking.amend(change).await.unwrap();
     }
 
     pub(crate) async fn publish(&mut self, table: BootTable) {

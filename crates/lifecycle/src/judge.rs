@@ -1,0 +1,337 @@
+//! One who judges again and again and looks only at what may have changed: machines that were touched, and
+//! those whose time has come.
+//!
+//! ```text
+//! touched machines ─┐                       ┌─▶ facts, wishes
+//! due timers ───────┼─▶ judged again ──▶ ───┼─▶ waits, the next timers
+//! the gate moved ───┘                       └─▶ tally ──▶ the lab's phase
+//! ```
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use model::{Command, Event, Fact, Goal, LabTime, Moment, NodeName, Outcome, Rung, Waiting};
+
+use crate::absorb::{Touched, absorb};
+use crate::decide::{phase, step, turns_at};
+use crate::gates::Gate;
+use crate::lab::{Lab, Machine};
+use crate::rungs::{Step, fades_at, seen};
+
+/// What follows from what is known, for the machines that were looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Judgment {
+    /// What must be recorded first: rungs, faults and phases that were found. While there are any, the
+    /// rest is not final.
+    pub facts: Vec<Fact>,
+    /// What to ask of drivers.
+    pub wishes: Vec<Command>,
+    /// When to judge again if nothing happens until then.
+    pub wake_at: Option<LabTime>,
+}
+
+/// What a machine counts as in the lab.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Standing {
+    member: bool,
+    bad: bool,
+    ready: bool,
+    /// It must be seen off before the run may switch anything on.
+    first_off: bool,
+    /// It must be seen off before the lab is idle.
+    leaving: bool,
+}
+
+impl Standing {
+    fn of(machine: &Machine) -> Self {
+        let goes_off = machine.off_wanted.is_some() && !machine.bad;
+        let member = machine.goal == Goal::Ready;
+        Self {
+            member,
+            bad: member && machine.bad,
+            ready: member && !machine.bad && machine.rung == Rung::Ready,
+            first_off: member && goes_off,
+            leaving: machine.goal == Goal::Off && goes_off,
+        }
+    }
+}
+
+/// The machines by what they count as.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally {
+    /// Machines of the run.
+    pub(crate) members: usize,
+    /// Those of them that are ready.
+    pub(crate) ready: usize,
+    /// Those of them that were given up.
+    pub(crate) bad: BTreeSet<NodeName>,
+    /// Those that must be seen off before anything is switched on.
+    pub(crate) first_off: BTreeSet<NodeName>,
+    /// Those that must be seen off before the lab is idle.
+    pub(crate) leaving: BTreeSet<NodeName>,
+}
+
+impl Tally {
+    fn count(&mut self, node: &NodeName, before: Standing, now: Standing) {
+        let number = |count: &mut usize, was: bool, is: bool| match (was, is) {
+            (false, true) => *count += 1,
+            (true, false) => *count = count.saturating_sub(1),
+            (true, true) | (false, false) => {}
+        };
+        let name = |names: &mut BTreeSet<NodeName>, is: bool| {
+            if is {
+                names.insert(node.clone());
+            } else {
+                names.remove(node);
+            }
+        };
+        number(&mut self.members, before.member, now.member);
+        number(&mut self.ready, before.ready, now.ready);
+        name(&mut self.bad, now.bad);
+        name(&mut self.first_off, now.first_off);
+        name(&mut self.leaving, now.leaving);
+    }
+}
+
+/// What was found of a machine last.
+#[derive(Debug, Clone, Default)]
+struct Found {
+    standing: Standing,
+    timer: Option<LabTime>,
+    behind_gate: bool,
+}
+
+/// The judge. It must be told of everything that is absorbed; it changes nothing itself.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    /// Nothing is known any more: look at every machine.
+    all: bool,
+    stale: BTreeSet<NodeName>,
+    found: BTreeMap<NodeName, Found>,
+    timers: BTreeSet<(LabTime, NodeName)>,
+    waits: BTreeMap<NodeName, Waiting>,
+    rewritten: BTreeSet<NodeName>,
+    tally: Tally,
+}
+
+impl Default for Judge {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Judge {
+    /// One who has seen nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            all: true,
+            stale: BTreeSet::new(),
+            found: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            waits: BTreeMap::new(),
+            rewritten: BTreeSet::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Something was absorbed.
+    pub fn touch(&mut self, touched: &Touched) {
+        match touched {
+            Touched::Lab => {}
+            Touched::Machine(node) => {
+                self.stale.insert(node.clone());
+            }
+            Touched::All => self.all = true,
+        }
+    }
+
+    /// What each machine waits for.
+    #[must_use]
+    pub fn waits(&self) -> &BTreeMap<NodeName, Waiting> {
+        &self.waits
+    }
+
+    /// Gives up its waits.
+    pub(crate) fn into_waits(self) -> BTreeMap<NodeName, Waiting> {
+        self.waits
+    }
+
+    /// The machines that wait for something else, or no longer, since this was last asked.
+    pub fn take_rewritten(&mut self) -> BTreeSet<NodeName> {
+        core::mem::take(&mut self.rewritten)
+    }
+
+    /// Judges what may have changed since the last time.
+    pub fn judge(&mut self, lab: &Lab, now: Moment) -> Judgment {
+        let time = now.since_start;
+        self.gather(lab, time);
+        let mut judgment = Judgment::default();
+        let shut = lab.active_run().is_some_and(|run| !run.released) && !self.tally.first_off.is_empty();
+        let first_off = core::mem::take(&mut self.tally.first_off);
+        let gate = if shut { Gate::Shut(&first_off) } else { Gate::Open };
+        for node in core::mem::take(&mut self.stale) {
+            let Some(machine) = lab.machines.get(&node) else { continue };
+            self.judge_one(lab, machine, &gate, (time, &mut judgment));
+        }
+        self.tally.first_off = first_off;
+        let (phase, because) = phase(lab, shut, &self.tally);
+        if phase != lab.phase {
+            judgment.facts.push(Fact::PhaseEntered { phase, because });
+        }
+        judgment.wake_at = self.timers.first().map(|(at, _)| *at);
+        judgment
+    }
+
+    /// Finds out which machines must be judged again, and counts them anew.
+    fn gather(&mut self, lab: &Lab, now: LabTime) {
+        if core::mem::take(&mut self.all) {
+            let gone: Vec<NodeName> =
+                self.waits.keys().filter(|node| !lab.machines.contains_key(*node)).cloned().collect();
+            for node in gone {
+                self.waits.remove(&node);
+                self.rewritten.insert(node);
+            }
+            self.timers.clear();
+            self.found.clear();
+            self.tally = Tally::default();
+            self.stale = lab.machines.keys().cloned().collect();
+        }
+        while let Some((at, node)) = self.timers.pop_first() {
+            if at > now {
+                self.timers.insert((at, node));
+                break;
+            }
+            if let Some(found) = self.found.get_mut(&node) {
+                found.timer = None;
+            }
+            self.stale.insert(node);
+        }
+        let before = self.tally.first_off.len();
+        let mut moved = false;
+        for node in &self.stale {
+            let Some(machine) = lab.machines.get(node) else { continue };
+            let found = self.found.entry(node.clone()).or_default();
+            let standing = Standing::of(machine);
+            moved |= standing.first_off != found.standing.first_off;
+            self.tally.count(node, found.standing, standing);
+            found.standing = standing;
+        }
+        if moved || before != self.tally.first_off.len() {
+            let waiting = self.found.iter().filter(|(_, found)| found.behind_gate);
+            self.stale.extend(waiting.map(|(node, _)| node.clone()));
+        }
+    }
+
+    fn judge_one(
+        &mut self,
+        lab: &Lab,
+        machine: &Machine,
+        gate: &Gate<'_>,
+        (time, judgment): (LabTime, &mut Judgment),
+    ) {
+        let node = &machine.node;
+        let rung = seen(lab, machine, time);
+        let mut again = rung != machine.rung;
+        if again {
+            judgment.facts.push(Fact::Entered { node: node.clone(), rung });
+        }
+        let mut timer = fades_at(lab, machine, rung);
+        let mut waits = None;
+        let mut behind_gate = false;
+        match step(lab, machine, rung, gate, time) {
+            Step::Rest => {}
+            Step::Wait(waiting) => waits = Some(waiting),
+            Step::Behind(waiting) => {
+                behind_gate = true;
+                waits = Some(waiting);
+            }
+            Step::Switch(order, waiting) => {
+                waits = Some(waiting);
+                // Until it is issued it is wished again.
+                again = true;
+                if let Some(described) = lab.node(node) {
+                    let port = described.power.clone();
+                    judgment.wishes.push(Command::Power { node: node.clone(), port, order });
+                }
+            }
+            Step::Unanswered(id) => {
+                again = true;
+                judgment.facts.push(Fact::Finished { id, outcome: Outcome::Unknown });
+            }
+            Step::Fail(fault) => {
+                again = true;
+                let bad = machine.tries >= lab.spec.limits.tries;
+                judgment.facts.push(Fact::Faulted { node: node.clone(), fault, bad });
+            }
+            Step::GiveUp(fault) => {
+                again = true;
+                judgment.facts.push(Fact::Faulted { node: node.clone(), fault, bad: true });
+            }
+        }
+        if let Some(waiting) = &waits {
+            timer =
+                [timer, Some(waiting.until), turns_at(lab, machine, rung, time)].into_iter().flatten().min();
+        }
+        self.set_timer(node, timer);
+        if let Some(found) = self.found.get_mut(node) {
+            found.behind_gate = behind_gate;
+        }
+        self.set_wait(node, waits);
+        if again {
+            self.stale.insert(node.clone());
+        }
+    }
+
+    fn set_timer(&mut self, node: &NodeName, timer: Option<LabTime>) {
+        let Some(found) = self.found.get_mut(node) else { return };
+        if found.timer == timer {
+            return;
+        }
+        if let Some(old) = found.timer {
+            self.timers.remove(&(old, node.clone()));
+        }
+        found.timer = timer;
+        if let Some(new) = timer {
+            self.timers.insert((new, node.clone()));
+        }
+    }
+
+    fn set_wait(&mut self, node: &NodeName, waits: Option<Waiting>) {
+        if self.waits.get(node) == waits.as_ref() {
+            return;
+        }
+        self.rewritten.insert(node.clone());
+        match waits {
+            Some(waiting) => {
+                self.waits.insert(node.clone(), waiting);
+            }
+            None => {
+                self.waits.remove(node);
+            }
+        }
+    }
+
+    /// Judges and records what was found until nothing new follows. `record` numbers and keeps a fact.
+    /// Returns the final judgment; its wishes have not been issued.
+    pub fn settle(
+        &mut self,
+        lab: &mut Lab,
+        now: Moment,
+        mut record: impl FnMut(Fact) -> Event,
+        mut touched: impl FnMut(Touched),
+    ) -> Judgment {
+        loop {
+            let judgment = self.judge(lab, now);
+            if judgment.facts.is_empty() {
+                return judgment;
+            }
+            for fact in judgment.facts {
+                let event = record(fact);
+                let what = absorb(lab, &event);
+                self.touch(&what);
+                touched(what);
+            }
+        }
+    }
+}
