@@ -3,7 +3,9 @@
 use model::{Snapshot, Trace};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::{Accepted, Ask, Captures, Diagnosis, EventPage, Explanations, Plan, PowerAsk, StreamItem};
+use crate::{
+    Accepted, Ask, Captures, Diagnosis, EventPage, Explanations, MachinePage, Plan, PowerAsk, StreamItem,
+};
 
 /// How it is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,6 +93,17 @@ pub const ROUTES: &[Route] = &[
     post("/v1/scenarios/{scenario}/start", "Start a scenario.", shape::<Ask>, shape::<Accepted>),
     post("/v1/stop", "Switch the lab's machines off.", shape::<Ask>, shape::<Accepted>),
     get("/v1/explain", "Why everything is as it is.", shape::<Explanations>),
+    Route {
+        query: &[
+            ("limit", "machines at most, up to 1000; 100 unless told"),
+            ("after", "name of the last machine of the page before"),
+            ("node", "only machines whose name, MAC or IP address contains this text"),
+            ("zone", "only machines of this zone"),
+            ("word", "only machines with this word, such as `bad`"),
+            ("order", "`board` (by row, then column) or `trouble` (what a person must look at first)"),
+        ],
+        ..get("/v1/nodes", "The machines, page by page.", shape::<MachinePage>)
+    },
     get("/v1/nodes/{node}/explain", "Why one machine is as it is.", shape::<Explanations>),
     Route {
         query: &[("boot", "number of the boot; the last one unless told")],

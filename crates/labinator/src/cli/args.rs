@@ -278,6 +278,9 @@ pub enum ClientVerb {
         /// As JSON; with --watch one picture a line
         #[arg(long)]
         json: bool,
+        /// Which machines
+        #[command(flatten)]
+        filter: StatusFilter,
     },
     /// Say why everything, or one machine, is as it is
     Explain {
@@ -378,6 +381,43 @@ pub enum PowerVerb {
     Off(PowerArgs),
     /// Show what is known of the power
     Status(PowerArgs),
+}
+
+/// Which machines to show. Any of these shows a page of machines instead of the whole lab.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct StatusFilter {
+    /// Only machines whose name, MAC or IP address contains this
+    #[arg(long, value_name = "TEXT", conflicts_with = "watch")]
+    pub node: Option<String>,
+    /// Only machines of this zone
+    #[arg(long, value_name = "N", conflicts_with = "watch")]
+    pub zone: Option<u8>,
+    /// Only machines with this word, such as `bad` or `image`
+    #[arg(long, conflicts_with = "watch")]
+    pub word: Option<String>,
+    /// Machines at most; 100 unless told
+    #[arg(long, value_name = "N", conflicts_with = "watch")]
+    pub limit: Option<u16>,
+    /// Go on after this machine
+    #[arg(long, value_name = "NODE", conflicts_with = "watch")]
+    pub from: Option<NodeName>,
+}
+
+impl StatusFilter {
+    /// The query of `/v1/nodes`; empty when the whole lab is meant.
+    #[must_use]
+    pub fn query(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':');
+        let pairs = [
+            ("node", self.node.clone().map(|text| text.replace(|c| !plain(c), ""))),
+            ("zone", self.zone.map(|zone| zone.to_string())),
+            ("word", self.word.clone().map(|text| text.replace(|c| !plain(c), ""))),
+            ("limit", self.limit.map(|limit| limit.to_string())),
+            ("after", self.from.as_ref().map(ToString::to_string)),
+        ];
+        let pairs = pairs.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?)));
+        pairs.collect::<Vec<_>>().join("&")
+    }
 }
 
 /// Which machines to switch.

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 pub use args::{
     BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, Globals, ImageVerb, InitArgs, InsideArgs, PowerArgs,
-    PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, Verb,
+    PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, StatusFilter, Verb,
 };
 pub use client::Client;
 pub use failure::Failure;

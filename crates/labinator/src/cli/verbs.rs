@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use api::{Accepted, Ask, Diagnosis, EventPage, Explanations, Finding, Plan, PowerAsk};
+use api::{Accepted, Ask, Diagnosis, EventPage, Explanations, Finding, MachinePage, Plan, PowerAsk};
 use model::{Event, NodeName, Origin, PowerOrder, ScenarioName, Snapshot, Trace};
 
-use super::args::{BootVerb, Choice, ClientVerb, Globals, PowerArgs, PowerVerb};
+use super::args::{BootVerb, Choice, ClientVerb, Globals, PowerArgs, PowerVerb, StatusFilter};
 use super::client::Client;
 use super::failure::Failure;
 use super::out::{self, Look};
 use super::render::{
-    Names, clock, render_doctor, render_explain, render_plan, render_power, render_scenarios, render_status,
-    render_trace, sentence,
+    Names, clock, render_doctor, render_explain, render_page, render_plan, render_power, render_scenarios,
+    render_status, render_trace, sentence,
 };
 use super::seeds;
 use super::wait::{Target, wait_for};
@@ -44,8 +44,12 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
                 false => told(&accepted, &Target::Idle.to_string(), json, look),
             }
         }
-        ClientVerb::Status { watch: true, json } => watch_status(&client, json, look).await,
-        ClientVerb::Status { watch: false, json } => {
+        ClientVerb::Status { watch: true, json, .. } => watch_status(&client, json, look).await,
+        ClientVerb::Status { watch: false, json, filter } if filter != StatusFilter::default() => {
+            let page: MachinePage = client.get(&format!("/v1/nodes?{}", filter.query())).await?;
+            shown(&page, json, || render_page(&page, look.width, look.color))
+        }
+        ClientVerb::Status { watch: false, json, .. } => {
             let picture: Snapshot = client.get("/v1/snapshot").await?;
             shown(&picture, json, || render_status(&picture, look.width, look.color))
         }

@@ -5,6 +5,7 @@ mod answer;
 mod care;
 mod files;
 mod lab;
+mod machines;
 mod status;
 mod stream;
 
@@ -41,6 +42,7 @@ pub fn router(house: House) -> Router {
         .route("/v1/scenarios/{scenario}/start", post(lab::start))
         .route("/v1/stop", post(lab::stop))
         .route("/v1/explain", get(lab::explain_all))
+        .route("/v1/nodes", get(machines::list))
         .route("/v1/nodes/{node}/explain", get(lab::explain_one))
         .route("/v1/nodes/{node}/trace", get(lab::trace))
         .route("/v1/nodes/{node}/power", post(lab::power))

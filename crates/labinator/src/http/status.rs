@@ -2,19 +2,31 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::State;
+use api::WordCount;
+use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use model::{MachineView, NodeWord, Snapshot, Span};
+use serde::Deserialize;
 
 use super::House;
+use crate::paging::{self, Order, Wanted};
 
 /// Seconds between two reloads by the browser.
 const RELOAD: u32 = 2;
+/// Machines on one page; a larger lab has several, and the machines in trouble come first.
+const ON_A_PAGE: usize = 120;
 
-pub(super) async fn page(State(house): State<House>) -> Response {
+/// Which part of a large lab is shown. What cannot be read is left out: this page always shows something.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct PageQuery {
+    after: Option<String>,
+    word: Option<String>,
+}
+
+pub(super) async fn page(State(house): State<House>, Query(query): Query<PageQuery>) -> Response {
     let now = house.doctor.now();
-    let html = render(&house.desk.publisher().latest(), now.since_start);
+    let html = render(&house.desk.publisher().latest(), &query, now.since_start);
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], html)
         .into_response()
 }
@@ -24,7 +36,7 @@ pub(super) async fn style() -> Response {
 }
 
 /// The page as text. Everything that came from outside is escaped.
-fn render(lab: &Snapshot, now: model::LabTime) -> String {
+fn render(lab: &Snapshot, query: &PageQuery, now: model::LabTime) -> String {
     let mut html = String::new();
     let view = &lab.lab;
     let head = format!(
@@ -41,14 +53,33 @@ fn render(lab: &Snapshot, now: model::LabTime) -> String {
     if !view.counter_up {
         html.push_str("<p><strong>! the boot counter is away: no machine can boot</strong>");
     }
+    let large = lab.machines.len() > ON_A_PAGE;
+    let word = query.word.as_ref().and_then(|word| serde_json::from_value(word.as_str().into()).ok());
+    let order = if large { Order::Trouble } else { Order::Board };
+    let wanted =
+        Wanted { limit: Some(ON_A_PAGE), after: query.after.clone(), word, order, ..Wanted::default() };
+    let part = paging::page(lab, &wanted);
+    if large {
+        html.push_str("<p>");
+        for WordCount { word, count } in &part.words {
+            let link = format!("<a href=\"/status?word={word}\">{} {count} {word}</a> ", shape(*word));
+            html.push_str(&link);
+        }
+        html.push_str("<a href=\"/status\">all</a>");
+    }
     html.push_str(
         "<table><thead><tr><th scope=col>place<th scope=col>machine<th scope=col>state<th scope=col>for\
          <th scope=col>waits for<th scope=col>last boot</thead><tbody>",
     );
-    for machine in &lab.machines {
+    for machine in &part.machines {
         row(&mut html, machine, now);
     }
     html.push_str("</tbody></table>");
+    if let Some(next) = &part.next {
+        let word = word.map_or_else(String::new, |word: NodeWord| format!("&amp;word={word}"));
+        let link = format!("<p><a href=\"/status?after={next}{word}\">the next {ON_A_PAGE} machines</a></p>");
+        html.push_str(&link);
+    }
     let clock = format!("<p>event {}, this page reloads itself every {RELOAD} s</p></html>", lab.through);
     html.push_str(&clock);
     html

@@ -1,12 +1,21 @@
 //! The lab on one screen: one line per machine with its bar, its word and what it waits for.
 
+use std::sync::Arc;
+
+use api::{MachinePage, WordCount};
 use model::{ClientKind, Goal, MachineView, NodeWord, Notice, Phase, Snapshot, Span, Stage, Waterfall};
 
 use super::paint::{Paint, bytes, counted, cut, seconds};
 use super::sentence::notice;
+use crate::paging::count_words;
 
 /// Characters of a bar.
 const BAR: usize = 15;
+
+/// Machines that are shown one by one; of more, only those a person must look at.
+const SHOWN_WHOLE: usize = 60;
+/// Of those, so many.
+const SHOWN_TROUBLE: usize = 20;
 
 /// Room below which a reason is written on the next line.
 const DETAIL: usize = 32;
@@ -20,9 +29,10 @@ pub fn render_status(picture: &Snapshot, width: usize, color: bool) -> String {
         lines.push(format!("  {}", paint.faint(&cut(&picture.lab.phase_because, width.saturating_sub(2)))));
     }
     lines.push(String::new());
-    let name_width = picture.machines.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
-    for machine in &picture.machines {
-        lines.push(format!("  {}", machine_line(machine, (name_width, width.saturating_sub(2)), paint)));
+    if picture.machines.len() > SHOWN_WHOLE {
+        lines.extend(summary(&picture.machines, width, paint));
+    } else {
+        lines.extend(machine_lines(&picture.machines, width, paint));
     }
     if picture.machines.is_empty() {
         lines.push("  no machines".to_owned());
@@ -34,6 +44,57 @@ pub fn render_status(picture: &Snapshot, width: usize, color: bool) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// A page of machines, with what there is besides.
+#[must_use]
+pub fn render_page(page: &MachinePage, width: usize, color: bool) -> String {
+    let paint = Paint(color);
+    let mut lines = machine_lines(&page.machines, width, paint);
+    let words: Vec<String> = page.words.iter().map(|w| format!("{} {}", w.count, w.word)).collect();
+    lines.push(String::new());
+    let shown = format!("{} of {} machines asked for", page.machines.len(), page.matching);
+    lines.push(format!("  {}", paint.faint(&cut(&format!("{shown}; the lab: {}", words.join(", ")), width))));
+    if let Some(next) = &page.next {
+        lines.push(format!("  {}", paint.faint(&format!("the next page: add `--from {next}`"))));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn machine_lines(machines: &[Arc<MachineView>], width: usize, paint: Paint) -> Vec<String> {
+    let name_width = machines.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
+    let line = |machine: &Arc<MachineView>| {
+        format!("  {}", machine_line(machine, (name_width, width.saturating_sub(2)), paint))
+    };
+    machines.iter().map(line).collect()
+}
+
+/// A lab that fits no screen: how many machines have which word, then those a person must look at.
+fn summary(machines: &[Arc<MachineView>], width: usize, paint: Paint) -> Vec<String> {
+    let mut lines = Vec::new();
+    let most = machines.len().max(1);
+    for WordCount { word, count } in count_words(machines) {
+        let share = usize::try_from(count).unwrap_or(0) * BAR / most;
+        let bar = format!("{}{}", "█".repeat(share.min(BAR)), "░".repeat(BAR.saturating_sub(share)));
+        lines.push(format!("  ▕{bar}▏ {count:>6}  {word}"));
+    }
+    let troubled = |m: &&Arc<MachineView>| matches!(m.word, NodeWord::Bad | NodeWord::Degraded);
+    let trouble: Vec<_> = machines.iter().filter(troubled).cloned().collect();
+    if !trouble.is_empty() {
+        lines.push(String::new());
+        let (first, rest) = trouble.split_at(trouble.len().min(SHOWN_TROUBLE));
+        lines.extend(machine_lines(first, width, paint));
+        if !rest.is_empty() {
+            lines.push(format!("  … and {} in trouble", counted(rest.len(), "other machine")));
+        }
+    }
+    lines.push(String::new());
+    lines.push(format!(
+        "  {}",
+        paint.faint("one by one: `labinator status --word bad`, `--zone 3`, `--node rack7`")
+    ));
+    lines
 }
 
 fn heading(picture: &Snapshot, width: usize, paint: Paint) -> String {
