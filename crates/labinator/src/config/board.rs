@@ -12,6 +12,7 @@ use super::file::{BoardFile, NodeFile};
 use super::mistake::Mistake;
 use super::network::{Segment, address, taken_twice};
 use super::power::{Drivers, memory, named};
+use super::racks::{self, Rack};
 use super::yaml::Place;
 
 /// What was used first, and by which machine.
@@ -41,9 +42,9 @@ struct Written {
 }
 
 impl Written {
-    fn of(file: &BoardFile) -> Self {
+    fn of<'a>(nodes: impl Iterator<Item = &'a NodeFile>) -> Self {
         let mut all = Self::default();
-        for (_, node) in file.nodes.iter().flat_map(|n| n.0.iter()) {
+        for node in nodes {
             all.addresses.extend(node.ip.as_ref().and_then(|ip| ip.value.parse::<Ipv4Addr>().ok()));
             all.ports.extend(node.power.as_ref().map(|p| p.value.clone()));
             if let Some([column, row]) = node.at.as_ref().map(|at| at.value.as_slice()) {
@@ -62,6 +63,15 @@ pub(super) fn board(
     found: &mut Found,
 ) -> Option<BoardSpec> {
     let nodes = file.nodes.as_ref();
+    let single = || nodes.iter().flat_map(|n| n.0.iter());
+    let before = found.len();
+    let racks: Vec<Rack> = file
+        .racks
+        .iter()
+        .flat_map(|r| r.0.iter())
+        .map(|(name, rack)| racks::expand(name, rack, found))
+        .collect();
+    let racks_well = found.len() == before;
     let mut board = Board {
         segment,
         drivers,
@@ -73,19 +83,24 @@ pub(super) fn board(
         six: Used::new(),
         ports: Used::new(),
         switch_ports: Used::new(),
-        written: Written::of(file),
+        written: Written::of(
+            single().map(|(_, node)| node).chain(racks.iter().flatten().map(|(_, node)| node)),
+        ),
     };
-    let mut all = Some(BTreeMap::new());
-    for (name, node) in nodes.iter().flat_map(|n| n.0.iter()) {
-        let parsed = named::<NodeName>(name, found);
-        match (parsed, board.node(&name.value, node, found), &mut all) {
-            (Some(name), Some(node), Some(all)) => {
-                all.insert(name, node);
+    let mut all = racks_well.then(BTreeMap::new);
+    for (name, node) in single() {
+        board.add(name, node, &mut all, found);
+    }
+    for rack in &racks {
+        for (name, node) in rack {
+            // What is wrong with one machine of a rack is wrong with the next ones too: it is said once.
+            if !board.add(name, node, &mut all, found) {
+                break;
             }
-            (None, _, _) | (_, None, _) | (_, _, None) => all = None,
         }
     }
-    if nodes.is_some_and(|n| n.0.is_empty()) && all.is_some() {
+    let written = nodes.is_some() || file.racks.is_some();
+    if written && all.as_ref().is_some_and(BTreeMap::is_empty) {
         found.push(Mistake::new("the board has no machines", file.place, "`nodes` is empty"));
     }
     let nodes = all.filter(|all| !all.is_empty())?;
@@ -112,6 +127,33 @@ fn small(key: &str, typed: &Typed<u64>, found: &mut Found) -> Option<Typed<u8>> 
 }
 
 impl Board<'_> {
+    /// Judges one machine and puts it on the board; false when something is wrong with it.
+    fn add(
+        &mut self,
+        name: &Typed<String>,
+        file: &NodeFile,
+        all: &mut Option<BTreeMap<NodeName, NodeSpec>>,
+        found: &mut Found,
+    ) -> bool {
+        let parsed = named::<NodeName>(name, found);
+        let node = self.node(&name.value, file, found);
+        let (Some(parsed), Some(node)) = (parsed, node) else {
+            *all = None;
+            return false;
+        };
+        let Some(known) = all else { return true };
+        if known.insert(parsed, node).is_none() {
+            return true;
+        }
+        let title = format!("two machines are called `{}`", name.value);
+        found.push(
+            Mistake::new(title, name.place, "a rack and a node, or two racks")
+                .help("machines of a rack are called NAME-1, NAME-2 and so on"),
+        );
+        *all = None;
+        false
+    }
+
     fn node(&mut self, name: &str, file: &NodeFile, found: &mut Found) -> Option<NodeSpec> {
         let at = file.at.as_ref().and_then(|a| self.cell(name, a, found));
         let zone = match &file.zone {

@@ -148,8 +148,48 @@ pub struct BoardFile {
     #[schemars(with = "Option<u8>", range(min = 1))]
     pub rows: Option<Typed<u64>>,
     /// The machines, by name.
-    #[schemars(with = "Entries<NodeFile>")]
+    #[schemars(with = "Option<Entries<NodeFile>>")]
     pub nodes: Option<Entries<NodeFile>>,
+    /// Machines that stand and count alike, written once for all of them.
+    #[schemars(with = "Option<Entries<RackFile>>")]
+    pub racks: Option<Entries<RackFile>>,
+}
+
+/// A rack: its machines are called `NAME-1`, `NAME-2` and so on, stand beside each other from `at` on, and count
+/// their addresses and power ports up from the first one's.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RackFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// Cell of the first machine: `[column, row]`, both from 1.
+    #[schemars(with = "[u8; 2]")]
+    pub at: Option<Typed<Vec<Typed<u64>>>>,
+    /// Machines beside each other before the next row begins; all unless told.
+    #[schemars(with = "Option<u8>", range(min = 1))]
+    pub columns: Option<Typed<u64>>,
+    /// How many machines; with a list of addresses, as many as it has.
+    #[schemars(with = "Option<u16>", range(min = 1))]
+    pub count: Option<Typed<u64>>,
+    /// Zone of all of them.
+    #[schemars(with = "Option<u8>")]
+    pub zone: Option<Typed<u64>>,
+    /// Ethernet addresses: a list in the order of the machines, or the first one, from which the others count up.
+    #[schemars(with = "OneOrMore")]
+    pub mac: Option<Typed<Vec<Typed<String>>>>,
+    /// Reserved address of the first machine; the others follow.
+    #[schemars(with = "String", extend("format" = "ipv4"))]
+    pub ip: Option<Typed<String>>,
+    /// Power port of the first machine, `driver/port`; the number at its end counts up.
+    #[schemars(with = "String", regex(pattern = r"^[a-z0-9-]+/.*[0-9]$"))]
+    pub power: Option<Typed<String>>,
+    /// Memory in each box, such as `8GiB`.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9]+ ?[MG]iB$"))]
+    pub memory: Option<Typed<String>>,
+    /// Firmware, for virtual machines only.
+    #[schemars(with = "Option<String>", extend("enum" = ["bios", "uefi-pxe", "uefi-http"]))]
+    pub firmware: Option<Typed<String>>,
 }
 
 /// One machine: the only place where its wiring is written down.

@@ -11,6 +11,7 @@ mod file;
 mod mistake;
 mod network;
 mod power;
+mod racks;
 mod reading;
 mod scenarios;
 mod systems;
@@ -25,7 +26,7 @@ use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
 pub use fields::{Entries, Typed};
 pub use file::{
     BoardFile, ChoiceFile, GroupFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile,
-    NodeFile, OverrideFile, PowerFile, ReadyFile, ScenarioFile, SeedFile,
+    NodeFile, OverrideFile, PowerFile, RackFile, ReadyFile, ScenarioFile, SeedFile,
 };
 pub use mistake::{Mistake, MistakeLine, Mistakes};
 pub use systems::{PathsFile, VarsFile};
@@ -34,7 +35,7 @@ pub use yaml::Place;
 use fields::{Found, Typed as TypedValue};
 
 /// Largest lab file that is read, in bytes.
-const SIZE_LIMIT: u64 = 1 << 20;
+const SIZE_LIMIT: u64 = 8 << 20;
 
 /// Reads and judges the lab file at `path`. Relative paths in it are seen from its folder.
 ///
@@ -96,7 +97,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 
 fn text_of(bytes: &[u8]) -> Result<&str, Mistake> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SIZE_LIMIT {
-        return Err(Mistake::of_file("this is too large for a lab file: more than 1 MiB"));
+        return Err(Mistake::of_file("this is too large for a lab file: more than 8 MiB"));
     }
     let text = std::str::from_utf8(bytes).map_err(|e| {
         Mistake::of_file(format!("this is not a text file: byte {} is not UTF-8", e.valid_up_to()))

@@ -1,9 +1,11 @@
 //! From the tree to [`LabFile`]: finds keys that are unknown, doubled, missing or of the wrong kind.
 
+use std::collections::HashMap;
+
 use super::fields::{Entries, Fields, Found, Typed, number_of, text_of, texts_of};
 use super::file::{
     BoardFile, ChoiceFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile, NodeFile,
-    PowerFile, ScenarioFile,
+    PowerFile, RackFile, ScenarioFile,
 };
 use super::mistake::Mistake;
 use super::systems;
@@ -62,14 +64,16 @@ fn entries<T>(
         }
     };
     let mut read: Vec<(Typed<String>, T)> = Vec::new();
+    let mut places: HashMap<&str, Place> = HashMap::new();
     for entry in all {
         let name = Typed::new(entry.key.clone(), entry.key_place);
-        if let Some((first, _)) = read.iter().find(|(n, _)| n.value == name.value) {
+        if let Some(first) = places.get(entry.key.as_str()) {
             found.push(
                 Mistake::new(format!("`{}` is written twice", entry.key), name.place, "the second time")
-                    .other(first.place, "first written here"),
+                    .other(*first, "first written here"),
             );
         } else if let Some(thing) = one(entry, found) {
+            places.insert(&entry.key, name.place);
             read.push((name, thing));
         }
     }
@@ -131,7 +135,12 @@ fn board(entry: &Entry, found: &mut Found) -> Option<BoardFile> {
         place: fields.place,
         columns: fields.needed("columns", "3").and_then(|e| number_of("columns", &e.value, found)),
         rows: fields.number("rows", found),
-        nodes: fields.needed("nodes", "{ node1: { … } }").map(|e| entries("nodes", e, found, machine)),
+        racks: fields.node("racks").map(|e| entries("racks", e, found, rack)),
+        nodes: match fields.node("racks") {
+            Some(_) => fields.node("nodes"),
+            None => fields.needed("nodes", "{ node1: { … } }"),
+        }
+        .map(|e| entries("nodes", e, found, machine)),
     };
     fields.close(&[], found);
     Some(file)
@@ -152,6 +161,24 @@ fn machine(entry: &Entry, found: &mut Found) -> Option<NodeFile> {
         vars: systems::vars(&mut fields, found),
         disk: fields.text("disk", found),
         port: fields.text("port", found),
+    };
+    fields.close(&[], found);
+    Some(file)
+}
+
+fn rack(entry: &Entry, found: &mut Found) -> Option<RackFile> {
+    let mut fields = Fields::open(&entry.key, entry.key_place, &entry.value, found)?;
+    let file = RackFile {
+        place: fields.place,
+        at: fields.needed("at", "[1, 1]").and_then(|e| cell(&e.value, found)),
+        columns: fields.number("columns", found),
+        count: fields.number("count", found),
+        zone: fields.number("zone", found),
+        mac: fields.needed("mac", "16:09:01:1a:f4:30").and_then(|e| one_or_more("mac", &e.value, found)),
+        ip: fields.needed_text("ip", "192.168.122.11", found),
+        power: fields.needed_text("power", "boxes/1", found),
+        memory: fields.text("memory", found),
+        firmware: fields.text("firmware", found),
     };
     fields.close(&[], found);
     Some(file)
