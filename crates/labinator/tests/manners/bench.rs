@@ -94,7 +94,7 @@ impl Bench {
             "pool": ["10.0.0.100", "10.0.0.109"], "dhcp": "authoritative", "lease_seconds": 3600,
         }))
         .unwrap();
-        let nodes = (1..=self.machines).map(entry).collect();
+        let nodes = (1..=self.machines).map(entry).map(Arc::new).collect();
         let lab = "bench".parse().unwrap();
         self.counter.publish(BootTable { number: self.table, lab, network, nodes }).unwrap();
     }
