@@ -325,6 +325,7 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::RouterAsked { .. }
         | Sight::PacketsSaved { .. }
         | Sight::ScriptAsked { .. }
+        | Sight::Done
         | Sight::Agent { .. }
         | Sight::Beat { .. } => 0,
     };
@@ -353,6 +354,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::Solicit { .. }
         | Sight::Reply { .. }
         | Sight::PacketsSaved { .. }
+        | Sight::Done
         | Sight::Agent { .. } => Worth::Rung,
     }
 }
