@@ -15,6 +15,7 @@ pub mod failures;
 mod hands;
 pub mod http;
 pub mod image;
+pub mod import;
 pub mod init;
 pub mod journal;
 pub mod link;

@@ -15,3 +15,5 @@ mod floor;
 mod loader;
 #[path = "manners/power.rs"]
 mod power;
+#[path = "manners/replays.rs"]
+mod replays;

@@ -10,6 +10,7 @@
 //! | DHCP and TFTP from the client's side | `exchange.rs`, `program.rs`, `download.rs` |
 //! | several boxes and one server on a cable | `segment.rs`, `cable.rs` |
 //! | the power ports | `board.rs` |
+//! | a boot as a capture of it shows it; its questions, asked again | `observe/`, `replay/` |
 //! | all of it running by itself over streams | `net/` |
 //!
 //! Outside `net`, nothing reads a clock or opens a socket: time is an argument in milliseconds, frames and HTTP
@@ -32,9 +33,11 @@ mod ipxe;
 mod machine;
 mod manners;
 pub mod net;
+pub mod observe;
 mod port;
 mod program;
 mod relay;
+pub mod replay;
 mod segment;
 mod step;
 mod stuck;

@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+pub mod capture;
 mod cursor;
 pub mod dhcp;
 pub mod dhcp6;

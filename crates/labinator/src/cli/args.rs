@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use model::{NodeName, ScenarioName};
+use model::{MacAddr, NodeName, ScenarioName};
 
 const IMAGES_HELP: &str =
     "Folder of boot images [default: $LABINATOR_IMAGES, else images below the state folder]";
@@ -367,6 +367,20 @@ pub enum BootVerb {
         #[arg(long, value_name = "N")]
         boot: Option<u32>,
         /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the boots that a capture from any wire holds (tcpdump, dumpcap, Wireshark)
+    Import {
+        /// The capture, pcap or pcapng
+        file: PathBuf,
+        /// Only this machine
+        #[arg(long, value_name = "ADDRESS")]
+        mac: Option<MacAddr>,
+        /// Write what each machine asked into this folder, to be asked again by a test
+        #[arg(long, value_name = "DIR")]
+        as_test: Option<PathBuf>,
+        /// As JSON, one boot a line
         #[arg(long)]
         json: bool,
     },

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | what can be typed | `args.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
-//! | what each verb does | `verbs.rs`, `seeds.rs`, `wait.rs`, `watch.rs` |
+//! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `wait.rs`, `watch.rs` |
 //! | pictures and sentences | `render/` |
 //! | the door to the terminal, exit codes | `out.rs`, `failure.rs` |
 
@@ -12,6 +12,7 @@ pub mod out;
 pub mod render;
 
 mod args;
+mod capture;
 mod client;
 mod failure;
 mod seeds;

@@ -6,6 +6,7 @@ use api::{Accepted, Ask, Diagnosis, EventPage, Explanations, Finding, MachinePag
 use model::{Event, NodeName, Origin, PowerOrder, ScenarioName, Snapshot, Trace};
 
 use super::args::{BootVerb, Choice, ClientVerb, Globals, PowerArgs, PowerVerb, StatusFilter};
+use super::capture;
 use super::client::Client;
 use super::failure::Failure;
 use super::out::{self, Look};
@@ -65,6 +66,9 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
         ClientVerb::Install { node, json } => {
             let accepted: Accepted = client.post(&format!("/v1/nodes/{node}/install"), &ASK).await?;
             told(&accepted, &format!("installation of {node}"), json, look)
+        }
+        ClientVerb::Boot(BootVerb::Import { file, mac, as_test, json }) => {
+            capture::import(&file, mac, as_test.as_deref(), (json, look))
         }
         ClientVerb::Power(verb) => power(&client, verb, look).await,
         ClientVerb::Doctor { json } => doctor(&client, json, look).await,

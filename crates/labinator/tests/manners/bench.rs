@@ -85,7 +85,7 @@ impl Bench {
             answer: answer(self, number),
             because: "the test says so".to_owned(),
             order: AgentOrder::Stay,
-            files: std::sync::Arc::default(),
+            files: Arc::default(),
             install: None,
         };
         // As JSON, so that what is not said is as a lab file leaves it.

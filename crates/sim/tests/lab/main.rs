@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 #![expect(clippy::indexing_slicing, reason = "a test may stop")]
 
+mod capture;
 mod climb;
+mod links;
 mod mangled;
 mod manners;
 mod running;

@@ -130,7 +130,9 @@ impl Server {
         if self.silent {
             return;
         }
-        match Frame::parse(frame).unwrap() {
+        // A frame that was cut on its way is none.
+        let Ok(frame) = Frame::parse(frame) else { return };
+        match frame {
             Frame::Icmp6(icmp) => {
                 if let Some(Routing::Solicitation(asker)) = Routing::parse(&icmp)
                     && self.routers
