@@ -17,6 +17,7 @@ pub(crate) const CLIENTS: &[&str] = &[
     "isc-dhcp-client",
     "udhcpc",
     "dhcping",
+    "dhcpcd-base",
     "kea-admin",
     "curl",
     "atftp",

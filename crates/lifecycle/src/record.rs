@@ -263,7 +263,9 @@ fn asked(machine: &mut Machine, at: Moment, client: ClientKind) {
         }
     }
     if let Some(boot) = machine.boot.as_mut() {
-        boot.firmware = boot.firmware.or(Some(client));
+        // A stack that asks for itself before its boot client does tells less than that one.
+        let vague = boot.firmware == Some(ClientKind::UnknownFirmware) && client.is_firmware();
+        boot.firmware = boot.firmware.filter(|_| !vague).or(Some(client));
     }
     let wanted = machine.goal == Goal::Ready && machine.person != Some(PowerOrder::Off);
     if first && wanted && is_before_system(client) {

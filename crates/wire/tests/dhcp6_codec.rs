@@ -102,6 +102,15 @@ fn firmware_loader_and_systems_are_told_apart() {
     assert_eq!(with_class(15, b"\0\x04iPXE"), ClientKind::Ipxe);
     assert_eq!(with_class(16, b"\0\0\x7e\xd9\0\x0flabinator-agent"), ClientKind::Agent);
     assert_eq!(with_class(15, b"\0\xffiPXE"), ClientKind::Other, "a length that lies");
+    // What OVMF's own stack asks after our advertisement, and what a system with such an identifier asks.
+    let mut stack = Message::new(MessageType::Solicit, 1, &Duid::of_uuid([7; 16]));
+    let endless = Ia { renew: u32::MAX, rebind: u32::MAX, ..Ia::new(9) };
+    stack.options.push(OptionCode::ELAPSED, [0, 0]);
+    stack.options.push(OptionCode::IA_NA, endless.value(""));
+    let mut system = stack.clone();
+    stack.options.push(OptionCode::OPTION_REQUEST, [0, 23]);
+    system.options.push(OptionCode::OPTION_REQUEST, [0, 23, 0, 24, 0, 39]);
+    assert_eq!((classify(&stack), classify(&system)), (ClientKind::UnknownFirmware, ClientKind::Other));
     let caller = Caller::of(&firmware("PXEClient:Arch:00007:UNDI:003016", 7));
     assert_eq!(caller.arch, Some(Architecture::EFI_BC));
     assert_eq!(caller.uuid.unwrap().to_string(), "07070707-0707-0707-0707-070707070707");

@@ -60,6 +60,16 @@ fn only_literal_http_is_written() {
 }
 
 #[test]
+fn a_url_with_a_literal_ipv6_address_is_written_and_one_without_its_brackets_is_not() {
+    let script = waiting_script(&[], 1, "http://[fd00::1]/boot/x.ipxe").unwrap();
+    assert!(script.contains("chain --replace --autofree http://[fd00::1]/boot/x.ipxe"), "{script}");
+    assert!(waiting_script(&[], 1, "http://[fd00::1]:8080/x").is_ok());
+    for bad in ["http://fd00::1/x", "http://[boss]/x", "http://[10.0.0.1]/x", "http://[fd00::1/x"] {
+        assert!(matches!(waiting_script(&[], 1, bad), Err(ScriptError::NotLiteral(_))), "{bad}");
+    }
+}
+
+#[test]
 fn hostile_text_is_shown_and_not_obeyed() {
     let line = "a\nshell\r\nreboot ; poweroff && x || y ${net0/mac} # gone \u{7f} \u{e9}";
     let script = waiting_script(&[line], 1, URL).unwrap();

@@ -162,7 +162,8 @@ impl Board<'_> {
         };
         let mac = file.mac.as_ref().and_then(|m| self.mac(name, m, found));
         let ip = file.ip.as_ref().and_then(|i| self.ip(name, i, found));
-        let ip6 = self.segment.node_address6(name, (file.ip6.as_ref(), ip), &mut self.six, found);
+        let four = ip.zip(file.ip.as_ref()).map(|(ip, typed)| Typed::new(ip, typed.place));
+        let ip6 = self.segment.node_address6(name, (file.ip6.as_ref(), four), &mut self.six, found);
         let power = file.power.as_ref().and_then(|p| self.power(name, p, found));
         let memory = match &file.memory {
             None => Some(None),

@@ -5,7 +5,8 @@ use alloc::string::String;
 use model::{ClientKind, MachineUuid};
 
 use super::code::OptionCode;
-use super::message::Message;
+use super::identity::Ia;
+use super::message::{Message, MessageType};
 use crate::dhcp::{AGENT_VENDOR_CLASS, Architecture, printable};
 
 /// Enterprise number (IANA "private enterprise numbers") under which UEFI writes its classes: Intel's.
@@ -29,11 +30,32 @@ pub fn classify(message: &Message) -> ClientKind {
         if ours { ClientKind::UefiHttp } else { ClientKind::UnknownFirmware }
     } else if is(b"PXEClient") {
         if starts(Architecture::is_efi_x64) { ClientKind::UefiPxe } else { ClientKind::UnknownFirmware }
-    } else if !options.architectures().is_empty() {
+    } else if !options.architectures().is_empty() || is_uefi_stack(message) {
         ClientKind::UnknownFirmware
     } else {
         ClientKind::Other
     }
+}
+
+/// True for EDK2's IPv6 stack, which asks on its own account as soon as a router tells it to, before any boot client
+/// does (`Ip6ConfigImpl.c`, seen on OVMF 2022.11): the machine's UUID, times of all ones, name servers wanted and
+/// nothing else. Systems that use a UUID want more than that.
+fn is_uefi_stack(message: &Message) -> bool {
+    let options = &message.options;
+    let endless = |ia: &Ia| ia.renew == u32::MAX && ia.rebind == u32::MAX;
+    options.get(OptionCode::OPTION_REQUEST) == Some(&[0, 23])
+        && message.client().is_some_and(|duid| duid.as_bytes().starts_with(&[0, 4]))
+        && (message.kind == MessageType::Request || options.associations().iter().all(endless))
+        && options.iter().all(|(code, _)| {
+            matches!(
+                code,
+                OptionCode::CLIENT_ID
+                    | OptionCode::SERVER_ID
+                    | OptionCode::IA_NA
+                    | OptionCode::ELAPSED
+                    | OptionCode::OPTION_REQUEST
+            )
+        })
 }
 
 /// What a message tells about its sender, for the boot trace.

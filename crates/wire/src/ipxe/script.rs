@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
-use core::net::{IpAddr, SocketAddr};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use model::{DiskBoot, MacAddr};
 
@@ -164,7 +164,12 @@ fn word(word: &str) -> String {
 fn literal_url(url: &str) -> Result<&str, ScriptError> {
     let rest = url.strip_prefix("http://").ok_or_else(|| ScriptError::NotLiteral(String::from(url)))?;
     let host = rest.split(['/', '?']).next().unwrap_or_default();
-    if host.parse::<IpAddr>().is_err() && host.parse::<SocketAddr>().is_err() {
+    let six = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let bare = match six {
+        Some(six) => six.parse::<Ipv6Addr>().is_ok(),
+        None => host.parse::<Ipv4Addr>().is_ok(),
+    };
+    if !bare && host.parse::<SocketAddr>().is_err() {
         return Err(ScriptError::NotLiteral(String::from(url)));
     }
     if url.bytes().any(|b| !matches!(b, b'!'..=b'~')) || url.contains("${") {

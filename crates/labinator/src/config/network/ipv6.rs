@@ -157,7 +157,7 @@ impl Segment {
     pub(in crate::config) fn node_address6(
         &self,
         name: &str,
-        (typed, ip): (Option<&Typed<String>>, Option<Ipv4Addr>),
+        (typed, ip): (Option<&Typed<String>>, Option<Typed<Ipv4Addr>>),
         used: &mut Used,
         found: &mut Found,
     ) -> Option<Option<Ipv6Addr>> {
@@ -177,7 +177,8 @@ impl Segment {
             Some(typed) => address("ip6", typed, found)?,
             None => {
                 let subnet = self.subnet.as_ref()?;
-                Typed::new(link.derived(subnet.value.number_of(ip?))?, link.prefix.as_ref()?.place)
+                let ip = ip?;
+                Typed::new(link.derived(subnet.value.number_of(ip.value))?, ip.place)
             }
         };
         let before = found.len();
@@ -186,8 +187,8 @@ impl Segment {
             return None;
         }
         let hint = match typed {
-            Some(_) => "each machine has its own".to_owned(),
-            None => format!("{} was made from the prefix and its IPv4 address: give it `ip6`", own.value),
+            Some(_) => "each machine has its own; without `ip6` it is made from `ip`".to_owned(),
+            None => format!("{} is made from `ip`: write another `ip6` for it", own.value),
         };
         let boss = link.boss.as_ref().filter(|boss| boss.value == own.value);
         let pool = link.pool.as_ref().filter(|p| (p.value.0..=p.value.1).contains(&own.value));
