@@ -243,18 +243,15 @@ fn cause(bar: &Bar, boot: &Boot, points: &Points) -> Option<String> {
 
 fn dhcp_cause(took: Span, boot: &Boot, points: &Points, uefi: bool) -> Option<String> {
     let of_firmware = |m: &&model::Mark| asker(&m.what).is_some_and(ClientKind::is_firmware);
-    let asks = boot.marks.iter().filter(of_firmware).count();
     let solicits = |m: &&model::Mark| matches!(m.what, MarkKind::Solicit { .. });
-    let six = boot.marks.iter().find(of_firmware).as_ref().is_some_and(solicits);
+    if boot.marks.iter().find(of_firmware).as_ref().is_some_and(solicits) {
+        return dhcp6_cause(boot, points);
+    }
+    let asks = boot.marks.iter().filter(of_firmware).count();
     let Some(offer) = points.offer else {
         return Some(format!("asked {}, not answered", times(asks)));
     };
-    if uefi && six && asks > 1 && took > EDK2_OFFER_TIMER {
-        return Some(format!(
-            "firmware asked {asks} times over IPv6: it doubles its wait from 4 s to 32 s, four times (EDK2)"
-        ));
-    }
-    if uefi && !six && asks > 1 && took > EDK2_OFFER_TIMER {
+    if uefi && asks > 1 && took > EDK2_OFFER_TIMER {
         let ladder = [4, 8, 16, 32];
         let steps: Vec<String> = ladder.iter().take(asks).map(|s| format!("{s}")).collect();
         return Some(format!("firmware asked {asks} times: its ladder is {} s", steps.join(", ")));
@@ -266,6 +263,30 @@ fn dhcp_cause(took: Span, boot: &Boot, points: &Points, uefi: bool) -> Option<St
     }
     let answered = points.discover.map(|at| offer.since(at)).unwrap_or_default();
     (answered > Span(500)).then(|| format!("the first offer left {answered} after the first DISCOVER"))
+}
+
+/// Over IPv6 EDK2 takes an ADVERTISE of the highest preference at once. Unanswered, it asks four times and doubles its
+/// wait from 4 s (`PxeBcDhcp6.c`); with its address, it looks for a second holder and for a route before it goes on.
+fn dhcp6_cause(boot: &Boot, points: &Points) -> Option<String> {
+    let asks_to_boot = |m: &&model::Mark| {
+        asker(&m.what).is_some_and(|client| client.is_firmware() && client != ClientKind::UnknownFirmware)
+    };
+    let asks = boot.marks.iter().filter(asks_to_boot).count();
+    let Some(offer) = points.offer else {
+        return Some(format!("asked {} over IPv6, not answered", times(asks)));
+    };
+    let answered = points.discover.map(|at| offer.since(at)).unwrap_or_default();
+    if answered >= EDK2_OFFER_TIMER {
+        return Some(format!(
+            "the first ADVERTISE left {answered} after the first SOLICIT; the firmware doubles its wait from 4 s (EDK2)"
+        ));
+    }
+    let after = points.loader_asked.or(points.image_asked).zip(points.ack).map(|(next, ack)| next.since(ack));
+    after.filter(|after| *after >= Span(3_000)).map(|after| {
+        format!(
+            "{after} of it after its first REPLY: the firmware makes sure of its address and a route (EDK2)"
+        )
+    })
 }
 
 fn loader_cause(boot: &Boot) -> Option<String> {

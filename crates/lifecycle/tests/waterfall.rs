@@ -138,6 +138,55 @@ fn rule_of_bars(fall: &Waterfall) -> Result<(), String> {
     }
 }
 
+/// What OVMF does over IPv6: its stack asks first, then its boot client.
+fn solicits(client: ClientKind) -> Sight {
+    Sight::Solicit { client, arch: None, elapsed_ms: 0, uuid: None }
+}
+
+fn address6() -> std::net::Ipv6Addr {
+    std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x11)
+}
+
+#[test]
+fn a_boot_over_ipv6_has_the_same_bars_and_says_what_firmware_does_with_its_address() {
+    let mut bench = Bench::new();
+    bench.at(0).power(PowerState::On);
+    bench.at(3_000).saw(solicits(ClientKind::UnknownFirmware)).saw(Sight::Advertise { address: address6() });
+    let reply = |client| Sight::Reply { address: Some(address6()), client };
+    bench.at(3_100).saw(Sight::Request6 { client: ClientKind::UnknownFirmware });
+    bench.saw(reply(ClientKind::UnknownFirmware));
+    bench.at(5_000).saw(solicits(ClientKind::UefiPxe)).saw(Sight::Advertise { address: address6() });
+    bench.at(5_100).saw(reply(ClientKind::UefiPxe));
+    bench.at(9_000).asks(FileRole::Loader, "snponly.efi", 100_000);
+    bench.at(9_200).took("snponly.efi", 100_000, 0);
+    bench.at(9_500).saw(solicits(ClientKind::Ipxe)).saw(reply(ClientKind::Ipxe));
+    bench.at(10_000).asks(FileRole::Uki, "node.efi", 1_000_000);
+    bench.at(11_000).took("node.efi", 1_000_000, 0);
+    bench.at(14_000).saw(solicits(ClientKind::Agent)).saw(reply(ClientKind::Agent));
+    let fall = bench.fall();
+    assert_eq!(fall.firmware, Some(ClientKind::UefiPxe), "the stack that asked before it tells less");
+    let stages: Vec<Stage> = fall.bars.iter().map(|bar| bar.stage).collect();
+    for stage in [Stage::Firmware, Stage::Dhcp, Stage::Loader, Stage::Ipxe, Stage::Kernel, Stage::Agent] {
+        assert!(stages.contains(&stage), "no {stage}: {fall:?}");
+    }
+    let bar = |stage: Stage| fall.bars.iter().find(|bar| bar.stage == stage).unwrap();
+    assert_eq!((bar(Stage::Dhcp).from_ms, bar(Stage::Dhcp).took_ms), (3_000, 6_000));
+    let note = bar(Stage::Dhcp).note.as_deref().unwrap();
+    assert!(note.starts_with("5.9 s of it after its first REPLY"), "{note}");
+    assert!(bar(Stage::Kernel).took_ms > 0, "the stack is no system: {fall:?}");
+}
+
+#[test]
+fn firmware_that_solicits_in_vain_is_told_of() {
+    let mut bench = Bench::new();
+    bench.at(0).power(PowerState::On);
+    bench.at(3_000).saw(solicits(ClientKind::UefiHttp));
+    bench.at(7_000).saw(solicits(ClientKind::UefiHttp));
+    bench.at(8_000);
+    let note = bench.bar(Stage::Dhcp).note;
+    assert_eq!(note.as_deref(), Some("asked 2 times over IPv6, not answered"));
+}
+
 #[test]
 fn the_bars_of_a_boot_are_in_order_and_sum_to_its_length() {
     let mut bench = Bench::new();
