@@ -202,6 +202,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         | Sight::FileMoved { .. }
         | Sight::FileServed { .. }
         | Sight::FileBroken { .. }
+        | Sight::FileAgreed { .. }
         | Sight::FileRepeated { .. } => transfer::file(machine, now, sight),
         Sight::PacketsSaved { boot, file, frames } => {
             let saved = SavedPackets { file: file.clone(), frames: *frames };

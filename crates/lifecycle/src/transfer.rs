@@ -28,8 +28,14 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
                 size: *size,
                 repeats: 0,
                 broken: None,
+                terms: None,
             });
             begun(boot, name, *role, *size);
+        }
+        Sight::FileAgreed { name, terms } => {
+            if let Some(transfer) = open(boot, name) {
+                transfer.terms = Some(*terms);
+            }
         }
         Sight::FileMoved { name, bytes } => moved(boot, name, *bytes, |_| {}),
         Sight::FileServed { name, bytes, repeats } => {
@@ -65,10 +71,15 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
     }
 }
 
+/// The latest transfer of this file that goes on.
+fn open<'a>(boot: &'a mut Boot, name: &str) -> Option<&'a mut Transfer> {
+    let open = |t: &&mut Transfer| t.name == name && t.ended.is_none() && t.broken.is_none();
+    boot.transfers.iter_mut().rev().find(open)
+}
+
 /// So many bytes of a transfer have been sent by now.
 fn moved(boot: &mut Boot, name: &str, bytes: u64, change: impl FnOnce(&mut Transfer)) {
-    let open = |t: &&mut Transfer| t.name == name && t.ended.is_none() && t.broken.is_none();
-    let Some(transfer) = boot.transfers.iter_mut().rev().find(open) else { return };
+    let Some(transfer) = open(boot, name) else { return };
     let more = bytes.saturating_sub(transfer.bytes);
     transfer.bytes = transfer.bytes.max(bytes);
     change(transfer);

@@ -97,6 +97,15 @@ pub enum Carrier {
     Http,
 }
 
+/// What client and server of a TFTP transfer agreed on (RFC 2348, RFC 7440).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct TftpTerms {
+    /// Bytes in a block.
+    pub block: u16,
+    /// Blocks sent before one is acknowledged.
+    pub window: u16,
+}
+
 /// What a script told its reader to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -196,6 +205,13 @@ pub enum Sight {
         carrier: Carrier,
         /// Whole size in bytes.
         size: u64,
+    },
+    /// How a file goes over TFTP; told as its first block goes out.
+    FileAgreed {
+        /// Its name.
+        name: String,
+        /// What was agreed on.
+        terms: TftpTerms,
     },
     /// Some of a file has been sent; told a few times a second at most.
     FileMoved {

@@ -7,7 +7,7 @@ use core::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Carrier, ClientKind, FileRole, LabTime, Moment, NodeName, ScriptAnswer};
+use crate::{Carrier, ClientKind, FileRole, LabTime, Moment, NodeName, ScriptAnswer, TftpTerms};
 
 /// Marks kept for one boot; later ones are only counted.
 pub const MARKS_KEPT: usize = 96;
@@ -181,6 +181,9 @@ pub struct Transfer {
     pub repeats: u32,
     /// Why it ended early, if it did.
     pub broken: Option<String>,
+    /// Blocks and window, where it went over TFTP.
+    #[serde(default)]
+    pub terms: Option<TftpTerms>,
 }
 
 /// The parts of a boot, in the order in which they happen.

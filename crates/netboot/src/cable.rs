@@ -195,7 +195,7 @@ impl Cable {
             Step::Wait => Vec::new(),
             Step::Packet(packet) => vec![packet],
             Step::Blocks(blocks) => {
-                watch.begin(&self.counter, found);
+                watch.begin(&self.counter, found, transfer);
                 watch.progress(&self.counter, found, transfer.statistics(), now);
                 tftp::packets(found, blocks, transfer.block_size()).unwrap_or_default()
             }

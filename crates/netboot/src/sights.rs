@@ -303,6 +303,7 @@ fn subject(line: &Up) -> Option<Subject> {
     let Up::Sighting(seen) = line else { return None };
     let file = match &seen.sight {
         Sight::FileAsked { name, .. }
+        | Sight::FileAgreed { name, .. }
         | Sight::FileMoved { name, .. }
         | Sight::FileServed { name, .. }
         | Sight::FileBroken { name, .. }
@@ -343,6 +344,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::Advertise { .. }
         | Sight::Request6 { .. }
         | Sight::RouterAsked { .. }
+        | Sight::FileAgreed { .. }
         | Sight::FileRepeated { .. }
         | Sight::Deferred { .. } => Worth::Colour,
         Sight::Discover { .. }

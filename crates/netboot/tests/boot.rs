@@ -87,7 +87,7 @@ async fn a_uefi_machine_goes_from_its_first_packet_to_the_agents_report() {
     })
     .await;
     names.retain(|name| name != "file-moved");
-    let expected = "discover offer request ack file-asked file-served discover offer request ack \
+    let expected = "discover offer request ack file-asked file-agreed file-served discover offer request ack \
                     script-asked script-asked file-asked file-served agent";
     assert_eq!(names.join(" "), expected);
 }

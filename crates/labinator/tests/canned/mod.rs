@@ -320,6 +320,7 @@ pub(crate) fn trace() -> Trace {
         size: 95_000_000,
         repeats: 0,
         broken: Some("the client closed the connection".to_owned()),
+        terms: None,
     };
     Trace {
         node: "node3".parse().unwrap(),

@@ -293,7 +293,7 @@ impl Tftp {
             }
             Turn::On(Step::Blocks(blocks)) => {
                 if let Some((transfer, served)) = self.sessions.get_mut(peer) {
-                    served.watch.begin(&self.counter, &served.found);
+                    served.watch.begin(&self.counter, &served.found, transfer);
                     served.watch.progress(&self.counter, &served.found, transfer.statistics(), now);
                 }
                 self.send_blocks(peer, blocks).await;

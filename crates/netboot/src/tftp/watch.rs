@@ -1,7 +1,7 @@
 //! What the core is told of a transfer. Scripts are told by whoever answers them.
 
-use model::{Carrier, MacAddr, Sight};
-use wire::tftp::{End, Statistics};
+use model::{Carrier, FileRole, MacAddr, Sight, TftpTerms};
+use wire::tftp::{End, Statistics, Transfer};
 
 use super::files::Found;
 use crate::counter::Counter;
@@ -30,11 +30,16 @@ impl Watch {
     }
 
     /// The first block goes out: no mere probe for the size.
-    pub(crate) fn begin(&mut self, counter: &Counter, found: &Found) {
+    pub(crate) fn begin(&mut self, counter: &Counter, found: &Found, transfer: &Transfer) {
         if !self.begun {
             self.begun = true;
             let (role, name, size) = (found.role, found.name.as_ref().to_owned(), found.size());
-            self.see(counter, Sight::FileAsked { role, name, carrier: Carrier::Tftp, size });
+            self.see(counter, Sight::FileAsked { role, name: name.clone(), carrier: Carrier::Tftp, size });
+            // A waiting loader asks for its script again and again.
+            if role != FileRole::Script {
+                let terms = TftpTerms { block: transfer.block_size(), window: transfer.window_size() };
+                self.see(counter, Sight::FileAgreed { name, terms });
+            }
         }
     }
 

@@ -110,6 +110,9 @@ fn seen(sight: &Sight) -> String {
         Sight::RouterAsked { answered: true } => "asked for an IPv6 router and was answered".to_owned(),
         Sight::RouterAsked { answered: false } => "asked for an IPv6 router".to_owned(),
         Sight::FileAsked { name, size, .. } => format!("asks for {name} ({})", bytes(*size)),
+        Sight::FileAgreed { name, terms } => {
+            format!("{name} goes in blocks of {} bytes, {} at a time", terms.block, terms.window)
+        }
         Sight::FileMoved { name, bytes: moved } => format!("{} of {name} sent", bytes(*moved)),
         Sight::FileServed { name, bytes: sent, repeats } => {
             let again = if *repeats == 0 { String::new() } else { format!(", {repeats} blocks sent again") };

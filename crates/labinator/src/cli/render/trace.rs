@@ -45,6 +45,7 @@ pub fn render_trace(trace: &Trace, width: usize, color: bool) -> String {
         let text = format!("{} broke off after {}: {why}", file.name, bytes(file.bytes));
         lines.push(format!("  {} {}", paint.doubtful("!"), cut(&text, width.saturating_sub(4))));
     }
+    lines.extend(terms(trace, width));
     lines.extend(cost(trace, width, paint));
     if let Some(saved) = &trace.boot.packets {
         let text = format!("heads of {} packets saved: /v1/failures/{}", saved.frames, saved.file);
@@ -55,6 +56,18 @@ pub fn render_trace(trace: &Trace, width: usize, color: bool) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// How its files went over TFTP, where windows and loss are seen.
+fn terms(trace: &Trace, width: usize) -> Vec<String> {
+    let files = trace.boot.transfers.iter().filter_map(|file| file.terms.map(|terms| (file, terms)));
+    let lines = files.map(|(file, terms)| {
+        let again = if file.repeats == 0 { String::new() } else { format!(", {} sent again", file.repeats) };
+        let text =
+            format!("{}: blocks of {} bytes, {} at a time{again}", file.name, terms.block, terms.window);
+        format!("  {}", cut(&text, width.saturating_sub(2)))
+    });
+    lines.collect()
 }
 
 /// What was sent for this boot, and the files that cost more than they had to.
