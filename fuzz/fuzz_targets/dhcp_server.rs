@@ -18,6 +18,7 @@ fn config() -> Config {
         pool: Some(Pool { first: Ipv4Addr::new(10, 0, 0, 0), last: Ipv4Addr::new(10, 0, 0, 20) }),
         reservations: BTreeMap::new(),
         extra: Options::new(),
+        relayed: Vec::new(),
     }
 }
 

@@ -156,7 +156,9 @@ function sighted(fact: Sighted, known: Known): Line | null {
         `${asker(fact.client)} asks for an address${fact.secs > 0 ? `, for ${count(fact.secs)} s already` : ""}${fact.version ? ` (version ${fact.version})` : ""}.`,
       );
     case "offer":
-      return plain(who, `Was offered ${fact.address}.`);
+      return fact.address === "0.0.0.0"
+        ? plain(who, "Was offered a boot file; the address is another server's to give.")
+        : plain(who, `Was offered ${fact.address}.`);
     case "request":
       return plain(who, `${asker(fact.client)} takes the address.`);
     case "ack":

@@ -2,6 +2,7 @@
 
 mod boot;
 mod delay;
+mod dhcp;
 mod fleet;
 mod http;
 mod idle;
@@ -46,6 +47,12 @@ const BENCHES: &[Bench] = &[
         about: "boot HTTP against nginx with sendfile: wrk, and six large downloads at once [--rounds N]",
         packages: http::PACKAGES,
         run: http::run,
+    },
+    Bench {
+        name: "dhcp",
+        about: "exchanges a second and their time, against Kea, direct and through a relay [--pairs N]",
+        packages: dhcp::PACKAGES,
+        run: dhcp::run,
     },
     Bench {
         name: "idle",

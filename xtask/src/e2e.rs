@@ -16,8 +16,12 @@ use crate::{counting, image, node, suites};
 pub(crate) const CLIENTS: &[&str] = &[
     "isc-dhcp-client",
     "udhcpc",
+    "dhcpcd-base",
+    "systemd",
     "dhcping",
     "dhcpcd-base",
+    "isc-dhcp-relay",
+    "dnsmasq-base",
     "kea-admin",
     "curl",
     "atftp",
@@ -41,6 +45,7 @@ pub(crate) const FIRMWARE: &[&str] = &[
     "trixie/ipxe",
     "sid/ipxe",
     "grub-efi-amd64-signed",
+    "dnsmasq-base",
     "iproute2",
     "curl",
 ];

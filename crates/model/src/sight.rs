@@ -150,7 +150,7 @@ pub enum Sight {
         /// Who asks.
         client: ClientKind,
     },
-    /// DHCPACK sent by us, after the lease was written.
+    /// DHCPACK sent by us, after the lease was written; in proxy mode, what another server gave.
     Ack {
         /// Address given.
         #[schemars(with = "String")]

@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::sync::Arc;
 
 use model::MacAddr;
+use wire::dhcp::proxy::{BOOT_SERVER_PORT, Door};
 use wire::dhcp::{SERVER_PORT, server::Destination};
 use wire::dhcp6;
 use wire::frame::{Checksum, Frame, Udp4, Udp6};
@@ -32,6 +33,7 @@ pub struct Cable {
     mac: MacAddr,
     clerk: Clerk,
     clerk6: Clerk6,
+    boot_server: Clerk,
     watch: sniff::Watch,
     transfers: BTreeMap<u16, Carried>,
     next_port: u16,
@@ -51,9 +53,20 @@ impl Cable {
     /// A counter whose port has this Ethernet address.
     #[must_use]
     pub fn new(counter: Arc<Counter>, mac: MacAddr) -> Self {
-        let (clerk, watch) = (Clerk::new(Arc::clone(&counter)), sniff::Watch::new(Arc::clone(&counter), mac));
+        let clerk = |door| Clerk::new(Arc::clone(&counter), door);
+        let (clerk, boot_server) = (clerk(Door::Server), clerk(Door::BootServer));
+        let watch = sniff::Watch::new(Arc::clone(&counter), mac);
         let clerk6 = Clerk6::new(Arc::clone(&counter));
-        Self { counter, mac, clerk, clerk6, watch, transfers: BTreeMap::new(), next_port: TRANSFER_PORTS }
+        Self {
+            counter,
+            mac,
+            clerk,
+            boot_server,
+            clerk6,
+            watch,
+            transfers: BTreeMap::new(),
+            next_port: TRANSFER_PORTS,
+        }
     }
 
     /// Takes a frame in; the frames that answer it. Waits only while a claim is being synced.
@@ -74,6 +87,7 @@ impl Cable {
         match Frame::parse(bytes) {
             Ok(Frame::Udp4(udp)) if udp.checksum != Checksum::Bad => match udp.to.port() {
                 SERVER_PORT => self.on_dhcp(udp.payload, now),
+                BOOT_SERVER_PORT => self.on_boot_server(&udp, now),
                 TFTP_PORT => {
                     let (client, boss) = ((udp.from_mac, SocketAddr::V4(udp.from)), IpAddr::V4(*udp.to.ip()));
                     self.on_request(client, boss, udp.payload, now).await
@@ -136,6 +150,23 @@ impl Cable {
         let frame = self.udp6(from, (udp.from_mac, to), &payload)?;
         self.clerk6.note_sent(&answer);
         Some(frame)
+    }
+
+    fn on_boot_server(&mut self, udp: &Udp4<'_>, now: u64) -> Vec<Vec<u8>> {
+        self.boot_server.catch_up();
+        let mut group = Group::at(now);
+        self.boot_server.consider(udp.payload, Some(udp.from.into()), &mut group);
+        let client = (udp.from_mac, SocketAddr::V4(udp.from));
+        let mut frames = Vec::new();
+        for answer in group.answers() {
+            let frame = answer
+                .payload()
+                .and_then(|payload| self.udp(self.clerk.boss()?.into(), BOOT_SERVER_PORT, client, &payload));
+            answer.sent = frame.is_some();
+            frames.extend(frame);
+        }
+        self.boot_server.tell(group);
+        frames
     }
 
     fn dhcp_frame(&self, answer: &Answer) -> Option<Vec<u8>> {

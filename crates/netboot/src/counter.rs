@@ -4,15 +4,17 @@
 //! core ──table, then changes──▶ disk, and a Board, swapped whole ──▶ every socket's next answer
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{AgentBeat, AgentReport, AgentWelcome, BootTable, MacAddr, Notice, Sight, Sighting, TableChange};
+use model::{
+    AgentBeat, AgentReport, AgentWelcome, BootTable, DhcpMode, MacAddr, Notice, Sight, Sighting, TableChange,
+};
 use store::Files;
 use store::log::{LogError, Recovery};
 use store::shelf::Shelf;
@@ -128,6 +130,8 @@ pub struct Counter {
     /// Files taken of images that install.
     pub(crate) taken: Taken,
     ledger_full: AtomicBool,
+    /// Architectures whose missing loader was told.
+    loaders_missing: Mutex<BTreeSet<u16>>,
     /// Packets that could not be read, by protocol.
     malformed: Mutex<HashMap<&'static str, u64>>,
 }
@@ -167,6 +171,7 @@ impl Counter {
             agents: Mutex::default(),
             taken: Taken::default(),
             ledger_full: AtomicBool::new(false),
+            loaders_missing: Mutex::default(),
             malformed: Mutex::default(),
         };
         Ok((Arc::new(counter), recovery))
@@ -293,12 +298,29 @@ impl Counter {
         self.neighbours.release(address.into());
     }
 
-    /// Whose address this is: by reservation first, then by lease, then by its frames.
+    /// Remembers an address that another server gave. Only addresses of the lab's subnet count, so nobody can fill
+    /// the memory. True when it is news.
+    pub(crate) fn learn(&self, address: Ipv4Addr, mac: MacAddr) -> bool {
+        let Some(board) = self.board() else { return false };
+        let network = &board.table().network;
+        if !network.holds(address) || address == network.boss {
+            return false;
+        }
+        self.neighbours.hold(address.into(), mac) != Some(mac)
+    }
+
+    /// Whose address this is: by reservation first, then by lease, then by its frames; where another server gives the
+    /// addresses, by what was seen of that first.
     #[must_use]
     pub fn who_has(&self, address: IpAddr) -> Option<MacAddr> {
         let address = address.to_canonical();
-        let reserved = self.board().and_then(|board| board.entry_by_ip(address).map(|entry| entry.mac));
-        reserved.or_else(|| self.neighbours.who(address))
+        let board = self.board();
+        let reserved = || board.as_ref().and_then(|board| board.entry_by_ip(address).map(|entry| entry.mac));
+        let seen = || self.neighbours.who(address);
+        match board.as_ref().map(|board| board.table().network.dhcp) {
+            Some(DhcpMode::Proxy | DhcpMode::Off) => seen().or_else(reserved),
+            Some(DhcpMode::Authoritative) | None => reserved().or_else(seen),
+        }
     }
 
     /// Tells the core, once, when the ledger stops taking records and when it takes them again.
@@ -313,6 +335,19 @@ impl Counter {
                 self.sights.notice(Notice::LedgerFull { why: error.to_string() });
             }
             None => self.sights.notice(Notice::LedgerWell),
+        }
+    }
+
+    /// Tells the core, once, of an architecture for which there is no loader.
+    pub(crate) fn note_loader_missing(&self, arch: u16, names: &[&str]) {
+        let news = self.loaders_missing.lock().unwrap_or_else(PoisonError::into_inner).insert(arch);
+        if news {
+            tracing::error!(
+                "firmware of architecture {arch:#04x} asks, and there is no {}",
+                names.join(" or ")
+            );
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            self.sights.notice(Notice::LoaderMissing { arch, names });
         }
     }
 

@@ -171,7 +171,7 @@ impl Inner {
     }
 
     /// True when this says nothing new. Earlier changes of the same group may have said otherwise.
-    fn stands(&self, change: &Change, earlier: &[Change]) -> bool {
+    fn stands(&self, change: &Change, earlier: &[&Change]) -> bool {
         let touched = |address: Ipv4Addr, mac: Option<MacAddr>| {
             earlier.iter().any(|change| match change {
                 Change::Given(lease) => lease.address == address || Some(lease.mac) == mac,
@@ -293,9 +293,9 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Log`]: none of them was written, and none may be acknowledged.
-    pub fn write(&self, changes: Vec<Change>) -> Result<usize, LedgerError> {
+    pub fn write(&self, changes: &[Change]) -> Result<usize, LedgerError> {
         let mut inner = self.inner();
-        let mut fresh: Vec<Change> = Vec::with_capacity(changes.len());
+        let mut fresh: Vec<&Change> = Vec::with_capacity(changes.len());
         for change in changes {
             if !inner.stands(&change, &fresh) {
                 fresh.push(change);
@@ -315,8 +315,8 @@ impl Ledger {
         let written = fresh.len();
         for change in fresh {
             match change {
-                Change::Given(lease) => inner.give(lease),
-                Change::Freed(address) => inner.free(address),
+                Change::Given(lease) => inner.give(lease.clone()),
+                Change::Freed(address) => inner.free(*address),
             }
         }
         drop(inner);

@@ -8,11 +8,28 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use store::Digest;
+use wire::dhcp::Family;
 
 /// Loader of BIOS machines (iPXE over the ROM's own network driver).
 pub const BIOS_LOADER: &str = "undionly.kpxe";
 /// Loader of UEFI machines (iPXE over the firmware's own network driver).
 pub const UEFI_LOADER: &str = "snponly.efi";
+
+/// File names of the loader for a family of architectures, best first; the second is the build with all drivers.
+#[must_use]
+pub const fn loader_names(family: Family) -> &'static [&'static str] {
+    match family {
+        Family::Bios => &[BIOS_LOADER, "ipxe.pxe"],
+        Family::EfiX64 => &[UEFI_LOADER, "ipxe.efi"],
+        Family::EfiIa32 => &["snponly-i386.efi", "ipxe-i386.efi"],
+        Family::EfiArm32 => &["snponly-arm32.efi", "ipxe-arm32.efi"],
+        Family::EfiArm64 => &["snponly-arm64.efi", "ipxe-arm64.efi"],
+        Family::EfiRiscv64 => &["snponly-riscv64.efi", "ipxe-riscv64.efi"],
+        Family::EfiLoong64 => &["snponly-loong64.efi", "ipxe-loong64.efi"],
+        // They fetch their own files.
+        Family::UBoot | Family::RaspberryPi => &[],
+    }
+}
 
 /// Largest file taken as a loader. The largest iPXE builds have about 1.1 MB.
 const LARGEST: u64 = 8 << 20;
@@ -71,6 +88,12 @@ impl Loaders {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Loader> {
         self.0.get(name)
+    }
+
+    /// File name of the loader for a family, where there is one.
+    #[must_use]
+    pub fn name_for(&self, family: Family) -> Option<&'static str> {
+        loader_names(family).iter().copied().find(|name| self.0.contains_key(*name))
     }
 
     /// Adds a loader that is at hand.

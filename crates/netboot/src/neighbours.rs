@@ -26,13 +26,13 @@ impl Neighbours {
         Self { leased: Mutex::new(leases.collect()), met: Mutex::default() }
     }
 
-    /// It has this address by lease.
-    pub(crate) fn hold(&self, address: IpAddr, mac: MacAddr) {
+    /// It has this address by lease; who had it before.
+    pub(crate) fn hold(&self, address: IpAddr, mac: MacAddr) -> Option<MacAddr> {
         let mut leased = lock(&self.leased);
         if leased.len() >= MOST {
             leased.clear();
         }
-        leased.insert(address, mac);
+        leased.insert(address, mac)
     }
 
     /// The lease is over.

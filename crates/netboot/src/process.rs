@@ -164,7 +164,13 @@ impl Bench {
         // Dropped with this future, which ends the thread.
         let (_stop, stopped) = oneshot::channel::<()>();
         let (ended, end) = oneshot::channel();
-        let ports = Ports { dhcp: sockets.dhcp, tftp: sockets.tftp, packets: sockets.packets, six };
+        let ports = Ports {
+            dhcp: sockets.dhcp,
+            boot_server: sockets.boot_server,
+            tftp: sockets.tftp,
+            packets: sockets.packets,
+            six,
+        };
         thread::Builder::new()
             .name("packets".to_owned())
             .spawn(move || {
@@ -183,6 +189,7 @@ impl Bench {
 #[derive(Debug)]
 struct Ports {
     dhcp: Option<std::net::UdpSocket>,
+    boot_server: Option<std::net::UdpSocket>,
     tftp: std::net::UdpSocket,
     packets: Option<crate::packet::PacketSocket>,
     /// DHCPv6, and TFTP over IPv6.
@@ -205,6 +212,9 @@ fn packet_thread(counter: Arc<Counter>, ports: Ports, stopped: oneshot::Receiver
         if let Some((dhcp, tftp)) = ports.six {
             services.spawn(Dhcp6::new(Arc::clone(&counter), port(dhcp)?).run());
             services.spawn(Tftp::new(Arc::clone(&counter), port(tftp)?).run());
+        }
+        if let Some(socket) = ports.boot_server {
+            services.spawn(Dhcp::boot_server(Arc::clone(&counter), port(socket)?).run());
         }
         if let Some(packets) = packets {
             services.spawn(Sniffer::new(counter, packets).run());

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{DhcpMode, MacAddr, Notice, Sight, Sighting};
-use wire::dhcp::{Message, MessageType, OptionCode, SERVER_PORT};
-use wire::frame::{Frame, Udp4};
+use wire::dhcp::{ControllerMark, Message, MessageType, OptionCode, SERVER_PORT};
+use wire::frame::{Ethernet, Frame, Udp4, arp_sender};
 use wire::ndp::{Announcement, Audience, Routing, bare_advertisement};
 
 use crate::clock::boottime_ms;
@@ -48,6 +48,7 @@ pub(crate) struct Watch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stranger {
     Dhcp,
+    Controller,
     Router,
 }
 
@@ -157,7 +158,8 @@ impl Watch {
                 Some(Routing::Advertisement(_)) | None => {}
             },
             Frame::Udp4(udp) if udp.from.port() == SERVER_PORT => self.foreign_dhcp(udp, now),
-            Frame::Udp4(_) | Frame::Udp6(_) | Frame::Other(_) => {}
+            Frame::Other(ethernet) => self.note_arp(ethernet),
+            Frame::Udp4(_) | Frame::Udp6(_) => {}
         }
         None
     }
@@ -198,17 +200,41 @@ impl Watch {
         }
     }
 
-    fn foreign_dhcp(&mut self, udp: &Udp4<'_>, now: u64) {
-        let expected = self.counter.board().is_some_and(|board| board.table().network.dhcp == DhcpMode::Off);
-        if expected {
-            return;
+    /// Where another server gives the addresses, a machine's first ARP tells which one it has.
+    fn note_arp(&self, ethernet: &Ethernet<'_>) {
+        let Some((mac, address)) = arp_sender(ethernet) else { return };
+        let Some(board) = self.counter.board() else { return };
+        let given_elsewhere = board.table().network.dhcp != DhcpMode::Authoritative;
+        if given_elsewhere && board.entry(mac).is_some() {
+            self.counter.learn(address, mac);
         }
+    }
+
+    fn foreign_dhcp(&mut self, udp: &Udp4<'_>, now: u64) {
+        let Some(board) = self.counter.board() else { return };
         let Ok(message) = Message::decode(udp.payload) else { return };
         if !matches!(message.kind(), Some(MessageType::Offer | MessageType::Ack | MessageType::Nak)) {
             return;
         }
         let server = message.options.address(OptionCode::SERVER_ID).unwrap_or_else(|| *udp.from.ip());
         let mac = udp.from_mac;
+        let mark = message.options.get(OptionCode::CONTROLLER).and_then(ControllerMark::read);
+        if let Some(ControllerMark { lab }) = mark {
+            let same = board.table().lab.as_str() == lab;
+            let notice = Notice::OtherController { mac, server, same, lab };
+            self.tell((Stranger::Controller, mac), now, notice, &server);
+            return;
+        }
+        match board.table().network.dhcp {
+            DhcpMode::Authoritative => {}
+            DhcpMode::Proxy | DhcpMode::Off => {
+                // It is meant to be there; what it gives is worth knowing.
+                if let (Some(MessageType::Ack), Some(client)) = (message.kind(), message.mac()) {
+                    self.counter.learn(message.yiaddr, client);
+                }
+                return;
+            }
+        }
         self.tell((Stranger::Dhcp, mac), now, Notice::ForeignDhcp { mac, server }, &server);
     }
 

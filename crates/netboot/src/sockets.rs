@@ -37,6 +37,8 @@ pub struct BindConfig {
     pub address: Ipv4Addr,
     /// UDP port of DHCP; `None` where another server answers.
     pub dhcp: Option<u16>,
+    /// UDP port of the PXE boot server, where another DHCP server gives the addresses.
+    pub boot_server: Option<u16>,
     /// UDP port of TFTP.
     pub tftp: u16,
     /// TCP port of the boot HTTP.
@@ -49,7 +51,15 @@ impl BindConfig {
     /// The well-known ports on an interface.
     #[must_use]
     pub fn on(interface: &str, address: Ipv4Addr) -> Self {
-        Self { interface: Some(interface.to_owned()), address, dhcp: Some(67), tftp: 69, http: 80, six: None }
+        Self {
+            interface: Some(interface.to_owned()),
+            address,
+            dhcp: Some(67),
+            boot_server: None,
+            tftp: 69,
+            http: 80,
+            six: None,
+        }
     }
 }
 
@@ -130,6 +140,8 @@ impl fmt::Display for Holder<'_> {
 pub struct Sockets {
     /// DHCP, where we are the server.
     pub dhcp: Option<UdpSocket>,
+    /// PXE boot server, beside another DHCP server.
+    pub boot_server: Option<UdpSocket>,
     /// TFTP.
     pub tftp: UdpSocket,
     /// Boot HTTP.
@@ -175,13 +187,13 @@ impl Sockets {
     /// [`BindError`] names the port and, where another process holds it, that process.
     pub fn bind(config: &BindConfig) -> Result<Self, BindError> {
         let device = config.interface.as_deref();
-        let dhcp = config.dhcp.map(|port| {
+        let beside = |port: u16| {
             let at = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
             // Loopback has no broadcasts: without an interface only this machine's own clients can ask.
             let at = if device.is_none() { SocketAddrV4::new(config.address, port) } else { at };
             let at = SocketAddr::V4(at);
             udp(at, device, true).map_err(|error| named(error, Transport::Udp, at))
-        });
+        };
         let tftp = SocketAddr::from((config.address, config.tftp));
         let http = SocketAddr::from((config.address, config.http));
         let packets = device.map(|device| {
@@ -196,7 +208,8 @@ impl Sockets {
             })
         });
         Ok(Self {
-            dhcp: dhcp.transpose()?,
+            dhcp: config.dhcp.map(beside).transpose()?,
+            boot_server: config.boot_server.map(beside).transpose()?,
             tftp: udp(tftp, None, false).map_err(|error| named(error, Transport::Udp, tftp))?,
             http: tcp(http).map_err(|error| named(error, Transport::Tcp, http))?,
             packets: packets.transpose()?,
@@ -215,6 +228,7 @@ impl Sockets {
     pub fn send_over(&self, stream: &UnixStream) -> io::Result<()> {
         let mut named = vec![("tftp", self.tftp.as_fd()), ("http", self.http.as_fd())];
         named.extend(self.dhcp.as_ref().map(|socket| ("dhcp", socket.as_fd())));
+        named.extend(self.boot_server.as_ref().map(|socket| ("boot-server", socket.as_fd())));
         if let Some(packets) = &self.packets {
             named.extend([("frames", packets.frames.as_fd()), ("group", packets.group.as_fd())]);
         }
@@ -267,6 +281,7 @@ impl Sockets {
             http: delivery.expect("http")?,
             dhcp: delivery.take("dhcp"),
             heads: delivery.take("heads").map(HeadSocket),
+            boot_server: delivery.take("boot-server"),
             six: match delivery.take("dhcp6") {
                 Some(dhcp) => {
                     let (tftp, http) = (delivery.expect("tftp6")?, delivery.expect("http6")?);

@@ -47,7 +47,7 @@ async fn run(files: &LossyFiles) -> Promised {
     let mut promised = Promised::default();
     let Ok((ledger, _)) = Ledger::open(Arc::new(files.clone()), Path::new(PATH)) else { return promised };
     for n in 1..=6 {
-        if ledger.write(vec![Change::Given(lease(n))]).is_ok() {
+        if ledger.write(&[Change::Given(lease(n))]).is_ok() {
             promised.acknowledged.push(lease(n));
         }
         if n % 2 == 0
@@ -86,6 +86,27 @@ async fn a_kill_forgets_no_acknowledged_lease_and_a_power_cut_no_synced_one_and_
 }
 
 #[tokio::test]
+async fn a_group_of_changes_is_one_write_in_their_order() {
+    let files = LossyFiles::new();
+    let ledger = open(&files);
+    let before = files.operations();
+    let moved = Lease { address: Ipv4Addr::new(10, 0, 0, 99), ..lease(1) };
+    let group = [
+        Change::Given(lease(1)),
+        Change::Given(lease(2)),
+        Change::Freed(lease(2).address),
+        Change::Given(moved.clone()),
+        Change::Given(lease(3)),
+        Change::Freed(Ipv4Addr::new(10, 0, 0, 200)),
+    ];
+    assert_eq!(ledger.write(&group).unwrap(), 5, "nobody had the last one");
+    assert_eq!(files.operations(), before + 1);
+    let expected = [lease(3), moved];
+    assert_eq!(ledger.leases(), expected);
+    assert_eq!(open(&files.after_power_cut(Kept::Everything)).leases(), expected);
+}
+
+#[tokio::test]
 async fn the_same_boot_gets_the_same_word_and_a_later_one_another() {
     let files = LossyFiles::new();
     let ledger = open(&files);
@@ -117,12 +138,12 @@ async fn a_claim_that_could_not_be_synced_does_not_leave_until_it_is() {
 async fn a_renewal_costs_the_disk_nothing_and_a_long_history_is_compacted() {
     let files = LossyFiles::new();
     let ledger = open(&files);
-    assert_eq!(ledger.write(vec![Change::Given(lease(1))]).unwrap(), 1);
+    assert_eq!(ledger.write(&[Change::Given(lease(1))]).unwrap(), 1);
     let before = files.operations();
-    assert_eq!(ledger.write(vec![Change::Given(lease(1))]).unwrap(), 0);
+    assert_eq!(ledger.write(&[Change::Given(lease(1))]).unwrap(), 0);
     assert_eq!(files.operations(), before);
     for seconds in 0..4000 {
-        ledger.write(vec![Change::Given(Lease { seconds, ..lease(2) })]).unwrap();
+        ledger.write(&[Change::Given(Lease { seconds, ..lease(2) })]).unwrap();
     }
     ledger.sync_once().await.unwrap();
     let disk = files.after_power_cut(Kept::Nothing);
@@ -185,4 +206,47 @@ async fn a_full_disk_stops_new_leases_says_so_once_serves_those_that_stand_and_r
     assert!(matches!(notices.as_slice(), [Notice::LedgerFull { .. }, Notice::LedgerWell]), "{notices:?}");
     let leases = open(&files.after_power_cut(Kept::Everything)).leases();
     assert_eq!(leases.iter().map(|lease| lease.mac).collect::<Vec<_>>(), [STRANGER, other]);
+}
+
+#[tokio::test]
+async fn every_acknowledgement_of_a_crowd_is_in_the_ledger_when_it_arrives() {
+    let files = LossyFiles::new();
+    let (counter, _) = Counter::open(Parts {
+        files: Arc::new(files.clone()),
+        state: "/state".into(),
+        loaders: Loaders::default(),
+        shelf: Shelf::new("/nowhere"),
+        http_port: 80,
+        transfers: 1,
+    })
+    .unwrap();
+    let folder = stand::Folder::new();
+    let mut board = stand::table(&Shelf::new(folder.0.join("store")), 1);
+    board.network.prefix = 16;
+    board.network.pool = Some((Ipv4Addr::new(127, 0, 1, 1), Ipv4Addr::new(127, 0, 4, 250)));
+    counter.publish(board).unwrap();
+    let server = UdpSocket::bind((stand::BOSS, 0)).await.unwrap();
+    let port = server.local_addr().unwrap();
+    let client = UdpSocket::bind((stand::BOSS, 0)).await.unwrap();
+    // All of them wait before anybody reads: they are answered in groups.
+    for number in 0..150_u8 {
+        let mut request = Message::request(MessageType::Request, MacAddr([2, 0, 0, 1, 0, number]), 9);
+        request.options.set_address(OptionCode::REQUESTED_ADDRESS, Ipv4Addr::new(127, 0, 2, number + 1));
+        client.send_to(&request.encode(1500).unwrap(), port).await.unwrap();
+    }
+    let before = files.operations();
+    tokio::spawn(Dhcp::new(Arc::clone(&counter), server, None).run());
+    let mut buffer = [0; 1500];
+    let mut acknowledged = 0;
+    while acknowledged < 150 {
+        let (count, _) = within(client.recv_from(&mut buffer)).await.unwrap();
+        let ack = Message::decode(&buffer[..count]).unwrap();
+        assert_eq!(ack.kind(), Some(MessageType::Ack));
+        // As after a kill at this very moment.
+        let found = open(&files.after_power_cut(Kept::Everything)).leases();
+        assert!(found.iter().any(|lease| lease.address == ack.yiaddr), "{} is not written", ack.yiaddr);
+        acknowledged += 1;
+    }
+    let writes = files.operations() - before;
+    assert!(writes <= 20, "{writes} writes for 150 leases");
 }

@@ -70,7 +70,15 @@ async fn a_reader_of_the_boot_file_sees_no_moment_without_an_answer_while_tables
 
 #[test]
 fn sockets_cross_a_unix_stream() {
-    let config = BindConfig { interface: None, address: BOSS, dhcp: Some(0), tftp: 0, http: 0, six: None };
+    let config = BindConfig {
+        interface: None,
+        address: BOSS,
+        dhcp: Some(0),
+        boot_server: Some(0),
+        tftp: 0,
+        http: 0,
+        six: None,
+    };
     let sockets = Sockets::bind(&config).unwrap();
     let (parent, child) = UnixStream::pair().unwrap();
     sockets.send_over(&parent).unwrap();
@@ -87,7 +95,15 @@ fn sockets_cross_a_unix_stream() {
 
 #[test]
 fn a_taken_port_is_named_with_its_holder() {
-    let config = BindConfig { interface: None, address: BOSS, dhcp: None, tftp: 0, http: 0, six: None };
+    let config = BindConfig {
+        interface: None,
+        address: BOSS,
+        dhcp: None,
+        boot_server: None,
+        tftp: 0,
+        http: 0,
+        six: None,
+    };
     let first = Sockets::bind(&config).unwrap();
     let tftp = first.tftp.local_addr().unwrap().port();
     let error = Sockets::bind(&BindConfig { tftp, ..config }).unwrap_err();

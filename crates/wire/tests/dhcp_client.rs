@@ -25,6 +25,7 @@ fn server() -> Server {
         pool: Some(pool),
         reservations: BTreeMap::new(),
         extra: Options::new(),
+        relayed: Vec::new(),
     })
 }
 

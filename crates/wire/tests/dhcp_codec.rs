@@ -137,12 +137,13 @@ fn firmware_is_told_by_class_and_architecture() {
     assert_eq!(firmware(b"PXEClient:Arch:00007:UNDI:003016", &[]), ClientKind::UefiPxe);
     assert_eq!(firmware(b"PXEClient:Arch:00009:UNDI:003016", &[9]), ClientKind::UefiPxe);
     assert_eq!(firmware(b"PXEClient", &[6, 7]), ClientKind::UefiPxe, "a list of architectures");
-    assert_eq!(firmware(b"PXEClient:Arch:00011:UNDI:003000", &[11]), ClientKind::UnknownFirmware);
+    assert_eq!(firmware(b"PXEClient:Arch:00011:UNDI:003000", &[11]), ClientKind::UefiPxe);
     assert_eq!(firmware(b"HTTPClient:Arch:00016:UNDI:003001", &[16]), ClientKind::UefiHttp);
-    assert_eq!(firmware(b"HTTPClient:Arch:00019:UNDI:003001", &[19]), ClientKind::UnknownFirmware);
+    assert_eq!(firmware(b"HTTPClient:Arch:00019:UNDI:003001", &[19]), ClientKind::UefiHttp);
+    assert_eq!(firmware(b"PXEClient:Arch:00012", &[12]), ClientKind::UnknownFirmware, "Open Firmware");
     assert_eq!(firmware(b"labinator-agent", &[]), ClientKind::Agent);
     assert_eq!(firmware(b"udhcp 1.35", &[]), ClientKind::Other);
-    assert!(Architecture(9).is_efi_x64());
+    assert_eq!(Architecture(9).family(), Architecture(7).family());
 }
 
 #[test]

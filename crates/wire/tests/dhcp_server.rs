@@ -37,6 +37,7 @@ fn config() -> Config {
         pool: Some(Pool { first: at(100), last: at(103) }),
         reservations: BTreeMap::from([(NODE1, node1)]),
         extra: Options::new(),
+        relayed: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::workspace::Outcome;
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
+    notes: Vec<String>,
 }
 
 /// One measured thing.
@@ -19,23 +20,32 @@ pub(crate) struct Row {
     line: Option<Line>,
 }
 
-/// The median of this row, divided by that of the peer row, must not be more than `at_most`.
+/// What the median of this row, divided by that of the peer row, must be.
 #[derive(Debug)]
 struct Line {
     peer: String,
-    at_most: f64,
+    bound: Bound,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 /// How a row stands against its line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Standing {
     ratio: f64,
-    at_most: f64,
+    bound: Bound,
 }
 
 impl Standing {
     fn met(self) -> bool {
-        self.ratio <= self.at_most
+        match self.bound {
+            Bound::AtMost(most) => self.ratio <= most,
+            Bound::AtLeast(least) => self.ratio >= least,
+        }
     }
 
     fn verdict(self) -> &'static str {
@@ -51,7 +61,13 @@ impl Row {
 
     /// Adds the line: at most so many times the median of the row called `peer`.
     pub(crate) fn at_most(mut self, ratio: f64, peer: impl Into<String>) -> Self {
-        self.line = Some(Line { peer: peer.into(), at_most: ratio });
+        self.line = Some(Line { peer: peer.into(), bound: Bound::AtMost(ratio) });
+        self
+    }
+
+    /// Adds the line: at least so many times the median of the row called `peer`.
+    pub(crate) fn at_least(mut self, ratio: f64, peer: impl Into<String>) -> Self {
+        self.line = Some(Line { peer: peer.into(), bound: Bound::AtLeast(ratio) });
         self
     }
 }
@@ -60,6 +76,11 @@ impl Report {
     /// Adds a row.
     pub(crate) fn push(&mut self, row: Row) {
         self.rows.push(row);
+    }
+
+    /// Adds a sentence that is shown below the table.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
     }
 
     /// Whether every line is met; a line whose peer was not measured is not.
@@ -87,11 +108,18 @@ impl Report {
                 row.unit.to_owned(),
                 row.samples.len().to_string(),
                 standing.map_or_else(String::new, |standing| format!("{:.2}", standing.ratio)),
-                standing.map_or_else(String::new, |standing| format!("≤ {}", standing.at_most)),
+                standing.map_or_else(String::new, |standing| match standing.bound {
+                    Bound::AtMost(most) => format!("≤ {most}"),
+                    Bound::AtLeast(least) => format!("≥ {least}"),
+                }),
                 standing.map_or(unmeasured, Standing::verdict).to_owned(),
             ]);
         }
-        aligned(&lines)
+        let mut text = aligned(&lines);
+        for note in &self.notes {
+            text.push_str(&format!("\n{note}\n"));
+        }
+        text
     }
 
     /// The same for programs, with every sample.
@@ -107,14 +135,20 @@ impl Report {
                 json!({
                     "what": row.what, "unit": row.unit, "samples": row.samples, "median": median(&row.samples),
                     "peer": row.line.as_ref().map(|line| &line.peer),
-                    "at_most": row.line.as_ref().map(|line| line.at_most),
+                    "at_most": row.line.as_ref().and_then(|line| match line.bound {
+                        Bound::AtMost(most) => Some(most),
+                        Bound::AtLeast(_) => None,
+                    }),
+                    "at_least": row.line.as_ref().and_then(|line| match line.bound {
+                        Bound::AtLeast(least) => Some(least),
+                        Bound::AtMost(_) => None,
+                    }),
                     "ratio": standing.map(|standing| standing.ratio),
                     "met": row.line.as_ref().map(|_| standing.is_some_and(Standing::met)),
                 })
             })
             .collect();
-        let whole =
-            json!({ "form": "labinator-bench/1", "bench": bench, "met": self.all_met(), "rows": rows });
+        let whole = json!({ "form": "labinator-bench/1", "bench": bench, "met": self.all_met(), "rows": rows, "notes": self.notes });
         Ok(format!("{}\n", serde_json::to_string_pretty(&whole)?))
     }
 
@@ -122,7 +156,7 @@ impl Report {
         let line = row.line.as_ref()?;
         let peer = self.rows.iter().find(|other| other.what == line.peer)?;
         let ratio = median(&row.samples)? / median(&peer.samples)?;
-        ratio.is_finite().then_some(Standing { ratio, at_most: line.at_most })
+        ratio.is_finite().then_some(Standing { ratio, bound: line.bound })
     }
 }
 
@@ -192,6 +226,18 @@ mod tests {
     fn a_line_is_met_by_the_ratio_of_medians() {
         assert!(report(10.0).all_met());
         assert!(!report(10.1).all_met());
+    }
+
+    #[test]
+    fn more_can_be_asked_for_as_well_as_less() {
+        let mut report = Report::default();
+        report.push(Row::new("peer", "1/s", vec![100.0]));
+        report.push(Row::new("ours", "1/s", vec![119.0]).at_least(1.2, "peer"));
+        report.note("both on disk");
+        assert!(!report.all_met());
+        assert!(report.table().contains("≥ 1.2  MISSED") && report.table().ends_with("\nboth on disk\n"));
+        report.push(Row::new("again", "1/s", vec![121.0]).at_least(1.2, "peer"));
+        assert_eq!(report.rows.last().and_then(|row| report.standing(row)).map(Standing::met), Some(true));
     }
 
     #[test]

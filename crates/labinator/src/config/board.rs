@@ -262,7 +262,7 @@ impl Board<'_> {
     fn ip(&mut self, name: &str, typed: &Typed<String>, found: &mut Found) -> Option<Ipv4Addr> {
         let ip = address("ip", typed, found)?;
         let before = found.len();
-        self.segment.check(&format!("`{name}`"), &ip, found);
+        self.segment.check_machine(&format!("`{name}`"), &ip, found);
         if found.len() > before {
             return None;
         }

@@ -72,8 +72,9 @@ pub struct NetworkFile {
     /// Name servers that machines are told.
     #[schemars(with = "Option<Vec<String>>")]
     pub dns: Option<Typed<Vec<Typed<String>>>>,
-    /// `authoritative`: the boss is the only DHCP server here. `off`: it answers no DHCP.
-    #[schemars(with = "String", extend("enum" = ["authoritative", "off"]))]
+    /// `authoritative`: the boss is the only DHCP server here. `proxy`: another server gives the addresses, the boss
+    /// says what to boot. `off`: it answers no DHCP.
+    #[schemars(with = "String", extend("enum" = ["authoritative", "proxy", "off"]))]
     pub dhcp: Option<Typed<String>>,
     /// Addresses for machines that are not on the board, `first-last`.
     #[schemars(with = "Option<String>", regex(pattern = r"^[0-9.]{7,15} ?- ?[0-9.]{7,15}$"))]
@@ -85,8 +86,28 @@ pub struct NetworkFile {
     /// that let nothing else through.
     #[schemars(with = "Option<String>", extend("enum" = ["own-ports", "single-port"]))]
     pub tftp: Option<Typed<String>>,
+    /// Further subnets, whose machines come through DHCP relays.
+    pub relays: Option<Vec<RelayFile>>,
     /// IPv6 on this segment; without it the boss speaks none.
     pub ipv6: Option<Ipv6File>,
+}
+
+/// A subnet behind a DHCP relay.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RelayFile {
+    /// Where it begins.
+    #[schemars(skip)]
+    pub place: Place,
+    /// Subnet with its prefix, such as `10.20.0.0/24`.
+    #[schemars(with = "String", regex(pattern = r"^[0-9.]{7,15}/[0-9]{1,2}$"))]
+    pub subnet: Option<Typed<String>>,
+    /// Default router of that subnet.
+    #[schemars(with = "String", extend("format" = "ipv4"))]
+    pub gateway: Option<Typed<String>>,
+    /// Addresses there for machines that are not on the board, `first-last`.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9.]{7,15} ?- ?[0-9.]{7,15}$"))]
+    pub pool: Option<Typed<String>>,
 }
 
 /// IPv6: DHCPv6, router advertisements, and boot files over it.

@@ -26,7 +26,7 @@ use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
 pub use fields::{Entries, Typed};
 pub use file::{
     BoardFile, ChoiceFile, GroupFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile,
-    NodeFile, OverrideFile, PowerFile, RackFile, ReadyFile, ScenarioFile, SeedFile,
+    NodeFile, OverrideFile, PowerFile, RackFile, ReadyFile, RelayFile, ScenarioFile, SeedFile,
 };
 pub use mistake::{Mistake, MistakeLine, Mistakes};
 pub use systems::{PathsFile, VarsFile};

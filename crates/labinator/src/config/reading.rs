@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::fields::{Entries, Fields, Found, Typed, number_of, text_of, texts_of};
 use super::file::{
     BoardFile, ChoiceFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile, NodeFile,
-    PowerFile, RackFile, ScenarioFile,
+    PowerFile, RackFile, RelayFile, ScenarioFile,
 };
 use super::mistake::Mistake;
 use super::systems;
@@ -94,6 +94,7 @@ fn network(entry: &Entry, found: &mut Found) -> Option<NetworkFile> {
         lease: fields.text("lease", found),
         tftp: fields.text("tftp", found),
         ipv6: fields.node("ipv6").and_then(|e| ipv6(e, found)),
+        relays: fields.node("relays").map(|e| relays(e, found)),
     };
     fields.close(&[], found);
     Some(file)
@@ -112,6 +113,29 @@ fn ipv6(entry: &Entry, found: &mut Found) -> Option<Ipv6File> {
     };
     fields.close(&[], found);
     Some(file)
+}
+
+fn relays(entry: &Entry, found: &mut Found) -> Vec<RelayFile> {
+    let Value::List(items) = &entry.value.value else {
+        let label = format!("this is {}", entry.value.value.called());
+        found.push(
+            Mistake::new("`relays` is a list", entry.value.place, label)
+                .help("for example `relays: [{ subnet: 10.20.0.0/24, gateway: 10.20.0.1 }]`"),
+        );
+        return Vec::new();
+    };
+    let one = |item: &Node, found: &mut Found| {
+        let mut fields = Fields::open("relays", item.place, item, found)?;
+        let file = RelayFile {
+            place: fields.place,
+            subnet: fields.needed_text("subnet", "10.20.0.0/24", found),
+            gateway: fields.needed_text("gateway", "10.20.0.1", found),
+            pool: fields.text("pool", found),
+        };
+        fields.close(&[], found);
+        Some(file)
+    };
+    items.iter().filter_map(|item| one(item, found)).collect()
 }
 
 fn power_driver(entry: &Entry, found: &mut Found) -> Option<PowerFile> {

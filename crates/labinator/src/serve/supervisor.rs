@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use model::DhcpMode;
-use netboot::{BindConfig, BindConfig6, Sockets};
+use netboot::{BOOT_SERVER_PORT, BindConfig, BindConfig6, Sockets};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,8 +48,10 @@ impl Supervisor {
         fs::create_dir_all(state).map_err(ServeError::io(state.display().to_string()))?;
         let network = &spec.network;
         let mut config = BindConfig::on(&network.interface, network.boss);
-        if network.dhcp == DhcpMode::Off {
-            config.dhcp = None;
+        match network.dhcp {
+            DhcpMode::Authoritative => {}
+            DhcpMode::Proxy => config.boot_server = Some(BOOT_SERVER_PORT),
+            DhcpMode::Off => config.dhcp = None,
         }
         config.six = network.ipv6.as_ref().map(|six| BindConfig6::on(six.boss));
         let local = local_listener(&socket)?;

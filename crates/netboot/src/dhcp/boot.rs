@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use model::{Asset, BootAnswer, BootEntry, ClientKind, MacAddr};
-use wire::dhcp::server::{Boot, Config, Pool, Reservation};
-use wire::dhcp::{Architecture, Caller, IpxeFacts, Options};
+use model::{Asset, BootAnswer, BootEntry, ClientKind, MacAddr, RelayedSubnet};
+use wire::dhcp::proxy::Proxy;
+use wire::dhcp::server::{Config, Network, Pool, Reservation};
+use wire::dhcp::{Architecture, Boot, Caller, ControllerMark, IpxeFacts, OptionCode, Options};
 
 use crate::board::Board;
 use crate::counter::{Counter, Over};
-use crate::loaders::{BIOS_LOADER, UEFI_LOADER};
+use crate::loaders::loader_names;
 use crate::script::{asset_url, script_url};
 
 pub(super) fn config_of(board: &Board) -> Config {
@@ -26,19 +27,40 @@ pub(super) fn config_of(board: &Board) -> Config {
         lease_seconds: network.lease_seconds,
         pool: network.pool.map(|(first, last)| Pool { first, last }),
         reservations: table.nodes.iter().map(|entry| reserve(entry)).collect::<BTreeMap<_, _>>(),
-        extra: Options::default(),
+        extra: extra(board),
+        relayed: network.relays.iter().map(relayed).collect(),
     }
+}
+
+fn relayed(relay: &RelayedSubnet) -> Network {
+    Network {
+        subnet: relay.subnet,
+        prefix: relay.prefix,
+        gateway: Some(relay.gateway),
+        pool: relay.pool.map(|(first, last)| Pool { first, last }),
+    }
+}
+
+/// What a proxy is told of a board.
+pub(super) fn proxy_of(board: &Board) -> Proxy {
+    Proxy { boss: board.table().network.boss, extra: extra(board) }
+}
+
+fn extra(board: &Board) -> Options {
+    let mut extra = Options::new();
+    extra.set(OptionCode::CONTROLLER, ControllerMark::of(board.table().lab.as_str()).bytes());
+    extra
 }
 
 /// What this client boots. Systems and agents have booted already.
 pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &Caller) -> Boot {
-    let tftp = |file: &str| Boot::Tftp { server: board.table().network.boss, file: file.to_owned() };
+    let server = board.table().network.boss;
+    let tftp = |file: &str| Boot::Tftp { server, file: file.to_owned() };
     match caller.kind {
-        ClientKind::BiosPxe => tftp(BIOS_LOADER),
-        ClientKind::UefiPxe => tftp(UEFI_LOADER),
+        ClientKind::BiosPxe | ClientKind::UefiPxe => loader(counter, caller).map_or(Boot::Nothing, tftp),
         // A build that cannot run our scripts gets one that can.
         ClientKind::Ipxe if caller.ipxe.as_ref().is_some_and(is_too_old) => {
-            tftp(if caller.arch == Some(Architecture::BIOS) { BIOS_LOADER } else { UEFI_LOADER })
+            loader(counter, caller).map_or(Boot::Nothing, tftp)
         }
         ClientKind::Ipxe => Boot::Http { url: script_url(counter, board, mac, Over::Four) },
         ClientKind::UefiHttp => {
@@ -48,15 +70,34 @@ pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &C
                 BootAnswer::Wait { .. } | BootAnswer::Disk { .. } => None,
             });
             // OVMF gives up at the first 503 and cannot wait: undecided, it gets a loader that can.
-            let url = uki.map_or_else(|| format!("{base}/{UEFI_LOADER}"), |uki| efi_url(&base, &uki));
-            Boot::Http { url }
+            let url = match uki {
+                Some(uki) => Some(efi_url(&base, &uki)),
+                None => loader(counter, caller).map(|name| format!("{base}/{name}")),
+            };
+            url.map_or(Boot::Nothing, |url| Boot::Http { url })
         }
-        ClientKind::RaspberryPi
-        | ClientKind::UBoot
-        | ClientKind::Agent
-        | ClientKind::UnknownFirmware
-        | ClientKind::Other => Boot::Nothing,
+        ClientKind::RaspberryPi | ClientKind::UBoot => Boot::Server { server },
+        ClientKind::Agent | ClientKind::UnknownFirmware | ClientKind::Other => Boot::Nothing,
     }
+}
+
+/// File name of the loader for this client: of the first of its architectures for which there is one. Without any it
+/// is told to the core.
+fn loader(counter: &Counter, caller: &Caller) -> Option<&'static str> {
+    let known: Vec<Architecture> = match (caller.archs.as_slice(), caller.arch) {
+        // Firmware that does not say is x86: BIOS, or iPXE of a time when there was nothing else.
+        ([], None) => vec![Architecture::BIOS],
+        ([], Some(arch)) => vec![arch],
+        (all, _) => all.to_vec(),
+    };
+    let families = known.iter().filter_map(|arch| arch.family());
+    let found = families.into_iter().find_map(|family| counter.loaders.name_for(family));
+    if found.is_none()
+        && let Some((arch, family)) = known.iter().find_map(|arch| Some((*arch, arch.family()?)))
+    {
+        counter.note_loader_missing(arch.0, loader_names(family));
+    }
+    found
 }
 
 /// True for a burnt-in build without HTTP, and for gPXE (versions 0.9), which knows no `sleep` and no `goto`

@@ -4,33 +4,45 @@
 //! consider (each message) ─▶ settle: all leases written, or none acknowledged ─▶ replies leave ─▶ tell the core
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use model::{ClientKind, DhcpMode, MacAddr, Notice, Sight, Sighting};
 use tokio::sync::watch;
+use wire::dhcp::proxy::{self, Door, Proxy};
 use wire::dhcp::server::{Lease, Outcome, Reply, Server};
 use wire::dhcp::{Caller, Message, MessageType};
 
-use super::boot::{boot_of, config_of};
+use super::boot::{boot_of, config_of, proxy_of};
 use super::flood::{self, Flood, Verdict};
+use super::probe;
 use crate::board::Board;
 use crate::clock::boottime_ms;
 use crate::counter::Counter;
 use crate::ledger::{self, Change};
+
+/// How often a machine that follows another server is told of, in milliseconds.
+const TELL_AGAIN_MS: u64 = 60_000;
+/// Other servers remembered.
+const OTHERS: usize = 64;
 
 /// Decides what a message is answered, without a socket.
 #[derive(Debug)]
 pub(crate) struct Clerk {
     counter: Arc<Counter>,
     pub(super) boards: watch::Receiver<Option<Arc<Board>>>,
+    door: Door,
     engine: Option<Engine>,
     flood: Flood,
+    /// Servers that machines were heard to follow, with when it was told last.
+    others: BTreeMap<Ipv4Addr, u64>,
 }
 
 #[derive(Debug)]
 struct Engine {
     server: Server,
+    proxy: Proxy,
     board: Arc<Board>,
 }
 
@@ -61,20 +73,44 @@ pub(crate) struct Group {
     now: u64,
     answers: Vec<Answer>,
     changes: Vec<Change>,
-    /// What each machine held before, for the case that the ledger takes nothing.
-    before: Vec<(MacAddr, Option<Lease>)>,
+    /// Beside each change: whose lease it is and what that machine held before, for the case that the ledger does not
+    /// take it. An address that is given back has nothing to undo.
+    undo: Vec<Option<(MacAddr, Option<Lease>)>>,
     sights: Vec<Sighting>,
+    heard_of_another: bool,
 }
 
 impl Group {
     /// A group that comes now.
     pub(crate) fn at(now: u64) -> Self {
-        Self { now, answers: Vec::new(), changes: Vec::new(), before: Vec::new(), sights: Vec::new() }
+        Self {
+            now,
+            answers: Vec::new(),
+            changes: Vec::new(),
+            undo: Vec::new(),
+            sights: Vec::new(),
+            heard_of_another: false,
+        }
     }
 
     /// What may leave, once it is settled.
     pub(crate) fn answers(&mut self) -> &mut [Answer] {
         &mut self.answers
+    }
+
+    /// True when a machine follows another server.
+    pub(super) fn heard_of_another(&self) -> bool {
+        self.heard_of_another
+    }
+
+    fn promise(&mut self, lease: &Lease, before: Option<Lease>) {
+        self.changes.push(Change::Given(of_ledger(lease, self.now)));
+        self.undo.push(Some((lease.mac, before)));
+    }
+
+    fn free(&mut self, address: Ipv4Addr) {
+        self.changes.push(Change::Freed(address));
+        self.undo.push(None);
     }
 
     fn see(&mut self, mac: MacAddr, sight: Sight) {
@@ -83,9 +119,10 @@ impl Group {
 }
 
 impl Clerk {
-    pub(crate) fn new(counter: Arc<Counter>) -> Self {
+    pub(crate) fn new(counter: Arc<Counter>, door: Door) -> Self {
         let boards = counter.boards();
-        let mut clerk = Self { counter, boards, engine: None, flood: Flood::default() };
+        let (flood, others) = (Flood::default(), BTreeMap::new());
+        let mut clerk = Self { counter, boards, door, engine: None, flood, others };
         clerk.take_board();
         clerk
     }
@@ -106,10 +143,11 @@ impl Clerk {
             engine.board = board;
             return;
         }
-        let config = config_of(&board);
+        let (config, proxy) = (config_of(&board), proxy_of(&board));
         match &mut self.engine {
             Some(engine) => {
                 engine.server.reconfigure(config);
+                engine.proxy = proxy;
                 engine.board = board;
             }
             None => {
@@ -123,7 +161,7 @@ impl Clerk {
                         host_name: lease.host_name,
                     });
                 }
-                self.engine = Some(Engine { server, board });
+                self.engine = Some(Engine { server, proxy, board });
             }
         }
     }
@@ -148,18 +186,64 @@ impl Clerk {
         let Some(mac) = message.mac() else { return };
         let caller = Caller::of(&message);
         note_question(group, mac, &message, &caller);
-        let Some(engine) = &mut self.engine else { return };
+        let Some(engine) = &self.engine else { return };
         let board = Arc::clone(&engine.board);
-        if board.table().network.dhcp == DhcpMode::Off {
+        let network = &board.table().network;
+        let taken = proxy::address_taken(&message, network.boss);
+        match (network.dhcp, self.door) {
+            (DhcpMode::Authoritative, Door::Server) => {
+                if let Some((_, server)) = taken {
+                    self.note_choice(mac, server, group);
+                }
+                self.serve(&message, &caller, from, group);
+            }
+            (DhcpMode::Proxy, _) => {
+                if let Some((address, _)) = taken
+                    && self.counter.learn(address, mac)
+                {
+                    group.see(mac, Sight::Ack { address, client: caller.kind });
+                }
+                self.serve_beside(&message, &caller, from, group);
+            }
+            (DhcpMode::Off, _) | (DhcpMode::Authoritative, Door::BootServer) => {}
+        }
+    }
+
+    /// A machine follows another server: told at once, and once a minute while it goes on.
+    fn note_choice(&mut self, mac: MacAddr, server: Ipv4Addr, group: &mut Group) {
+        group.heard_of_another = true;
+        let last = self.others.get(&server);
+        if last.is_some_and(|last| group.now.saturating_sub(*last) < TELL_AGAIN_MS) {
             return;
         }
+        if self.others.len() >= OTHERS {
+            self.others.clear();
+        }
+        self.others.insert(server, group.now);
+        tracing::warn!(%mac, %server, "follows another DHCP server");
+        self.counter.sights.notice(Notice::ForeignChoice { mac, server });
+    }
+
+    /// Says what to boot, and leaves the addresses to another.
+    fn serve_beside(&self, message: &Message, caller: &Caller, from: Option<SocketAddr>, group: &mut Group) {
+        let (Some(mac), Some(engine)) = (message.mac(), &self.engine) else { return };
+        let boot = boot_of(&self.counter, &engine.board, mac, caller);
+        match engine.proxy.answer(message, &boot, self.door) {
+            Ok(reply) => {
+                group.answers.push(Answer { mac, client: caller.kind, reply, from, sent: false });
+            }
+            Err(why) => tracing::debug!(%mac, "DHCP without an answer: {why}"),
+        }
+    }
+
+    fn serve(&mut self, message: &Message, caller: &Caller, from: Option<SocketAddr>, group: &mut Group) {
+        let (Some(mac), Some(engine)) = (message.mac(), &mut self.engine) else { return };
         let before = engine.server.lease(mac).cloned();
-        let boot = boot_of(&self.counter, &board, mac, &caller);
-        match engine.server.answer(&message, &boot, group.now) {
+        let boot = boot_of(&self.counter, &engine.board, mac, caller);
+        match engine.server.answer(message, &boot, group.now) {
             Outcome::Reply(reply) => {
                 if let Some(lease) = &reply.lease {
-                    group.changes.push(Change::Given(of_ledger(lease, group.now)));
-                    group.before.push((mac, before));
+                    group.promise(lease, before);
                 }
                 group.answers.push(Answer { mac, client: caller.kind, reply, from, sent: false });
             }
@@ -168,38 +252,52 @@ impl Clerk {
             }
             Outcome::Released(lease) => {
                 self.counter.release(lease.address);
-                group.changes.push(Change::Freed(lease.address));
+                group.free(lease.address);
             }
             Outcome::Declined { mac, address } => {
                 tracing::warn!(%mac, %address, "a machine found its address in use by another");
                 self.counter.release(address);
-                group.changes.push(Change::Freed(address));
+                group.free(address);
             }
             Outcome::Ignore(why) => tracing::debug!(%mac, "DHCP without an answer: {why}"),
         }
     }
 
-    /// Writes down what the group promises. When the ledger does not take it, the engine forgets it again and nothing
-    /// of it is acknowledged.
+    /// Writes down what the group promises. What the ledger does not take the engine forgets again, and it is not
+    /// acknowledged.
     pub(crate) fn settle(&mut self, group: &mut Group) {
         if group.changes.is_empty() {
             return;
         }
-        let written = self.counter.ledger.write(std::mem::take(&mut group.changes));
+        let written = self.counter.ledger.write(&group.changes);
         match written {
             // Renewals write nothing, and say nothing about the disk.
             Ok(0) => {}
             Ok(_) | Err(_) => self.counter.note_ledger(&written),
         }
-        if written.is_err() {
-            group.answers.retain(|answer| answer.reply.lease.is_none());
-            if let Some(engine) = &mut self.engine {
-                for (mac, before) in group.before.drain(..).rev() {
-                    engine.server.forget(mac);
-                    before.into_iter().for_each(|lease| engine.server.restore(lease));
-                }
+        if written.is_ok() {
+            return;
+        }
+        // Not for all of them is there room: whose lease stands already, or still fits, is not to suffer for the rest.
+        let mut refused = BTreeSet::new();
+        for (change, undo) in group.changes.iter().zip(std::mem::take(&mut group.undo)) {
+            let Some((mac, before)) = undo else {
+                // After a restart it counts as taken until it runs out, which harms nobody.
+                drop(self.counter.ledger.write(std::slice::from_ref(change)));
+                continue;
+            };
+            if !refused.contains(&mac) && self.counter.ledger.write(std::slice::from_ref(change)).is_ok() {
+                continue;
+            }
+            // What came after a refusal was built on it.
+            if refused.insert(mac)
+                && let Some(engine) = &mut self.engine
+            {
+                engine.server.forget(mac);
+                before.into_iter().for_each(|lease| engine.server.restore(lease));
             }
         }
+        group.answers.retain(|answer| answer.reply.lease.is_none() || !refused.contains(&answer.mac));
     }
 
     /// Tells the core what came and what left.
@@ -226,12 +324,27 @@ impl Clerk {
         }
     }
 
+    /// Where this clerk hears.
+    pub(crate) fn door(&self) -> Door {
+        self.door
+    }
+
+    /// True when this is to be the only DHCP server of the segment.
+    pub(super) fn is_alone(&self) -> bool {
+        let mode = self.engine.as_ref().map(|engine| engine.board.table().network.dhcp);
+        mode == Some(DhcpMode::Authoritative)
+    }
+
     pub(crate) fn boss(&self) -> Option<Ipv4Addr> {
         self.engine.as_ref().map(|engine| engine.board.table().network.boss)
     }
 }
 
 fn note_question(group: &mut Group, mac: MacAddr, message: &Message, caller: &Caller) {
+    // Another controller looks around: it is no machine that wants something.
+    if caller.vendor == probe::CLASS {
+        return;
+    }
     match message.kind() {
         Some(MessageType::Discover) => {
             let version = caller.ipxe_version().to_owned();

@@ -9,18 +9,24 @@
 mod boot;
 mod clerk;
 mod flood;
+mod probe;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use tokio::net::UdpSocket;
-use wire::dhcp::SERVER_PORT;
+use wire::dhcp::proxy::Door;
 use wire::dhcp::server::Destination;
+use wire::dhcp::{CLIENT_PORT, SERVER_PORT};
 
 use crate::clock::boottime_ms;
 use crate::counter::Counter;
 use crate::packet::PacketPort;
+
+use probe::Probe;
+
+pub use wire::dhcp::proxy::BOOT_SERVER_PORT;
 
 pub(crate) use boot::efi_url;
 pub(crate) use clerk::{Answer, Clerk, Group};
@@ -36,6 +42,7 @@ pub struct Dhcp {
     clerk: Clerk,
     socket: UdpSocket,
     packets: Option<Arc<PacketPort>>,
+    probe: Probe,
 }
 
 impl Dhcp {
@@ -43,7 +50,14 @@ impl Dhcp {
     /// broadcasts where there is none.
     #[must_use]
     pub fn new(counter: Arc<Counter>, socket: UdpSocket, packets: Option<Arc<PacketPort>>) -> Self {
-        Self { clerk: Clerk::new(counter), socket, packets }
+        Self { clerk: Clerk::new(counter, Door::Server), socket, packets, probe: Probe::default() }
+    }
+
+    /// A PXE boot server on this socket, for the time that another DHCP server gives the addresses.
+    #[must_use]
+    pub fn boot_server(counter: Arc<Counter>, socket: UdpSocket) -> Self {
+        let clerk = Clerk::new(counter, Door::BootServer);
+        Self { clerk, socket, packets: None, probe: Probe::default() }
     }
 
     /// Answers until dropped.
@@ -83,7 +97,13 @@ impl Dhcp {
         for answer in group.answers() {
             self.reply(answer).await;
         }
+        let heard = group.heard_of_another();
         self.clerk.tell(group);
+        if let Some(packets) = &self.packets
+            && self.clerk.is_alone()
+        {
+            self.probe.send(packets, heard, boottime_ms());
+        }
     }
 
     async fn reply(&self, answer: &mut Answer) {
@@ -101,6 +121,12 @@ impl Dhcp {
         // A client on this very machine reads its own port and is nobody's broadcast domain.
         if let Some(from) = from.filter(|from| from.ip().is_loopback()) {
             return self.socket.send_to(payload, from).await.map(drop);
+        }
+        if self.clerk.door() == Door::BootServer {
+            // Who asks here has an address; one that has not can only be shouted at.
+            let to = from.filter(|from| !from.ip().is_unspecified());
+            let to = to.unwrap_or_else(|| (Ipv4Addr::BROADCAST, CLIENT_PORT).into());
+            return self.socket.send_to(payload, to).await.map(drop);
         }
         if let (Destination::Raw { mac, address }, Some(packets)) = (to, &self.packets)
             && let Some(boss) = self.clerk.boss()

@@ -120,6 +120,7 @@ pub(crate) struct Stand {
     pub(crate) folder: Folder,
     pub(crate) counter: Arc<Counter>,
     pub(crate) dhcp: SocketAddr,
+    pub(crate) boot_server: SocketAddr,
     pub(crate) tftp: SocketAddr,
     pub(crate) http: SocketAddr,
     running: JoinSet<()>,
@@ -142,10 +143,18 @@ impl Stand {
         std::fs::create_dir_all(&loaders).unwrap();
         std::fs::write(loaders.join("undionly.kpxe"), vec![0xeb; 97_782]).unwrap();
         std::fs::write(loaders.join("snponly.efi"), vec![0x4d; 1468 * 100]).unwrap();
-        let config =
-            BindConfig { interface: None, address: BOSS, dhcp: Some(0), tftp: 0, http: 0, six: None };
+        let config = BindConfig {
+            interface: None,
+            address: BOSS,
+            dhcp: Some(0),
+            boot_server: Some(0),
+            tftp: 0,
+            http: 0,
+            six: None,
+        };
         let sockets = Sockets::bind(&config).unwrap();
         let dhcp = sockets.dhcp.as_ref().unwrap().local_addr().unwrap();
+        let boot_server = sockets.boot_server.as_ref().unwrap().local_addr().unwrap();
         let tftp = sockets.tftp.local_addr().unwrap();
         let state = folder.0.join("state");
         let shelf = folder.0.join("store");
@@ -153,7 +162,7 @@ impl Stand {
         let (counter, http) = (Arc::clone(bench.counter()), bench.http());
         let mut running = JoinSet::new();
         running.spawn(async move { bench.run().await.unwrap() });
-        Self { folder, counter, dhcp, tftp, http, running }
+        Self { folder, counter, dhcp, boot_server, tftp, http, running }
     }
 
     /// Ends it as `kill -9` would, keeping its folder.

@@ -61,8 +61,12 @@ impl OptionCode {
     pub const NETWORK_INTERFACE: Self = Self(94);
     /// RFC 4578 section 2.3.
     pub const MACHINE_UUID: Self = Self(97);
+    /// RFC 3011: the subnet a client wants an address of.
+    pub const SUBNET_SELECTION: Self = Self(118);
     /// iPXE's own options (encapsulated).
     pub const IPXE: Self = Self(175);
+    /// Site-specific (RFC 3942): the mark of a Labinator controller, see [`ControllerMark`](super::ControllerMark).
+    pub const CONTROLLER: Self = Self(224);
     /// Nothing follows; has no length.
     pub const END: Self = Self(255);
 }

@@ -1,12 +1,14 @@
 //! Who is asking: firmware, loader, agent or operating system, as far as the message says.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use model::{ClientKind, MachineUuid};
 
 use super::code::OptionCode;
 use super::message::Message;
-use super::pxe::{Architecture, IpxeFacts, printable};
+use super::pxe::{Architecture, Family, IpxeFacts, printable};
+use super::quirks::Quirk;
 
 /// Option 60 of our agent.
 pub const AGENT_VENDOR_CLASS: &str = "labinator-agent";
@@ -23,37 +25,34 @@ pub fn classify(message: &Message) -> ClientKind {
     if vendor.starts_with(AGENT_VENDOR_CLASS.as_bytes()) {
         return ClientKind::Agent;
     }
-    let is = |wanted: fn(Architecture) -> bool| options.architectures().into_iter().any(wanted);
+    let arch = options.architecture();
+    let family = arch.and_then(Architecture::family);
+    if vendor.starts_with(b"U-Boot") {
+        return ClientKind::UBoot;
+    }
     if vendor.starts_with(b"HTTPClient") {
-        return if is(|a| a == Architecture::HTTP_X64) || is(|a| a == Architecture::HTTP_IA32) {
-            ClientKind::UefiHttp
-        } else {
-            ClientKind::UnknownFirmware
+        return match family {
+            Some(Family::UBoot) => ClientKind::UBoot,
+            Some(Family::RaspberryPi) | None => ClientKind::UnknownFirmware,
+            Some(_) if arch.is_some_and(Architecture::is_http) => ClientKind::UefiHttp,
+            Some(_) => ClientKind::UnknownFirmware,
         };
     }
     if vendor.starts_with(b"PXEClient") {
-        // ROMs before RFC 4578 leave option 93 out and are all BIOS; the class text names it too.
-        let told = !options.architectures().is_empty();
-        return if is(Architecture::is_efi_x64) {
-            ClientKind::UefiPxe
-        } else if is(|a| a == Architecture::BIOS) || (!told && !names_other_arch(vendor)) {
-            ClientKind::BiosPxe
-        } else if !told && (vendor_arch(vendor) == Some(b"00007") || vendor_arch(vendor) == Some(b"00009")) {
-            ClientKind::UefiPxe
-        } else {
-            ClientKind::UnknownFirmware
+        if Quirk::PiSaysBios.of(message) {
+            return ClientKind::RaspberryPi;
+        }
+        return match family {
+            Some(Family::RaspberryPi) => ClientKind::RaspberryPi,
+            Some(Family::UBoot) => ClientKind::UBoot,
+            Some(Family::Bios) => ClientKind::BiosPxe,
+            Some(_) => ClientKind::UefiPxe,
+            // ROMs before RFC 4578 leave option 93 out and are all BIOS.
+            None if arch.is_none() => ClientKind::BiosPxe,
+            None => ClientKind::UnknownFirmware,
         };
     }
     ClientKind::Other
-}
-
-/// The five digits of `PXEClient:Arch:00007:UNDI:003001` (PXE 2.1 table 2-1).
-fn vendor_arch(vendor: &[u8]) -> Option<&[u8; 5]> {
-    vendor.strip_prefix(b"PXEClient:Arch:")?.first_chunk()
-}
-
-fn names_other_arch(vendor: &[u8]) -> bool {
-    vendor_arch(vendor).is_some_and(|digits| digits != b"00000")
 }
 
 /// What a message tells about its sender, for the boot trace.
@@ -61,8 +60,10 @@ fn names_other_arch(vendor: &[u8]) -> bool {
 pub struct Caller {
     /// Which program.
     pub kind: ClientKind,
-    /// First architecture of option 93.
+    /// The architecture it is to boot: of option 93, or as its class names it.
     pub arch: Option<Architecture>,
+    /// All of option 93, best first.
+    pub archs: Vec<Architecture>,
     /// Option 97, where it is a real one.
     pub uuid: Option<MachineUuid>,
     /// The `secs` field as sent.
@@ -83,7 +84,8 @@ impl Caller {
         let text = |code| printable(options.get(code).unwrap_or_default());
         Self {
             kind: classify(message),
-            arch: options.architectures().first().copied(),
+            arch: options.architecture(),
+            archs: options.architectures(),
             uuid: options.machine_uuid(),
             secs: message.secs,
             ipxe: options.ipxe(),

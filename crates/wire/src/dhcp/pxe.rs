@@ -15,6 +15,86 @@ use crate::cursor::Cursor;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Architecture(pub u16);
 
+/// What runs on an architecture: one loader serves all of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// x86 BIOS.
+    Bios,
+    /// x86 UEFI, 32 bits.
+    EfiIa32,
+    /// x86-64 UEFI.
+    EfiX64,
+    /// Arm UEFI, 32 bits.
+    EfiArm32,
+    /// Arm UEFI, 64 bits.
+    EfiArm64,
+    /// RISC-V UEFI, 64 bits.
+    EfiRiscv64,
+    /// `LoongArch` UEFI, 64 bits.
+    EfiLoong64,
+    /// U-Boot, which fetches what it wants by itself.
+    UBoot,
+    /// The boot loader of a Raspberry Pi.
+    RaspberryPi,
+}
+
+/// How an architecture fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Tftp,
+    Http,
+}
+
+/// One line of IANA's registry: number, family where this house knows one, carrier, name.
+type Line = (u16, Option<Family>, Over, &'static str);
+
+/// The registry as of 2025, with the numbers that it calls deprecated. 9 and 0x11 are byte code there and x86-64 in the
+/// field ([`Quirk::CallsX64ByteCode`](super::quirks::Quirk::CallsX64ByteCode)).
+const REGISTRY: &[Line] = &[
+    (0x00, Some(Family::Bios), Over::Tftp, "x86 BIOS"),
+    (0x01, None, Over::Tftp, "NEC PC-98"),
+    (0x02, None, Over::Tftp, "Itanium"),
+    (0x03, None, Over::Tftp, "DEC Alpha"),
+    (0x04, None, Over::Tftp, "Arc x86"),
+    (0x05, None, Over::Tftp, "Intel Lean Client"),
+    (0x06, Some(Family::EfiIa32), Over::Tftp, "x86 UEFI"),
+    (0x07, Some(Family::EfiX64), Over::Tftp, "x86-64 UEFI"),
+    (0x08, None, Over::Tftp, "XScale UEFI"),
+    (0x09, Some(Family::EfiX64), Over::Tftp, "x86-64 UEFI"),
+    (0x0a, Some(Family::EfiArm32), Over::Tftp, "Arm UEFI"),
+    (0x0b, Some(Family::EfiArm64), Over::Tftp, "Arm64 UEFI"),
+    (0x0c, None, Over::Tftp, "PowerPC Open Firmware"),
+    (0x0d, None, Over::Tftp, "PowerPC ePAPR"),
+    (0x0e, None, Over::Tftp, "POWER OPAL"),
+    (0x0f, Some(Family::EfiIa32), Over::Http, "x86 UEFI HTTP"),
+    (0x10, Some(Family::EfiX64), Over::Http, "x86-64 UEFI HTTP"),
+    (0x11, Some(Family::EfiX64), Over::Http, "x86-64 UEFI HTTP"),
+    (0x12, Some(Family::EfiArm32), Over::Http, "Arm UEFI HTTP"),
+    (0x13, Some(Family::EfiArm64), Over::Http, "Arm64 UEFI HTTP"),
+    (0x14, Some(Family::Bios), Over::Http, "x86 BIOS HTTP"),
+    (0x15, Some(Family::UBoot), Over::Tftp, "Arm U-Boot"),
+    (0x16, Some(Family::UBoot), Over::Tftp, "Arm64 U-Boot"),
+    (0x17, Some(Family::UBoot), Over::Http, "Arm U-Boot HTTP"),
+    (0x18, Some(Family::UBoot), Over::Http, "Arm64 U-Boot HTTP"),
+    (0x19, None, Over::Tftp, "RISC-V 32 UEFI"),
+    (0x1a, None, Over::Http, "RISC-V 32 UEFI HTTP"),
+    (0x1b, Some(Family::EfiRiscv64), Over::Tftp, "RISC-V 64 UEFI"),
+    (0x1c, Some(Family::EfiRiscv64), Over::Http, "RISC-V 64 UEFI HTTP"),
+    (0x1d, None, Over::Tftp, "RISC-V 128 UEFI"),
+    (0x1e, None, Over::Http, "RISC-V 128 UEFI HTTP"),
+    (0x1f, None, Over::Tftp, "s390 basic"),
+    (0x20, None, Over::Tftp, "s390 extended"),
+    (0x21, None, Over::Tftp, "MIPS 32 UEFI"),
+    (0x22, None, Over::Tftp, "MIPS 64 UEFI"),
+    (0x23, None, Over::Tftp, "Sunway 32 UEFI"),
+    (0x24, None, Over::Tftp, "Sunway 64 UEFI"),
+    (0x25, None, Over::Tftp, "LoongArch 32 UEFI"),
+    (0x26, None, Over::Http, "LoongArch 32 UEFI HTTP"),
+    (0x27, Some(Family::EfiLoong64), Over::Tftp, "LoongArch 64 UEFI"),
+    (0x28, Some(Family::EfiLoong64), Over::Http, "LoongArch 64 UEFI HTTP"),
+    (0x29, Some(Family::RaspberryPi), Over::Tftp, "Raspberry Pi"),
+];
+
 impl Architecture {
     /// x86 BIOS.
     pub const BIOS: Self = Self(0x00);
@@ -33,34 +113,36 @@ impl Architecture {
     /// Arm UEFI over HTTP, 64 bits.
     pub const HTTP_ARM64: Self = Self(0x13);
 
-    /// True for x86-64 UEFI over TFTP.
+    fn line(self) -> Option<&'static Line> {
+        REGISTRY.iter().find(|(number, ..)| *number == self.0)
+    }
+
+    /// The family, where this house knows what it boots.
     #[must_use]
-    pub const fn is_efi_x64(self) -> bool {
-        matches!(self, Self::EFI_BC | Self::EFI_X64)
+    pub fn family(self) -> Option<Family> {
+        self.line().and_then(|(_, family, ..)| *family)
+    }
+
+    /// True for one that fetches over HTTP.
+    #[must_use]
+    pub fn is_http(self) -> bool {
+        self.line().is_some_and(|(_, _, over, _)| *over == Over::Http)
+    }
+
+    /// From the five digits of a class such as `PXEClient:Arch:00007:UNDI:003001` (PXE 2.1 table 2-1).
+    #[must_use]
+    pub fn of_class(class: &[u8]) -> Option<Self> {
+        let digits = class.split(|byte| *byte == b':').skip_while(|word| *word != b"Arch").nth(1)?;
+        (digits.len() == 5).then(|| core::str::from_utf8(digits).ok()?.parse().ok().map(Self))?
     }
 }
 
 impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = match self.0 {
-            0x00 => "x86 BIOS",
-            0x06 => "x86 UEFI",
-            0x07 | 0x09 => "x86-64 UEFI",
-            0x0a => "Arm UEFI",
-            0x0b => "Arm64 UEFI",
-            0x0f => "x86 UEFI HTTP",
-            0x10 => "x86-64 UEFI HTTP",
-            0x12 => "Arm UEFI HTTP",
-            0x13 => "Arm64 UEFI HTTP",
-            0x14 => "x86 BIOS HTTP",
-            0x15 => "Arm U-Boot",
-            0x16 => "Arm64 U-Boot",
-            0x1b => "RISC-V 64 UEFI",
-            0x1c => "RISC-V 64 UEFI HTTP",
-            0x29 => "Raspberry Pi",
-            other => return write!(f, "architecture {other:#04x}"),
-        };
-        f.pad(name)
+        match self.line() {
+            Some((.., name)) => f.pad(name),
+            None => write!(f, "architecture {:#04x}", self.0),
+        }
     }
 }
 
@@ -106,6 +188,16 @@ impl Options {
     pub fn architectures(&self) -> Vec<Architecture> {
         let bytes = self.get(OptionCode::ARCHITECTURES).unwrap_or_default();
         bytes.as_chunks::<2>().0.iter().map(|a| Architecture(u16::from_be_bytes(*a))).collect()
+    }
+
+    /// The architecture to boot: the first of option 93 that this house knows, else the one the class names, else
+    /// the first of all.
+    #[must_use]
+    pub fn architecture(&self) -> Option<Architecture> {
+        let all = self.architectures();
+        let known = all.iter().copied().find(|a| a.family().is_some());
+        let class = || Architecture::of_class(self.get(OptionCode::VENDOR_CLASS).unwrap_or_default());
+        known.or_else(|| if all.is_empty() { class() } else { None }).or_else(|| all.first().copied())
     }
 
     /// Option 77 as classes. RFC 3004 wants a list of counted strings; iPXE and most users write plain

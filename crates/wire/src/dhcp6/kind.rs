@@ -7,7 +7,7 @@ use model::{ClientKind, MachineUuid};
 use super::code::OptionCode;
 use super::identity::Ia;
 use super::message::{Message, MessageType};
-use crate::dhcp::{AGENT_VENDOR_CLASS, Architecture, printable};
+use crate::dhcp::{AGENT_VENDOR_CLASS, Architecture, Family, printable};
 
 /// Enterprise number (IANA "private enterprise numbers") under which UEFI writes its classes: Intel's.
 pub const INTEL: u32 = 343;
@@ -29,7 +29,11 @@ pub fn classify(message: &Message) -> ClientKind {
         let ours = starts(|a| a == Architecture::HTTP_X64) || starts(|a| a == Architecture::HTTP_IA32);
         if ours { ClientKind::UefiHttp } else { ClientKind::UnknownFirmware }
     } else if is(b"PXEClient") {
-        if starts(Architecture::is_efi_x64) { ClientKind::UefiPxe } else { ClientKind::UnknownFirmware }
+        if starts(|arch| arch.family() == Some(Family::EfiX64) && !arch.is_http()) {
+            ClientKind::UefiPxe
+        } else {
+            ClientKind::UnknownFirmware
+        }
     } else if !options.architectures().is_empty() || is_uefi_stack(message) {
         ClientKind::UnknownFirmware
     } else {

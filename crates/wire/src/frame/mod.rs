@@ -1,5 +1,6 @@
 //! Ethernet frames with UDP or ICMPv6 inside, read by the sniffer and built for raw replies.
 
+mod arp;
 mod ethernet;
 mod icmp6;
 mod ip6;
@@ -8,6 +9,7 @@ mod udp6;
 
 use core::fmt;
 
+pub use arp::{ETHERTYPE_ARP, arp_sender};
 pub use ethernet::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet};
 pub use icmp6::Icmp6;
 pub use udp4::{Checksum, LARGEST_UDP_PAYLOAD, Udp4};

@@ -91,6 +91,9 @@ fn seen(sight: &Sight) -> String {
             let trying = if *secs == 0 { String::new() } else { format!(", trying for {secs} s") };
             format!("{client}{version} asks for an address{trying}")
         }
+        Sight::Offer { address } if address.is_unspecified() => {
+            "a boot file offered; the address is another server's to give".to_owned()
+        }
         Sight::Offer { address } => format!("{address} offered"),
         Sight::Request { client } => format!("{client} takes the offer"),
         Sight::Ack { address, client } => format!("{client} was given {address}"),

@@ -1,10 +1,12 @@
 //! Judging the `network` section: addresses that fit each other.
 
 mod ipv6;
+mod mode;
+mod relays;
 
 use std::net::Ipv4Addr;
 
-use model::{DhcpMode, NetworkSpec, Span, TftpPorts};
+use model::{NetworkSpec, Span, TftpPorts};
 
 use crate::config::fields::{Found, Typed};
 use crate::config::file::NetworkFile;
@@ -63,32 +65,50 @@ pub(in crate::config) struct Segment {
     pub(in crate::config) gateway: Option<Typed<Ipv4Addr>>,
     pub(in crate::config) pool: Option<Typed<(Ipv4Addr, Ipv4Addr)>>,
     pub(in crate::config) ipv6: Option<Link6>,
+    /// Subnets behind relays.
+    pub(in crate::config) relayed: Vec<relays::Relay>,
 }
 
 impl Segment {
     /// True when `address` is taken by the boss, the gateway or the pool.
     pub(in crate::config) fn claims(&self, address: Ipv4Addr) -> bool {
-        self.boss.as_ref().is_some_and(|b| b.value == address)
+        self.relayed.iter().any(|relay| relay.claims(address))
+            || self.boss.as_ref().is_some_and(|b| b.value == address)
             || self.gateway.as_ref().is_some_and(|g| g.value == address)
             || self.pool.as_ref().is_some_and(|p| (p.value.0..=p.value.1).contains(&address))
     }
 
     /// Complains when no machine of the segment can have this address.
     pub(in crate::config) fn check(&self, what: &str, address: &Typed<Ipv4Addr>, found: &mut Found) {
-        let Some(subnet) = &self.subnet else { return };
-        let (ip, net) = (address.value, subnet.value);
-        let title = format!("{what} cannot be {ip}");
-        let label = if !net.holds(ip) {
-            format!("not in {net}")
-        } else if ip == net.net {
-            format!("this is the network address of {net}")
-        } else if ip == net.broadcast() {
-            format!("this is the broadcast address of {net}")
-        } else {
-            return;
-        };
-        found.push(Mistake::new(title, address.place, label).other(subnet.place, "the subnet"));
+        if let Some(subnet) = &self.subnet {
+            fits(subnet, what, address, found);
+        }
     }
+
+    /// The same for a machine of the board, which may also stand behind a relay.
+    pub(in crate::config) fn check_machine(&self, what: &str, address: &Typed<Ipv4Addr>, found: &mut Found) {
+        let relayed = self.relayed.iter().map(|relay| &relay.subnet);
+        let behind = relayed.into_iter().find(|subnet| subnet.value.holds(address.value));
+        if let Some(subnet) = behind.or(self.subnet.as_ref()) {
+            fits(subnet, what, address, found);
+        }
+    }
+}
+
+/// Complains when no machine of the subnet can have this address.
+fn fits(subnet: &Typed<Subnet>, what: &str, address: &Typed<Ipv4Addr>, found: &mut Found) {
+    let (ip, net) = (address.value, subnet.value);
+    let title = format!("{what} cannot be {ip}");
+    let label = if !net.holds(ip) {
+        format!("not in {net}")
+    } else if ip == net.net {
+        format!("this is the network address of {net}")
+    } else if ip == net.broadcast() {
+        format!("this is the broadcast address of {net}")
+    } else {
+        return;
+    };
+    found.push(Mistake::new(title, address.place, label).other(subnet.place, "the subnet"));
 }
 
 /// Judges the section.
@@ -104,12 +124,16 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
     if let Some(gateway) = &segment.gateway {
         segment.check("the gateway", gateway, found);
     }
-    segment.pool = file.pool.as_ref().and_then(|p| pool(p, &segment, found));
+    segment.pool = file.pool.as_ref().and_then(|p| {
+        let taken = [("boss", segment.boss.clone()), ("gateway", segment.gateway.clone())];
+        pool(p, segment.subnet.as_ref(), &taken, found)
+    });
     let dns = file.dns.as_ref().map(|all| {
         all.value.iter().filter_map(|one| address("dns", one, found)).map(|one| one.value).collect()
     });
     segment.ipv6 = file.ipv6.as_ref().map(|six| Link6::of(six, found));
-    let dhcp = file.dhcp.as_ref().and_then(|d| dhcp_mode(d, found));
+    segment.relayed = relays::relays(file.relays.as_deref().unwrap_or_default(), &segment, found);
+    let dhcp = file.dhcp.as_ref().and_then(|d| mode::mode(d, file, found));
     let lease_seconds = file.lease.as_ref().map_or(Some(LEASE_SECONDS), |l| lease(l, found));
     let tftp = file.tftp.as_ref().map_or(Some(TftpPorts::default()), |t| tftp_ports(t, found));
     let spec = || {
@@ -128,7 +152,7 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
             pool: segment.pool.as_ref().map(|p| p.value),
             dhcp: dhcp?,
             lease_seconds: lease_seconds?,
-            relays: Vec::new(),
+            relays: segment.relayed.iter().map(relays::Relay::spec).collect(),
             tftp: tftp?,
             ipv6,
         })
@@ -218,7 +242,13 @@ pub(in crate::config) fn address(
     None
 }
 
-fn pool(typed: &Typed<String>, segment: &Segment, found: &mut Found) -> Option<Typed<(Ipv4Addr, Ipv4Addr)>> {
+/// Reads a pool of this subnet, in which nobody else's address may be.
+fn pool(
+    typed: &Typed<String>,
+    subnet: Option<&Typed<Subnet>>,
+    taken: &[(&str, Option<Typed<Ipv4Addr>>)],
+    found: &mut Found,
+) -> Option<Typed<(Ipv4Addr, Ipv4Addr)>> {
     let ends = typed.value.split_once('-').map(|(a, b)| (a.trim().parse(), b.trim().parse()));
     let Some((Ok(first), Ok(last))) = ends else {
         let title = format!("`{}` is not a pool", typed.value);
@@ -241,12 +271,14 @@ fn pool(typed: &Typed<String>, segment: &Segment, found: &mut Found) -> Option<T
     }
     let before = found.len();
     for end in [first, last] {
-        segment.check("an end of the pool", &Typed::new(end, typed.place), found);
+        if let Some(subnet) = subnet {
+            fits(subnet, "an end of the pool", &Typed::new(end, typed.place), found);
+        }
     }
     if found.len() > before {
         return None;
     }
-    for (whose, address) in [("boss", &segment.boss), ("gateway", &segment.gateway)] {
+    for (whose, address) in taken {
         if let Some(address) = address
             && (first..=last).contains(&address.value)
         {
@@ -275,29 +307,6 @@ fn tftp_ports(typed: &Typed<String>, found: &mut Found) -> Option<TftpPorts> {
             None
         }
     }
-}
-
-fn dhcp_mode(typed: &Typed<String>, found: &mut Found) -> Option<DhcpMode> {
-    match typed.value.as_str() {
-        "authoritative" => return Some(DhcpMode::Authoritative),
-        "off" => return Some(DhcpMode::Off),
-        "proxy" => found.push(
-            Mistake::new(
-                "`dhcp: proxy` is not supported by this version",
-                typed.place,
-                "a later version can do this",
-            )
-            .help("`authoritative` on a segment of its own, or `off`"),
-        ),
-        word => found.push(
-            Mistake::new(format!("`{word}` is no way to answer DHCP"), typed.place, "not known").nearest(
-                word,
-                ["authoritative", "off"],
-                "ways",
-            ),
-        ),
-    }
-    None
 }
 
 fn lease(typed: &Typed<String>, found: &mut Found) -> Option<u32> {

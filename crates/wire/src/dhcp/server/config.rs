@@ -28,9 +28,24 @@ pub struct Config {
     pub reservations: BTreeMap<MacAddr, Reservation>,
     /// Further options for every client, such as time servers; an option the server writes itself wins.
     pub extra: Options,
+    /// Further subnets, whose clients come through relays.
+    pub relayed: Vec<Network>,
 }
 
-impl Config {
+/// A subnet with what its clients are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Any address of it.
+    pub subnet: Ipv4Addr,
+    /// Length of its prefix in bits.
+    pub prefix: u8,
+    /// Default router (option 3), if it has one.
+    pub gateway: Option<Ipv4Addr>,
+    /// Addresses for machines without a reservation.
+    pub pool: Option<Pool>,
+}
+
+impl Network {
     /// The network mask.
     #[must_use]
     pub fn mask(&self) -> Ipv4Addr {
@@ -42,24 +57,51 @@ impl Config {
     #[must_use]
     pub fn holds(&self, address: Ipv4Addr) -> bool {
         let mask = self.mask().to_bits();
-        address.to_bits() & mask == self.boss.to_bits() & mask
+        address.to_bits() & mask == self.subnet.to_bits() & mask
     }
 
     /// The directed broadcast address of the network.
     #[must_use]
     pub fn broadcast(&self) -> Ipv4Addr {
-        Ipv4Addr::from(self.boss.to_bits() | !self.mask().to_bits())
+        Ipv4Addr::from(self.subnet.to_bits() | !self.mask().to_bits())
     }
 
-    /// True for an address of the pool that a client may ever get: not the server's, not the router's,
-    /// not the first or last of the network.
-    pub(super) fn pool_holds(&self, address: Ipv4Addr) -> bool {
-        let network = Ipv4Addr::from(self.boss.to_bits() & self.mask().to_bits());
+    /// True for an address of the pool that a client may ever get: not the router's, not the first or last of the
+    /// network.
+    fn lends(&self, address: Ipv4Addr) -> bool {
+        let network = Ipv4Addr::from(self.subnet.to_bits() & self.mask().to_bits());
         let edge = self.prefix < 31 && (address == network || address == self.broadcast());
         self.pool.is_some_and(|pool| pool.first <= address && address <= pool.last)
-            && address != self.boss
             && Some(address) != self.gateway
             && !edge
+    }
+}
+
+impl Config {
+    /// The network of the server's own interface.
+    #[must_use]
+    pub const fn home(&self) -> Network {
+        Network { subnet: self.boss, prefix: self.prefix, gateway: self.gateway, pool: self.pool }
+    }
+
+    /// The network that this address is in.
+    #[must_use]
+    pub fn network_of(&self, address: Ipv4Addr) -> Option<Network> {
+        let home = self.home();
+        if home.holds(address) {
+            return Some(home);
+        }
+        self.relayed.iter().find(|network| network.holds(address)).copied()
+    }
+
+    /// True for an address of the network's pool that a client may ever get.
+    pub(super) fn pool_holds(&self, network: &Network, address: Ipv4Addr) -> bool {
+        network.lends(address) && address != self.boss
+    }
+
+    /// What is reserved for a machine in this network.
+    pub(super) fn reservation(&self, network: &Network, mac: MacAddr) -> Option<&Reservation> {
+        self.reservations.get(&mac).filter(|reservation| network.holds(reservation.address))
     }
 
     pub(super) fn reserved_addresses(&self) -> BTreeMap<Ipv4Addr, MacAddr> {
@@ -83,27 +125,4 @@ pub struct Reservation {
     pub address: Ipv4Addr,
     /// The name it is told (option 12).
     pub host_name: Option<String>,
-}
-
-/// What a client is given to boot, decided by the caller from the kind of client and the boot table.
-///
-/// Each shape fits some clients only; the wrong one is left out of the reply, and
-/// [`Reply::boots`](super::Reply::boots) tells. iPXE takes both.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Boot {
-    /// An address and nothing else.
-    #[default]
-    Nothing,
-    /// A file over TFTP, for PXE firmware and iPXE.
-    Tftp {
-        /// The TFTP server.
-        server: Ipv4Addr,
-        /// Its path there, at most 255 bytes.
-        file: String,
-    },
-    /// A file over HTTP, for UEFI's HTTP client and iPXE. The host must be a literal address.
-    Http {
-        /// The whole URL.
-        url: String,
-    },
 }

@@ -22,8 +22,10 @@ use model::MacAddr;
 use super::code::OptionCode;
 use super::message::{Message, MessageType, Op};
 use super::pxe::printable;
+use super::relay::Relayed;
 
-pub use config::{Boot, Config, Pool, Reservation};
+pub use super::give::Boot;
+pub use config::{Config, Network, Pool, Reservation};
 pub use outcome::{Destination, Ignored, Lease, Outcome, Reply, Tally};
 
 /// How long an offer holds its address, in milliseconds: EDK2 takes 4 s to answer, and may ask thrice.
@@ -35,6 +37,15 @@ const DECLINED_MS: u64 = 600_000;
 const MOST_OFFERS: usize = 4096;
 /// Shortest lease a client may ask for, in seconds.
 const SHORTEST_LEASE: u32 = 60;
+
+/// Where a message came from, and as whom it is answered.
+#[derive(Debug, Clone, Copy)]
+struct Desk {
+    mac: MacAddr,
+    network: Network,
+    /// The server identifier (option 54) that this client knows us by.
+    server: Ipv4Addr,
+}
 
 /// An address set aside for a client until a time.
 #[derive(Debug, Clone, Copy)]
@@ -137,67 +148,85 @@ impl Server {
         }
         let mac = message.mac().ok_or(Ignored::NotEthernet)?;
         let kind = message.kind().ok_or(Ignored::NoMessageType)?;
-        if !message.giaddr.is_unspecified() && !self.config.holds(message.giaddr) {
-            return Err(Ignored::ForeignRelay);
-        }
+        let desk = self.desk(message, mac)?;
         match kind {
-            MessageType::Discover => self.discover(message, mac, boot, now),
-            MessageType::Request => self.request(message, mac, boot, now),
-            MessageType::Decline => self.decline(message, mac, now),
-            MessageType::Release => self.release(message, mac),
-            MessageType::Inform => self.inform(message, mac, boot),
+            MessageType::Discover => self.discover(message, &desk, boot, now),
+            MessageType::Request => self.request(message, &desk, boot, now),
+            MessageType::Decline => self.decline(message, &desk, now),
+            MessageType::Release => self.release(message, &desk),
+            MessageType::Inform => self.inform(message, &desk, boot),
             MessageType::Offer | MessageType::Ack | MessageType::Nak => Err(Ignored::NotARequest),
         }
+    }
+
+    /// A relay must name a subnet of ours. A client that comes itself with an address of no subnet of ours is at home
+    /// all the same: it moved here, and is to be told so.
+    fn desk(&self, message: &Message, mac: MacAddr) -> Result<Desk, Ignored> {
+        let relayed = Relayed::of(message);
+        let network = match relayed.subnet(message) {
+            None => self.config.home(),
+            Some(address) => match self.config.network_of(address) {
+                Some(network) => network,
+                None if relayed.relay.is_none() => self.config.home(),
+                None => return Err(Ignored::ForeignRelay),
+            },
+        };
+        Ok(Desk { mac, network, server: relayed.server.unwrap_or(self.config.boss) })
+    }
+
+    /// True when the message names a server that is not this one.
+    fn is_for_another(&self, message: &Message, desk: &Desk) -> bool {
+        let named = message.options.address(OptionCode::SERVER_ID);
+        named.is_some_and(|server| server != self.config.boss && server != desk.server)
     }
 
     fn discover(
         &mut self,
         message: &Message,
-        mac: MacAddr,
+        desk: &Desk,
         boot: &Boot,
         now: u64,
     ) -> Result<Outcome, Ignored> {
-        self.known(mac)?;
+        self.known(desk)?;
+        let mac = desk.mac;
         let asked = message.options.address(OptionCode::REQUESTED_ADDRESS);
-        let address = self.choose(mac, asked, now).ok_or(Ignored::PoolExhausted)?;
+        let address = self.choose(&desk.network, mac, asked, now).ok_or(Ignored::PoolExhausted)?;
         if self.reserved.get(&address) != Some(&mac) {
             self.remember_offer(mac, Offer { address, until: now.saturating_add(OFFER_MS) });
         }
-        let reply = self.compose(message, MessageType::Offer, address, boot);
+        let reply = self.compose((message, desk), MessageType::Offer, address, boot);
         Ok(Outcome::Reply(Reply::new(message, reply, None)))
     }
 
-    fn request(
-        &mut self,
-        message: &Message,
-        mac: MacAddr,
-        boot: &Boot,
-        now: u64,
-    ) -> Result<Outcome, Ignored> {
-        let chosen = message.options.address(OptionCode::SERVER_ID);
-        if chosen.is_some_and(|server| server != self.config.boss) {
+    fn request(&mut self, message: &Message, desk: &Desk, boot: &Boot, now: u64) -> Result<Outcome, Ignored> {
+        let mac = desk.mac;
+        if self.is_for_another(message, desk) {
             self.drop_offer(mac);
             return Err(Ignored::ForAnotherServer);
         }
-        self.known(mac)?;
+        self.known(desk)?;
         // Selecting and init-reboot name the address in option 50, renewing and rebinding in `ciaddr`.
         let asked = message.options.address(OptionCode::REQUESTED_ADDRESS);
         let held = (!message.ciaddr.is_unspecified()).then_some(message.ciaddr);
         let address = asked.or(held).ok_or(Ignored::NamesNoAddress)?;
-        if !self.may_have(mac, address, now) {
+        if !self.may_have(&desk.network, mac, address, now) {
             self.drop_offer(mac);
-            let reply = self.refuse(message);
+            let reply = self.refuse(message, desk);
             return Ok(Outcome::Nak(Reply::new(message, reply, None)));
         }
         self.drop_offer(mac);
         let until = now.saturating_add(u64::from(self.lease_seconds(message)) * 1000);
-        let lease = Lease { mac, address, until, host_name: self.host_name(message, mac) };
+        let lease = Lease { mac, address, until, host_name: self.host_name(message, desk) };
         self.restore(lease.clone());
-        let reply = self.compose(message, MessageType::Ack, address, boot);
+        let reply = self.compose((message, desk), MessageType::Ack, address, boot);
         Ok(Outcome::Reply(Reply::new(message, reply, Some(lease))))
     }
 
-    fn decline(&mut self, message: &Message, mac: MacAddr, now: u64) -> Result<Outcome, Ignored> {
+    fn decline(&mut self, message: &Message, desk: &Desk, now: u64) -> Result<Outcome, Ignored> {
+        if self.is_for_another(message, desk) {
+            return Err(Ignored::ForAnotherServer);
+        }
+        let mac = desk.mac;
         let asked = message.options.address(OptionCode::REQUESTED_ADDRESS);
         let address = asked.ok_or(Ignored::NamesNoAddress)?;
         if !self.is_of(mac, address) {
@@ -210,27 +239,30 @@ impl Server {
         Ok(Outcome::Declined { mac, address })
     }
 
-    fn release(&mut self, message: &Message, mac: MacAddr) -> Result<Outcome, Ignored> {
-        match self.leases.get(&mac) {
+    fn release(&mut self, message: &Message, desk: &Desk) -> Result<Outcome, Ignored> {
+        if self.is_for_another(message, desk) {
+            return Err(Ignored::ForAnotherServer);
+        }
+        match self.leases.get(&desk.mac) {
             Some(lease) if lease.address == message.ciaddr => {
-                self.forget(mac).map(Outcome::Released).ok_or(Ignored::NotItsAddress)
+                self.forget(desk.mac).map(Outcome::Released).ok_or(Ignored::NotItsAddress)
             }
             _ => Err(Ignored::NotItsAddress),
         }
     }
 
-    fn inform(&self, message: &Message, mac: MacAddr, boot: &Boot) -> Result<Outcome, Ignored> {
-        self.known(mac)?;
+    fn inform(&self, message: &Message, desk: &Desk, boot: &Boot) -> Result<Outcome, Ignored> {
+        self.known(desk)?;
         if message.ciaddr.is_unspecified() {
             return Err(Ignored::NamesNoAddress);
         }
-        let reply = self.compose_inform(message, boot);
+        let reply = self.compose_inform((message, desk), boot);
         Ok(Outcome::Reply(Reply::new(message, reply, None)))
     }
 
-    /// Without a pool this server is only for the machines of its board, and silent to all others.
-    fn known(&self, mac: MacAddr) -> Result<(), Ignored> {
-        let known = self.config.pool.is_some() || self.config.reservations.contains_key(&mac);
+    /// Without a pool a subnet is only for the machines of the board, and silent to all others.
+    fn known(&self, desk: &Desk) -> Result<(), Ignored> {
+        let known = desk.network.pool.is_some() || self.config.reservation(&desk.network, desk.mac).is_some();
         if known { Ok(()) } else { Err(Ignored::Stranger) }
     }
 
@@ -269,8 +301,8 @@ impl Server {
         asked.max(SHORTEST_LEASE).min(most)
     }
 
-    fn host_name(&self, message: &Message, mac: MacAddr) -> String {
-        match self.config.reservations.get(&mac) {
+    fn host_name(&self, message: &Message, desk: &Desk) -> String {
+        match self.config.reservation(&desk.network, desk.mac) {
             Some(Reservation { host_name: Some(name), .. }) => name.clone(),
             _ => printable(message.options.get(OptionCode::HOST_NAME).unwrap_or_default()),
         }

@@ -50,6 +50,16 @@ impl Reply {
         Self { message: reply, to, lease, limit: message_limit(&request.options) }
     }
 
+    /// A reply of a proxy: there is no address to send an OFFER to.
+    pub(in crate::dhcp) fn without_address(request: &Message, reply: Message) -> Self {
+        let new = Self::new(request, reply, None);
+        let to = match new.to {
+            Destination::Raw { .. } => Destination::Broadcast,
+            Destination::Relay(_) | Destination::Broadcast | Destination::Unicast(_) => new.to,
+        };
+        Self { to, ..new }
+    }
+
     /// The UDP payload.
     ///
     /// # Errors
@@ -61,7 +71,9 @@ impl Reply {
     /// True when the client was given something to boot.
     #[must_use]
     pub fn boots(&self) -> bool {
-        !self.message.file.is_empty() || self.message.options.has(OptionCode::BOOT_FILE)
+        !self.message.file.is_empty()
+            || self.message.options.has(OptionCode::BOOT_FILE)
+            || self.message.options.has(OptionCode::BOOT_SERVER)
     }
 }
 
@@ -156,6 +168,10 @@ pub enum Ignored {
     NamesNoAddress,
     /// It speaks of an address that is not its own.
     NotItsAddress,
+    /// It does not boot, and a proxy has nothing else to say.
+    NotBooting,
+    /// There is nothing that this client can boot.
+    NothingToBoot,
 }
 
 impl Ignored {
@@ -172,6 +188,8 @@ impl Ignored {
             Self::PoolExhausted => "pool-exhausted",
             Self::NamesNoAddress => "names-no-address",
             Self::NotItsAddress => "not-its-address",
+            Self::NotBooting => "not-booting",
+            Self::NothingToBoot => "nothing-to-boot",
         }
     }
 }
@@ -188,6 +206,8 @@ impl fmt::Display for Ignored {
             Self::PoolExhausted => "every address of the pool is taken",
             Self::NamesNoAddress => "it names no address",
             Self::NotItsAddress => "the address it names is not its own",
+            Self::NotBooting => "it does not boot, and the addresses are another's",
+            Self::NothingToBoot => "there is nothing that it can boot",
         })
     }
 }

@@ -4,26 +4,32 @@ use core::net::Ipv4Addr;
 
 use model::MacAddr;
 
-use super::Server;
+use super::{Network, Server};
 
 impl Server {
     /// The address for a machine that asks anew: what is reserved, what it has, what it was offered,
     /// what it asks for, then its own probe sequence through the pool. An address whose lease ran out
     /// is taken only when no unused one is left.
-    pub(super) fn choose(&self, mac: MacAddr, asked: Option<Ipv4Addr>, now: u64) -> Option<Ipv4Addr> {
-        if let Some(reservation) = self.config.reservations.get(&mac) {
+    pub(super) fn choose(
+        &self,
+        network: &Network,
+        mac: MacAddr,
+        asked: Option<Ipv4Addr>,
+        now: u64,
+    ) -> Option<Ipv4Addr> {
+        if let Some(reservation) = self.config.reservation(network, mac) {
             return Some(reservation.address);
         }
         let leased = self.leases.get(&mac).map(|lease| lease.address);
         let offered = self.offers.get(&mac).map(|offer| offer.address);
         let wished = [leased, offered, asked].into_iter().flatten();
-        if let Some(address) = wished.into_iter().find(|a| self.may_have(mac, *a, now)) {
+        if let Some(address) = wished.into_iter().find(|a| self.may_have(network, mac, *a, now)) {
             return Some(address);
         }
-        let pool = self.config.pool?;
+        let pool = network.pool?;
         let mut second_hand = None;
         for address in probe_sequence(mac, pool.first, pool.last) {
-            if !self.may_have(mac, address, now) {
+            if !self.may_have(network, mac, address, now) {
                 continue;
             }
             if !self.owners.contains_key(&address) {
@@ -35,11 +41,11 @@ impl Server {
     }
 
     /// True when the machine may use this address now.
-    pub(super) fn may_have(&self, mac: MacAddr, address: Ipv4Addr, now: u64) -> bool {
-        if let Some(reservation) = self.config.reservations.get(&mac) {
+    pub(super) fn may_have(&self, network: &Network, mac: MacAddr, address: Ipv4Addr, now: u64) -> bool {
+        if let Some(reservation) = self.config.reservation(network, mac) {
             return reservation.address == address;
         }
-        if self.reserved.contains_key(&address) || !self.config.pool_holds(address) {
+        if self.reserved.contains_key(&address) || !self.config.pool_holds(network, address) {
             return false;
         }
         if self.declined.get(&address).is_some_and(|until| *until > now) {

@@ -1,0 +1,120 @@
+//! `ProxyDHCP` (PXE 2.1 sections 2.2 to 2.4): says what to boot beside a server that gives the addresses.
+//!
+//! ```text
+//!   port 67    DISCOVER of a boot client ─▶ OFFER without an address, with the file
+//!              REQUEST of another server's offer ─▶ nothing; whose address it names is worth knowing
+//!   port 4011  REQUEST or INFORM ─▶ ACK with the file, to whoever sent it
+//! ```
+
+use core::net::Ipv4Addr;
+
+use super::code::OptionCode;
+use super::give::{Boot, Style, give_boot};
+use super::message::{Message, MessageType, Op};
+use super::options::Options;
+use super::pxe::Suboptions;
+use super::server::{Ignored, Reply};
+
+/// UDP port of PXE boot servers (PXE 2.1 section 2.2.3).
+pub const BOOT_SERVER_PORT: u16 = 4011;
+/// Sub-option 71 of option 43: the boot server type and layer that a client chose (PXE 2.1 table 2-1).
+const BOOT_ITEM: u8 = 71;
+
+/// Where a message came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Port 67, which the DHCP servers of the segment hear too.
+    Server,
+    /// Port 4011, where a client asks this server alone.
+    BootServer,
+}
+
+/// A proxy. It holds no state: what it says follows from the message and the boot table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// This server's own address (option 54).
+    pub boss: Ipv4Addr,
+    /// Further options for every answer; an option that the proxy writes itself wins.
+    pub extra: Options,
+}
+
+impl Proxy {
+    /// Answers one message, or says why not.
+    ///
+    /// # Errors
+    /// [`Ignored`]: the message is not for a proxy, or this client cannot boot what it is given.
+    pub fn answer(&self, message: &Message, boot: &Boot, door: Door) -> Result<Reply, Ignored> {
+        if message.op != Op::Request {
+            return Err(Ignored::NotARequest);
+        }
+        message.mac().ok_or(Ignored::NotEthernet)?;
+        let kind = message.kind().ok_or(Ignored::NoMessageType)?;
+        if Style::of(message) == Style::Plain {
+            return Err(Ignored::NotBooting);
+        }
+        let server = message.options.address(OptionCode::SERVER_ID);
+        let answer = match (door, kind) {
+            (_, MessageType::Discover) => MessageType::Offer,
+            // At the common port only what names this server; at its own one whatever comes.
+            (Door::Server, MessageType::Request) if server != Some(self.boss) => {
+                return Err(Ignored::ForAnotherServer);
+            }
+            (Door::Server, MessageType::Inform) => return Err(Ignored::ForAnotherServer),
+            (_, MessageType::Request | MessageType::Inform) => MessageType::Ack,
+            (_, MessageType::Decline | MessageType::Release) => return Err(Ignored::ForAnotherServer),
+            (_, MessageType::Offer | MessageType::Ack | MessageType::Nak) => {
+                return Err(Ignored::NotARequest);
+            }
+        };
+        let mut reply = message.reply(answer);
+        if answer == MessageType::Ack {
+            reply.ciaddr = message.ciaddr;
+        }
+        reply.options.set_address(OptionCode::SERVER_ID, self.boss);
+        if !give_boot(&mut reply, message, boot) {
+            return Err(Ignored::NothingToBoot);
+        }
+        if let Some(item) = boot_item(message) {
+            answer_item(&mut reply, item);
+        }
+        for (code, value) in self.extra.iter() {
+            if !reply.options.has(code) {
+                reply.options.set(code, value);
+            }
+        }
+        for code in [OptionCode::MACHINE_UUID, OptionCode::RELAY_INFORMATION] {
+            if let Some(value) = message.options.get(code) {
+                reply.options.set(code, value);
+            }
+        }
+        Ok(Reply::without_address(message, reply))
+    }
+}
+
+/// The boot item a client asks a boot server for.
+pub(super) fn boot_item(message: &Message) -> Option<[u8; 4]> {
+    let vendor = message.options.get(OptionCode::VENDOR_SPECIFIC)?;
+    Suboptions::new(vendor).find_code(BOOT_ITEM)?.first_chunk().copied()
+}
+
+/// Returns the item, or the client takes the answer for another's (PXE 2.1 section 2.3.3).
+fn answer_item(reply: &mut Message, [type_high, type_low, layer_high, layer_low]: [u8; 4]) {
+    let Some(mut value) = reply.options.remove(OptionCode::VENDOR_SPECIFIC) else { return };
+    if value.last() == Some(&OptionCode::END.0) {
+        value.pop();
+    }
+    value.extend([BOOT_ITEM, 4, type_high, type_low, layer_high, layer_low, OptionCode::END.0]);
+    reply.options.set(OptionCode::VENDOR_SPECIFIC, value);
+}
+
+/// The address that this machine takes from another server, as its broadcast request tells.
+#[must_use]
+pub fn address_taken(message: &Message, boss: Ipv4Addr) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    if message.op != Op::Request || message.kind() != Some(MessageType::Request) {
+        return None;
+    }
+    let server = message.options.address(OptionCode::SERVER_ID).filter(|server| *server != boss)?;
+    let asked = message.options.address(OptionCode::REQUESTED_ADDRESS);
+    let address = asked.unwrap_or(message.ciaddr);
+    (!address.is_unspecified()).then_some((address, server))
+}
