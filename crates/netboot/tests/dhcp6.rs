@@ -40,7 +40,7 @@ fn board(shelf: &Shelf) -> BootTable {
         autonomous: false,
     });
     for (node, last) in board.nodes.iter_mut().zip(["fd00::11", "fd00::12"]) {
-        node.ip6 = Some(address(last));
+        Arc::make_mut(node).ip6 = Some(address(last));
     }
     board
 }
