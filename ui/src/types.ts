@@ -33,3 +33,4 @@ export type FileBytes = Shapes["FileBytes"];
 export type Trace = Shapes["Trace"];
 export type Diagnosis = Shapes["Diagnosis"];
 export type Check = Shapes["Check"];
+export type Light = Shapes["Light"];

@@ -1,17 +1,6 @@
 // A lab of six virtual machines as the controller would show it in the middle of a start: two with BIOS,
 // two with UEFI PXE, two with UEFI HTTP. Figures are of the kind that real boots gave.
-import type {
-  Bar,
-  ClientKind,
-  Explanation,
-  LabEvent,
-  MachineView,
-  NodeWord,
-  Plan,
-  Snapshot,
-  Stage,
-  Waterfall,
-} from "../src/types";
+import type { Bar, Boot, Check, ClientKind, Diagnosis, Explanation, LabEvent, MachineView, NodeWord, Plan, Snapshot, Stage, Waterfall } from "../src/types";
 
 /** Lab time of the snapshot, in milliseconds. */
 export const NOW = 912_400;
@@ -394,4 +383,55 @@ export function explanations(): Map<string, Explanation> {
     you_can: [`labinator boot trace ${m.node}`, `labinator power off ${m.node}`],
   }));
   return new Map(all.map((e) => [e.node, e]));
+}
+
+/** What the doctor finds on a boss that is mostly well. */
+export function diagnosis(): Diagnosis {
+  const check = (code: string, finding: Check["finding"], seen: string, help = ""): Check => ({
+    code,
+    finding,
+    seen,
+    help,
+    page: `docs/operating/doctor.md#${code.replace("_", "-")}`,
+  });
+  const dropped = "3 frames dropped and 12 rounds cut short by the kernel in the last 10 minutes (3 and 40 in all)";
+  return {
+    light: { finding: "warning", broken: 0, warnings: 2, text: dropped },
+    checks: [
+      check("softnet", "warning", dropped, "something hogs the core that takes frames: find it with `top -H`"),
+      check("old_ipxe", "warning", "node5 boots with iPXE 1.0.0, older than 1.21.1", "replace the ROM"),
+      check("usb_resets", "skipped", "the kernel's log cannot be read, so resets of USB adapters stay unseen"),
+      check("interface", "well", "enp1s0 is up"),
+      check("boss_address", "well", "10.77.0.1 is this machine's"),
+      check("disk", "well", "51200 MiB free and room for 3200000 files under /var/lib/labinator"),
+    ],
+    notices: [],
+    faults: [],
+  };
+}
+
+/** What some boots cost. */
+export function traces(): Map<string, Pick<Boot, "files" | "packets">> {
+  const file = (name: string, role: Boot["files"][number]["role"], size: number, sent = size, begun = 1) => ({
+    name,
+    role,
+    size,
+    begun,
+    whole: 1,
+    sent,
+  });
+  return new Map([
+    [
+      "node6",
+      {
+        files: [
+          file("snponly.efi", "loader", 192_512),
+          file("vmlinuz", "kernel", 11_000_000),
+          file("initrd.zst", "initrd", 84_000_000, 124_000_000, 2),
+          file("metal-amd64.iso", "other", 100_000_000),
+        ],
+        packets: { file: "node6-3-14.pcap", frames: 312 },
+      },
+    ],
+  ]);
 }

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Change, Explanation, LabEvent, MachineView, Plan, Snapshot, StreamItem } from "../src/types";
+import type { Boot, Change, Diagnosis, Explanation, LabEvent, MachineView, Plan, Snapshot, StreamItem } from "../src/types";
 
 const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const TYPES: Record<string, string> = {
@@ -32,6 +32,14 @@ export class ScriptedLab {
   events: LabEvent[] = [];
   plans = new Map<string, Plan>();
   explanations = new Map<string, Explanation>();
+  /** Bytes of boots, by machine; others took nothing. */
+  traces = new Map<string, Pick<Boot, "files" | "packets">>();
+  diagnosis: Diagnosis = {
+    light: { finding: "well", broken: 0, warnings: 0, text: "19 checks passed" },
+    checks: [],
+    notices: [],
+    faults: [],
+  };
   /** What was posted, in order. */
   posted: Posted[] = [];
   /** Headers of each request for the stream. */
@@ -165,6 +173,11 @@ export class ScriptedLab {
       const after = Number(url.searchParams.get("after") ?? 0);
       const events = this.events.filter((e) => e.seq > after).slice(0, Number(url.searchParams.get("limit") ?? 1000));
       return json(answer, 200, { epoch: this.snapshot.epoch, events, oldest: this.events[0]?.seq ?? 1 });
+    }
+    if (kind === "doctor") return json(answer, 200, this.diagnosis);
+    if (verb === "trace") {
+      const boot = this.traces.get(name ?? "") ?? { files: [], packets: null };
+      return json(answer, 200, { node: name, boot });
     }
     const plan = verb === "plan" ? this.plans.get(name ?? "") : undefined;
     if (plan) return json(answer, 200, plan);

@@ -1,6 +1,6 @@
 // Pictures of the page at every size and in both themes, for people to look at. With README_SHOT they go to docs/.
 import { expect, test } from "@playwright/test";
-import { explanations, plans, snapshot, story } from "./demo";
+import { diagnosis, explanations, plans, snapshot, story, traces } from "./demo";
 import { ScriptedLab } from "./server";
 
 const SIZES = [
@@ -15,6 +15,8 @@ async function demo(): Promise<{ lab: ScriptedLab; link: string }> {
   lab.events = story();
   lab.plans = plans();
   lab.explanations = explanations();
+  lab.diagnosis = diagnosis();
+  lab.traces = traces();
   return { lab, link: await lab.open() };
 }
 
@@ -36,6 +38,10 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.getByRole("gridcell", { name: /^node6\b/ }).click();
       await expect(page.getByText("4 s, whatever the server does").first()).toBeVisible();
       await page.screenshot({ path: `test-results/shots/${name}-node.png` });
+      await page.keyboard.press("Escape");
+      await page.getByRole("button", { name: /^boss: / }).click();
+      await expect(page.getByText("frames dropped").first()).toBeVisible();
+      await page.screenshot({ path: `test-results/shots/${name}-boss.png` });
       await page.keyboard.press("Escape");
       await page.keyboard.press("s");
       await expect(page.getByText("What will happen")).toBeVisible();

@@ -24,6 +24,18 @@ const STAGES: &[Stage] = &[
         packages: &[],
         run: lifecycle,
     },
+    Stage {
+        name: "hog",
+        about: "200 runs of six simulated boots, and 50 of eighteen, with a program spinning on the counter's core",
+        packages: &[],
+        run: hog,
+    },
+    Stage {
+        name: "publish",
+        about: "100,000 switches of the boot table while two readers ask without a pause",
+        packages: &[],
+        run: publish,
+    },
     Stage { name: "wire", about: "100,000 cases of each property of the formats", packages: &[], run: wire },
     Stage { name: "fuzz", about: "ten minutes for each target in fuzz/", packages: &["g++"], run: fuzz },
 ];
@@ -38,6 +50,28 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
 
 fn lifecycle(workspace: &Workspace) -> Outcome<Tally> {
     properties(workspace, "lifecycle")
+}
+
+fn publish(workspace: &Workspace) -> Outcome<Tally> {
+    let mut command = workspace.cargo(&["test", "--release", "--package", "netboot", "--test", "publish"]);
+    command.env("SWITCHES", "100000").env("CARGO_TARGET_DIR", workspace.target.join("soak"));
+    counting::run_rust_tests(&mut command)
+}
+
+/// As it is shipped: optimised.
+fn hog(workspace: &Workspace) -> Outcome<Tally> {
+    let mut command = workspace.cargo(&[
+        "test",
+        "--release",
+        "--package",
+        "labinator",
+        "--test",
+        "hog",
+        "--",
+        "--nocapture",
+    ]);
+    command.env("HOG_RUNS", "200").env("CARGO_TARGET_DIR", workspace.target.join("soak"));
+    counting::run_rust_tests(&mut command)
 }
 
 fn wire(workspace: &Workspace) -> Outcome<Tally> {

@@ -190,11 +190,28 @@ pub struct Check {
     pub seen: String,
     /// The one command or act that helps; empty when all is well.
     pub help: String,
+    /// Where the operating guide explains it.
+    pub page: String,
+}
+
+/// One light for the whole boss, with what is behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Light {
+    /// The worst of all checks: `broken` is red, `warning` is yellow, `well` is green.
+    pub finding: Finding,
+    /// Checks and machines that are broken.
+    pub broken: u32,
+    /// Checks that warn.
+    pub warnings: u32,
+    /// What the worst of them saw.
+    pub text: String,
 }
 
 /// What is wrong, worst first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Diagnosis {
+    /// The worst of it.
+    pub light: Light,
     /// All checks.
     pub checks: Vec<Check>,
     /// What the counter noticed.

@@ -1,21 +1,34 @@
 //! What is wrong with this boss, this network and this lab, worst first, each with its evidence and the
-//! one act that helps.
+//! one act that helps. Looked at when the core starts and each minute; one light tells the worst of it.
+//!
+//! | looks at | file |
+//! |---|---|
+//! | what the kernel counted lately | `kernel.rs` |
+//! | the lab's interface, routes, firewall | `network.rs` |
+//! | clock, disks, loaders, QEMU, rights | `folders.rs` |
+//! | the lab's own picture, what the counter noticed | here |
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod folders;
+mod kernel;
+mod network;
 
-use api::{Check, Diagnosis, Finding};
-use model::{LabSpec, Moment, Notice, PowerDriver, Snapshot};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use api::{Check, Diagnosis, Finding, Light};
+use model::{LabSpec, Moment, Notice, Snapshot};
+
+use self::kernel::{Counts, Readings};
 use crate::clock::Clock;
+use crate::publisher::Publisher;
 
-/// The wall clock cannot be before this program was written: 2026-01-01.
-const EARLIEST_WALL_MS: u64 = 1_767_225_600_000;
-/// Less free space than this on the state folder's disk is a warning, in bytes.
-const DISK_LOW: u64 = 256 << 20;
-/// Files a boot needs from the folder of loaders.
-const LOADERS: [&str; 2] = ["undionly.kpxe", "snponly.efi"];
+/// How often the boss is looked at without being asked.
+const EVERY: Duration = Duration::from_secs(60);
+/// The first release of iPXE that asks every name server it was told, and waits less for routers (2020-10).
+const IPXE_FLOOR: [u32; 3] = [1, 21, 1];
+/// The page that explains every check.
+const PAGE: &str = "docs/operating/doctor.md";
 
 /// Looks after one boss.
 #[derive(Debug, Clone)]
@@ -27,13 +40,18 @@ struct Patient {
     spec: LabSpec,
     state: PathBuf,
     loaders: PathBuf,
+    readings: Mutex<Readings>,
+    light: Mutex<Option<Light>>,
 }
 
 impl Doctor {
-    /// A doctor for this lab and these folders.
+    /// A doctor for this lab and these folders. What the kernel counts is compared with now.
     #[must_use]
     pub fn new(clock: Clock, spec: LabSpec, state: PathBuf, loaders: PathBuf) -> Self {
-        Self(Arc::new(Patient { clock, spec, state, loaders }))
+        let mut readings = Readings::default();
+        readings.keep(Counts::read(&spec.network.interface));
+        let (readings, light) = (Mutex::new(readings), Mutex::new(None));
+        Self(Arc::new(Patient { clock, spec, state, loaders, readings, light }))
     }
 
     /// Now, on the lab's clocks.
@@ -42,24 +60,74 @@ impl Doctor {
         self.0.clock.now()
     }
 
-    /// Runs every check. Reads files of the system; asks nothing of the network.
+    /// The light as it was seen last.
+    #[must_use]
+    pub fn light(&self) -> Option<Light> {
+        self.0.light.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at once and then each minute. Goes on until dropped.
+    pub async fn watch(self, publisher: Arc<Publisher>) {
+        loop {
+            let before = self.light();
+            let now = self.examine(&publisher.latest()).await.light;
+            let patient = Arc::clone(&self.0);
+            let kept = tokio::task::spawn_blocking(move || {
+                let counts = Counts::read(&patient.spec.network.interface);
+                patient.readings().keep(counts);
+            });
+            if kept.await.is_err() {
+                tracing::warn!("the kernel's counters could not be read");
+            }
+            if before.map(|light| light.finding) != Some(now.finding) && now.finding != Finding::Well {
+                tracing::warn!("{}; see `labinator doctor`", now.text);
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Runs every check. Reads files of the system and asks programs for firewall rules and offload flags; asks
+    /// nothing of the network.
     pub async fn examine(&self, lab: &Snapshot) -> Diagnosis {
         let patient = Arc::clone(&self.0);
         let mut checks = tokio::task::spawn_blocking(move || patient.examine()).await.unwrap_or_default();
+        checks.extend(network::ask(&self.0.spec.network).await);
         checks.extend(of_the_picture(lab));
         checks.sort_by_key(|check| check.finding);
-        let faults = lab
+        let faults: Vec<_> = lab
             .machines
             .iter()
             .filter_map(|m| m.fault.as_ref().map(|fault| (m.node.clone(), fault.clone())))
             .collect();
-        Diagnosis { checks, notices: lab.lab.notices.clone(), faults }
+        let light = light(&checks, faults.len());
+        *self.0.light.lock().unwrap_or_else(PoisonError::into_inner) = Some(light.clone());
+        Diagnosis { light, checks, notices: lab.lab.notices.clone(), faults }
     }
+}
+
+/// The worst of all checks, how many are that bad, and the evidence of the first.
+fn light(checks: &[Check], faults: usize) -> Light {
+    let count = |wanted| checks.iter().filter(|check| check.finding == wanted).count();
+    let (broken, warnings) = (count(Finding::Broken) + faults, count(Finding::Warning));
+    let finding = match (broken, warnings) {
+        (1.., _) => Finding::Broken,
+        (0, 1..) => Finding::Warning,
+        (0, 0) => Finding::Well,
+    };
+    let worst = checks.iter().find(|check| check.finding == finding && finding != Finding::Well);
+    let text = match worst {
+        Some(check) => check.seen.clone(),
+        None if faults > 0 => format!("{faults} machines failed to start"),
+        None => format!("{} checks passed", count(Finding::Well)),
+    };
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Light { finding, broken: number(broken), warnings: number(warnings), text }
 }
 
 fn check(code: &str, finding: Finding, seen: String, help: &str) -> Check {
     let help = if finding == Finding::Well { String::new() } else { help.to_owned() };
-    Check { code: code.to_owned(), finding, seen, help }
+    let page = format!("{PAGE}#{}", code.replace('_', "-"));
+    Check { code: code.to_owned(), finding, seen, help, page }
 }
 
 fn well_or(well: bool, otherwise: Finding) -> Finding {
@@ -67,133 +135,52 @@ fn well_or(well: bool, otherwise: Finding) -> Finding {
 }
 
 impl Patient {
+    fn readings(&self) -> MutexGuard<'_, Readings> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn examine(&self) -> Vec<Check> {
-        let mut checks =
-            vec![self.clock(), self.interface(), self.address(), self.disk(), softnet(), udp_drops()];
-        checks.extend(self.loader_files());
-        checks.extend(self.virtual_machines());
+        let network = &self.spec.network;
+        let mut checks = vec![folders::clock(self.clock.now().wall)];
+        checks.extend(network::examine(network));
+        checks.extend(folders::disks(&self.state));
+        checks.extend(self.readings().checks(Counts::read(&network.interface)));
+        checks.extend(folders::loaders(&self.loaders));
+        checks.extend(folders::virtual_machines(&self.spec));
         checks
     }
-
-    fn clock(&self) -> Check {
-        let wall = self.clock.now().wall;
-        let seen = format!("the wall clock says {} s since 1970", wall.0 / 1000);
-        let finding = well_or(wall.0 >= EARLIEST_WALL_MS, Finding::Warning);
-        check("clock", finding, seen, "plug the uplink in, or set it: `date -s '2026-01-31 12:00'`")
-    }
-
-    fn interface(&self) -> Check {
-        let name = &self.spec.network.interface;
-        // This table belongs to the network namespace, which /sys may not.
-        let table = fs::read_to_string("/proc/net/dev").unwrap_or_default();
-        let there = table
-            .lines()
-            .any(|line| line.trim().strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
-        if !there {
-            let help = "`ip link` lists the interfaces; set `network.interface` in the lab file";
-            return check("interface", Finding::Broken, format!("there is no interface {name}"), help);
-        }
-        let state = fs::read_to_string(Path::new("/sys/class/net").join(name).join("operstate"));
-        match state {
-            Ok(state) => {
-                let state = state.trim();
-                let finding = well_or(matches!(state, "up" | "unknown"), Finding::Broken);
-                let help = "plug the cable in, or `ip link set dev INTERFACE up`";
-                check("interface", finding, format!("{name} is {state}"), help)
-            }
-            Err(_) => check("interface", Finding::Well, format!("{name} is there"), ""),
-        }
-    }
-
-    fn address(&self) -> Check {
-        let boss = self.spec.network.boss;
-        // The kernel's own table of local addresses; one line "|-- ADDRESS" before "/32 host LOCAL".
-        let table = fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
-        let own =
-            table.lines().any(|line| line.trim().strip_prefix("|-- ") == Some(boss.to_string().as_str()));
-        let seen = format!("{boss} is {}this machine's", if own { "" } else { "not " });
-        let help =
-            format!("ip address add {boss}/{} dev {}", self.spec.network.prefix, self.spec.network.interface);
-        check("boss_address", well_or(own, Finding::Broken), seen, &help)
-    }
-
-    fn disk(&self) -> Check {
-        match rustix::fs::statvfs(&self.state) {
-            Ok(disk) => {
-                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-                let seen = format!("{} MiB free under {}", free >> 20, self.state.display());
-                check(
-                    "disk",
-                    well_or(free >= DISK_LOW, Finding::Warning),
-                    seen,
-                    "make room, or `--state` elsewhere",
-                )
-            }
-            Err(why) => {
-                let seen = format!("{}: {why}", self.state.display());
-                check("disk", Finding::Broken, seen, "make the folder writable")
-            }
-        }
-    }
-
-    fn loader_files(&self) -> Vec<Check> {
-        LOADERS
-            .iter()
-            .map(|name| {
-                let path = self.loaders.join(name);
-                let there = path.is_file();
-                let seen = format!("{} {}", path.display(), if there { "is there" } else { "is missing" });
-                check(
-                    "loader",
-                    well_or(there, Finding::Broken),
-                    seen,
-                    "apt-get install ipxe, or `--loaders DIR`",
-                )
-            })
-            .collect()
-    }
-
-    fn virtual_machines(&self) -> Option<Check> {
-        self.spec.power.values().find(|driver| matches!(driver, PowerDriver::Virtual { .. }))?;
-        let found = ["/usr/bin/qemu-system-x86_64", "/usr/local/bin/qemu-system-x86_64"]
-            .iter()
-            .find(|path| Path::new(path).is_file());
-        let seen = found.map_or_else(|| "QEMU is missing".to_owned(), |path| format!("{path} is there"));
-        let help = "apt-get install --no-install-recommends qemu-system-x86 ovmf";
-        Some(check("qemu", well_or(found.is_some(), Finding::Broken), seen, help))
-    }
 }
 
-/// Columns 2 and 3 of `/proc/net/softnet_stat`: frames dropped, and rounds cut short.
-fn softnet() -> Check {
-    let Ok(table) = fs::read_to_string("/proc/net/softnet_stat") else {
-        return check("softnet", Finding::Skipped, "/proc/net/softnet_stat cannot be read".to_owned(), "");
-    };
-    let column = |n: usize| -> u64 {
-        let cells = table.lines().filter_map(|line| line.split_whitespace().nth(n));
-        cells.filter_map(|cell| u64::from_str_radix(cell, 16).ok()).sum()
-    };
-    let (dropped, squeezed) = (column(1), column(2));
-    let seen = format!("{dropped} frames dropped, {squeezed} rounds squeezed since this machine started");
-    let help = "something hogs the core that takes frames: look with `top -H`, move it, or raise net.core.netdev_budget";
-    check("softnet", well_or(dropped == 0, Finding::Warning), seen, help)
+/// Machines whose iPXE is older than the floor.
+fn old_ipxe(lab: &Snapshot) -> Vec<Check> {
+    let told = lab.machines.iter().filter_map(|m| Some((m, m.boot.as_ref()?.ipxe.as_str())));
+    let told: Vec<_> = told.filter(|(_, version)| !version.is_empty()).collect();
+    let mut checks: Vec<Check> = told
+        .iter()
+        .filter(|(_, version)| ipxe_is_old(version))
+        .map(|(machine, version)| {
+            let [a, b, c] = IPXE_FLOOR;
+            let seen = format!("{} boots with iPXE {version}, older than {a}.{b}.{c}", machine.node);
+            let help = "replace the ROM: on the boss `apt-get install ipxe-qemu` of Debian 13, on metal the card's flash tool";
+            check("old_ipxe", Finding::Warning, seen, help)
+        })
+        .collect();
+    if checks.is_empty() && !told.is_empty() {
+        checks.push(check(
+            "old_ipxe",
+            Finding::Well,
+            format!("no old iPXE among {} machines", told.len()),
+            "",
+        ));
+    }
+    checks
 }
 
-/// `RcvbufErrors` of `/proc/net/snmp`: datagrams lost because a socket was full.
-fn udp_drops() -> Check {
-    let table = fs::read_to_string("/proc/net/snmp").unwrap_or_default();
-    let mut lines = table.lines().filter(|line| line.starts_with("Udp:"));
-    let lost = lines.next().zip(lines.next()).and_then(|(names, values)| {
-        let at = names.split_whitespace().position(|name| name == "RcvbufErrors")?;
-        values.split_whitespace().nth(at)?.parse::<u64>().ok()
-    });
-    match lost {
-        Some(lost) => {
-            let seen = format!("{lost} datagrams lost to full sockets since this machine started");
-            check("udp_buffers", well_or(lost == 0, Finding::Warning), seen, "raise net.core.rmem_max")
-        }
-        None => check("udp_buffers", Finding::Skipped, "/proc/net/snmp cannot be read".to_owned(), ""),
-    }
+/// Compares the three numbers a version begins with; one without numbers is a build of somebody's own.
+fn ipxe_is_old(version: &str) -> bool {
+    let numbers = version.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
+    let numbers: Vec<u32> = numbers.take(3).collect();
+    !numbers.is_empty() && numbers.as_slice() < IPXE_FLOOR.as_slice()
 }
 
 /// What the lab's own picture tells.
@@ -203,6 +190,7 @@ fn of_the_picture(lab: &Snapshot) -> Vec<Check> {
     let mut checks =
         vec![check("counter", well_or(up, Finding::Broken), seen, "read the log of `labinator serve`")];
     checks.extend(lab.lab.notices.iter().filter_map(of_a_notice));
+    checks.extend(old_ipxe(lab));
     for scenario in lab.lab.scenarios.iter().filter(|s| !s.missing.is_empty()) {
         let seen = format!("scenario {} lacks: {}", scenario.name, scenario.missing.join("; "));
         checks.push(check("images", Finding::Warning, seen, "build or fetch the image, or correct its path"));
@@ -284,4 +272,68 @@ fn of_a_notice(notice: &Notice) -> Option<Check> {
         ),
         Notice::LedgerWell => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn network() -> model::NetworkSpec {
+        let text = "lab: t\nnetwork: { interface: lo, subnet: 10.0.0.0/24, boss: 10.0.0.1, dhcp: off }\n\
+            power: { hand: { driver: manual } }\nboard: { columns: 1, nodes: { a: { at: [1, 1], mac: 02:00:00:00:00:01, \
+            ip: 10.0.0.11, power: hand/1 } } }\nscenarios: { all: { image: node, nodes: all } }\n";
+        crate::config::parse(text.as_bytes(), "t.yaml", std::path::Path::new("")).unwrap().network
+    }
+
+    #[test]
+    fn the_light_is_the_worst_check_with_the_number_behind_it() {
+        let one = |code: &str, finding| check(code, finding, format!("{code} seen"), "act");
+        let lamp = |checks: &[Check], faults| {
+            let light = light(checks, faults);
+            (light.finding, light.broken, light.warnings, light.text)
+        };
+        let well = [one("a", Finding::Well), one("b", Finding::Skipped)];
+        assert_eq!(lamp(&well, 0), (Finding::Well, 0, 0, "1 checks passed".to_owned()));
+        let doubtful = [one("w", Finding::Warning), one("a", Finding::Well)];
+        assert_eq!(lamp(&doubtful, 0), (Finding::Warning, 0, 1, "w seen".to_owned()));
+        assert_eq!(lamp(&doubtful, 2), (Finding::Broken, 2, 1, "2 machines failed to start".to_owned()));
+        let broken = [one("x", Finding::Broken), one("w", Finding::Warning)];
+        assert_eq!(lamp(&broken, 0), (Finding::Broken, 1, 1, "x seen".to_owned()));
+    }
+
+    #[test]
+    fn versions_of_ipxe_are_compared_by_number() {
+        for old in ["1.0.0+git-20190125.36a4c85-5.1", "1.0.0+", "1.20.1", "1.21"] {
+            assert!(ipxe_is_old(old), "{old}");
+        }
+        for good in ["1.21.1", "1.21.1+git20250501", "2.0.0", "unknown", ""] {
+            assert!(!ipxe_is_old(good), "{good}");
+        }
+    }
+
+    #[test]
+    fn every_check_has_its_place_on_the_page() {
+        let page = include_str!("../../../docs/operating/doctor.md");
+        let sources = [
+            include_str!("doctor.rs"),
+            include_str!("doctor/kernel.rs"),
+            include_str!("doctor/network.rs"),
+            include_str!("doctor/folders.rs"),
+        ];
+        let mut codes = std::collections::BTreeSet::new();
+        for source in sources {
+            let source = source.split("#[cfg(test)]").next().unwrap();
+            for call in source.split("check(").chain(source.split("skipped(")).skip(1) {
+                let call = call.trim_start();
+                if let Some(code) = call.strip_prefix('"').and_then(|rest| rest.split('"').next()) {
+                    codes.insert(code.to_owned());
+                }
+            }
+        }
+        assert!(codes.len() > 20, "{codes:?}");
+        for code in codes {
+            let heading = format!("\n## {}\n", code.replace('_', "-"));
+            assert!(page.contains(&heading), "docs/operating/doctor.md has no {heading}");
+        }
+    }
 }

@@ -25,4 +25,5 @@ mod probe;
 pub mod publisher;
 pub mod seed;
 pub mod serve;
+pub mod service;
 pub mod start;

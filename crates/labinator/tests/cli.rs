@@ -9,7 +9,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use api::{
-    Accepted, Change, Check, Diagnosis, ErrorBody, EventPage, Explanations, Finding, Plan, StreamItem,
+    Accepted, Change, Check, Diagnosis, ErrorBody, EventPage, Explanations, Finding, Light, Plan, StreamItem,
 };
 use canned::{Answer, Controller, at, busy_lab, machine, said, same_as_golden, trace};
 use labinator::cli::render::{
@@ -74,14 +74,20 @@ fn explanations() -> Explanations {
     }
 }
 
+fn light(finding: Finding, broken: u32, warnings: u32) -> Light {
+    Light { finding, broken, warnings, text: "no snponly.efi in /usr/lib/ipxe".to_owned() }
+}
+
 fn diagnosis() -> Diagnosis {
     let check = |code: &str, finding, seen: &str, help: &str| Check {
         code: code.to_owned(),
         finding,
         seen: seen.to_owned(),
         help: help.to_owned(),
+        page: String::new(),
     };
     Diagnosis {
+        light: light(Finding::Broken, 2, 1),
         checks: vec![
             check("disk", Finding::Well, "12 GB free", ""),
             check("loaders", Finding::Broken, "no snponly.efi in /usr/lib/ipxe", "apt install ipxe"),
@@ -232,7 +238,15 @@ async fn every_reading_verb_prints_the_contracts_own_type_as_json() {
         .gives("GET /v1/nodes/node3/explain", &explanations())
         .gives("GET /v1/nodes/node3/trace?boot=4", &trace())
         .gives("GET /v1/scenarios/all/plan", &plan(None))
-        .gives("GET /v1/doctor", &Diagnosis { checks: Vec::new(), notices: Vec::new(), faults: Vec::new() });
+        .gives(
+            "GET /v1/doctor",
+            &Diagnosis {
+                light: light(Finding::Well, 0, 0),
+                checks: Vec::new(),
+                notices: Vec::new(),
+                faults: Vec::new(),
+            },
+        );
     let json = |value: serde_json::Value| value;
     for (line, expected) in [
         ("status --json", json(serde_json::to_value(&lab).unwrap())),
@@ -242,7 +256,10 @@ async fn every_reading_verb_prints_the_contracts_own_type_as_json() {
         ("scenarios --json", serde_json::to_value(&lab.lab.scenarios).unwrap()),
         ("start all --plan --json", serde_json::to_value(plan(None)).unwrap()),
         ("power status node2 --json", serde_json::to_value([&lab.machines[1]]).unwrap()),
-        ("doctor --json", serde_json::json!({ "checks": [], "notices": [], "faults": [] })),
+        (
+            "doctor --json",
+            serde_json::json!({ "light": light(Finding::Well, 0, 0), "checks": [], "notices": [], "faults": [] }),
+        ),
         ("schema", labinator::config::schema()),
         ("openapi", api::openapi(env!("CARGO_PKG_VERSION"))),
     ] {

@@ -1,5 +1,5 @@
 //! The whole lab under paused time and over memory: simulated machines, the counter, the conductor, power ports.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may stop")]
 
 #[path = "whole_lab/floor.rs"]
 mod floor;
@@ -265,5 +265,42 @@ async fn whatever_the_manners_a_run_ends_and_says_why_and_stopping_ends_it() {
         for (port, standing) in house.standings().await.iter().enumerate() {
             assert!(house.lab.see(port) == PowerState::Off || standing.bad, "{told}: port {port} is on");
         }
+    }
+}
+
+/// Requests in a random order at random times: each is answered within a second, a stop takes hold within a second,
+/// and the lab ends where the last request says.
+#[tokio::test(start_paused = true)]
+async fn any_order_of_starts_and_stops_is_answered_at_once_and_the_last_one_holds() {
+    let second = Duration::from_secs(1);
+    for seed in 1..=30_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut dice = |sides: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % sides
+        };
+        let kinds = [Kind::BiosIpxeRom, Kind::UefiPxe, Kind::UefiHttp];
+        let house = House::open(Plan::of((1..).zip(kinds).map(|(n, kind)| machine(n, kind)).collect())).await;
+        for _ in 0..10 {
+            let starts = dice(2) == 0;
+            let request = if starts { stand::start() } else { stand::stop() };
+            let answer = tokio::time::timeout(second, house.desk.ask(request)).await;
+            let answer = answer.unwrap_or_else(|_| panic!("seed {seed}: a request hangs"));
+            if !starts && answer.is_ok() {
+                let held = |look: labinator::desk::Look<'_>| {
+                    matches!(look.lab.phase, Phase::Stopping | Phase::Idle)
+                        && look.lab.machines.values().all(|m| m.goal != model::Goal::Ready)
+                };
+                assert!(house.until(second, held).await.is_some(), "seed {seed}: a stop did not take hold");
+            }
+            tokio::time::sleep(Duration::from_millis(dice(25_000))).await;
+            assert_eq!(house.overdue().await, Vec::<String>::new(), "seed {seed}");
+        }
+        // It may still be on its way down: then a start is refused, at once, and asked again.
+        let idle = |look: labinator::desk::Look<'_>| look.lab.phase == Phase::Idle;
+        drop(house.desk.ask(stand::stop()).await);
+        assert!(house.until(Duration::from_secs(120), idle).await.is_some(), "seed {seed}: it does not stop");
+        house.start().await;
+        assert_eq!(house.until_settled(Duration::from_secs(120)).await, Some(Phase::Ready), "seed {seed}");
     }
 }

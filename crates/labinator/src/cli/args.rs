@@ -61,6 +61,9 @@ pub enum Verb {
     Init(InitArgs),
     /// Run the controller
     Serve(ServeArgs),
+    /// The controller as a service of this machine (systemd)
+    #[command(subcommand)]
+    Service(ServiceVerb),
     /// Build and list boot images
     #[command(subcommand)]
     Image(ImageVerb),
@@ -153,6 +156,29 @@ pub struct InitArgs {
     /// Whether this machine gives the addresses
     #[arg(long, value_name = "MODE", value_parser = ["authoritative", "proxy", "off"])]
     pub dhcp: Option<String>,
+}
+
+/// What can be done with the service.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ServiceVerb {
+    /// Print the unit
+    Print {
+        /// The lab file
+        #[arg(long, value_name = "FILE", default_value = "/etc/labinator/lab.yaml")]
+        lab: PathBuf,
+    },
+    /// Write the unit to its place
+    Install {
+        /// The lab file
+        #[arg(long, value_name = "FILE", default_value = "/etc/labinator/lab.yaml")]
+        lab: PathBuf,
+        /// Where to [default: /etc/systemd/system/labinator.service]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// Also over a unit that is another
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 /// Options of `serve`.
@@ -483,6 +509,8 @@ mod tests {
         for line in [
             "demo --nodes 6 --scenario all --until-ready --headless --json --keep",
             "serve --lab lab.yaml --state /tmp/state",
+            "service print",
+            "service install --lab lab.yaml --to /tmp/x.service",
             "init --interface eth0",
             "init --interface eth0 --yes --node node1=02:00:00:00:00:01@1,1 --subnet 10.0.0.0/24 --force",
             "check lab.yaml",

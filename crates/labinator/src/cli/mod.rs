@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 pub use args::{
     BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, Globals, ImageVerb, InitArgs, InsideArgs, PowerArgs,
-    PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, StatusFilter, Verb,
+    PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb,
 };
 pub use client::Client;
 pub use failure::Failure;

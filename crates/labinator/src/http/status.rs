@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::WordCount;
+use api::{Finding, Light, WordCount};
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -26,7 +26,8 @@ pub(super) struct PageQuery {
 
 pub(super) async fn page(State(house): State<House>, Query(query): Query<PageQuery>) -> Response {
     let now = house.doctor.now();
-    let html = render(&house.desk.publisher().latest(), &query, now.since_start);
+    let light = house.doctor.light();
+    let html = render(&house.desk.publisher().latest(), &query, light.as_ref(), now.since_start);
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], html)
         .into_response()
 }
@@ -36,7 +37,7 @@ pub(super) async fn style() -> Response {
 }
 
 /// The page as text. Everything that came from outside is escaped.
-fn render(lab: &Snapshot, query: &PageQuery, now: model::LabTime) -> String {
+fn render(lab: &Snapshot, query: &PageQuery, light: Option<&Light>, now: model::LabTime) -> String {
     let mut html = String::new();
     let view = &lab.lab;
     let head = format!(
@@ -53,6 +54,7 @@ fn render(lab: &Snapshot, query: &PageQuery, now: model::LabTime) -> String {
     if !view.counter_up {
         html.push_str("<p><strong>! the boot counter is away: no machine can boot</strong>");
     }
+    html.push_str(&lamp(light));
     let large = lab.machines.len() > ON_A_PAGE;
     let word = query.word.as_ref().and_then(|word| serde_json::from_value(word.as_str().into()).ok());
     let order = if large { Order::Trouble } else { Order::Board };
@@ -83,6 +85,20 @@ fn render(lab: &Snapshot, query: &PageQuery, now: model::LabTime) -> String {
     let clock = format!("<p>event {}, this page reloads itself every {RELOAD} s</p></html>", lab.through);
     html.push_str(&clock);
     html
+}
+
+/// The boss's light, unless all is well.
+fn lamp(light: Option<&Light>) -> String {
+    let Some(light) = light.filter(|light| matches!(light.finding, Finding::Broken | Finding::Warning))
+    else {
+        return String::new();
+    };
+    let mark = if light.finding == Finding::Broken { "✗" } else { "!" };
+    let (broken, warnings) = (light.broken, light.warnings);
+    format!(
+        "<p>{mark} boss: {} ({broken} broken, {warnings} warnings: labinator doctor)",
+        escape(&light.text)
+    )
 }
 
 fn row(html: &mut String, machine: &MachineView, now: model::LabTime) {

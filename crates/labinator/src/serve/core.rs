@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::handover::Doors;
-use super::{Brief, Folders, ServeError, ended, parent};
+use super::{Brief, Folders, ServeError, ended, parent, priority};
 use crate::clock::Clock;
 use crate::conductor::{Conductor, Tools};
 use crate::desk::Desk;
@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::{assets, hands, link, probe};
 
 pub(super) fn run(brief: Brief) -> Result<(), ServeError> {
+    priority::of_core();
     let parent = parent()?;
     let doors = Doors::receive_from(&parent).map_err(ServeError::io("the listeners of the supervisor"))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -57,6 +58,7 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     probe::spawn(&mut tasks, &spec, desk.clone());
     spawn_asset_search(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());
+    tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let house = House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state) };
     open_doors(&mut tasks, doors, house, &folders.state.join("token"))?;
 

@@ -2,9 +2,10 @@
 
 use netboot::{Bench, Settings, Sockets, TRANSFERS};
 
-use super::{Folders, ServeError, ended, parent};
+use super::{Folders, ServeError, ended, parent, priority};
 
 pub(super) fn run(folders: &Folders) -> Result<(), ServeError> {
+    priority::of_counter();
     let parent = parent()?;
     let sockets = Sockets::receive_from(&parent).map_err(ServeError::io("the sockets of the supervisor"))?;
     let settings = Settings {

@@ -12,6 +12,7 @@
 mod core;
 mod counter;
 mod handover;
+mod priority;
 mod supervisor;
 
 use std::io;

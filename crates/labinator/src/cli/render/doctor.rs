@@ -18,7 +18,7 @@ pub fn render_doctor(all: &Diagnosis, width: usize, color: bool) -> String {
         .filter(|c| c.finding != Finding::Well)
         .partition(|c| c.finding == Finding::Broken);
     for check in broken {
-        entry(&mut lines, &paint.broken("✗"), &check.seen, &check.help, width);
+        entry(&mut lines, &paint.broken("✗"), &check.seen, &with_page(check), width);
     }
     for (node, fault) in &all.faults {
         let help = format!("labinator explain {node}; see docs/operating/{}.md", fault.code);
@@ -29,7 +29,7 @@ pub fn render_doctor(all: &Diagnosis, width: usize, color: bool) -> String {
             Finding::Warning => paint.doubtful("!"),
             Finding::Broken | Finding::Skipped | Finding::Well => paint.faint("–"),
         };
-        entry(&mut lines, &mark, &check.seen, &check.help, width);
+        entry(&mut lines, &mark, &check.seen, &with_page(check), width);
     }
     let well = checks.iter().filter(|c| c.finding == Finding::Well).count();
     if well > 0 {
@@ -40,6 +40,16 @@ pub fn render_doctor(all: &Diagnosis, width: usize, color: bool) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What helps, and where more is written about it.
+fn with_page(check: &Check) -> String {
+    match (check.help.as_str(), check.page.as_str()) {
+        ("", _) => String::new(),
+        (help, "") => help.to_owned(),
+        (help, _) if help.contains("docs/operating/") => help.to_owned(),
+        (help, page) => format!("{help} ({page})"),
+    }
 }
 
 fn entry(lines: &mut Vec<String>, mark: &str, seen: &str, help: &str, width: usize) {

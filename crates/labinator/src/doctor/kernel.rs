@@ -1,0 +1,224 @@
+//! What the kernel counted that costs boots: frames and datagrams lost, errors of the network card, USB ports reset.
+//!
+//! Counters run from the start of the machine. What decides is what they grew by lately, never their totals.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::{Duration, Instant};
+
+use api::{Check, Finding};
+use rustix::fs::OFlags;
+
+use super::{check, well_or};
+
+/// Readings kept: growth is told over this many minutes.
+const READINGS: usize = 11;
+/// Rounds of the receive loop cut short that are still normal in a minute.
+const SQUEEZES_A_MINUTE: u64 = 10;
+/// Longest kernel log read, in bytes.
+const LOG: usize = 4 << 20;
+/// Words of the kernel log that tell of a port or card that was lost for a moment.
+const RESETS: [&str; 4] = ["reset SuperSpeed USB", "reset high-speed USB", "NETDEV WATCHDOG", "Tx timeout"];
+
+/// One reading of the counters. `None` where a table cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    at: Instant,
+    /// Columns 2 and 3 of `/proc/net/softnet_stat`: frames dropped, rounds cut short.
+    softnet: Option<(u64, u64)>,
+    /// `RcvbufErrors` of `/proc/net/snmp`.
+    udp: Option<u64>,
+    /// Errors of the interface: received (errs, fifo, frame) and sent (errs, fifo, carrier).
+    card: Option<(u64, u64)>,
+    /// Microseconds of the kernel's log clock, and the resets that stand in the log.
+    resets: Option<u64>,
+}
+
+impl Counts {
+    /// Reads them now.
+    pub(super) fn read(interface: &str) -> Self {
+        let table = |path| fs::read_to_string(path).ok();
+        Self {
+            at: Instant::now(),
+            softnet: table("/proc/net/softnet_stat").map(|table| softnet(&table)),
+            udp: table("/proc/net/snmp").and_then(|table| udp(&table)),
+            card: table("/proc/net/dev").and_then(|table| card(&table, interface)),
+            resets: kernel_log().map(|log| resets(&log)),
+        }
+    }
+}
+
+fn softnet(table: &str) -> (u64, u64) {
+    let column = |n: usize| -> u64 {
+        let cells = table.lines().filter_map(|line| line.split_whitespace().nth(n));
+        cells.filter_map(|cell| u64::from_str_radix(cell, 16).ok()).sum()
+    };
+    (column(1), column(2))
+}
+
+fn udp(table: &str) -> Option<u64> {
+    let mut lines = table.lines().filter(|line| line.starts_with("Udp:"));
+    let (names, values) = lines.next().zip(lines.next())?;
+    let at = names.split_whitespace().position(|name| name == "RcvbufErrors")?;
+    values.split_whitespace().nth(at)?.parse().ok()
+}
+
+fn card(table: &str, interface: &str) -> Option<(u64, u64)> {
+    let line = table.lines().find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':'))?;
+    let cells: Vec<u64> = line.split_whitespace().filter_map(|cell| cell.parse().ok()).collect();
+    let sum = |places: [usize; 3]| places.iter().filter_map(|place| cells.get(*place)).sum();
+    Some((sum([2, 4, 5]), sum([10, 12, 14])))
+}
+
+/// The kernel's log, as far as this process may read it.
+fn kernel_log() -> Option<String> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
+    let mut file = fs::OpenOptions::new().read(true).custom_flags(flags).open("/dev/kmsg").ok()?;
+    let mut log = Vec::new();
+    let mut record = [0; 8192];
+    // One read gives one record; the end is that the next one would have to be waited for.
+    while log.len() < LOG {
+        match file.read(&mut record) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => log.extend_from_slice(record.get(..count).unwrap_or_default()),
+        }
+    }
+    Some(String::from_utf8_lossy(&log).into_owned())
+}
+
+fn resets(log: &str) -> u64 {
+    let lost = log.lines().filter(|line| RESETS.iter().any(|words| line.contains(words))).count();
+    u64::try_from(lost).unwrap_or(u64::MAX)
+}
+
+/// Readings of the last minutes.
+#[derive(Debug, Default)]
+pub(super) struct Readings(VecDeque<Counts>);
+
+impl Readings {
+    /// Keeps a reading.
+    pub(super) fn keep(&mut self, counts: Counts) {
+        if self.0.len() >= READINGS {
+            self.0.pop_front();
+        }
+        self.0.push_back(counts);
+    }
+
+    /// What grew from the oldest reading to this one.
+    pub(super) fn checks(&self, now: Counts) -> Vec<Check> {
+        let before = self.0.front().copied().unwrap_or(now);
+        let window = now.at.saturating_duration_since(before.at);
+        let lately = lately(window);
+        vec![
+            grown_softnet(before, now, window, &lately),
+            grown_udp(before, now, &lately),
+            grown_card(before, now, &lately),
+            grown_resets(before, now, &lately),
+        ]
+    }
+}
+
+fn lately(window: Duration) -> String {
+    match window.as_secs() {
+        0..90 => format!("in the last {} s", window.as_secs()),
+        seconds => format!("in the last {} minutes", (seconds + 30) / 60),
+    }
+}
+
+fn skipped(code: &str, why: &str) -> Check {
+    check(code, Finding::Skipped, why.to_owned(), "")
+}
+
+fn grown_softnet(before: Counts, now: Counts, window: Duration, lately: &str) -> Check {
+    let (Some((drops, squeezes)), Some(old)) = (now.softnet, before.softnet) else {
+        return skipped("softnet", "/proc/net/softnet_stat cannot be read");
+    };
+    let (dropped, squeezed) = (drops.saturating_sub(old.0), squeezes.saturating_sub(old.1));
+    let seen = format!(
+        "{dropped} frames dropped and {squeezed} rounds cut short by the kernel {lately} ({drops} and {squeezes} in all)"
+    );
+    let normal = SQUEEZES_A_MINUTE.saturating_mul(window.as_secs().div_ceil(60).max(1));
+    let finding = well_or(dropped == 0 && squeezed <= normal, Finding::Warning);
+    let help = "something hogs the core that takes frames: find it with `top -H`, give it `nice`, or raise net.core.netdev_budget";
+    check("softnet", finding, seen, help)
+}
+
+fn grown_udp(before: Counts, now: Counts, lately: &str) -> Check {
+    let (Some(all), Some(old)) = (now.udp, before.udp) else {
+        return skipped("udp_buffers", "/proc/net/snmp cannot be read");
+    };
+    let lost = all.saturating_sub(old);
+    let seen = format!("{lost} datagrams lost to full sockets {lately} ({all} in all)");
+    let help = "sysctl -w net.core.rmem_max=8388608 net.core.rmem_default=4194304";
+    check("udp_buffers", well_or(lost == 0, Finding::Warning), seen, help)
+}
+
+fn grown_card(before: Counts, now: Counts, lately: &str) -> Check {
+    let (Some((received, sent)), Some(old)) = (now.card, before.card) else {
+        return skipped("card_errors", "/proc/net/dev does not list the lab's interface");
+    };
+    let (bad_in, bad_out) = (received.saturating_sub(old.0), sent.saturating_sub(old.1));
+    let seen = format!(
+        "{bad_in} bad frames received and {bad_out} not sent {lately} ({received} and {sent} in all)"
+    );
+    let help = "change the cable or the switch port; on a USB adapter try `ethtool -K INTERFACE tso off gso off rx off`";
+    check("card_errors", well_or(bad_in == 0 && bad_out == 0, Finding::Warning), seen, help)
+}
+
+fn grown_resets(before: Counts, now: Counts, lately: &str) -> Check {
+    let (Some(all), Some(old)) = (now.resets, before.resets) else {
+        let why = "the kernel's log cannot be read, so resets of USB adapters stay unseen: that needs root or CAP_SYSLOG";
+        return skipped("usb_resets", why);
+    };
+    let lost = all.saturating_sub(old);
+    let seen =
+        format!("{lost} resets of network adapters or USB ports in the kernel's log {lately} ({all} in all)");
+    let help =
+        "plug the adapter into another port, without a hub; `dmesg | grep -i reset` tells which one it is";
+    check("usb_resets", well_or(lost == 0, Finding::Warning), seen, help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(at: Instant, softnet: (u64, u64), udp: u64) -> Counts {
+        Counts { at, softnet: Some(softnet), udp: Some(udp), card: Some((7, 7)), resets: Some(1) }
+    }
+
+    #[test]
+    fn the_tables_of_the_kernel_are_read() {
+        let table = "00000010 00000002 0000000a 00000000\n00000010 00000001 00000001 00000000\n";
+        assert_eq!(softnet(table), (3, 11));
+        let snmp = "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 9 8 7 6 5\n";
+        assert_eq!(udp(snmp), Some(5));
+        let dev = "Inter-| Receive\n face |bytes\n  eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n";
+        assert_eq!((card(dev, "eth0"), card(dev, "eth")), (Some((14, 39)), None));
+        let log = "6,1,2,-;usb 2-1: reset SuperSpeed USB device number 2 using xhci_hcd\n4,2,3,-;r8152 2-1:1.0 enx0: Tx timeout\n6,3,4,-;usb 2-1: new device\n";
+        assert_eq!(resets(log), 2);
+    }
+
+    #[test]
+    fn what_was_lost_long_ago_does_not_light_the_lamp_and_what_is_lost_now_does() {
+        let mut readings = Readings::default();
+        let start = Instant::now();
+        let finding = |checks: &[Check], code: &str| checks.iter().find(|c| c.code == code).unwrap().finding;
+        readings.keep(counts(start, (1000, 1000), 1000));
+        let same = readings.checks(counts(start + Duration::from_secs(60), (1000, 1010), 1000));
+        assert!(same.iter().all(|check| check.finding == Finding::Well), "{same:?}");
+        let worse = readings.checks(counts(start + Duration::from_secs(60), (1001, 1000), 1002));
+        assert_eq!(finding(&worse, "softnet"), Finding::Warning);
+        assert_eq!(finding(&worse, "udp_buffers"), Finding::Warning);
+        assert!(worse[1].seen.starts_with("2 datagrams lost to full sockets in the last 60 s (1002 in all)"));
+        let squeezed = readings.checks(counts(start + Duration::from_secs(60), (1000, 1011), 1000));
+        assert_eq!(finding(&squeezed, "softnet"), Finding::Warning);
+        // Ten minutes later the reading from before the trouble is gone.
+        for minute in 1..=11 {
+            readings.keep(counts(start + Duration::from_secs(60 * minute), (1001, 1011), 1002));
+        }
+        let over = readings.checks(counts(start + Duration::from_secs(720), (1001, 1011), 1002));
+        assert!(over.iter().all(|check| check.finding == Finding::Well), "{over:?}");
+    }
+}
