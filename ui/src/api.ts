@@ -236,6 +236,64 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The machines, page by page. */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description machines at most, up to 1000; 100 unless told */
+                    limit?: number;
+                    /** @description name of the last machine of the page before */
+                    after?: number;
+                    /** @description only machines whose name, MAC or IP address contains this text */
+                    node?: number;
+                    /** @description only machines of this zone */
+                    zone?: number;
+                    /** @description only machines with this word, such as `bad` */
+                    word?: number;
+                    /** @description `board` (by row, then column) or `trouble` (what a person must look at first) */
+                    order?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["MachinePage"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes/{node}/explain": {
         parameters: {
             query?: never;
@@ -277,6 +335,57 @@ export interface paths {
         };
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{node}/install": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Install one machine again, in the running scenario. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    node: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["Ask"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Accepted"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
         delete?: never;
         options?: never;
         head?: never;
@@ -891,6 +1000,8 @@ export interface components {
             finding: components["schemas"]["Finding"];
             /** @description The one command or act that helps; empty when all is well. */
             help: string;
+            /** @description Where the operating guide explains it. */
+            page: string;
             /** @description What was seen, with the numbers. */
             seen: string;
         };
@@ -912,6 +1023,8 @@ export interface components {
                 components["schemas"]["NodeName"],
                 components["schemas"]["Fault"]
             ][];
+            /** @description The worst of it. */
+            light: components["schemas"]["Light"];
             /** @description What the counter noticed. */
             notices: components["schemas"]["Notice"][];
         };
@@ -930,6 +1043,8 @@ export interface components {
             /** @description Serial number as the device says it. */
             serial: string;
         };
+        /** @description How iPXE hands a machine to its own disk. */
+        DiskBoot: "auto" | "exit" | "sanboot";
         /** @description What one power driver of the lab file is called. */
         DriverName: string;
         /** @description Body of every answer that is not a success. */
@@ -1006,6 +1121,15 @@ export interface components {
             /** @description Version of the program. */
             version: string;
         } | {
+            /**
+             * @description What single machines get besides, rendered for each.
+             * @default {}
+             */
+            boots: {
+                [key: string]: {
+                    [key: string]: components["schemas"]["NodeBoot"];
+                };
+            };
             /** @constant */
             fact: "images-found";
             /** @description What each scenario boots, by content; one whose files are missing is absent. */
@@ -1130,6 +1254,25 @@ export interface components {
             node: components["schemas"]["NodeName"];
             /** @description Which way. */
             order: components["schemas"]["PowerOrder"];
+        } | {
+            /** @description Who asked. */
+            by: components["schemas"]["Origin"];
+            /** @constant */
+            fact: "install-accepted";
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } | {
+            /** @constant */
+            fact: "port-seen";
+            /** @description Of which machine. */
+            node: components["schemas"]["NodeName"];
+            /** @description True when it accepts. */
+            open: boolean;
+            /**
+             * Format: uint16
+             * @description Which port.
+             */
+            port: number;
         } | ({
             /** @constant */
             fact: "issued";
@@ -1219,7 +1362,41 @@ export interface components {
             /** @constant */
             sight: "nak";
         } | {
-            /** @description True when our bare advertisement went out. */
+            /**
+             * Format: uint16
+             * @description First architecture of option 61 (RFC 5970, IANA registry).
+             */
+            arch?: number | null;
+            /** @description Who asks. */
+            client: components["schemas"]["ClientKind"];
+            /**
+             * Format: uint32
+             * @description Option 8: milliseconds since the client began, by its own account.
+             */
+            elapsed_ms: number;
+            /** @constant */
+            sight: "solicit";
+            /** @description The machine's UUID, where its identifier is one (RFC 6355). */
+            uuid?: components["schemas"]["MachineUuid"] | null;
+        } | {
+            /** @description Address offered. */
+            address: string;
+            /** @constant */
+            sight: "advertise";
+        } | {
+            /** @description Who asks. */
+            client: components["schemas"]["ClientKind"];
+            /** @constant */
+            sight: "request6";
+        } | {
+            /** @description Address given; absent for a client that asked for none. */
+            address?: string | null;
+            /** @description Who got it. */
+            client: components["schemas"]["ClientKind"];
+            /** @constant */
+            sight: "reply";
+        } | {
+            /** @description True when our advertisement went out. */
             answered: boolean;
             /** @constant */
             sight: "router-asked";
@@ -1310,6 +1487,9 @@ export interface components {
             /** @constant */
             sight: "deferred";
         } | {
+            /** @constant */
+            sight: "done";
+        } | {
             /** @description What it said. */
             report: components["schemas"]["AgentReport"];
             /** @constant */
@@ -1361,7 +1541,7 @@ export interface components {
             text: string;
         };
         /** @description The kinds of fault. Each has a page in the operating guide of the same name. */
-        FaultCode: "never-asked" | "fetch-stalled" | "kernel-silent" | "agent-lost" | "power-refused" | "power-unseen";
+        FaultCode: "never-asked" | "fetch-stalled" | "kernel-silent" | "install-stalled" | "agent-lost" | "power-refused" | "power-unseen";
         /** @description What one file cost one boot. */
         FileBytes: {
             /**
@@ -1390,11 +1570,24 @@ export interface components {
             whole: number;
         };
         /** @description What a file is for in a boot. */
-        FileRole: "loader" | "script" | "kernel" | "initrd" | "uki" | "other";
+        FileRole: "loader" | "script" | "kernel" | "initrd" | "uki" | "seed" | "other";
         /** @description How a check of `doctor` ended. */
         Finding: "broken" | "warning" | "skipped" | "well";
         /** @description What a machine shall be. */
         Goal: "any" | "off" | "ready";
+        /** @description What one group of machines is called. */
+        GroupName: string;
+        /** @description Machines that have something in common. */
+        GroupSpec: {
+            /** @description Its name. */
+            name: components["schemas"]["GroupName"];
+            /** @description Its machines, in the board's order. */
+            nodes: components["schemas"]["NodeName"][];
+            /** @description Known to the templates of its machines. */
+            vars: {
+                [key: string]: unknown;
+            };
+        };
         /** @description What can be booted: at least a kernel or a UKI. */
         Image: {
             /** @description True when our agent is inside and will report. */
@@ -1446,6 +1639,24 @@ export interface components {
             /** @description SMBIOS: UUID, text form. */
             uuid: string;
         };
+        /** @description IPv6 on the lab's segment: DHCPv6, router advertisements, and boot files over it. */
+        Ipv6Spec: {
+            /** @description True when machines may make further addresses of the prefix by themselves. */
+            autonomous: boolean;
+            /** @description The boss's own address in it. */
+            boss: string;
+            /** @description Name servers told to clients. */
+            dns: string[];
+            /** @description First and last address for machines that are not on the board. */
+            pool?: [
+                string,
+                string
+            ] | null;
+            /** @description First address of the prefix, which has 64 bits. */
+            prefix: string;
+            /** @description True when the boss announces itself as the default router. */
+            router: boolean;
+        };
         /** @description What the lab is called. */
         LabName: string;
         /** @description A whole lab. */
@@ -1466,6 +1677,15 @@ export interface components {
             scenarios: {
                 [key: string]: components["schemas"]["ScenarioSpec"];
             };
+            /**
+             * @description What templates know.
+             * @default {
+             *       "groups": [],
+             *       "lab": {},
+             *       "nodes": {}
+             *     }
+             */
+            variables: components["schemas"]["Variables"];
         };
         /**
          * Format: uint64
@@ -1511,12 +1731,34 @@ export interface components {
             /** @description Machines that asked and are not on the board, newest last; at most 32. */
             strangers: components["schemas"]["Stranger"][];
         };
+        /** @description One light for the whole boss, with what is behind it. */
+        Light: {
+            /**
+             * Format: uint32
+             * @description Checks and machines that are broken.
+             */
+            broken: number;
+            /** @description The worst of all checks: `broken` is red, `warning` is yellow, `well` is green. */
+            finding: components["schemas"]["Finding"];
+            /** @description What the worst of them saw. */
+            text: string;
+            /**
+             * Format: uint32
+             * @description Checks that warn.
+             */
+            warnings: number;
+        };
         /** @description How long each step may take before it is called too long. */
         Limits: {
             /** @description From the first DISCOVER until the whole image was taken. */
             fetch: components["schemas"]["Span"];
             /** @description From power on until the first DISCOVER. */
             first_ask: components["schemas"]["Span"];
+            /**
+             * @description From an installer's whole image until the machine boots its own disk.
+             * @default 1800000
+             */
+            install: components["schemas"]["Span"];
             /** @description From lost until the machine is switched off and on again. */
             lost: components["schemas"]["Span"];
             /** @description From an order to the driver until the machine is seen on or off. */
@@ -1533,6 +1775,29 @@ export interface components {
         };
         /** @example 16:09:01:1a:f4:30 */
         MacAddr: string;
+        /** @description A page of machines, for a lab that is too large to be read at once. */
+        MachinePage: {
+            /** @description When it was made. */
+            at: components["schemas"]["Moment"];
+            /** @description Epoch of the core. */
+            epoch: string;
+            /** @description The machines of this page. */
+            machines: components["schemas"]["MachineView"][];
+            /**
+             * Format: uint32
+             * @description Machines that were asked for, on this page and all others.
+             */
+            matching: number;
+            /** @description What `after` must be to get the next page; absent on the last. */
+            next?: components["schemas"]["NodeName"] | null;
+            /**
+             * Format: uint64
+             * @description Number of the last event the page contains.
+             */
+            through: number;
+            /** @description Machines of the whole board by their word, those in trouble first. */
+            words: components["schemas"]["WordCount"][];
+        };
         /** Format: uuid */
         MachineUuid: string;
         /** @description One machine. */
@@ -1614,6 +1879,29 @@ export interface components {
             /** @constant */
             mark: "nak";
         } | {
+            /** @description Who asked. */
+            client: components["schemas"]["ClientKind"];
+            /**
+             * Format: uint32
+             * @description Milliseconds since it began, by its own account.
+             */
+            elapsed_ms: number;
+            /** @constant */
+            mark: "solicit";
+        } | {
+            /** @constant */
+            mark: "advertise";
+        } | {
+            /** @description Who asked. */
+            client: components["schemas"]["ClientKind"];
+            /** @constant */
+            mark: "request6";
+        } | {
+            /** @description Who asked. */
+            client: components["schemas"]["ClientKind"];
+            /** @constant */
+            mark: "reply";
+        } | {
             /** @description Whether we answered. */
             answered: boolean;
             /** @constant */
@@ -1626,6 +1914,9 @@ export interface components {
         } | {
             /** @constant */
             mark: "deferred";
+        } | {
+            /** @constant */
+            mark: "done";
         } | {
             /** @constant */
             mark: "reported";
@@ -1663,6 +1954,11 @@ export interface components {
             /** @description Interface of the boss that the board hangs on. */
             interface: string;
             /**
+             * @description IPv6 beside it, or instead of it where `dhcp` is off; absent when the boss speaks none.
+             * @default null
+             */
+            ipv6: components["schemas"]["Ipv6Spec"] | null;
+            /**
              * Format: uint32
              * @description Seconds a lease lasts.
              */
@@ -1684,6 +1980,11 @@ export interface components {
             relays: components["schemas"]["RelayedSubnet"][];
             /** @description Network address of the subnet. */
             subnet: string;
+            /**
+             * @description From which port TFTP answers come.
+             * @default own-ports
+             */
+            tftp: components["schemas"]["TftpPorts"];
         };
         /** @description A network port. */
         Nic: {
@@ -1699,6 +2000,17 @@ export interface components {
              */
             speed_mbps?: number | null;
         };
+        /** @description What one machine of a scenario gets that others do not, rendered. */
+        NodeBoot: {
+            /** @description All its kernel arguments after those of the image itself, where they are not the scenario's. */
+            args?: string | null;
+            /** @description What it can fetch below its own address, by name. */
+            files: {
+                [key: string]: components["schemas"]["Asset"];
+            };
+            /** @description Its image, where it is not the scenario's. */
+            image?: components["schemas"]["Image"] | null;
+        };
         /** @description What one machine of the board is called. */
         NodeName: string;
         /** @description One machine of the board. */
@@ -1709,6 +2021,11 @@ export interface components {
             firmware?: components["schemas"]["VirtualFirmware"] | null;
             /** @description Its reserved address. */
             ip: string;
+            /**
+             * @description Its reserved IPv6 address, where the lab has IPv6.
+             * @default null
+             */
+            ip6: string | null;
             /** @description The network port it boots from. */
             mac: components["schemas"]["MacAddr"];
             /** @description Memory in the box, where written down. */
@@ -1807,6 +2124,17 @@ export interface components {
         };
         /** @description Who asked for something. */
         Origin: "page" | "cli" | "demo";
+        /** @description What a group or a machine gets instead of what the scenario says. */
+        OverrideSpec: {
+            /** @description Kernel arguments after the scenario's. */
+            args: string;
+            /** @description Another image. */
+            image?: components["schemas"]["ImageRef"] | null;
+            /** @description For whom. */
+            of: components["schemas"]["Whose"];
+            /** @description More files, and others under the same name. */
+            seed: components["schemas"]["SeedSpec"];
+        };
         /**
          * @description What is being done with the lab as a whole; derived from the machines, for people.
          *
@@ -1878,6 +2206,25 @@ export interface components {
             /** @description On, off or unknown. */
             state: components["schemas"]["PowerState"];
         };
+        /** @description When a machine whose image has no agent of ours counts as ready. Each is something that is seen. */
+        Readiness: {
+            /** @constant */
+            when: "address";
+        } | {
+            /** @constant */
+            when: "fetched";
+        } | {
+            /** @constant */
+            when: "done";
+        } | {
+            /**
+             * Format: uint16
+             * @description Which port.
+             */
+            port: number;
+            /** @constant */
+            when: "port";
+        };
         /** @description A subnet behind a DHCP relay. */
         RelayedSubnet: {
             /** @description Default router told to its machines. */
@@ -1928,6 +2275,24 @@ export interface components {
             image: components["schemas"]["ImageRef"];
             /** @description Machines that take part, in the board's order. */
             nodes: components["schemas"]["NodeName"][];
+            /**
+             * @description What is said about an operating system without our agent.
+             * @default {
+             *       "common": {
+             *         "files": {},
+             *         "folder": null,
+             *         "seed": {},
+             *         "vars": {}
+             *       },
+             *       "install": null,
+             *       "overrides": [],
+             *       "ready": {
+             *         "when": "address"
+             *       },
+             *       "within": null
+             *     }
+             */
+            system: components["schemas"]["SystemSpec"];
         };
         /** @description A scenario as a choice. */
         ScenarioView: {
@@ -1941,7 +2306,24 @@ export interface components {
             nodes: components["schemas"]["NodeName"][];
         };
         /** @description What a script told its reader to do. */
-        ScriptAnswer: "wait" | "boot" | "stranger";
+        ScriptAnswer: "wait" | "boot" | "disk" | "stranger";
+        /** @description Files a machine can fetch by its own address, and what templates know. */
+        SeedSpec: {
+            /** @description Files served as they are, by the name under which they are served. */
+            files: {
+                [key: string]: string;
+            };
+            /** @description A folder whose files are served as they are, by their paths in it. */
+            folder?: string | null;
+            /** @description Templates, by the name under which they are served. */
+            seed: {
+                [key: string]: string;
+            };
+            /** @description Variables. */
+            vars: {
+                [key: string]: unknown;
+            };
+        };
         /** @description The lab at one moment. It contains every event up to `through`. */
         Snapshot: {
             /** @description When it was made. */
@@ -1999,6 +2381,21 @@ export interface components {
             /** @constant */
             event: "beat";
         };
+        /** @description What a scenario says about the operating system it boots. */
+        SystemSpec: {
+            /** @description What each machine can fetch, and known to each template. */
+            common: components["schemas"]["SeedSpec"];
+            /** @description Set where the image installs itself to the disk: how the disk is booted afterwards. */
+            install?: components["schemas"]["DiskBoot"] | null;
+            /** @description What some machines get instead: groups in the lab's order, then machines. */
+            overrides: components["schemas"]["OverrideSpec"][];
+            /** @description When a machine counts as ready. */
+            ready: components["schemas"]["Readiness"];
+            /** @description How long it may take from the whole image until it is ready; `limits.start` unless told. */
+            within?: components["schemas"]["Span"] | null;
+        };
+        /** @description From which port TFTP answers come. */
+        TftpPorts: "own-ports" | "single-port";
         /** @description A boot with everything that was seen of it. */
         Trace: {
             /** @description For those who look closer. */
@@ -2038,8 +2435,23 @@ export interface components {
              */
             size: number;
         };
+        /** @description The lab's own variables and those of its groups and machines. */
+        Variables: {
+            /** @description Groups in the order of the file; where two say the same, the later one holds. */
+            groups: components["schemas"]["GroupSpec"][];
+            /** @description Known to every template. */
+            lab: {
+                [key: string]: unknown;
+            };
+            /** @description Known to the templates of one machine. */
+            nodes: {
+                [key: string]: {
+                    [key: string]: unknown;
+                };
+            };
+        };
         /** @description Firmware of a virtual machine. */
-        VirtualFirmware: "bios" | "uefi-pxe" | "uefi-http";
+        VirtualFirmware: "bios" | "uefi-pxe" | "uefi-http" | "uefi-pxe6";
         /** @description What is waited for, since when, and until when. */
         Waiting: {
             /** @description Since when. */
@@ -2088,6 +2500,22 @@ export interface components {
              * @description Milliseconds from the beginning to ready, or so far.
              */
             total_ms: number;
+        };
+        /** @description A group or one machine. */
+        Whose: {
+            group: components["schemas"]["GroupName"];
+        } | {
+            node: components["schemas"]["NodeName"];
+        };
+        /** @description A machine's word and how many have it. */
+        WordCount: {
+            /**
+             * Format: uint32
+             * @description How many machines.
+             */
+            count: number;
+            /** @description The word. */
+            word: components["schemas"]["NodeWord"];
         };
     };
     responses: never;

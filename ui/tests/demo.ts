@@ -1,6 +1,20 @@
 // A lab of six virtual machines as the controller would show it in the middle of a start: two with BIOS,
 // two with UEFI PXE, two with UEFI HTTP. Figures are of the kind that real boots gave.
-import type { Bar, Boot, Check, ClientKind, Diagnosis, Explanation, LabEvent, MachineView, NodeWord, Plan, Snapshot, Stage, Waterfall } from "../src/types";
+import type {
+  Bar,
+  Boot,
+  Check,
+  ClientKind,
+  Diagnosis,
+  Explanation,
+  LabEvent,
+  MachineView,
+  NodeWord,
+  Plan,
+  Snapshot,
+  Stage,
+  Waterfall,
+} from "../src/types";
 
 /** Lab time of the snapshot, in milliseconds. */
 export const NOW = 912_400;

@@ -4,7 +4,17 @@ import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Boot, Change, Diagnosis, Explanation, LabEvent, MachineView, Plan, Snapshot, StreamItem } from "../src/types";
+import type {
+  Boot,
+  Change,
+  Diagnosis,
+  Explanation,
+  LabEvent,
+  MachineView,
+  Plan,
+  Snapshot,
+  StreamItem,
+} from "../src/types";
 
 const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const TYPES: Record<string, string> = {

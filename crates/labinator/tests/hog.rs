@@ -128,7 +128,7 @@ fn table(stand: &Stand) -> BootTable {
         number: 1,
         lab: "hog".parse().unwrap(),
         network: stand::network(),
-        nodes: (1..=18).map(node).collect(),
+        nodes: (1..=18).map(node).map(Arc::new).collect(),
     }
 }
 

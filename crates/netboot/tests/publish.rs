@@ -30,7 +30,7 @@ fn tables(shelf: &Shelf) -> [BootTable; 2] {
         };
         let answer = BootAnswer::Run { image: Arc::new(image), args: format!("end={name}") };
         let node = entry("node1", NODE1, stand::NODE1_IP, answer);
-        BootTable { number: 1, lab: name.parse().unwrap(), network: network(), nodes: vec![node] }
+        BootTable { number: 1, lab: name.parse().unwrap(), network: network(), nodes: vec![Arc::new(node)] }
     })
 }
 
