@@ -14,6 +14,7 @@ fn config() -> Config {
         prefix: 24,
         gateway: None,
         dns: Vec::new(),
+        log_server: None,
         lease_seconds: 600,
         pool: Some(Pool { first: Ipv4Addr::new(10, 0, 0, 0), last: Ipv4Addr::new(10, 0, 0, 20) }),
         reservations: BTreeMap::new(),

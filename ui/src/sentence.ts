@@ -211,6 +211,12 @@ function sighted(fact: Sighted, known: Known): Line | null {
           stranger: "Is not on the board, and was told so.",
         }[fact.answer],
       );
+    case "ipxe-told":
+      return plain(who, `Runs iPXE ${fact.version}${fact.features.length ? ` with ${fact.features.join(" ")}` : ""}.`);
+    case "logged":
+      return fact.error
+        ? { who, text: `Its iPXE says: ${stop(fact.error)}`, tone: "bad" }
+        : plain(who, `Its iPXE says: ${stop(fact.text)}`);
     case "deferred":
       return { who, text: `The counter was full: ${fact.name} later.`, tone: "care" };
     case "done":
@@ -257,6 +263,8 @@ export function noticed(notice: Notice): string {
       return "The ledger can be written again.";
     case "malformed":
       return `${count(notice.count)} ${notice.protocol} packets could not be read.`;
+    case "clock-stepped":
+      return `The boss's clock was set by ${notice.seconds} s while it served time.`;
     case "merged":
       return `${count(notice.count)} sightings were merged: the core was too slow to take each.`;
   }

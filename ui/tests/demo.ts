@@ -103,6 +103,7 @@ export function machine(
       port: { driver: "qemu", port: node.slice(4) },
     },
     boot: null,
+    ipxe: null,
     agent: null,
     fault: null,
     tries: 1,

@@ -35,6 +35,13 @@ pub(crate) const CLIENTS: &[&str] = &[
     "libfaketime",
     "ipxe",
     "iproute2",
+    "bind9-dnsutils",
+    "knot-dnsutils",
+    "ldnsutils",
+    "dnsperf",
+    "ntpsec-ntpdig",
+    // Installed, it would take the place of the machine's own clock keeper.
+    "bookworm/chrony",
 ];
 
 /// What the tests of `e2e_qemu*.rs` may call.

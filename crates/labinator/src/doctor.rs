@@ -195,6 +195,13 @@ fn of_the_picture(lab: &Snapshot) -> Vec<Check> {
         let seen = format!("scenario {} lacks: {}", scenario.name, scenario.missing.join("; "));
         checks.push(check("images", Finding::Warning, seen, "build or fetch the image, or correct its path"));
     }
+    for machine in &lab.machines {
+        let Some(ipxe) = &machine.ipxe else { continue };
+        if let Some(old) = &ipxe.old {
+            let seen = format!("{} boots by iPXE {}, {}", machine.node, ipxe.version, old.why);
+            checks.push(check("old_ipxe", Finding::Warning, seen, &old.cure));
+        }
+    }
     for stranger in &lab.lab.strangers {
         let seen = format!("{} ({}) asked and is not on the board", stranger.mac, stranger.client);
         checks.push(check("stranger", Finding::Warning, seen, "add it to `board.nodes` of the lab file"));
@@ -263,6 +270,12 @@ fn of_a_notice(notice: &Notice) -> Option<Check> {
             Finding::Warning,
             format!("{count} {protocol} packets could not be read"),
             "something on this segment sends garbage; `tcpdump` on the interface shows who",
+        ),
+        Notice::ClockStepped { seconds } => check(
+            "clock_stepped",
+            Finding::Warning,
+            format!("the boss's clock was set by {seconds} s while it served time"),
+            "machines that took its time before have another: start them again, or let them ask again",
         ),
         Notice::Merged { count } => check(
             "merged",

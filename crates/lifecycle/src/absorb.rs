@@ -120,6 +120,7 @@ fn note(notices: &mut Vec<Notice>, new: &Notice) {
         | (Notice::Flooding { mac: a, .. }, Notice::Flooding { mac: b, .. })
         | (Notice::ForeignRouter { mac: a, .. }, Notice::ForeignRouter { mac: b, .. }) => a != b,
         (Notice::LedgerFull { .. }, Notice::LedgerFull { .. } | Notice::LedgerWell)
+        | (Notice::ClockStepped { .. }, Notice::ClockStepped { .. })
         | (Notice::Merged { .. }, Notice::Merged { .. }) => false,
         (Notice::Malformed { protocol: a, .. }, Notice::Malformed { protocol: b, .. }) => a != b,
         (Notice::LoaderMissing { arch: a, .. }, Notice::LoaderMissing { arch: b, .. }) => a != b,

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use model::{Explanation, Goal, LabTime, Moment, NodeWord, PowerOrder, PowerState, Waiting};
 
 use crate::lab::{Lab, Machine};
+use crate::loader;
 use crate::rungs::is_by_hand;
 use crate::view::word;
 use crate::waterfall::times;
@@ -85,6 +86,7 @@ fn seen(machine: &Machine, now: Moment) -> Vec<String> {
         ));
         lines.push(format!("last on the wire: {}", crate::rungs::last_seen(boot)));
     }
+    lines.extend(loader::seen(machine));
     if let Some(agent) = &machine.agent {
         let report = &agent.report;
         lines.push(format!(
@@ -157,6 +159,9 @@ fn you_can(lab: &Lab, machine: &Machine, as_wanted: bool) -> Vec<String> {
     }
     if machine.boot.is_some() {
         acts.push(format!("labinator boot trace {node}"));
+    }
+    if let Some(old) = machine.ipxe.as_ref().and_then(|ipxe| ipxe.old.as_ref()) {
+        acts.push(format!("replace its iPXE: {}", old.cure));
     }
     if let Some(fault) = &machine.fault {
         acts.push(format!("read docs/operating/{}.md", fault.code));

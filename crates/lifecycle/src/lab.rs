@@ -6,9 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentView, Boot, ClientKind, CommandId, Fault, Goal, Image, LabSpec, LabTime, MacAddr, Moment, NodeBoot,
-    NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stage,
-    Stranger,
+    AgentView, Boot, ClientKind, CommandId, Fault, Goal, Image, IpxeView, LabSpec, LabTime, MacAddr, Moment,
+    NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec,
+    Stage, Stranger,
 };
 
 /// The lab.
@@ -104,6 +104,8 @@ pub struct Machine {
     pub earlier: VecDeque<Boot>,
     /// Stages of earlier boots that became ready, newest last.
     pub past: VecDeque<PastBoot>,
+    /// Which iPXE it boots by, as far as it told.
+    pub ipxe: Option<IpxeView>,
     /// What its agent said in this boot.
     pub agent: Option<AgentView>,
     /// What was heard in this boot of a system without our agent.
@@ -179,6 +181,7 @@ impl Machine {
             boots: 0,
             earlier: VecDeque::new(),
             past: VecDeque::new(),
+            ipxe: None,
             agent: None,
             system: None,
             port: None,

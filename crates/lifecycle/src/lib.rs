@@ -21,6 +21,7 @@ mod explain;
 mod gates;
 mod judge;
 mod lab;
+mod loader;
 mod record;
 mod rungs;
 mod table;

@@ -5,11 +5,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, MARKS_KEPT, Mark, MarkKind, Moment,
-    PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight,
+    AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LogLine, MARKS_KEPT, Mark, MarkKind,
+    Moment, PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight,
 };
 
 use crate::lab::{Install, Machine};
+use crate::loader;
 use crate::transfer;
 
 /// Earlier boots kept with all their marks.
@@ -43,6 +44,7 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
         ipxe: String::new(),
         marks,
         transfers: Vec::new(),
+        log: Vec::new(),
         unrecorded: 0,
         files: Vec::new(),
         packets: None,
@@ -174,7 +176,9 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
             if *client == ClientKind::Other {
                 machine.system.get_or_insert_default().asking = true;
             }
-            if let Some(boot) = machine.boot.as_mut().filter(|_| !version.is_empty()) {
+            if let Some(boot) = machine.boot.as_mut().filter(|_| !version.is_empty())
+                && !boot.ipxe.starts_with(version.as_str())
+            {
                 boot.ipxe.clone_from(version);
             }
             mark(machine, now, MarkKind::Discover { client: *client, secs: *secs });
@@ -198,6 +202,11 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         Sight::RouterAsked { answered } => mark(machine, now, MarkKind::RouterAsked { answered: *answered }),
         Sight::ScriptAsked { answer } => script(machine, now, *answer),
         Sight::Deferred { .. } => mark(machine, now, MarkKind::Deferred),
+        Sight::IpxeTold { version, features } => loader::told(machine, version, features),
+        Sight::Logged { severity, text, error } => loader::logged(
+            machine,
+            LogLine { at: now, severity: *severity, text: text.clone(), error: error.clone() },
+        ),
         Sight::FileAsked { .. }
         | Sight::FileMoved { .. }
         | Sight::FileServed { .. }

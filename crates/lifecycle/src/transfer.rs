@@ -66,6 +66,8 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::PacketsSaved { .. }
         | Sight::Deferred { .. }
         | Sight::Done
+        | Sight::IpxeTold { .. }
+        | Sight::Logged { .. }
         | Sight::Agent { .. }
         | Sight::Beat { .. } => {}
     }

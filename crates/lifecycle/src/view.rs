@@ -68,6 +68,7 @@ pub fn machine_view(
             port: node.power.clone(),
         },
         boot: waterfall(machine, now.since_start),
+        ipxe: machine.ipxe.clone(),
         agent: machine.agent.clone(),
         fault: machine.fault.clone(),
         tries: machine.tries,

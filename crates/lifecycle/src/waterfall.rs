@@ -9,6 +9,7 @@ use model::{
 };
 
 use crate::lab::Machine;
+use crate::loader;
 use crate::record::{asker, image_taken};
 
 /// EDK2 collects offers until its first timer fires (`PxeBcDhcp4.c`, `HttpBootDhcp4.c`): 4, then 8, 16, 32 s.
@@ -300,6 +301,9 @@ fn loader_cause(boot: &Boot) -> Option<String> {
 }
 
 fn ipxe_cause(bar: &Bar, boot: &Boot, points: &Points) -> Option<String> {
+    if let Some(error) = loader::complaint(boot) {
+        return Some(format!("iPXE said: {error}"));
+    }
     let took = Span(bar.took_ms);
     if took < Span(2_500) {
         return None;

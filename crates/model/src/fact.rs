@@ -250,9 +250,14 @@ impl Fact {
             | Self::InstallAccepted { .. }
             | Self::Issued { .. }
             | Self::CoreStarted { .. } => Keeping::Intent,
-            Self::Sighted { sight: Sight::Beat { .. } | Sight::FileMoved { .. } | Sight::Frame, .. } => {
-                Keeping::Fleeting
-            }
+            Self::Sighted {
+                sight:
+                    Sight::Beat { .. }
+                    | Sight::FileMoved { .. }
+                    | Sight::Frame
+                    | Sight::Logged { error: None, .. },
+                ..
+            } => Keeping::Fleeting,
             Self::ImagesFound { .. }
             | Self::CounterSeen { .. }
             | Self::Noticed { .. }

@@ -9,7 +9,10 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DriverName, LabName, MacAddr, Mebibytes, NodeName, ScenarioName, Span, SystemSpec, Variables};
+use crate::{
+    DnsSpec, DriverName, LabName, MacAddr, Mebibytes, NodeName, NtpMode, ScenarioName, Span, SystemSpec,
+    Variables,
+};
 
 /// A whole lab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +76,15 @@ pub struct NetworkSpec {
     /// Name servers told to clients.
     #[schemars(with = "Vec<String>")]
     pub dns: Vec<Ipv4Addr>,
+    /// The domain that clients are told, if any.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// The boss as name server, where it is one.
+    #[serde(default)]
+    pub names: Option<DnsSpec>,
+    /// Whether the boss serves time.
+    #[serde(default)]
+    pub ntp: NtpMode,
     /// First and last address for machines that are not on the board.
     #[schemars(with = "Option<(String, String)>")]
     pub pool: Option<(Ipv4Addr, Ipv4Addr)>,

@@ -260,6 +260,22 @@ pub enum Sight {
         /// With what.
         answer: ScriptAnswer,
     },
+    /// iPXE told what it is: in option 175, as the name its HTTP client gives itself, or in its banner.
+    IpxeTold {
+        /// Its version, as long as it told it: `1.21.1`, or `1.0.0+git-20190125.36a4c85-5.1`.
+        version: String,
+        /// What it was built with, in iPXE's own words; empty when it does not say.
+        features: Vec<String>,
+    },
+    /// iPXE wrote a line to its log (syslog, UDP port 514).
+    Logged {
+        /// 0 emergency to 7 debug (RFC 5424 table 2).
+        severity: u8,
+        /// The line.
+        text: String,
+        /// The error number in it, read: what happened, in which source file, and what helps.
+        error: Option<String>,
+    },
     /// The counter was full and asked the client to come back (503 with Retry-After).
     Deferred {
         /// Its name.
@@ -359,6 +375,11 @@ pub enum Notice {
         arch: u16,
         /// File names that would do, best first.
         names: Vec<String>,
+    },
+    /// The boss's clock was set while it served time: whoever took its time before has another now.
+    ClockStepped {
+        /// By how many seconds, forwards or back.
+        seconds: i64,
     },
     /// Sightings merged because the core did not take them in time.
     Merged {

@@ -111,12 +111,35 @@ pub struct MachineView {
     pub power: PowerView,
     /// Its boot, if it has been seen to boot.
     pub boot: Option<Waterfall>,
+    /// Which iPXE it boots by, once one told.
+    #[serde(default)]
+    pub ipxe: Option<IpxeView>,
     /// What its agent said.
     pub agent: Option<AgentView>,
     /// What went wrong last in this run.
     pub fault: Option<Fault>,
     /// Starts tried in this run.
     pub tries: u8,
+}
+
+/// The iPXE that a machine boots by: the ROM of its card, or what its firmware loads.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IpxeView {
+    /// Its version, as long as it told it.
+    pub version: String,
+    /// What it was built with, in iPXE's own words; empty while it did not say.
+    pub features: Vec<String>,
+    /// Why it is too old, where it is.
+    pub old: Option<OldIpxe>,
+}
+
+/// What is wrong with an iPXE from before 2020-10-14.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OldIpxe {
+    /// What it does that a newer one does not.
+    pub why: String,
+    /// What replaces it.
+    pub cure: String,
 }
 
 /// What is waited for, since when, and until when.

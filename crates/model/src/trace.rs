@@ -15,6 +15,8 @@ pub const MARKS_KEPT: usize = 96;
 pub const TRANSFERS_KEPT: usize = 24;
 /// Files of one boot whose bytes are counted one by one; further ones share one line.
 pub const FILES_KEPT: usize = 24;
+/// Lines of iPXE's log kept for one boot: the first quarter and the latest.
+pub const LOG_KEPT: usize = 64;
 /// Earlier boots kept for the median.
 pub const BOOTS_KEPT: usize = 20;
 
@@ -35,7 +37,10 @@ pub struct Boot {
     pub marks: Vec<Mark>,
     /// Files taken, in order of asking.
     pub transfers: Vec<Transfer>,
-    /// Marks and transfers over the limit.
+    /// What iPXE wrote to its log, in order.
+    #[serde(default)]
+    pub log: Vec<LogLine>,
+    /// Marks, transfers and lines over the limit.
     pub unrecorded: u32,
     /// Bytes sent to it, file by file, in order of first asking. Counted to the end, also beyond the limits above.
     pub files: Vec<FileBytes>,
@@ -75,6 +80,19 @@ pub struct SavedPackets {
     pub file: String,
     /// Frames in it.
     pub frames: u32,
+}
+
+/// A line of iPXE's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogLine {
+    /// When it came.
+    pub at: LabTime,
+    /// 0 emergency to 7 debug (RFC 5424 table 2).
+    pub severity: u8,
+    /// What it says.
+    pub text: String,
+    /// The error number in it, read without ipxe.org.
+    pub error: Option<String>,
 }
 
 /// A point in time of a boot.

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use model::{Asset, BootAnswer, BootEntry, BootTable, Digest, FileRole, Image, MacAddr, TableChange};
+use model::{
+    Asset, BootAnswer, BootEntry, BootTable, Digest, FileRole, Image, MacAddr, NetworkSpec, TableChange,
+};
 
 /// A published boot table with its indices. Never changed: the next one replaces it whole, and shares with it
 /// what is as it was.
@@ -99,6 +101,30 @@ impl Board {
     #[must_use]
     pub fn role(&self, digest: Digest) -> FileRole {
         self.roles.get(&digest).copied().unwrap_or(FileRole::Other)
+    }
+}
+
+/// The lab's subnets as network and mask: its own, and those behind relays. Names and time are served there only.
+pub(crate) fn subnets(network: &NetworkSpec) -> Vec<(u32, u32)> {
+    let own = (network.boss.to_bits() & network.mask().to_bits(), network.mask().to_bits());
+    let behind = network.relays.iter().map(|relayed| {
+        let host_bits = 32_u32.saturating_sub(u32::from(relayed.prefix));
+        let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+        (relayed.subnet.to_bits() & mask, mask)
+    });
+    std::iter::once(own).chain(behind).collect()
+}
+
+/// True for an address in one of these subnets, and for this machine's own.
+pub(crate) fn is_of_lab(subnets: &[(u32, u32)], from: IpAddr) -> bool {
+    match from {
+        IpAddr::V4(from) => {
+            from.is_loopback() || subnets.iter().any(|(net, mask)| from.to_bits() & mask == *net)
+        }
+        IpAddr::V6(from) => match from.to_ipv4_mapped() {
+            Some(from) => is_of_lab(subnets, IpAddr::V4(from)),
+            None => from.is_loopback(),
+        },
     }
 }
 

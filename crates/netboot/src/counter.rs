@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use model::{
@@ -107,6 +107,15 @@ impl Over {
     }
 }
 
+/// Services beside booting that have a port here; only those are told to machines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// iPXE's log.
+    pub log: bool,
+    /// Time.
+    pub ntp: bool,
+}
+
 /// The counter.
 #[derive(Debug)]
 pub struct Counter {
@@ -132,6 +141,9 @@ pub struct Counter {
     ledger_full: AtomicBool,
     /// Architectures whose missing loader was told.
     loaders_missing: Mutex<BTreeSet<u16>>,
+    served: OnceLock<Served>,
+    /// What each machine's iPXE told last, so that it is told on once.
+    ipxes: Mutex<HashMap<MacAddr, (String, String)>>,
     /// Packets that could not be read, by protocol.
     malformed: Mutex<HashMap<&'static str, u64>>,
 }
@@ -172,6 +184,8 @@ impl Counter {
             taken: Taken::default(),
             ledger_full: AtomicBool::new(false),
             loaders_missing: Mutex::default(),
+            served: OnceLock::new(),
+            ipxes: Mutex::default(),
             malformed: Mutex::default(),
         };
         Ok((Arc::new(counter), recovery))
@@ -321,6 +335,55 @@ impl Counter {
             Some(DhcpMode::Proxy | DhcpMode::Off) => seen().or_else(reserved),
             Some(DhcpMode::Authoritative) | None => reserved().or_else(seen),
         }
+    }
+
+    /// Tells the core which iPXE a machine runs, where that is news.
+    pub(crate) fn note_ipxe(&self, mac: MacAddr, version: &str) {
+        if let Some(sight) = self.news_of_ipxe(mac, version, std::iter::empty()) {
+            self.sights.see(mac, sight);
+        }
+    }
+
+    /// What to tell of a machine's iPXE, when it is another or tells more than before.
+    pub(crate) fn news_of_ipxe(
+        &self,
+        mac: MacAddr,
+        version: &str,
+        features: impl Iterator<Item = &'static str>,
+    ) -> Option<Sight> {
+        let features: Vec<String> = features.map(str::to_owned).collect();
+        if version.is_empty() && features.is_empty() {
+            return None;
+        }
+        let mut known = self.ipxes.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= AGENTS_KEPT {
+            known.clear();
+        }
+        let (last, built) = known.entry(mac).or_default();
+        let words = features.join(" ");
+        if last.starts_with(version) && (words.is_empty() || *built == words) {
+            return None;
+        }
+        if !last.starts_with(version) {
+            version.clone_into(last);
+        }
+        if !words.is_empty() {
+            *built = words;
+        }
+        drop(known);
+        Some(Sight::IpxeTold { version: version.to_owned(), features })
+    }
+
+    /// Which services beside booting have a port. Told once, before anything is served.
+    pub(crate) fn serve_also(&self, served: Served) {
+        if self.served.set(served).is_err() {
+            tracing::debug!("which services there are was told before");
+        }
+    }
+
+    /// Which services beside booting have a port.
+    pub(crate) fn served(&self) -> Served {
+        self.served.get().copied().unwrap_or_default()
     }
 
     /// Tells the core, once, when the ledger stops taking records and when it takes them again.

@@ -17,10 +17,13 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::counter::{Counter, OpenError, Parts};
+use crate::counter::{Counter, OpenError, Parts, Served};
 use crate::dhcp::Dhcp;
 use crate::dhcp6::Dhcp6;
+use crate::dns::Dns;
 use crate::loaders::{LoaderError, Loaders};
+use crate::log::LogPort;
+use crate::ntp::Ntp;
 use crate::packet::PacketPort;
 use crate::sniff::Sniffer;
 use crate::sockets::Sockets;
@@ -113,6 +116,7 @@ impl Bench {
             http_port: http.port(),
             transfers: settings.transfers,
         })?;
+        counter.serve_also(Served { log: sockets.log.is_some(), ntp: sockets.ntp.is_some() });
         Ok((Self { counter, sockets, http }, recovery))
     }
 
@@ -164,10 +168,22 @@ impl Bench {
         // Dropped with this future, which ends the thread.
         let (_stop, stopped) = oneshot::channel::<()>();
         let (ended, end) = oneshot::channel();
+        if let Some((datagrams, connections)) = sockets.dns {
+            let what = RunError::io("the DNS port");
+            let open = || -> io::Result<_> {
+                datagrams.set_nonblocking(true)?;
+                connections.set_nonblocking(true)?;
+                Ok((UdpSocket::from_std(datagrams)?, TcpListener::from_std(connections)?))
+            };
+            let (datagrams, connections) = open().map_err(what)?;
+            services.spawn(Dns::new(Arc::clone(&counter), datagrams, connections).run());
+        }
         let ports = Ports {
             dhcp: sockets.dhcp,
             boot_server: sockets.boot_server,
             tftp: sockets.tftp,
+            ntp: sockets.ntp,
+            log: sockets.log,
             packets: sockets.packets,
             six,
         };
@@ -191,6 +207,8 @@ struct Ports {
     dhcp: Option<std::net::UdpSocket>,
     boot_server: Option<std::net::UdpSocket>,
     tftp: std::net::UdpSocket,
+    ntp: Option<std::net::UdpSocket>,
+    log: Option<std::net::UdpSocket>,
     packets: Option<crate::packet::PacketSocket>,
     /// DHCPv6, and TFTP over IPv6.
     six: Option<(std::net::UdpSocket, std::net::UdpSocket)>,
@@ -206,6 +224,12 @@ fn packet_thread(counter: Arc<Counter>, ports: Ports, stopped: oneshot::Receiver
         let packets = ports.packets.map(PacketPort::new).transpose()?.map(Arc::new);
         let mut services = JoinSet::new();
         services.spawn(Tftp::new(Arc::clone(&counter), port(ports.tftp)?).run());
+        if let Some(ntp) = ports.ntp {
+            services.spawn(Ntp::new(Arc::clone(&counter), port(ntp)?).run());
+        }
+        if let Some(log) = ports.log {
+            services.spawn(LogPort::new(Arc::clone(&counter), port(log)?).run());
+        }
         if let Some(dhcp) = ports.dhcp {
             services.spawn(Dhcp::new(Arc::clone(&counter), port(dhcp)?, packets.clone()).run());
         }

@@ -308,7 +308,8 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::FileServed { name, .. }
         | Sight::FileBroken { name, .. }
         | Sight::FileRepeated { name, .. }
-        | Sight::Deferred { name } => {
+        | Sight::Deferred { name }
+        | Sight::Logged { text: name, .. } => {
             let mut hasher = DefaultHasher::new();
             name.hash(&mut hasher);
             hasher.finish()
@@ -327,6 +328,7 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::PacketsSaved { .. }
         | Sight::ScriptAsked { .. }
         | Sight::Done
+        | Sight::IpxeTold { .. }
         | Sight::Agent { .. }
         | Sight::Beat { .. } => 0,
     };
@@ -346,6 +348,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::RouterAsked { .. }
         | Sight::FileAgreed { .. }
         | Sight::FileRepeated { .. }
+        | Sight::Logged { error: None, .. }
         | Sight::Deferred { .. } => Worth::Colour,
         Sight::Discover { .. }
         | Sight::Ack { .. }
@@ -357,6 +360,8 @@ fn worth(line: &Up) -> Worth {
         | Sight::Reply { .. }
         | Sight::PacketsSaved { .. }
         | Sight::Done
+        | Sight::IpxeTold { .. }
+        | Sight::Logged { error: Some(_), .. }
         | Sight::Agent { .. } => Worth::Rung,
     }
 }

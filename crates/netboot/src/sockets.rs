@@ -45,6 +45,13 @@ pub struct BindConfig {
     pub http: u16,
     /// The same over IPv6; `None` where the lab has none.
     pub six: Option<BindConfig6>,
+    /// UDP and TCP port of names; `None` where the boss is no name server.
+    pub dns: Option<u16>,
+    /// UDP port of time; `None` where the boss serves none. One that is taken costs only the time: whoever has it
+    /// serves it better.
+    pub ntp: Option<u16>,
+    /// UDP port of iPXE's log; `None` where there is none. One that is taken costs only the log.
+    pub log: Option<u16>,
 }
 
 impl BindConfig {
@@ -59,6 +66,9 @@ impl BindConfig {
             tftp: 69,
             http: 80,
             six: None,
+            dns: None,
+            ntp: None,
+            log: Some(514),
         }
     }
 }
@@ -146,6 +156,12 @@ pub struct Sockets {
     pub tftp: UdpSocket,
     /// Boot HTTP.
     pub http: TcpListener,
+    /// Names.
+    pub dns: Option<(UdpSocket, TcpListener)>,
+    /// Time.
+    pub ntp: Option<UdpSocket>,
+    /// iPXE's log.
+    pub log: Option<UdpSocket>,
     /// Frames of the lab's interface.
     pub packets: Option<PacketSocket>,
     /// Heads of all its frames, to look at after a failed start. Boots do not need it.
@@ -212,6 +228,9 @@ impl Sockets {
             boot_server: config.boot_server.map(beside).transpose()?,
             tftp: udp(tftp, None, false).map_err(|error| named(error, Transport::Udp, tftp))?,
             http: tcp(http).map_err(|error| named(error, Transport::Tcp, http))?,
+            dns: config.dns.map(|port| names(config.address, port)).transpose()?,
+            ntp: config.ntp.and_then(|port| spare("time", config.address, port)),
+            log: config.log.and_then(|port| spare("iPXE's log", config.address, port)),
             packets: packets.transpose()?,
             heads: device.and_then(|device| {
                 let opened = HeadSocket::open(device);
@@ -229,6 +248,11 @@ impl Sockets {
         let mut named = vec![("tftp", self.tftp.as_fd()), ("http", self.http.as_fd())];
         named.extend(self.dhcp.as_ref().map(|socket| ("dhcp", socket.as_fd())));
         named.extend(self.boot_server.as_ref().map(|socket| ("boot-server", socket.as_fd())));
+        if let Some((datagrams, connections)) = &self.dns {
+            named.extend([("dns", datagrams.as_fd()), ("dns-tcp", connections.as_fd())]);
+        }
+        named.extend(self.ntp.as_ref().map(|socket| ("ntp", socket.as_fd())));
+        named.extend(self.log.as_ref().map(|socket| ("log", socket.as_fd())));
         if let Some(packets) = &self.packets {
             named.extend([("frames", packets.frames.as_fd()), ("group", packets.group.as_fd())]);
         }
@@ -289,6 +313,12 @@ impl Sockets {
                 }
                 None => None,
             },
+            dns: match delivery.take("dns") {
+                Some(datagrams) => Some((datagrams, delivery.expect("dns-tcp")?)),
+                None => None,
+            },
+            ntp: delivery.take("ntp"),
+            log: delivery.take("log"),
             packets: match manifest.mac {
                 Some(mac) => {
                     let (frames, group) = (delivery.expect("frames")?, delivery.expect("group")?);
@@ -298,6 +328,23 @@ impl Sockets {
             },
         })
     }
+}
+
+/// Both ports of names, which have one number. With port 0 the second follows the first.
+fn names(address: Ipv4Addr, port: u16) -> Result<(UdpSocket, TcpListener), BindError> {
+    let at = SocketAddr::from((address, port));
+    let connections = tcp(at).map_err(|error| named(error, Transport::Tcp, at))?;
+    let port = connections.local_addr().map_or(port, |at| at.port());
+    let at = SocketAddr::from((address, port));
+    let datagrams = udp(at, None, false).map_err(|error| named(error, Transport::Udp, at))?;
+    Ok((datagrams, connections))
+}
+
+/// A UDP port that a lab boots without, such as one that a daemon of this machine has.
+fn spare(what: &str, address: Ipv4Addr, port: u16) -> Option<UdpSocket> {
+    let at = SocketAddr::from((address, port));
+    let bound = udp(at, None, false).map_err(|error| named(error, Transport::Udp, at));
+    bound.map_err(|error| tracing::warn!("no port for {what}: {error}; {}", error.advice())).ok()
 }
 
 pub(crate) fn udp(at: SocketAddr, device: Option<&str>, of_dhcp: bool) -> io::Result<UdpSocket> {

@@ -78,6 +78,9 @@ fn sockets_cross_a_unix_stream() {
         tftp: 0,
         http: 0,
         six: None,
+        dns: Some(0),
+        ntp: Some(0),
+        log: Some(0),
     };
     let sockets = Sockets::bind(&config).unwrap();
     let (parent, child) = UnixStream::pair().unwrap();
@@ -103,6 +106,9 @@ fn a_taken_port_is_named_with_its_holder() {
         tftp: 0,
         http: 0,
         six: None,
+        dns: Some(0),
+        ntp: Some(0),
+        log: Some(0),
     };
     let first = Sockets::bind(&config).unwrap();
     let tftp = first.tftp.local_addr().unwrap().port();

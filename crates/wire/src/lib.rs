@@ -11,5 +11,7 @@ pub mod frame;
 pub mod grub;
 pub mod ipxe;
 pub mod ndp;
+pub mod ntp;
 pub mod pxelinux;
+pub mod syslog;
 pub mod tftp;

@@ -21,6 +21,7 @@ fn server() -> Server {
         prefix: 22,
         gateway: None,
         dns: vec![BOSS],
+        log_server: None,
         lease_seconds: 1000,
         pool: Some(pool),
         reservations: BTreeMap::new(),

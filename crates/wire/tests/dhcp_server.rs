@@ -33,6 +33,7 @@ fn config() -> Config {
         prefix: 24,
         gateway: Some(ROUTER),
         dns: vec![BOSS],
+        log_server: Some(BOSS),
         lease_seconds: 3600,
         pool: Some(Pool { first: at(100), last: at(103) }),
         reservations: BTreeMap::from([(NODE1, node1)]),
@@ -542,4 +543,15 @@ proptest! {
             prop_assert!(offered(&mut server, mac(n), now).is_some());
         }
     }
+}
+
+#[test]
+fn firmware_and_ipxe_are_told_where_to_log_and_systems_are_not() {
+    let mut server = server();
+    let mut told = |message: &Message, boot: &Boot| match server.answer(message, boot, 0) {
+        Outcome::Reply(reply) => reply.message.options.address(OptionCode::LOG_SERVERS),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(&uefi(discover(NODE1)), &tftp()), Some(BOSS));
+    assert_eq!(told(&discover(NODE1), &Boot::Nothing), None);
 }

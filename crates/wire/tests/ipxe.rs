@@ -18,7 +18,7 @@ fn a_boot_script_names_each_initramfs_where_bios_and_uefi_look() {
         script.text().unwrap(),
         "#!ipxe\n\
          echo node1 of hybrid-4, boot 7\n\
-         imgfree autoexec.ipxe ||\n\
+         imgfree ||\n\
          kernel http://10.9.0.1/assets/vmlinuz initrd=initrd0 initrd=initrd1 console=tty0 talos.platform=metal\n\
          initrd --name initrd0 http://10.9.0.1/assets/initramfs\n\
          initrd --name initrd1 http://10.9.0.1/assets/extra\n\
@@ -89,11 +89,39 @@ fn the_error_that_started_it_all_is_read() {
     assert_eq!(IpxeError(0x4c0a_6035).source(), Some("net/tcp.c"));
     assert_eq!(
         IpxeError(0x2d0c_618e).to_string(),
-        "2d0c618e: not found (net/tcp/httpcore.c): the boss answered 404: the file is not published"
+        "2d0c618e: HTTP 404 (net/tcp/httpcore.c): the boss answered 404: the file is not published"
     );
     assert_eq!(IpxeError::find("38086193"), Some(IpxeError(0x3808_6193)));
     assert_eq!(IpxeError::find("nothing here"), None);
     assert_eq!(IpxeError::find("deadbeefcafe"), None);
+}
+
+#[test]
+fn numbers_of_every_version_are_read_as_its_own_table_says() {
+    // Number, errno, source file, instance, what is said of it. The first is from a failing console, the others from
+    // consoles of the versions named in `error.rs` or composed of their tables.
+    let table = [
+        (0x4c11_6035, "ETIMEDOUT", "net/udp/dns.c", 0, "DNS look-up timed out"),
+        (0x3e11_618e, "ENXIO", "net/udp/dns.c", 1, "DNS has no such name"),
+        (0x3e11_628e, "ENXIO", "net/udp/dns.c", 2, "no name server is known"),
+        (0x4c10_6035, "ETIMEDOUT", "net/udp/dhcp.c", 0, "no DHCP answer"),
+        (0x4c0a_6035, "ETIMEDOUT", "net/tcp.c", 0, "TCP connection timed out"),
+        (0x2d0c_618e, "ENOENT", "net/tcp/httpcore.c", 1, "HTTP 404"),
+        (0x1d0c_6539, "EIO", "net/tcp/httpcore.c", 5, "HTTP server error (5xx)"),
+        (0x2d12_603b, "ENOENT", "net/udp/tftp.c", 0, "TFTP server has no such file"),
+        (0x3808_6193, "ENOTCONN", "net/netdevice.c", 1, "link is down"),
+        (0x2e00_8081, "ENOEXEC", "core/image.c", 0, "no format of this build reads the image"),
+        (0x2d27_2000, "ENOENT", "core/cachedhcp.c", 0, ""),
+        (0x1c55_e000, "EINVAL", "interface/efi/efi_cachedhcp.c", 0, ""),
+    ];
+    for (number, name, file, instance, detail) in table {
+        let error = IpxeError(number);
+        let read = (error.name(), error.source(), error.instance(), error.detail());
+        assert_eq!(read, (Some(name), Some(file), instance, detail), "{number:08x}");
+    }
+    assert_eq!(IpxeError(0x7f11_6035).name(), None);
+    assert_eq!(IpxeError(0x4cff_e000).source(), None);
+    assert_eq!(IpxeError(0x4cff_e000).to_string(), "4cffe000: timed out (file 0xffe000)");
 }
 
 proptest! {

@@ -261,6 +261,15 @@ pub enum ClientVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Read an error number of iPXE without ipxe.org
+    ExplainCode {
+        /// The eight digits, or the whole line that shows them
+        #[arg(required = true)]
+        code: Vec<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List the ways to run the lab
     Scenarios {
         /// As JSON
@@ -534,6 +543,8 @@ mod tests {
             "doctor -q",
             "image build",
             "image list --json",
+            "explain-code 4c116035",
+            "explain-code --json https://ipxe.org/4c116035",
             "schema",
             "openapi",
             "--color never status",

@@ -5,6 +5,7 @@
 //! | what can be typed | `args.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `wait.rs`, `watch.rs` |
+//! | error numbers of iPXE | `code.rs` |
 //! | pictures and sentences | `render/` |
 //! | the door to the terminal, exit codes | `out.rs`, `failure.rs` |
 
@@ -14,6 +15,7 @@ pub mod render;
 mod args;
 mod capture;
 mod client;
+mod code;
 mod failure;
 mod seeds;
 mod socket;

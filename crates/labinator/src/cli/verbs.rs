@@ -26,6 +26,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
     let client = Client::new(globals);
     match verb {
         ClientVerb::Check { file, json } => check(&file, json, look),
+        ClientVerb::ExplainCode { code, json } => super::code::explain(&code.join(" "), json),
         ClientVerb::Schema => out::json(&crate::config::schema(), true),
         ClientVerb::Openapi => out::json(&api::openapi(env!("CARGO_PKG_VERSION")), true),
         ClientVerb::Scenarios { json } => scenarios(&client, json, look).await,

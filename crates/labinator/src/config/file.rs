@@ -69,9 +69,16 @@ pub struct NetworkFile {
     /// Default router that machines are told.
     #[schemars(with = "Option<String>", extend("format" = "ipv4"))]
     pub gateway: Option<Typed<String>>,
-    /// Name servers that machines are told.
-    #[schemars(with = "Option<Vec<String>>")]
-    pub dns: Option<Typed<Vec<Typed<String>>>>,
+    /// Domain of the lab, such as `lab.internal`. With it the boss is the lab's name server, unless `dns` says
+    /// otherwise.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"))]
+    pub domain: Option<Typed<String>>,
+    /// A list: these name servers are told to machines, and the boss is none. A mapping: the boss is the name server.
+    #[schemars(with = "Option<DnsFile>")]
+    pub dns: Option<DnsFile>,
+    /// `auto`: the boss serves time while somebody keeps its clock. `trust`: its own clock is good enough.
+    #[schemars(with = "Option<String>", extend("enum" = ["auto", "trust", "off"]))]
+    pub ntp: Option<Typed<String>>,
     /// `authoritative`: the boss is the only DHCP server here. `proxy`: another server gives the addresses, the boss
     /// says what to boot. `off`: it answers no DHCP.
     #[schemars(with = "String", extend("enum" = ["authoritative", "proxy", "off"]))]
@@ -135,6 +142,34 @@ pub struct Ipv6File {
     /// `on`: machines may make addresses of the prefix by themselves, too. `off` unless told.
     #[schemars(with = "Option<String>", extend("enum" = ["on", "off"]))]
     pub slaac: Option<Typed<String>>,
+}
+
+/// Who answers names.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum DnsFile {
+    /// Others do: these are told to machines.
+    Others(#[schemars(with = "Vec<String>")] Typed<Vec<Typed<String>>>),
+    /// Nobody does.
+    Off(#[schemars(with = "String", extend("const" = "off"))] Place),
+    /// The boss does.
+    Boss(DnsBossFile),
+}
+
+/// The boss as name server.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DnsBossFile {
+    /// Its key.
+    #[schemars(skip)]
+    pub place: Place,
+    /// Servers that are asked for other names, each an address, with `:PORT` where it is not 53. None: other names are
+    /// refused.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub forward: Option<Typed<Vec<Typed<String>>>>,
+    /// Where every name below `apps.DOMAIN` leads: machines by name, or addresses.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub ingress: Option<Typed<Vec<Typed<String>>>>,
 }
 
 /// Something that switches machines.

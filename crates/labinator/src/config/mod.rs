@@ -25,8 +25,9 @@ use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
 
 pub use fields::{Entries, Typed};
 pub use file::{
-    BoardFile, ChoiceFile, GroupFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile,
-    NodeFile, OverrideFile, PowerFile, RackFile, ReadyFile, RelayFile, ScenarioFile, SeedFile,
+    BoardFile, ChoiceFile, DnsBossFile, DnsFile, GroupFile, ImageFile, ImageFilesFile, Ipv6File, LabFile,
+    LimitsFile, NetworkFile, NodeFile, OverrideFile, PowerFile, RackFile, ReadyFile, RelayFile, ScenarioFile,
+    SeedFile,
 };
 pub use mistake::{Mistake, MistakeLine, Mistakes};
 pub use systems::{PathsFile, VarsFile};
@@ -133,6 +134,10 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
         None => Some(std::collections::BTreeMap::new()),
     };
     let limits = file.limits.as_ref().map_or_else(Limits::default, |l| scenarios::limits(l, found));
+    let told = file.network.as_ref();
+    let told =
+        told.map(|file| network::names(file, (lab.as_ref(), board.as_ref()), found)).unwrap_or_default();
+    let network = network.map(|network| told.complete(network));
     let (network, board): (NetworkSpec, BoardSpec) = (network?, board?);
     Some(LabSpec {
         lab: lab?,

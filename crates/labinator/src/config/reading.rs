@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::fields::{Entries, Fields, Found, Typed, number_of, text_of, texts_of};
 use super::file::{
-    BoardFile, ChoiceFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile, NetworkFile, NodeFile,
-    PowerFile, RackFile, RelayFile, ScenarioFile,
+    BoardFile, ChoiceFile, DnsBossFile, DnsFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile,
+    NetworkFile, NodeFile, PowerFile, RackFile, RelayFile, ScenarioFile,
 };
 use super::mistake::Mistake;
 use super::systems;
@@ -88,7 +88,9 @@ fn network(entry: &Entry, found: &mut Found) -> Option<NetworkFile> {
         subnet: fields.needed_text("subnet", "192.168.122.0/24", found),
         boss: fields.needed_text("boss", "192.168.122.3", found),
         gateway: fields.text("gateway", found),
-        dns: fields.node("dns").and_then(|e| one_or_more("dns", &e.value, found)),
+        domain: fields.text("domain", found),
+        dns: fields.node("dns").and_then(|e| dns(e, found)),
+        ntp: fields.text("ntp", found),
         dhcp: fields.needed_text("dhcp", "authoritative", found),
         pool: fields.text("pool", found),
         lease: fields.text("lease", found),
@@ -136,6 +138,26 @@ fn relays(entry: &Entry, found: &mut Found) -> Vec<RelayFile> {
         Some(file)
     };
     items.iter().filter_map(|item| one(item, found)).collect()
+}
+
+/// `off`, a list of servers, or what the boss does as one.
+fn dns(entry: &Entry, found: &mut Found) -> Option<DnsFile> {
+    match &entry.value.value {
+        Value::Word(text, _) if text == "off" => Some(DnsFile::Off(entry.value.place)),
+        Value::Map(_) => {
+            let mut fields = Fields::open("dns", entry.key_place, &entry.value, found)?;
+            let file = DnsBossFile {
+                place: fields.place,
+                forward: fields.node("forward").and_then(|e| one_or_more("forward", &e.value, found)),
+                ingress: fields.node("ingress").and_then(|e| one_or_more("ingress", &e.value, found)),
+            };
+            fields.close(&[], found);
+            Some(DnsFile::Boss(file))
+        }
+        Value::Nothing | Value::Word(..) | Value::List(_) => {
+            one_or_more("dns", &entry.value, found).map(DnsFile::Others)
+        }
+    }
 }
 
 fn power_driver(entry: &Entry, found: &mut Found) -> Option<PowerFile> {

@@ -48,6 +48,7 @@ fn machine(name: &str, word: NodeWord, bars: Vec<Bar>) -> MachineView {
             port: PortRef { driver: "qemu".parse().unwrap(), port: "1".to_owned() },
         },
         boot: Some(boot),
+        ipxe: None,
         agent: None,
         fault: None,
         tries: 1,

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use model::DhcpMode;
+use model::{DhcpMode, NtpMode};
 use netboot::{BOOT_SERVER_PORT, BindConfig, BindConfig6, Sockets};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::process::{Child, Command};
@@ -54,6 +54,8 @@ impl Supervisor {
             DhcpMode::Off => config.dhcp = None,
         }
         config.six = network.ipv6.as_ref().map(|six| BindConfig6::on(six.boss));
+        config.dns = network.names.is_some().then_some(53);
+        config.ntp = (network.ntp != NtpMode::Off).then_some(123);
         let local = local_listener(&socket)?;
         let boot = Sockets::bind(&config)?;
         let token = kept_token(&state.join("token"))?;

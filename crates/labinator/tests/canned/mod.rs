@@ -186,6 +186,7 @@ pub(crate) fn machine(number: u8) -> MachineView {
             port: PortRef { driver: "sim".parse().unwrap(), port: number.to_string() },
         },
         boot: None,
+        ipxe: None,
         agent: None,
         fault: None,
         tries: 0,
@@ -333,6 +334,7 @@ pub(crate) fn trace() -> Trace {
             ipxe: "1.21.1".to_owned(),
             marks: Vec::new(),
             transfers: vec![transfer],
+            log: Vec::new(),
             unrecorded: 2,
             files: vec![
                 FileBytes {

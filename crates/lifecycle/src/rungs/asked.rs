@@ -7,6 +7,7 @@ use model::{Boot, ClientKind, FaultCode, LabTime, MarkKind, ScriptAnswer, Span, 
 
 use super::{Step, next_try, wait_or_fail};
 use crate::lab::{Lab, Machine};
+use crate::loader;
 use crate::record::asker;
 
 pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
@@ -20,7 +21,11 @@ pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
         until: since.after(lab.spec.limits.fetch),
         then: next_try(lab, machine),
     };
-    wait_or_fail(wait, FaultCode::FetchStalled, &last_seen(boot), now)
+    let mut seen = last_seen(boot);
+    if let Some(error) = loader::complaint(boot) {
+        seen = format!("{seen}; its iPXE said: {error}");
+    }
+    wait_or_fail(wait, FaultCode::FetchStalled, &seen, now)
 }
 
 /// How long an offer is waited for in the words of firmware that collects offers.

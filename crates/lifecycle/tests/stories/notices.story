@@ -30,3 +30,7 @@
 > notice loader-missing 11
 > notice loader-missing 11
 ? notices 9
+# A clock that is set twice is one trouble, with its latest size.
+> notice clock-stepped 3600
+> notice clock-stepped -20
+? notices 10

@@ -324,6 +324,7 @@ impl Teller {
             ["malformed", protocol, count] => {
                 Notice::Malformed { protocol: (*protocol).to_owned(), count: number(count)? }
             }
+            ["clock-stepped", seconds] => Notice::ClockStepped { seconds: seconds.parse().map_err(text)? },
             ["merged", count] => Notice::Merged { count: number(count)? },
             _ => return Err("nobody knows this notice".to_owned()),
         };
@@ -355,6 +356,11 @@ impl Teller {
                 Sight::FileBroken { name: name(file), bytes: 1000, why: why.join(" ") }
             }
             ["is", "asked", "to", "come", "back", "for", file] => Sight::Deferred { name: name(file) },
+            ["runs", "ipxe", version] => Sight::IpxeTold { version: name(version), features: Vec::new() },
+            ["logs", "error", what @ ..] => {
+                Sight::Logged { severity: 6, text: "Could not boot".to_owned(), error: Some(what.join(" ")) }
+            }
+            ["logs", words @ ..] => Sight::Logged { severity: 6, text: words.join(" "), error: None },
             ["reports", boot] => return self.report(node, boot),
             ["says", "done"] => Sight::Done,
             ["falls", "silent"] => {

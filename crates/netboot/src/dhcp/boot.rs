@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use model::{Asset, BootAnswer, BootEntry, ClientKind, MacAddr, RelayedSubnet};
+use model::{Asset, BootAnswer, BootEntry, ClientKind, MacAddr, NetworkSpec, NtpMode, RelayedSubnet};
 use wire::dhcp::proxy::Proxy;
 use wire::dhcp::server::{Config, Network, Pool, Reservation};
 use wire::dhcp::{Architecture, Boot, Caller, ControllerMark, IpxeFacts, OptionCode, Options};
 
 use crate::board::Board;
-use crate::counter::{Counter, Over};
+use crate::counter::{Counter, Over, Served};
 use crate::loaders::loader_names;
 use crate::script::{asset_url, script_url};
 
-pub(super) fn config_of(board: &Board) -> Config {
+pub(super) fn config_of(board: &Board, served: Served) -> Config {
     let table = board.table();
     let network = &table.network;
     let reserve = |entry: &BootEntry| {
@@ -24,10 +24,11 @@ pub(super) fn config_of(board: &Board) -> Config {
         prefix: network.prefix,
         gateway: network.gateway,
         dns: network.dns.clone(),
+        log_server: served.log.then_some(network.boss),
         lease_seconds: network.lease_seconds,
         pool: network.pool.map(|(first, last)| Pool { first, last }),
         reservations: table.nodes.iter().map(|entry| reserve(entry)).collect::<BTreeMap<_, _>>(),
-        extra: extra(board),
+        extra: told(network, served, extra(board)),
         relayed: network.relays.iter().map(relayed).collect(),
     }
 }
@@ -44,6 +45,17 @@ fn relayed(relay: &RelayedSubnet) -> Network {
 /// What a proxy is told of a board.
 pub(super) fn proxy_of(board: &Board) -> Proxy {
     Proxy { boss: board.table().network.boss, extra: extra(board) }
+}
+
+/// What every client is told beside its address: the lab's domain, and whose time to take. A proxy tells neither.
+fn told(network: &NetworkSpec, served: Served, mut extra: Options) -> Options {
+    if let Some(domain) = &network.domain {
+        extra.set(OptionCode::DOMAIN_NAME, domain.as_bytes());
+    }
+    if served.ntp && network.ntp != NtpMode::Off {
+        extra.set_address(OptionCode::TIME_SERVERS, network.boss);
+    }
+    extra
 }
 
 fn extra(board: &Board) -> Options {

@@ -143,7 +143,7 @@ impl Clerk {
             engine.board = board;
             return;
         }
-        let (config, proxy) = (config_of(&board), proxy_of(&board));
+        let (config, proxy) = (config_of(&board, self.counter.served()), proxy_of(&board));
         match &mut self.engine {
             Some(engine) => {
                 engine.server.reconfigure(config);
@@ -186,6 +186,11 @@ impl Clerk {
         let Some(mac) = message.mac() else { return };
         let caller = Caller::of(&message);
         note_question(group, mac, &message, &caller);
+        if let Some(ipxe) = &caller.ipxe
+            && let Some(news) = self.counter.news_of_ipxe(mac, &ipxe.version, ipxe.feature_names())
+        {
+            group.see(mac, news);
+        }
         let Some(engine) = &self.engine else { return };
         let board = Arc::clone(&engine.board);
         let network = &board.table().network;

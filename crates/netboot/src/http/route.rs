@@ -16,6 +16,7 @@ use model::{AGENT_BEAT_PATH, AGENT_HELLO_PATH, Carrier, FileRole, MacAddr, Sight
 use store::Digest;
 use store::shelf::ShelfError;
 use tokio::time::Instant;
+use wire::ipxe::user_agent_version;
 
 use super::body::{Body, Transfer};
 use super::manner::Manner;
@@ -61,6 +62,7 @@ pub(super) async fn answer(
     let trailers = !head && digests::reads_trailers(headers, request.version());
     let asked = Asked { peer, headers, head, trailers };
     let over = Over::of(peer);
+    note_ipxe(counter, peer, headers);
     let answer = match path.split('/').collect::<Vec<_>>().as_slice() {
         ["", "f", digest, name] => content(counter, &asked, digest, name).await,
         ["", "n", who, name @ ..] => match seed::find(counter, peer, who, &name.join("/")) {
@@ -162,6 +164,15 @@ async fn content(counter: &Arc<Counter>, asked: &Asked<'_>, digest: &str, name: 
         body: Body::shelf(content, &counter.readers).admitted(place),
     };
     serve(counter, asked, file)
+}
+
+/// iPXE's own version stands whole only here: builds that keep the firmware's lease send no DISCOVER.
+fn note_ipxe(counter: &Counter, peer: IpAddr, headers: &HeaderMap) {
+    let agent =
+        headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if let Some((version, mac)) = user_agent_version(agent).zip(counter.who_has(peer)) {
+        counter.note_ipxe(mac, version);
+    }
 }
 
 /// A file name of a request, cut to what a log can show.

@@ -58,6 +58,9 @@ pub(crate) fn network() -> NetworkSpec {
         boss: BOSS,
         gateway: None,
         dns: Vec::new(),
+        domain: None,
+        names: None,
+        ntp: model::NtpMode::Off,
         pool: Some((Ipv4Addr::new(127, 0, 0, 100), Ipv4Addr::new(127, 0, 0, 120))),
         dhcp: DhcpMode::Authoritative,
         lease_seconds: 3600,
@@ -123,6 +126,9 @@ pub(crate) struct Stand {
     pub(crate) boot_server: SocketAddr,
     pub(crate) tftp: SocketAddr,
     pub(crate) http: SocketAddr,
+    pub(crate) log: SocketAddr,
+    pub(crate) dns: SocketAddr,
+    pub(crate) ntp: SocketAddr,
     running: JoinSet<()>,
 }
 
@@ -151,18 +157,24 @@ impl Stand {
             tftp: 0,
             http: 0,
             six: None,
+            dns: Some(0),
+            ntp: Some(0),
+            log: Some(0),
         };
         let sockets = Sockets::bind(&config).unwrap();
         let dhcp = sockets.dhcp.as_ref().unwrap().local_addr().unwrap();
         let boot_server = sockets.boot_server.as_ref().unwrap().local_addr().unwrap();
         let tftp = sockets.tftp.local_addr().unwrap();
+        let dns = sockets.dns.as_ref().unwrap().0.local_addr().unwrap();
+        let ntp = sockets.ntp.as_ref().unwrap().local_addr().unwrap();
+        let log = sockets.log.as_ref().unwrap().local_addr().unwrap();
         let state = folder.0.join("state");
         let shelf = folder.0.join("store");
         let (bench, _) = Bench::open(sockets, &Settings { state, loaders, shelf, transfers }).unwrap();
         let (counter, http) = (Arc::clone(bench.counter()), bench.http());
         let mut running = JoinSet::new();
         running.spawn(async move { bench.run().await.unwrap() });
-        Self { folder, counter, dhcp, boot_server, tftp, http, running }
+        Self { folder, counter, dhcp, boot_server, tftp, http, log, dns, ntp, running }
     }
 
     /// Ends it as `kill -9` would, keeping its folder.

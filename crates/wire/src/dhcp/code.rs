@@ -13,6 +13,8 @@ impl OptionCode {
     pub const ROUTERS: Self = Self(3);
     /// RFC 2132 section 3.8.
     pub const NAME_SERVERS: Self = Self(6);
+    /// RFC 2132 section 3.9; iPXE sends its log there.
+    pub const LOG_SERVERS: Self = Self(7);
     /// RFC 2132 section 3.14.
     pub const HOST_NAME: Self = Self(12);
     /// RFC 2132 section 3.17.

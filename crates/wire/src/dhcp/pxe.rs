@@ -264,6 +264,11 @@ impl IpxeFacts {
         facts
     }
 
+    /// Names of its features, as iPXE itself shows them; numbers nobody knows are left out.
+    pub fn feature_names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.features.iter().filter_map(|code| crate::ipxe::feature_name(*code))
+    }
+
     /// True when it was built with HTTP.
     #[must_use]
     pub fn has_http(&self) -> bool {

@@ -2,6 +2,8 @@
 
 mod error;
 mod script;
+mod version;
 
 pub use error::IpxeError;
 pub use script::{BootScript, ScriptError, disk_script, unknown_machine_script, waiting_script};
+pub use version::{banner_version, feature_name, user_agent_version};

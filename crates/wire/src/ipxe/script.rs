@@ -45,8 +45,9 @@ pub struct BootScript<'a> {
 
 impl BootScript<'_> {
     /// The script. Each initramfs is named on the kernel's line as well, because a kernel started by
-    /// UEFI finds it by name there; BIOS ignores that. A script that iPXE found by itself
-    /// (`autoexec.ipxe`) is freed first, or it would be passed on as one more initramfs.
+    /// UEFI finds it by name there; BIOS ignores that. Every image that is there
+    /// already is freed first, above all a script that iPXE found by itself (`autoexec.ipxe`): it would be passed on
+    /// as one more initramfs. None is named, because one that is not there would be complained about.
     ///
     /// # Errors
     /// [`ScriptError`] when a URL is not literal HTTP.
@@ -55,7 +56,7 @@ impl BootScript<'_> {
         if !self.title.is_empty() {
             echo(&mut script, self.title);
         }
-        script.push_str("imgfree autoexec.ipxe ||\n");
+        script.push_str("imgfree ||\n");
         let _infallible = write!(script, "kernel {}", literal_url(self.kernel)?);
         for index in 0..self.initrds.len() {
             let _infallible = write!(script, " initrd=initrd{index}");

@@ -136,6 +136,10 @@ fn seen(sight: &Sight) -> String {
         Sight::ScriptAsked { answer: ScriptAnswer::Stranger } => {
             "its loader was told that it is not on the board".to_owned()
         }
+        Sight::IpxeTold { version, features } if features.is_empty() => format!("runs iPXE {version}"),
+        Sight::IpxeTold { version, features } => format!("runs iPXE {version} with {}", features.join(" ")),
+        Sight::Logged { text, error: None, .. } => format!("its iPXE says: {text}"),
+        Sight::Logged { error: Some(error), .. } => format!("its iPXE says: {error}"),
         Sight::Deferred { name } => format!("asked for {name} while the counter was full; comes back"),
         Sight::Done => "its system says that it is done".to_owned(),
         Sight::Agent { report } => format!(
@@ -189,6 +193,9 @@ pub(super) fn notice(notice: &Notice) -> String {
         Notice::Malformed { protocol, count } => {
             let packets = if *count == 1 { "1 packet".to_owned() } else { format!("{count} packets") };
             format!("{packets} of {protocol} could not be read since the counter started")
+        }
+        Notice::ClockStepped { seconds } => {
+            format!("the boss's clock was set by {seconds} s while it served time")
         }
         Notice::Merged { count } => {
             format!("{count} sightings were merged because the core did not take them in time")

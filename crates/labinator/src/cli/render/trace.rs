@@ -47,6 +47,10 @@ pub fn render_trace(trace: &Trace, width: usize, color: bool) -> String {
     }
     lines.extend(terms(trace, width));
     lines.extend(cost(trace, width, paint));
+    for line in trace.boot.log.iter().filter(|line| line.error.is_some()) {
+        let text = format!("iPXE said: {}", line.error.as_deref().unwrap_or_default());
+        lines.push(format!("  {} {}", paint.doubtful("!"), cut(&text, width.saturating_sub(4))));
+    }
     if let Some(saved) = &trace.boot.packets {
         let text = format!("heads of {} packets saved: /v1/failures/{}", saved.frames, saved.file);
         lines.push(format!("  {} {}", paint.doubtful("!"), cut(&text, width.saturating_sub(4))));

@@ -2,6 +2,7 @@
 
 mod ipv6;
 mod mode;
+mod names;
 mod relays;
 
 use std::net::Ipv4Addr;
@@ -15,6 +16,7 @@ use crate::config::words;
 use crate::config::yaml::Place;
 
 pub(in crate::config) use ipv6::Link6;
+pub(in crate::config) use names::names;
 
 /// Seconds a lease lasts unless told.
 const LEASE_SECONDS: u32 = 3600;
@@ -128,9 +130,6 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
         let taken = [("boss", segment.boss.clone()), ("gateway", segment.gateway.clone())];
         pool(p, segment.subnet.as_ref(), &taken, found)
     });
-    let dns = file.dns.as_ref().map(|all| {
-        all.value.iter().filter_map(|one| address("dns", one, found)).map(|one| one.value).collect()
-    });
     segment.ipv6 = file.ipv6.as_ref().map(|six| Link6::of(six, found));
     segment.relayed = relays::relays(file.relays.as_deref().unwrap_or_default(), &segment, found);
     let dhcp = file.dhcp.as_ref().and_then(|d| mode::mode(d, file, found));
@@ -148,7 +147,10 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
             prefix: subnet.prefix,
             boss: segment.boss.as_ref()?.value,
             gateway: segment.gateway.as_ref().map(|g| g.value),
-            dns: dns.unwrap_or_default(),
+            dns: Vec::new(),
+            domain: None,
+            names: None,
+            ntp: model::NtpMode::default(),
             pool: segment.pool.as_ref().map(|p| p.value),
             dhcp: dhcp?,
             lease_seconds: lease_seconds?,

@@ -20,6 +20,9 @@ pub struct Config {
     pub gateway: Option<Ipv4Addr>,
     /// Name servers (option 6), best first.
     pub dns: Vec<Ipv4Addr>,
+    /// Where firmware and iPXE send their log (option 7), if anywhere. iPXE 2.x keeps the firmware's lease and reads
+    /// it there; systems are not told, because theirs is not a boot's log.
+    pub log_server: Option<Ipv4Addr>,
     /// Lease length in seconds.
     pub lease_seconds: u32,
     /// Addresses for machines without a reservation. Without a pool strangers get no answer.

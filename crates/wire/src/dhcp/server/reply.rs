@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 
 use super::{Desk, Reservation, Server};
-use crate::dhcp::give::{Boot, give_boot};
+use crate::dhcp::give::{Boot, Style, give_boot};
 use crate::dhcp::message::{Message, MessageType};
 use crate::dhcp::{OptionCode, Options};
 
@@ -67,6 +67,9 @@ impl Server {
     }
 
     fn finish(&self, mut reply: Message, request: &Message) -> Message {
+        if Style::of(request) != Style::Plain {
+            reply.options.set_addresses(OptionCode::LOG_SERVERS, self.config.log_server.as_slice());
+        }
         for (code, value) in self.config.extra.iter() {
             if !reply.options.has(code) {
                 reply.options.set(code, value);
