@@ -55,6 +55,15 @@ export function nothing(): Picture {
   };
 }
 
+const names = new WeakMap<readonly MachineView[], Map<string, string>>();
+
+/** The machine with this Ethernet address; looked up once for each picture, since a fleet has many events. */
+function nameOf(machines: readonly MachineView[], mac: string): string | undefined {
+  let known = names.get(machines);
+  if (!known) names.set(machines, (known = new Map(machines.map((m) => [m.mac, m.node]))));
+  return known.get(mac);
+}
+
 const inBoardOrder = (a: MachineView, b: MachineView) => a.cell.row - b.cell.row || a.cell.column - b.cell.column;
 
 /** The picture after one item of the stream. The old picture is left as it was. */
@@ -132,7 +141,7 @@ function withEvent(picture: Picture, event: LabEvent): Picture {
   const orders =
     fact.fact === "issued" ? remember(picture.orders, fact.id, { node: fact.node, order: fact.order }) : picture.orders;
   const line = sentence(event, {
-    nameOf: (mac) => picture.machines.find((m) => m.mac === mac)?.node,
+    nameOf: (mac) => nameOf(picture.machines, mac),
     orderOf: (id) => orders.get(id),
   });
   const next = { ...picture, orders, lastSeq: event.seq };

@@ -5,6 +5,8 @@ import type { NodeWord } from "./types";
 
 /** Least time between two announcements, in milliseconds. */
 export const PAUSE = 3_000;
+/** Machines told by name; of more only how many. */
+const NAMED = 8;
 const LOUD: readonly NodeWord[] = ["ready", "bad", "degraded", "off", "waiting"];
 
 /** Gathers what changed between pictures and gives it out sparingly. */
@@ -39,7 +41,8 @@ export class Announcer {
     for (const m of picture.machines) {
       if (this.#pending.has(m.node)) groups.set(m.word, [...(groups.get(m.word) ?? []), m.node]);
     }
-    const parts = [...groups].map(([word, nodes]) => `${nodes.join(", ")} ${word}`);
+    const named = (nodes: string[]) => (nodes.length > NAMED ? `${nodes.length} machines` : nodes.join(", "));
+    const parts = [...groups].map(([word, nodes]) => `${named(nodes)} ${word}`);
     if (this.#pending.has("") && picture.lab) parts.push(`the lab is ${phaseText(picture.lab.phase)}`);
     return `${parts.join("; ")}.`;
   }
