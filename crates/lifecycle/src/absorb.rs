@@ -1,6 +1,7 @@
 //! Recording: each fact changes what is known, and nothing else. It cannot fail and cannot choose.
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -142,7 +143,7 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) {
     lab.runs = lab.runs.max(number);
     lab.run = Some(Run { number, scenario: scenario.clone(), since: at, released: false, stopping: false });
     let spec = lab.spec.scenarios.get(scenario);
-    let wanted = spec.map(|s| s.nodes.clone()).unwrap_or_default();
+    let wanted: BTreeSet<NodeName> = spec.map(|s| s.nodes.iter().cloned().collect()).unwrap_or_default();
     let installs = spec.is_some_and(|s| s.system.install.is_some());
     for machine in lab.machines.values_mut() {
         let takes_part = wanted.contains(&machine.node);
