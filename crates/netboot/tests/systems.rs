@@ -26,7 +26,7 @@ fn sight(up: &Up) -> Option<Sight> {
 fn publish(stand: &Stand, install: Option<u32>, image: impl FnOnce(&mut Image)) {
     let shelf = stand.shelf();
     let mut table = table(&shelf, 1);
-    let node = &mut table.nodes[0];
+    let node = Arc::make_mut(&mut table.nodes[0]);
     let mut files = BTreeMap::new();
     for (name, text) in
         [("user-data", "#cloud-config\n"), ("meta-data", "instance-id: a\n"), ("overlays/x.dtbo", "overlay")]
@@ -172,7 +172,7 @@ async fn a_raspberry_pi_finds_its_files_below_its_serial_number_and_those_that_a
     let mut table = stand.counter.board().unwrap().table().clone();
     let mut files = (*table.nodes[0].files).clone();
     files.insert("start4.elf".to_owned(), put(&shelf, "start4.elf", b"firmware"));
-    table.nodes[0].files = Arc::new(files);
+    Arc::make_mut(&mut table.nodes[0]).files = Arc::new(files);
     stand.counter.publish(table).unwrap();
     for path in ["0123abcd/start4.elf", "02-00-00-00-00-01/start4.elf", "start4.elf"] {
         assert_eq!(fetch(&stand, path).await, b"firmware", "{path}");
