@@ -21,6 +21,7 @@ fn config() -> Config {
         prefix: 28,
         gateway: None,
         dns: Vec::new(),
+        log_server: None,
         lease_seconds: 600,
         pool: pool(1),
         reservations: BTreeMap::from([(MacAddr([2, 0, 0, 0, 0, 3]), node)]),

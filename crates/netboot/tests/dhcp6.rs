@@ -170,6 +170,10 @@ async fn the_ports_of_ipv6_answer_beside_those_of_ipv4_and_name_the_boss_as_they
         tftp: 0,
         http: 0,
         six: Some(BindConfig6 { address: Ipv6Addr::LOCALHOST, dhcp: 0 }),
+        boot_server: None,
+        dns: None,
+        ntp: None,
+        log: None,
     };
     let sockets = Sockets::bind(&config).unwrap();
     let six = sockets.six.as_ref().unwrap();

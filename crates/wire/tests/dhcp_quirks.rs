@@ -35,6 +35,7 @@ fn answer(message: &Message, boot: &Boot) -> Message {
         prefix: 24,
         gateway: None,
         dns: Vec::new(),
+        log_server: None,
         lease_seconds: 600,
         pool: Some(Pool { first, last: Ipv4Addr::new(10, 9, 0, 110) }),
         reservations: BTreeMap::new(),

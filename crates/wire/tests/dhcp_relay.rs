@@ -22,6 +22,7 @@ fn server() -> Server {
         prefix: 24,
         gateway: None,
         dns: Vec::new(),
+        log_server: None,
         lease_seconds: 3600,
         pool: pool([10, 9, 0, 100], [10, 9, 0, 110]),
         reservations: BTreeMap::from([(BEHIND, reservation)]),
