@@ -146,7 +146,7 @@ async fn ipxe_188_every_exchange_of_a_boot_gets_the_same_address() {
     }
 }
 
-// Cure: option 60 and 175.176 in the OFFER to iPXE (`wire::dhcp::server::reply`).
+// Cure: option 60 or 175.176 in the OFFER to iPXE (`wire::dhcp::server::reply`); either is enough, and it holds both.
 #[tokio::test(start_paused = true)]
 async fn barclamp_provisioner_2_nobody_waits_for_a_phantom_proxy() {
     for kind in [Kind::BiosPxe, Kind::BiosIpxeRom] {

@@ -143,3 +143,20 @@ async fn firmware_that_gives_up_at_a_503_is_given_a_loader_that_does_not() {
     bench.publish(|bench, _| bench.boot());
     assert!(bench.sees(0, limit, |s| *s == Step::AgentWelcomed).await, "{}", bench.story(0));
 }
+
+// Blocks that fit the machine's own cable and not the path are sent and never taken: UEFI comes up by its HTTP entry, a
+// ROM does not, and both transfers are told as broken with nothing moved.
+#[tokio::test(start_paused = true)]
+async fn a_path_of_1400_bytes_is_seen_as_a_file_of_which_no_block_is_taken() {
+    let bench = boots(Kind::UefiPxe, &[Manner::PathMtu(1400)]).await;
+    let tries = bench.steps(0, |s| matches!(s, Step::Tries(_)));
+    assert_eq!(tries.len(), 3, "{}", bench.story(0));
+    let broken = |(_, s): &(_, Sight)| matches!(s, Sight::FileBroken { bytes: 0, .. });
+    assert!(bench.told().0.iter().any(|seen| broken(seen)));
+
+    let bench = Bench::open(vec![machine(1, Kind::BiosPxe, &[Manner::PathMtu(1400)])]);
+    assert!(!bench.comes_up().await);
+    let stuck = bench.lab.inspect(|segment| segment.machine(0).unwrap().stuck()).unwrap();
+    assert_eq!(stuck.last_good, Step::SizeProbed(97_782), "{stuck}");
+    assert!(bench.told().0.iter().any(|seen| broken(seen)));
+}
