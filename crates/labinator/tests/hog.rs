@@ -1,7 +1,7 @@
 //! A busy boss costs no boot: six and then eighteen machines come up while a program spins on the counter's own core.
 //!
 //! `HOG_RUNS` sets how often six of them do; `cargo xtask soak` asks for 200.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test may stop, and each retry is told")]
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 #[path = "../../netboot/tests/stand/mod.rs"]
 mod stand;

@@ -1,5 +1,5 @@
 //! The whole lab under paused time and over memory: simulated machines, the counter, the conductor, power ports.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
 
 #[path = "whole_lab/floor.rs"]
 mod floor;
@@ -273,7 +273,7 @@ async fn whatever_the_manners_a_run_ends_and_says_why_and_stopping_ends_it() {
 #[tokio::test(start_paused = true)]
 async fn any_order_of_starts_and_stops_is_answered_at_once_and_the_last_one_holds() {
     let second = Duration::from_secs(1);
-    for seed in 1..=30_u64 {
+    for seed in 1..=12_u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut dice = |sides: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

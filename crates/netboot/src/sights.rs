@@ -47,6 +47,7 @@ pub enum Up {
 /// One line from the core to the counter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time is read, done and dropped")]
 pub enum Down {
     /// Answer by this table from now on.
     Publish(model::BootTable),
