@@ -12,6 +12,7 @@ pub mod demo;
 pub mod desk;
 pub mod doctor;
 pub mod failures;
+pub mod fetch;
 mod hands;
 pub mod http;
 pub mod image;

@@ -7,10 +7,11 @@ use store::Disk;
 
 use crate::cli::render::render_replay;
 use crate::cli::{
-    DemoArgs, Failure, Globals, ImageVerb, InsideArgs, ReplayArgs, ServeArgs, out, socket_path,
+    DemoArgs, Failure, FetchArgs, Globals, ImageVerb, InsideArgs, ReplayArgs, ServeArgs, out, socket_path,
 };
 use crate::config;
 use crate::demo::{self, DemoError, DemoOptions};
+use crate::fetch;
 use crate::image::{self, ImageManifest, NodeImage};
 use crate::journal;
 use crate::serve::{Folders, ServeError, Setup, Supervisor, run_part};
@@ -186,8 +187,49 @@ pub async fn image(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
             }
             Ok(())
         }
+        ImageVerb::Fetch(args) => fetch(globals, args).await,
         ImageVerb::List { out, json } => list(&out.unwrap_or_else(images_folder), json),
     }
+}
+
+/// Fetches a system of the catalogue, or lists the catalogue.
+async fn fetch(globals: &Globals, args: FetchArgs) -> Result<(), Failure> {
+    let Some(name) = args.name else {
+        return fetch::systems().iter().try_for_each(|(name, about, version)| {
+            let version = if version.is_empty() { "(name one)" } else { version };
+            out::line(&format!("{name:<16} {version:<12} {about}"))
+        });
+    };
+    let order = fetch::Order {
+        name,
+        version: args.version,
+        arch: args.arch,
+        mirror: args.mirror,
+        out: args.out.unwrap_or_else(images_folder),
+        lock: args.lock,
+    };
+    let look = out::Look::new(globals);
+    let mut told = String::new();
+    let shown = !look.quiet && look.paper == out::Paper::Terminal;
+    let mut progress = |file: &str, moved: u64, size: Option<u64>| {
+        let whole = size.map_or_else(String::new, |size| format!(" of {}", size / 1_000_000));
+        let now = format!("{file}: {}{whole} MB", moved / 1_000_000);
+        if shown && now != told {
+            out::complain(&now);
+            told = now;
+        }
+    };
+    let fetched = fetch::fetch(&order, &mut progress)
+        .await
+        .map_err(|why| Failure::with_advice(why.to_string(), why.advice()))?;
+    if look.quiet {
+        return Ok(());
+    }
+    let how = if fetched.pinned { "pinned in" } else { "as pinned in" };
+    out::line(&format!("image {}, {how} {}", fetched.image, order.lock.display()))?;
+    fetched.manifest.files().filter(|file| file.size > 0).try_for_each(|file| {
+        out::line(&format!("  {:<40} {:>9} kB  sha256:{}", file.name, file.size / 1000, file.digest))
+    })
 }
 
 fn list(folder: &Path, json: bool) -> Result<(), Failure> {

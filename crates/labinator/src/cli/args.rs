@@ -219,6 +219,8 @@ pub enum ImageVerb {
         #[arg(long, value_name = "FILE")]
         kernel_deb: Option<PathBuf>,
     },
+    /// Fetch a system of another maker, each file proven before it is used
+    Fetch(FetchArgs),
     /// List the images that are there
     List {
         /// Folder of boot images.
@@ -228,6 +230,28 @@ pub enum ImageVerb {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Options of `image fetch`.
+#[derive(Debug, Clone, Args)]
+pub struct FetchArgs {
+    /// Which system; without one the catalogue is listed
+    pub name: Option<String>,
+    /// Which version [default: the catalogue's]
+    #[arg(long, value_name = "V")]
+    pub version: Option<String>,
+    /// Architecture, as Debian calls it
+    #[arg(long, value_name = "ARCH", default_value = "amd64")]
+    pub arch: String,
+    /// Another place with the same layout, http:// or https://
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Folder of boot images.
+    #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
+    pub out: Option<PathBuf>,
+    /// Where the digests are pinned
+    #[arg(long, value_name = "FILE", default_value = "images.lock")]
+    pub lock: PathBuf,
 }
 
 /// Options of `replay`.
@@ -545,6 +569,8 @@ mod tests {
             "image list --json",
             "explain-code 4c116035",
             "explain-code --json https://ipxe.org/4c116035",
+            "image fetch",
+            "image fetch debian --version bookworm --arch arm64 --mirror http://10.0.0.1/debian --lock images.lock",
             "schema",
             "openapi",
             "--color never status",

@@ -28,8 +28,8 @@ mod watch;
 use std::process::ExitCode;
 
 pub use args::{
-    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, Globals, ImageVerb, InitArgs, InsideArgs, PowerArgs,
-    PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb,
+    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, FetchArgs, Globals, ImageVerb, InitArgs, InsideArgs,
+    PowerArgs, PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb,
 };
 pub use client::Client;
 pub use failure::Failure;

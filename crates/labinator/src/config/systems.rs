@@ -242,7 +242,10 @@ pub(super) fn system(file: &ScenarioFile, around: &Around<'_>, found: &mut Found
         None => Some(None),
         Some(typed) => duration("within", typed, found).map(Some),
     };
-    let ready = file.ready.as_ref().map_or(Some(Readiness::default()), |ready| readiness(ready, found));
+    let ready = match &file.ready {
+        None => Some(Readiness::default()),
+        Some(ready) => readiness(ready, found),
+    };
     let install = match &file.install {
         None => Some(None),
         Some(typed) => disk_boot(typed, found),

@@ -49,6 +49,19 @@ impl ImageManifest {
         }
     }
 
+    /// Of a system that another maker built.
+    pub(crate) fn fetched(kernel: Asset, version: String, inputs: Digest) -> Self {
+        Self::new(kernel, version, inputs)
+    }
+
+    /// The same with these files and arguments.
+    pub(crate) fn with(mut self, initrd: Vec<Asset>, uki: Option<Asset>, args: &str) -> Self {
+        self.initrd = initrd;
+        self.uki = uki;
+        args.clone_into(&mut self.args);
+        self
+    }
+
     /// Reads the description in `folder`.
     ///
     /// # Errors
@@ -65,7 +78,7 @@ impl ImageManifest {
     }
 
     /// Writes the description; last of all files, so that it never describes what is not there.
-    pub(super) fn write(&self, folder: &Path) -> Result<(), ImageError> {
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), ImageError> {
         let path = folder.join(MANIFEST);
         let mut text = serde_json::to_vec_pretty(self)
             .map_err(|e| ImageError::Manifest { path: path.clone(), why: e.to_string() })?;
