@@ -182,3 +182,36 @@ fn what_is_rendered_lies_on_the_shelf_and_what_fails_names_file_and_line() {
     let names: Vec<&str> = one.files.keys().map(String::as_str).collect();
     assert_eq!(names, ["meta-data", "overlays/a.dtbo", "start4.elf", "user-data", "vendor-data"]);
 }
+
+/// Every YAML example of the guide is part of a lab that is right, with the files it names.
+#[test]
+fn every_example_of_the_guide_is_right() {
+    let guide = fs::read_to_string(labs().join("../docs/scenarios.md")).unwrap();
+    let folder = Folder::new("guide");
+    folder.write("user-data.yaml", "#cloud-config\nhostname: {{ node }}\n# {{ role }} {{ mirror }}\n");
+    folder.write("preseed.cfg", "d-i netcfg/get_hostname string {{ node }}\n");
+    let mut examples = 0;
+    for example in guide.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+        examples += 1;
+        let text = format!(
+            "lab: bench\n\
+             network: {{ interface: eth0, subnet: 10.0.0.0/24, boss: 10.0.0.1, dhcp: authoritative }}\n\
+             power: {{ hand: {{ driver: manual }} }}\n\
+             board:\n  columns: 2\n  nodes:\n    \
+             node1: {{ at: [1, 1], mac: 52:54:00:00:00:01, ip: 10.0.0.11, power: hand/1 }}\n    \
+             node2: {{ at: [2, 1], mac: 52:54:00:00:00:02, ip: 10.0.0.12, power: hand/2 }}\n{example}"
+        );
+        let spec =
+            config::parse(text.as_bytes(), "guide.yaml", &folder.0).unwrap_or_else(|why| panic!("{why}"));
+        for mistakes in check(&spec) {
+            panic!("{mistakes}");
+        }
+    }
+    assert_eq!(examples, 2);
+    use clap::Parser as _;
+    for code in guide.split('`').skip(1).step_by(2).filter(|code| code.starts_with("labinator ")) {
+        if let Err(wrong) = labinator::cli::Cli::try_parse_from(code.split_whitespace()) {
+            panic!("`{code}`: {wrong}");
+        }
+    }
+}
