@@ -55,6 +55,12 @@ pub(crate) const FIRMWARE: &[&str] = &[
     "dnsmasq-base",
     "iproute2",
     "curl",
+    "debian-installer-12-netboot-amd64",
+    "systemd-boot-efi",
+    "busybox-static",
+    "binutils",
+    "cpio",
+    "squashfs-tools",
 ];
 
 /// What the page tests drive, and what the lab behind the page runs on.
