@@ -18,6 +18,7 @@ const CHANGES: (u64, u64) = (2, 256 << 10);
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
 enum Record<'a> {
     Table(std::borrow::Cow<'a, BootTable>),
     Change(std::borrow::Cow<'a, TableChange>),

@@ -297,7 +297,7 @@ impl Ledger {
         let mut inner = self.inner();
         let mut fresh: Vec<&Change> = Vec::with_capacity(changes.len());
         for change in changes {
-            if !inner.stands(&change, &fresh) {
+            if !inner.stands(change, &fresh) {
                 fresh.push(change);
             }
         }

@@ -18,7 +18,7 @@ const KEPT_EACH: usize = 24;
 /// Sightings of strangers that may come at once.
 const STRANGERS_AT_ONCE: u64 = 2048;
 /// Sightings of strangers a second in the long run.
-const STRANGERS_A_SECOND: u64 = 500;
+const STRANGERS_A_SECOND: u64 = 100;
 
 /// One line from the counter to the core.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

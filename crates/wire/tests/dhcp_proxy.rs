@@ -1,5 +1,4 @@
 //! The proxy: what to boot, beside a server that gives the addresses.
-#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 use std::net::Ipv4Addr;
 

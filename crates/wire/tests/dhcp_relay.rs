@@ -1,5 +1,5 @@
 //! Subnets behind relays: who gets which addresses, and what a relay is sent back.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
+#![expect(clippy::panic, reason = "a test may stop")]
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

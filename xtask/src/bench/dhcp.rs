@@ -29,6 +29,8 @@ const TRIED: u32 = 3;
 const FIRST: u32 = 2_000;
 /// Rates tried between the last that was held and the first that was not.
 const HALVINGS: u32 = 3;
+/// A server that does not hold this holds nothing.
+const LOWEST: u32 = 20;
 /// A rate that no machine here reaches: the search ends.
 const HIGHEST: u32 = 100_000;
 /// A rate is held when so many of a thousand exchanges end within a second.
@@ -223,7 +225,10 @@ fn search(mut held: impl FnMut(u32) -> Outcome<bool>) -> Outcome<u32> {
     while high < HIGHEST && held(high)? {
         (low, high) = (high, high * 2);
     }
-    for _ in 0..HALVINGS {
+    let mut halvings = 0;
+    // On a machine that is busy with other things the first rate may be far too high.
+    while halvings < HALVINGS || (low == 0 && high > LOWEST) {
+        halvings += 1;
         let middle = u32::midpoint(low, high);
         if held(middle)? {
             low = middle;
@@ -287,9 +292,9 @@ mod tests {
 
     #[test]
     fn the_search_ends_near_the_edge() {
-        for edge in [300, 2_500, 5_000, 17_000] {
+        for edge in [70, 300, 2_500, 5_000, 17_000] {
             let found = search(|rate| Ok(rate <= edge)).unwrap();
-            assert!(found <= edge && found + found / 4 + 250 >= edge, "{edge}: {found}");
+            assert!(found <= edge && found + found / 4 + 250 >= edge && found > 0, "{edge}: {found}");
         }
         assert!(search(|_| Ok(false)).is_err());
     }

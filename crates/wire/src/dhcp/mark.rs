@@ -1,6 +1,7 @@
 //! The mark by which Labinator controllers know each other in what they answer (option 224).
 
-use alloc::string::{String, ToString as _};
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// First word of the mark; the number is its form.
@@ -17,7 +18,7 @@ impl ControllerMark {
     /// The mark of this lab.
     #[must_use]
     pub fn of(lab: &str) -> Self {
-        Self { lab: lab.to_string() }
+        Self { lab: lab.to_owned() }
     }
 
     /// The bytes of the option.

@@ -44,6 +44,6 @@ impl Relayed {
     pub fn subnet(&self, message: &Message) -> Option<Ipv4Addr> {
         let told = |address: &Ipv4Addr| !address.is_unspecified();
         let asked = message.options.address(OptionCode::SUBNET_SELECTION).filter(told);
-        self.link.or(asked).or(self.relay).or(Some(message.ciaddr).filter(told))
+        self.link.or(asked).or(self.relay).or_else(|| Some(message.ciaddr).filter(told))
     }
 }
