@@ -97,10 +97,10 @@ mod tests {
     #[test]
     fn a_thousand_others_do_not_notice() {
         let mut flood = Flood::default();
-        for now in 0..1_000_u64 {
-            flood.judge(NOISY, now);
-            let [high, low] = u16::try_from(now).unwrap().to_be_bytes();
-            assert_eq!(flood.judge(MacAddr([6, 0, 0, 9, high, low]), now), Verdict::Pass);
+        for at in 0..1_000_u64 {
+            flood.judge(NOISY, at);
+            let [high, low] = u16::try_from(at).unwrap().to_be_bytes();
+            assert_eq!(flood.judge(MacAddr([6, 0, 0, 9, high, low]), at), Verdict::Pass);
         }
     }
 
