@@ -46,14 +46,15 @@ fn mac(number: u8) -> MacAddr {
     MacAddr([0x52, 0x54, 0, 0x4f, 0x53, number])
 }
 
-/// A lab of one machine with this scenario.
+/// A lab of one machine with this scenario. A router is named though nobody is there: without one the Debian
+/// installer asks whether to go on, and nobody answers.
 fn lab(house: &House, firmware: &str, scenario: &str) -> Controller {
     let mac = mac(1);
     let tap = drivers::power::tap_name(mac);
     house.shell(&format!("ip tuntap add {tap} mode tap && ip link set {tap} master br0 up"));
     let text = format!(
         "lab: systems\n\
-         network: {{ interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: authoritative }}\n\
+         network: {{ interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, gateway: 10.79.0.2, dns: [10.79.0.2], dhcp: authoritative }}\n\
          power: {{ qemu: {{ driver: virtual, memory: 1024MiB }} }}\n\
          board:\n  columns: 1\n  nodes:\n    \
          box: {{ at: [1, 1], mac: {mac}, ip: 10.79.0.11, power: qemu/1, firmware: {firmware}, vars: {{ word: plum }} }}\n\
