@@ -167,7 +167,6 @@ async fn the_ports_of_ipv6_answer_beside_those_of_ipv4_and_name_the_boss_as_they
         interface: None,
         address: BOSS,
         dhcp: None,
-        boot_server: None,
         tftp: 0,
         http: 0,
         six: Some(BindConfig6 { address: Ipv6Addr::LOCALHOST, dhcp: 0 }),
