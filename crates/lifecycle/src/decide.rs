@@ -172,8 +172,8 @@ pub(crate) fn phase(lab: &Lab, shut: bool, tally: &Tally) -> (Phase, String) {
     let (total, ready, bad) = (tally.members, tally.ready, tally.bad.len());
     let enough = lab.scenario().map_or(total, |s| usize::from(s.enough));
     if total.saturating_sub(bad) < enough {
-        let faults = tally.bad.iter().filter_map(|node| lab.machines.get(node)?.fault.as_ref());
-        let code = faults.last().map_or(FaultCode::NeverAsked, |fault| fault.code);
+        let mut faults = tally.bad.iter().filter_map(|node| lab.machines.get(node)?.fault.as_ref());
+        let code = faults.next_back().map_or(FaultCode::NeverAsked, |fault| fault.code);
         return (
             Phase::Failed,
             format!("{} bad ({code}); {enough} of {total} are needed", listed(&tally.bad)),

@@ -32,6 +32,7 @@ pub struct Judgment {
 
 /// What a machine counts as in the lab.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "five questions, each answered yes or no by itself")]
 struct Standing {
     member: bool,
     bad: bool,
