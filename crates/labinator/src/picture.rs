@@ -14,6 +14,7 @@ const PAUSE_EACH: Duration = Duration::from_micros(20);
 
 /// What was drawn so far.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each marks another thing that must be drawn anew")]
 pub(crate) struct Picture {
     lab: Arc<LabView>,
     /// In the board's order; `None` until it was drawn once.

@@ -1,6 +1,6 @@
 //! Other people's systems boot in real firmware through `image:` scenarios: the Debian installer with a preseed
 //! file, an EFI program that fetches its Ignition configuration, a live image whose root comes over HTTP.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop")]
 #![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
 #![expect(dead_code, reason = "the ground is shared with other files")]
 
@@ -101,7 +101,7 @@ fn took(trace: &Trace, name: &str, role: FileRole) -> bool {
 }
 
 fn node_image() -> PathBuf {
-    PathBuf::from(ground::given("LABINATOR_IMAGES")).join("node")
+    ground::given("LABINATOR_IMAGES").join("node")
 }
 
 fn write_program(path: &Path, text: &str) {

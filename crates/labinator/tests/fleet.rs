@@ -1,5 +1,5 @@
 //! A lab of thousands: written in a few lines, read at once, shown page by page.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -5,8 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LogLine, MARKS_KEPT, Mark, MarkKind,
-    Moment, PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight,
+    AgentBeat, AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LogLine, MARKS_KEPT, Mark,
+    MarkKind, Moment, PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight,
 };
 
 use crate::lab::{Install, Machine};
@@ -214,11 +214,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         | Sight::FileAgreed { .. }
         | Sight::FileRepeated { .. } => transfer::file(machine, now, sight),
         Sight::PacketsSaved { boot, file, frames } => {
-            let saved = SavedPackets { file: file.clone(), frames: *frames };
-            let boots = machine.earlier.iter_mut().chain(machine.boot.as_mut());
-            if let Some(failed) = boots.into_iter().find(|b| b.number == *boot) {
-                failed.packets = Some(saved);
-            }
+            saved(machine, *boot, SavedPackets { file: file.clone(), frames: *frames });
         }
         Sight::Done => {
             if let Some(install) = machine.install.as_mut().filter(|install| install.spent_in.is_some()) {
@@ -227,12 +223,23 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
             mark(machine, now, MarkKind::Done);
         }
         Sight::Agent { report } => reported(machine, at, report),
-        Sight::Beat { beat } => {
-            if let Some(agent) = machine.agent.as_mut().filter(|a| a.report.boot_id == beat.boot_id) {
-                agent.heard = at;
-                agent.beat = Some(beat.clone());
-            }
-        }
+        Sight::Beat { beat } => heard(machine, at, beat),
+    }
+}
+
+/// An agent's heartbeat, unless it is of an earlier boot.
+fn heard(machine: &mut Machine, at: Moment, beat: &AgentBeat) {
+    if let Some(agent) = machine.agent.as_mut().filter(|a| a.report.boot_id == beat.boot_id) {
+        agent.heard = at;
+        agent.beat = Some(beat.clone());
+    }
+}
+
+/// The heads of a boot's packets lie on the disk.
+fn saved(machine: &mut Machine, boot: u32, packets: SavedPackets) {
+    let mut boots = machine.earlier.iter_mut().chain(machine.boot.as_mut());
+    if let Some(failed) = boots.find(|b| b.number == boot) {
+        failed.packets = Some(packets);
     }
 }
 

@@ -68,7 +68,12 @@ fn reply(outcome: Outcome) -> Reply {
 }
 
 fn status_of(reply: &Reply) -> Status {
-    reply.message.options.associations().first().map_or(reply.message.options.status(), |ia| ia.status)
+    reply
+        .message
+        .options
+        .associations()
+        .first()
+        .map_or_else(|| reply.message.options.status(), |ia| ia.status)
 }
 
 #[test]

@@ -193,7 +193,7 @@ pub struct ServeArgs {
     /// Folder of boot images.
     #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
     pub images: Option<PathBuf>,
-    /// Folder of network boot programs, such as `snponly.efi` [default: LABINATOR_LOADERS, else /usr/lib/ipxe]
+    /// Folder of network boot programs, such as `snponly.efi` [default: `LABINATOR_LOADERS`, else /usr/lib/ipxe]
     #[arg(long, value_name = "DIR")]
     pub loaders: Option<PathBuf>,
     /// Address of the page and the API

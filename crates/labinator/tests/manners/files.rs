@@ -152,11 +152,11 @@ async fn a_path_of_1400_bytes_is_seen_as_a_file_of_which_no_block_is_taken() {
     let tries = bench.steps(0, |s| matches!(s, Step::Tries(_)));
     assert_eq!(tries.len(), 3, "{}", bench.story(0));
     let broken = |(_, s): &(_, Sight)| matches!(s, Sight::FileBroken { bytes: 0, .. });
-    assert!(bench.told().0.iter().any(|seen| broken(seen)));
+    assert!(bench.told().0.iter().any(&broken));
 
     let bench = Bench::open(vec![machine(1, Kind::BiosPxe, &[Manner::PathMtu(1400)])]);
     assert!(!bench.comes_up().await);
     let stuck = bench.lab.inspect(|segment| segment.machine(0).unwrap().stuck()).unwrap();
     assert_eq!(stuck.last_good, Step::SizeProbed(97_782), "{stuck}");
-    assert!(bench.told().0.iter().any(|seen| broken(seen)));
+    assert!(bench.told().0.iter().any(broken));
 }

@@ -7,6 +7,7 @@ use crate::world::Board;
 
 /// What the `with` lines say.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in a story")]
 pub(crate) struct Setup {
     machines: Vec<String>,
     by_hand: Vec<String>,

@@ -140,7 +140,7 @@ impl Link6 {
     }
 
     /// The address a machine gets unless another is written: in the prefix, with the number it has in the IPv4
-    /// subnet as its digits, so that 192.168.122.11 is fd00:1ab::11.
+    /// subnet as its digits, so that 192.168.122.11 is `fd00:1ab::11`.
     fn derived(&self, number: u32) -> Option<Ipv6Addr> {
         let mut interface = 0_u64;
         for digit in number.to_string().bytes() {

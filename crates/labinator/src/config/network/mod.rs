@@ -134,7 +134,7 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
     segment.relayed = relays::relays(file.relays.as_deref().unwrap_or_default(), &segment, found);
     let dhcp = file.dhcp.as_ref().and_then(|d| mode::mode(d, file, found));
     let lease_seconds = file.lease.as_ref().map_or(Some(LEASE_SECONDS), |l| lease(l, found));
-    let tftp = file.tftp.as_ref().map_or(Some(TftpPorts::default()), |t| tftp_ports(t, found));
+    let tftp = file.tftp.as_ref().map_or_else(|| Some(TftpPorts::default()), |t| tftp_ports(t, found));
     let spec = || {
         let subnet = segment.subnet.as_ref()?.value;
         let ipv6 = match &segment.ipv6 {
