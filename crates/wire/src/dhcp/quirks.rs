@@ -65,13 +65,13 @@ pub const QUIRKS: &[Row] = &[
         quirk: Quirk::NamesNoArchitecture,
         shows: "`PXEClient` without option 93",
         done: "the five digits of `PXEClient:Arch:00007` count; without them it is an x86 BIOS",
-        seen: "PXE 2.0 option ROMs before RFC 4578, such as Intel Boot Agent 4.0",
+        seen: "not seen here; ROMs older than RFC 4578, which brought option 93",
     },
     Row {
         quirk: Quirk::CallsX64ByteCode,
         shows: "option 93 holds 9",
         done: "taken for x86-64 UEFI like 7; 0x11 likewise for 0x10",
-        seen: "UEFI 2.3 era boards, which follow RFC 4578's text instead of its erratum; iPXE tells the same story",
+        seen: "the registry and RFC 4578 exchange 7 and 9; EDK2 sends 7, and peers serve both alike",
     },
     Row {
         quirk: Quirk::PiSaysBios,
@@ -131,7 +131,7 @@ pub const QUIRKS: &[Row] = &[
         quirk: Quirk::ReadsUntilNul,
         shows: "class `PXEClient`",
         done: "options 66 and 67 and the file end with a NUL",
-        seen: "option ROMs before 2005, which read on into the next option; ISC's `dhcpd` ends them alike",
+        seen: "not seen here; RFC 2132 section 2 tells clients to expect a NUL, and old ROMs to need one",
     },
     Row {
         quirk: Quirk::NeverMergesOffers,
@@ -149,7 +149,7 @@ pub const QUIRKS: &[Row] = &[
         quirk: Quirk::SmallBuffer,
         shows: "option 57 is missing or below 576",
         done: "576 bytes are kept to, with options in `file` and `sname` (option 52) where they do not fit",
-        seen: "PXE option ROMs without option 57; U-Boot before 2014",
+        seen: "not seen here; a client without option 57 takes 576 bytes at most (RFC 2131 section 2)",
     },
 ];
 
