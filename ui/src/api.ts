@@ -922,6 +922,11 @@ export interface components {
             firmware?: components["schemas"]["ClientKind"] | null;
             /** @description iPXE's version, where it said one. */
             ipxe: string;
+            /**
+             * @description What iPXE wrote to its log, in order.
+             * @default []
+             */
+            log: components["schemas"]["LogLine"][];
             /** @description Points in time, in order. */
             marks: components["schemas"]["Mark"][];
             /**
@@ -937,7 +942,7 @@ export interface components {
             transfers: components["schemas"]["Transfer"][];
             /**
              * Format: uint32
-             * @description Marks and transfers over the limit.
+             * @description Marks, transfers and lines over the limit.
              */
             unrecorded: number;
         };
@@ -1045,6 +1050,15 @@ export interface components {
         };
         /** @description How iPXE hands a machine to its own disk. */
         DiskBoot: "auto" | "exit" | "sanboot";
+        /** @description The boss as name server of the lab. */
+        DnsSpec: {
+            /** @description The lab's domain, lower case, without a dot at its end. Its names are answered here and never asked elsewhere. */
+            domain: string;
+            /** @description Servers that are asked for all other names, in this order; without any, other names are refused. */
+            forward: string[];
+            /** @description What every name below `apps.` of the domain leads to: where the cluster's ingress listens. */
+            ingress: string[];
+        };
         /** @description What one power driver of the lab file is called. */
         DriverName: string;
         /** @description Body of every answer that is not a success. */
@@ -1220,6 +1234,14 @@ export interface components {
             names: string[];
             /** @constant */
             notice: "loader-missing";
+        } | {
+            /** @constant */
+            notice: "clock-stepped";
+            /**
+             * Format: int64
+             * @description By how many seconds, forwards or back.
+             */
+            seconds: number;
         } | {
             /**
              * Format: uint64
@@ -1415,6 +1437,13 @@ export interface components {
              */
             size: number;
         } | {
+            /** @description Its name. */
+            name: string;
+            /** @constant */
+            sight: "file-agreed";
+            /** @description What was agreed on. */
+            terms: components["schemas"]["TftpTerms"];
+        } | {
             /**
              * Format: uint64
              * @description Bytes sent so far in this transfer.
@@ -1481,6 +1510,25 @@ export interface components {
             answer: components["schemas"]["ScriptAnswer"];
             /** @constant */
             sight: "script-asked";
+        } | {
+            /** @description What it was built with, in iPXE's own words; empty when it does not say. */
+            features: string[];
+            /** @constant */
+            sight: "ipxe-told";
+            /** @description Its version, as long as it told it: `1.21.1`, or `1.0.0+git-20190125.36a4c85-5.1`. */
+            version: string;
+        } | {
+            /** @description The error number in it, read: what happened, in which source file, and what helps. */
+            error?: string | null;
+            /**
+             * Format: uint8
+             * @description 0 emergency to 7 debug (RFC 5424 table 2).
+             */
+            severity: number;
+            /** @constant */
+            sight: "logged";
+            /** @description The line. */
+            text: string;
         } | {
             /** @description Its name. */
             name: string;
@@ -1657,6 +1705,15 @@ export interface components {
             /** @description True when the boss announces itself as the default router. */
             router: boolean;
         };
+        /** @description The iPXE that a machine boots by: the ROM of its card, or what its firmware loads. */
+        IpxeView: {
+            /** @description What it was built with, in iPXE's own words; empty while it did not say. */
+            features: string[];
+            /** @description Why it is too old, where it is. */
+            old?: components["schemas"]["OldIpxe"] | null;
+            /** @description Its version, as long as it told it. */
+            version: string;
+        };
         /** @description What the lab is called. */
         LabName: string;
         /** @description A whole lab. */
@@ -1773,6 +1830,20 @@ export interface components {
              */
             tries: number;
         };
+        /** @description A line of iPXE's log. */
+        LogLine: {
+            /** @description When it came. */
+            at: components["schemas"]["LabTime"];
+            /** @description The error number in it, read without ipxe.org. */
+            error?: string | null;
+            /**
+             * Format: uint8
+             * @description 0 emergency to 7 debug (RFC 5424 table 2).
+             */
+            severity: number;
+            /** @description What it says. */
+            text: string;
+        };
         /** @example 16:09:01:1a:f4:30 */
         MacAddr: string;
         /** @description A page of machines, for a lab that is too large to be read at once. */
@@ -1814,6 +1885,11 @@ export interface components {
             goal: components["schemas"]["Goal"];
             /** @description Its reserved address. */
             ip: string;
+            /**
+             * @description Which iPXE it boots by, once one told.
+             * @default null
+             */
+            ipxe: components["schemas"]["IpxeView"] | null;
             /** @description Its Ethernet address. */
             mac: components["schemas"]["MacAddr"];
             /** @description Its name. */
@@ -1949,6 +2025,11 @@ export interface components {
             dhcp: components["schemas"]["DhcpMode"];
             /** @description Name servers told to clients. */
             dns: string[];
+            /**
+             * @description The domain that clients are told, if any.
+             * @default null
+             */
+            domain: string | null;
             /** @description Default router told to clients, if any. */
             gateway?: string | null;
             /** @description Interface of the boss that the board hangs on. */
@@ -1963,6 +2044,16 @@ export interface components {
              * @description Seconds a lease lasts.
              */
             lease_seconds: number;
+            /**
+             * @description The boss as name server, where it is one.
+             * @default null
+             */
+            names: components["schemas"]["DnsSpec"] | null;
+            /**
+             * @description Whether the boss serves time.
+             * @default auto
+             */
+            ntp: components["schemas"]["NtpMode"];
             /** @description First and last address for machines that are not on the board. */
             pool?: [
                 string,
@@ -2114,6 +2205,14 @@ export interface components {
             /** @constant */
             notice: "loader-missing";
         } | {
+            /** @constant */
+            notice: "clock-stepped";
+            /**
+             * Format: int64
+             * @description By how many seconds, forwards or back.
+             */
+            seconds: number;
+        } | {
             /**
              * Format: uint64
              * @description How many in all.
@@ -2121,6 +2220,15 @@ export interface components {
             count: number;
             /** @constant */
             notice: "merged";
+        };
+        /** @description Whether the boss serves time, and whose. */
+        NtpMode: "auto" | "trust" | "off";
+        /** @description What is wrong with an iPXE from before 2020-10-14. */
+        OldIpxe: {
+            /** @description What replaces it. */
+            cure: string;
+            /** @description What it does that a newer one does not. */
+            why: string;
         };
         /** @description Who asked for something. */
         Origin: "page" | "cli" | "demo";
@@ -2396,6 +2504,19 @@ export interface components {
         };
         /** @description From which port TFTP answers come. */
         TftpPorts: "own-ports" | "single-port";
+        /** @description What client and server of a TFTP transfer agreed on (RFC 2348, RFC 7440). */
+        TftpTerms: {
+            /**
+             * Format: uint16
+             * @description Bytes in a block.
+             */
+            block: number;
+            /**
+             * Format: uint16
+             * @description Blocks sent before one is acknowledged.
+             */
+            window: number;
+        };
         /** @description A boot with everything that was seen of it. */
         Trace: {
             /** @description For those who look closer. */
@@ -2434,6 +2555,11 @@ export interface components {
              * @description Whole size in bytes.
              */
             size: number;
+            /**
+             * @description Blocks and window, where it went over TFTP.
+             * @default null
+             */
+            terms: components["schemas"]["TftpTerms"] | null;
         };
         /** @description The lab's own variables and those of its groups and machines. */
         Variables: {

@@ -188,6 +188,11 @@ function sighted(fact: Sighted, known: Known): Line | null {
         who,
         `Asks for the ${ROLE[fact.role]} ${fact.name}, ${bytes(fact.size)}, over ${fact.carrier.toUpperCase()}.`,
       );
+    case "file-agreed":
+      return plain(
+        who,
+        `${fact.name} goes in blocks of ${count(fact.terms.block)} bytes, ${count(fact.terms.window)} at a time.`,
+      );
     case "file-moved":
       return plain(who, `Has taken ${bytes(fact.bytes)} of ${fact.name}.`);
     case "file-served":

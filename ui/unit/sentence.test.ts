@@ -19,12 +19,13 @@ test.each<[Fact, string]>([
   [
     {
       fact: "images-found",
+      boots: {},
       images: { all: { kernel: null, initrd: [], uki: null, args: "", agent: true } },
       missing: { rescue: ["rescue.efi"] },
     },
     "Images are here for all. Missing for rescue: the start sheet says what.",
   ],
-  [{ fact: "images-found", images: {}, missing: {} }, "No scenario has its images here."],
+  [{ fact: "images-found", boots: {}, images: {}, missing: {} }, "No scenario has its images here."],
   [{ fact: "counter-seen", up: true }, "The boot counter is connected."],
   [{ fact: "counter-seen", up: false }, "The boot counter is gone: nothing is seen of the machines."],
   [
@@ -84,6 +85,10 @@ test.each<[object, string]>([
     "node1: Asks for the image node.efi, 96 MB, over HTTP.",
   ],
   [
+    { sight: "file-agreed", name: "snponly.efi", terms: { block: 1468, window: 4 } },
+    "node1: snponly.efi goes in blocks of 1,468 bytes, 4 at a time.",
+  ],
+  [
     { sight: "file-served", name: "snponly.efi", bytes: 192_000, repeats: 3 },
     "node1: Took snponly.efi, 192 KB, 3 sent again.",
   ],
@@ -92,6 +97,13 @@ test.each<[object, string]>([
     "node1: Broke off node.efi after 1.0 MB: the line broke.",
   ],
   [{ sight: "script-asked", answer: "wait" }, "node1: Was told to wait: nothing is decided yet."],
+  [{ sight: "ipxe-told", version: "1.21.1", features: ["HTTP", "EFI"] }, "node1: Runs iPXE 1.21.1 with HTTP EFI."],
+  [{ sight: "ipxe-told", version: "1.0.0", features: [] }, "node1: Runs iPXE 1.0.0."],
+  [{ sight: "logged", severity: 6, text: "Link is up", error: null }, "node1: Its iPXE says: Link is up."],
+  [
+    { sight: "logged", severity: 3, text: "Error 0x3e11618e", error: "no server answers for the name" },
+    "node1: Its iPXE says: no server answers for the name.",
+  ],
   [{ sight: "deferred", name: "node.efi" }, "node1: The counter was full: node.efi later."],
   [
     { sight: "agent", report: agent(MAC, "bios").report },
@@ -109,11 +121,16 @@ test("notices say what is wrong and by whom", () => {
   expect(noticed({ notice: "foreign-dhcp", mac: MAC, server: "192.168.1.1" })).toBe(
     `Another DHCP server answers on this segment: 192.168.1.1 (${MAC}).`,
   );
-  expect(noticed({ notice: "foreign-router", mac: MAC, address: "fe80::1", names_dns: true })).toContain("old iPXE will fail");
+  expect(noticed({ notice: "foreign-router", mac: MAC, address: "fe80::1", names_dns: true })).toContain(
+    "old iPXE will fail",
+  );
   expect(noticed({ notice: "ledger-full", why: "No space left on device" })).toBe(
     "The ledger cannot be written, no new address is given: No space left on device.",
   );
   expect(noticed({ notice: "malformed", protocol: "DHCP", count: 1204 })).toBe("1,204 DHCP packets could not be read.");
+  expect(noticed({ notice: "clock-stepped", seconds: -3 })).toBe(
+    "The boss's clock was set by -3 s while it served time.",
+  );
 });
 
 test("what a newer controller says does not break an older page", () => {
