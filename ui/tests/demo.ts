@@ -426,7 +426,7 @@ export function diagnosis(): Diagnosis {
 }
 
 /** What some boots cost. */
-export function traces(): Map<string, Pick<Boot, "files" | "packets">> {
+export function traces(): Map<string, Pick<Boot, "files" | "packets" | "transfers" | "log">> {
   const file = (name: string, role: Boot["files"][number]["role"], size: number, sent = size, begun = 1) => ({
     name,
     role,
@@ -446,6 +446,28 @@ export function traces(): Map<string, Pick<Boot, "files" | "packets">> {
           file("metal-amd64.iso", "other", 100_000_000),
         ],
         packets: { file: "node6-3-14.pcap", frames: 312 },
+        transfers: [
+          {
+            name: "snponly.efi",
+            role: "loader",
+            carrier: "tftp",
+            size: 192_512,
+            bytes: 192_512,
+            asked: RUN + 9_000,
+            ended: RUN + 9_400,
+            repeats: 3,
+            broken: null,
+            terms: { block: 1_468, window: 4 },
+          },
+        ],
+        log: [
+          {
+            at: RUN + 9_900,
+            severity: 3,
+            text: "Could not boot: https://ipxe.org/3e11618e",
+            error: "no server answers for the name; see `labinator doctor`",
+          },
+        ],
       },
     ],
   ]);

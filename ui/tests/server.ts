@@ -43,7 +43,7 @@ export class ScriptedLab {
   plans = new Map<string, Plan>();
   explanations = new Map<string, Explanation>();
   /** Bytes of boots, by machine; others took nothing. */
-  traces = new Map<string, Pick<Boot, "files" | "packets">>();
+  traces = new Map<string, Pick<Boot, "files" | "packets" | "transfers" | "log">>();
   diagnosis: Diagnosis = {
     light: { finding: "well", broken: 0, warnings: 0, text: "19 checks passed" },
     checks: [],
@@ -186,7 +186,7 @@ export class ScriptedLab {
     }
     if (kind === "doctor") return json(answer, 200, this.diagnosis);
     if (verb === "trace") {
-      const boot = this.traces.get(name ?? "") ?? { files: [], packets: null };
+      const boot = this.traces.get(name ?? "") ?? { files: [], packets: null, transfers: [], log: [] };
       return json(answer, 200, { node: name, boot });
     }
     const plan = verb === "plan" ? this.plans.get(name ?? "") : undefined;
