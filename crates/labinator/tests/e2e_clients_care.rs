@@ -182,7 +182,7 @@ fn init_names_a_foreign_server_and_router_and_writes_a_file_that_serve_takes() {
 
     // Without the foreign server the same segment is ours, and the file that is written serves the machine.
     drop(foreign);
-    house.shell("pkill dnsmasq || true");
+    house.shell("pkill dnsmasq && pidwait dnsmasq || true");
     let mut listens = init(&house, &[&listening[..], &["--force", "--name", "wall"]].concat());
     let second = listens.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     for _ in 0..2 {
