@@ -36,6 +36,12 @@ const STAGES: &[Stage] = &[
         packages: &[],
         run: publish,
     },
+    Stage {
+        name: "firmware",
+        about: "real firmware beside dnsmasq, GRUB, and systems of other makers",
+        packages: crate::e2e::FIRMWARE,
+        run: crate::e2e::long_qemu,
+    },
     Stage { name: "wire", about: "100,000 cases of each property of the formats", packages: &[], run: wire },
     Stage { name: "fuzz", about: "ten minutes for each target in fuzz/", packages: &["g++"], run: fuzz },
 ];

@@ -30,7 +30,7 @@ use processes::told;
 const LIMIT: Duration = Duration::from_secs(600);
 
 #[test]
-#[ignore = "stage e2e-qemu"]
+#[ignore = "soak firmware"]
 fn every_firmware_gets_ready_beside_dnsmasq_by_a_proxy() {
     let house = House::new();
     let mut text = String::from(
