@@ -91,7 +91,7 @@ fn ready(mut controller: Controller) -> Vec<(String, Carrier)> {
 }
 
 #[test]
-#[ignore = "soak firmware"]
+#[ignore = "stage e2e-qemu"]
 fn debians_signed_grub_waits_for_a_scenario_and_boots_it_without_being_switched_again() {
     let (controller, _house) = lab();
     told(&mut controller.verb("power on all"));
