@@ -38,7 +38,7 @@ const STAGES: &[Stage] = &[
     },
     Stage {
         name: "firmware",
-        about: "real firmware beside dnsmasq, and systems of other makers",
+        about: "real firmware beside another DHCP server",
         packages: crate::e2e::FIRMWARE,
         run: crate::e2e::long_qemu,
     },

@@ -145,7 +145,7 @@ fn overlay(house: &House, init: &str, modules: &[PathBuf]) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "soak firmware"]
+#[ignore = "stage e2e-qemu"]
 fn the_debian_installer_fetches_its_answers_and_does_what_they_say_and_is_not_started_twice() {
     if !Path::new(INSTALLER).is_dir() {
         return skip("the Debian installer: its package is not there");
@@ -175,7 +175,7 @@ fn the_debian_installer_fetches_its_answers_and_does_what_they_say_and_is_not_st
 }
 
 #[test]
-#[ignore = "soak firmware"]
+#[ignore = "stage e2e-qemu"]
 fn an_efi_program_started_by_firmware_fetches_its_ignition_configuration_as_me() {
     let house = House::new();
     house.write("config.ign", r#"{ "ignition": { "version": "3.4.0" }, "storage": { "files": [{ "path": "/etc/{{ node }}-{{ word }}" }] } }"#);
@@ -245,7 +245,7 @@ fn modules(house: &House, names: &[&str]) -> Option<Vec<PathBuf>> {
 }
 
 #[test]
-#[ignore = "soak firmware"]
+#[ignore = "stage e2e-qemu"]
 fn a_live_image_takes_its_root_over_http_and_runs_it() {
     let house = House::new();
     let Some(modules) = modules(&house, &["fs/squashfs/squashfs", "drivers/block/loop"]) else {
