@@ -39,7 +39,7 @@ impl Server {
             // Both bind it to the interface; a bind of our own on the address then fails.
             match side {
                 Side::Kea => UdpSocket::bind((BOSS, 67)).is_err().then_some(()),
-                Side::Labinator => fs::exists(cable.folder.join("state/boot-table.json")).ok()?.then_some(()),
+                Side::Labinator => fs::exists(cable.folder.join("state/boot-table")).ok()?.then_some(()),
             }
         })?;
         Ok(server)
