@@ -102,6 +102,16 @@ impl Board {
     pub fn role(&self, digest: Digest) -> FileRole {
         self.roles.get(&digest).copied().unwrap_or(FileRole::Other)
     }
+
+    /// True when a machine that has this content has its whole image: nothing else of it is fetched before it runs.
+    #[must_use]
+    pub fn completes(&self, entry: &BootEntry, digest: Digest) -> bool {
+        image(entry).is_some_and(|image| {
+            let last = image.initrd.last().or(image.kernel.as_ref());
+            last.is_some_and(|asset| asset.digest == digest)
+                || image.uki.as_ref().is_some_and(|asset| asset.digest == digest)
+        })
+    }
 }
 
 /// The lab's subnets as network and mask: its own, and those behind relays. Names and time are served there only.

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::board::Board;
 use crate::heads::Heads;
-use crate::http::Places;
+use crate::http::{Pieces, Places};
 use crate::install::Taken;
 use crate::kept::KeptTable;
 use crate::ledger::{Ledger, LedgerError};
@@ -128,8 +128,8 @@ pub struct Counter {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) sights: Sights,
     pub(crate) places: Arc<Places>,
-    /// Contents being read for somebody.
-    pub(crate) readers: Arc<AtomicUsize>,
+    /// Pieces of contents that readers share.
+    pub(crate) pieces: Arc<Pieces>,
     http_port: u16,
     board: watch::Sender<Option<Arc<Board>>>,
     /// Who has an address by lease or is seen with it; the board's own reservations are looked up there.
@@ -176,7 +176,7 @@ impl Counter {
             ledger,
             sights,
             places: Places::new(parts.transfers),
-            readers: Arc::default(),
+            pieces: Arc::default(),
             http_port: parts.http_port,
             board: watch::Sender::new(board),
             neighbours,

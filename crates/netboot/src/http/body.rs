@@ -1,34 +1,28 @@
 //! Bodies of answers: a text, a loader in memory, or a content read in large pieces as the peer takes them.
 //!
-//! Why not `sendfile`: with wrk -t2 -c64 on files of 1 MiB (two cores, one run) reading pieces of 256 KiB and writing them
-//! through hyper moved 3.2 to 3.4 GB/s, bare sendfile 3.1, nginx with sendfile 2.9. A path past the HTTP library would cost
-//! its care for little. `cargo xtask bench http` measures all three again.
+//! Why not `sendfile`: a piece in memory is shared by all who boot together, and a file is not. `cargo xtask bench http`
+//! measures bare `sendfile` beside ours.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use model::{MacAddr, Sight};
-use rustix::buffer::spare_capacity;
 use store::Summing;
 use store::shelf::Content;
 use tokio::time::{Duration, Instant};
 
 use super::digests;
+use super::pieces::{Pieces, Reading};
 use super::places::Place;
 use crate::counter::Counter;
 
-/// Most bytes read and sent at once.
+/// Most bytes of a memory's content sent at once.
 const PIECE: usize = 256 << 10;
-/// Fewest bytes read and sent at once.
-const SMALLEST: usize = 8 << 10;
-/// Bytes that all readers together may hold in pieces; many slow ones get smaller pieces.
-const PIECES: usize = 8 << 20;
 /// Shortest time between two progress sightings of a transfer.
 const TELL_EVERY: Duration = Duration::from_millis(250);
 
@@ -36,30 +30,7 @@ const TELL_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 enum Source {
     Memory(Bytes),
-    Shelf(Content, Reading),
-}
-
-/// One reader of the shelf, counted.
-#[derive(Debug)]
-struct Reading(Arc<AtomicUsize>);
-
-impl Reading {
-    fn begin(readers: &Arc<AtomicUsize>) -> Self {
-        readers.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(readers))
-    }
-
-    /// Bytes to read at once: large where few read, so that each call does much; small where thousands do, since each
-    /// holds its piece until its peer has taken it.
-    fn piece(&self) -> usize {
-        (PIECES / self.0.load(Ordering::Relaxed).max(1)).clamp(SMALLEST, PIECE)
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    Shelf(Reading),
 }
 
 /// The body of an answer.
@@ -73,6 +44,8 @@ pub(super) struct Body {
     transfer: Option<Transfer>,
     /// Its machine's place among the image transfers, given back with the body.
     place: Option<Place>,
+    /// Its last byte is the file's last.
+    reaches_end: bool,
     /// Digest of what was sent, for those who read trailers.
     summing: Option<Summing>,
 }
@@ -90,19 +63,21 @@ impl Body {
     }
 
     /// A content of the shelf.
-    pub(super) fn shelf(content: Content, readers: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn shelf(content: Content, pieces: &Arc<Pieces>) -> Self {
         let left = content.size();
-        Self::new(Source::Shelf(content, Reading::begin(readers)), left)
+        Self::new(Source::Shelf(Reading::begin(content, pieces)), left)
     }
 
     fn new(source: Source, left: u64) -> Self {
-        Self { source, at: 0, left, transfer: None, place: None, summing: None }
+        Self { source, at: 0, left, transfer: None, place: None, reaches_end: true, summing: None }
     }
 
     /// Only `count` bytes from byte `first` on.
     pub(super) fn part(mut self, first: u64, count: u64) -> Self {
-        self.at = first.min(self.left);
-        self.left = count.min(self.left - self.at);
+        let size = self.left;
+        self.at = first.min(size);
+        self.left = count.min(size - self.at);
+        self.reaches_end = self.at + self.left == size;
         self
     }
 
@@ -130,22 +105,13 @@ impl Body {
     }
 
     fn next_piece(&mut self) -> io::Result<Bytes> {
-        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
         match &self.source {
             Source::Memory(bytes) => {
                 let from = usize::try_from(self.at).unwrap_or(usize::MAX);
+                let most = usize::try_from(self.left).unwrap_or(usize::MAX);
                 Ok(bytes.slice(from..from + most.min(PIECE)))
             }
-            Source::Shelf(content, reading) => {
-                let most = most.min(reading.piece());
-                let mut piece = Vec::with_capacity(most);
-                if rustix::io::pread(content, spare_capacity(&mut piece), self.at)? == 0 {
-                    // Shorter than it was when it was opened: the promised length cannot be kept.
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                piece.truncate(most);
-                Ok(piece.into())
-            }
+            Source::Shelf(reading) => reading.piece(self.at, self.left),
         }
     }
 }
@@ -168,6 +134,12 @@ impl http_body::Body for Body {
             self.at += count;
             self.left -= count.min(self.left);
             let left = self.left;
+            if left == 0
+                && self.reaches_end
+                && let Some(place) = &mut self.place
+            {
+                place.done();
+            }
             if let Some(summing) = &mut self.summing {
                 summing.add(&piece);
             }

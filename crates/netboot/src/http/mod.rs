@@ -17,6 +17,7 @@ mod body;
 mod digests;
 mod manner;
 mod pace;
+mod pieces;
 mod places;
 mod range;
 mod route;
@@ -41,6 +42,7 @@ use tokio::task::JoinSet;
 use crate::counter::Counter;
 use pace::Paced;
 pub use pace::Patience;
+pub(crate) use pieces::Pieces;
 pub(crate) use places::Places;
 pub use range::{Part, Validators, choose};
 
@@ -108,8 +110,10 @@ pub async fn run(counter: Arc<Counter>, listener: TcpListener) {
         }
         let counter = Arc::clone(&counter);
         connections.spawn(async move {
-            serve_connection(counter, stream, peer, Patience::default()).await;
-            drop(seat);
+            serve_connection(Arc::clone(&counter), stream, peer, Patience::default()).await;
+            if seat.is_only() {
+                counter.places.hung_up(peer.ip().to_canonical());
+            }
         });
     }
 }
@@ -165,6 +169,14 @@ struct Seat {
     guests: Arc<Guests>,
     peer: IpAddr,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    /// True when its peer has no other.
+    fn is_only(&self) -> bool {
+        let by_peer = self.guests.by_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        by_peer.get(&self.peer) == Some(&1)
+    }
 }
 
 impl Drop for Seat {

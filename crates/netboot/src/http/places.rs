@@ -5,6 +5,7 @@
 //!     ├─▶ a place is free and nobody was here before it ──────▶ takes it
 //!     └─▶ has its place in the queue, which it keeps as long as it asks again within 12 s
 //!  last transfer of a machine ends ─▶ its place is kept 2 s for the next file ─▶ the head of the queue
+//!     └─▶ it has its whole image, or hung up after asking for the last of it ───▶ the head of the queue
 //! ```
 //!
 //! A place belongs to a machine, not to a file: between its kernel and its initramfs nobody gets in, and a boot that has
@@ -50,6 +51,8 @@ struct Held {
     transfers: usize,
     /// When its last transfer ended.
     idle: Instant,
+    /// It has asked for the last file of its image.
+    last: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +66,26 @@ struct Waiting {
 pub(crate) struct Place {
     places: Arc<Places>,
     machine: IpAddr,
+    last: bool,
+    done: bool,
+}
+
+impl Place {
+    fn new(places: &Arc<Places>, machine: IpAddr) -> Self {
+        Self { places: Arc::clone(places), machine, last: false, done: false }
+    }
+
+    /// What is fetched in it is the last file of the machine's image.
+    pub(super) fn for_the_last(mut self, last: bool) -> Self {
+        self.last = last;
+        self.places.state().expect(self.machine, last);
+        self
+    }
+
+    /// The end of the file was sent.
+    pub(super) fn done(&mut self) {
+        self.done = true;
+    }
 }
 
 impl Places {
@@ -78,27 +101,34 @@ impl Places {
     /// Takes a place for this machine, or puts it into the queue: the seconds after which it should ask again.
     pub(crate) fn ask(places: &Arc<Self>, machine: IpAddr, now: Instant) -> Result<Place, u64> {
         places.state().ask(places.most, machine, now)?;
-        Ok(Place { places: Arc::clone(places), machine })
+        Ok(Place::new(places, machine))
     }
 
     /// A place for one that cannot wait, over the number where it must be: those who can wait will.
     pub(crate) fn insist(places: &Arc<Self>, machine: IpAddr, now: Instant) -> Place {
         places.state().admit(machine, now);
-        Place { places: Arc::clone(places), machine }
+        Place::new(places, machine)
     }
 
-    /// Waits for a place at most so long, then takes one over the number.
-    pub(crate) async fn wait(places: &Arc<Self>, machine: IpAddr, limit: Duration) -> Place {
+    /// Waits for a place at most so long: then the seconds after which it should ask again.
+    pub(crate) async fn wait(places: &Arc<Self>, machine: IpAddr, limit: Duration) -> Result<Place, u64> {
         let end = Instant::now() + limit;
         loop {
             let freed = places.freed.notified();
             let now = Instant::now();
             match Self::ask(places, machine, now) {
-                Ok(place) => return place,
-                Err(_) if now >= end => return Self::insist(places, machine, now),
+                Ok(place) => return Ok(place),
+                Err(seconds) if now >= end => return Err(seconds),
                 // Either way it is time to look again.
                 Err(_) => drop(tokio::time::timeout_at(end.min(now + LOOK), freed).await),
             }
+        }
+    }
+
+    /// The last connection of a machine ended.
+    pub(super) fn hung_up(&self, machine: IpAddr) {
+        if self.state().hung_up(machine) {
+            self.freed.notify_waiters();
         }
     }
 }
@@ -126,14 +156,29 @@ impl State {
         if let Some(waiting) = self.waiting.remove(&machine) {
             self.queue.remove(&waiting.number);
         }
-        self.machines.entry(machine).or_insert(Held { transfers: 0, idle: now }).transfers += 1;
+        self.machines.entry(machine).or_insert(Held { transfers: 0, idle: now, last: false }).transfers += 1;
     }
 
-    fn leave(&mut self, machine: IpAddr, now: Instant) {
+    fn expect(&mut self, machine: IpAddr, last: bool) {
         if let Some(held) = self.machines.get_mut(&machine) {
-            held.transfers = held.transfers.saturating_sub(1);
-            held.idle = now;
+            held.last = last;
         }
+    }
+
+    /// A transfer ended; `complete` when its machine now has its whole image.
+    fn leave(&mut self, machine: IpAddr, complete: bool, now: Instant) {
+        let Some(held) = self.machines.get_mut(&machine) else { return };
+        held.transfers = held.transfers.saturating_sub(1);
+        held.idle = now;
+        if complete && held.transfers == 0 {
+            self.machines.remove(&machine);
+        }
+    }
+
+    /// True when that gave a place free.
+    fn hung_up(&mut self, machine: IpAddr) -> bool {
+        let over = self.machines.get(&machine).is_some_and(|held| held.last && held.transfers == 0);
+        over && self.machines.remove(&machine).is_some()
     }
 
     /// True when it would be served now if `free` places went to those who have waited longest.
@@ -160,7 +205,7 @@ impl State {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.state().leave(self.machine, Instant::now());
+        self.places.state().leave(self.machine, self.last && self.done, Instant::now());
         self.places.freed.notify_waiters();
     }
 }
@@ -190,7 +235,7 @@ mod tests {
         }
 
         fn leave(&mut self, number: u8) {
-            self.state.leave(machine(number), self.now);
+            self.state.leave(machine(number), false, self.now);
         }
     }
 
@@ -229,6 +274,26 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_not_kept_for_a_machine_that_wants_nothing_more() {
+        let mut house = House::of(1);
+        house.ask(1).unwrap();
+        house.ask(1).unwrap();
+        house.state.leave(machine(1), true, house.now);
+        assert!(house.ask(2).is_err(), "another of its transfers goes on");
+        house.state.leave(machine(1), true, house.now);
+        assert_eq!(house.ask(2), Ok(()), "1 has its whole image");
+        house.leave(2);
+        assert!(!house.state.hung_up(machine(2)), "between kernel and initramfs GRUB hangs up");
+        assert!(house.ask(3).is_err());
+        house.ask(2).unwrap();
+        house.state.expect(machine(2), true);
+        assert!(!house.state.hung_up(machine(2)), "of two connections one goes on");
+        house.leave(2);
+        assert!(house.state.hung_up(machine(2)));
+        assert_eq!(house.ask(3), Ok(()));
+    }
+
+    #[test]
     fn one_that_went_away_holds_up_nobody() {
         let mut house = House::of(1);
         house.ask(1).unwrap();
@@ -252,15 +317,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_waits_in_its_connection_gets_in_when_a_place_falls_free_or_its_patience_ends() {
+    async fn a_client_that_waits_in_its_connection_gets_in_when_a_place_falls_free() {
         let places = Places::new(1);
-        let first = Places::ask(&places, machine(1), Instant::now()).unwrap();
-        drop(Places::wait(&places, machine(2), Duration::from_millis(10)).await);
+        let mut first = Places::ask(&places, machine(1), Instant::now()).unwrap().for_the_last(true);
+        assert_eq!(Places::wait(&places, machine(2), Duration::ZERO).await.map(drop), Err(1));
         let waits = {
             let places = Arc::clone(&places);
-            tokio::spawn(async move { Places::wait(&places, machine(3), Duration::from_secs(3600)).await })
+            tokio::spawn(async move { Places::wait(&places, machine(2), Duration::from_secs(3600)).await })
         };
+        first.done();
         drop(first);
-        drop(tokio::time::timeout(Duration::from_secs(60), waits).await.unwrap());
+        drop(tokio::time::timeout(Duration::from_secs(60), waits).await.unwrap().unwrap().unwrap());
     }
 }

@@ -20,7 +20,7 @@ use wire::ipxe::user_agent_version;
 
 use super::body::{Body, Transfer};
 use super::manner::Manner;
-use super::places::Places;
+use super::places::{Place, Places};
 use super::range::{Part, Validators, choose};
 use super::{agent, digests, seed};
 use crate::counter::{Counter, Over};
@@ -30,6 +30,8 @@ use crate::{grub, script};
 const IMAGE_SIZE: u64 = 1 << 20;
 /// Seconds after which a client asks again while there is no boot table.
 const COME_BACK: u64 = 2;
+/// How long one that comes back when asked to is held first: most places fall free sooner than it would be back.
+const MOMENT: Duration = Duration::from_secs(1);
 /// How long a client that only waits is made to wait for a place; then it is served beside the others. Ignition gives up
 /// after 10 s without a head.
 const WAIT: Duration = Duration::from_secs(8);
@@ -140,8 +142,8 @@ async fn content(counter: &Arc<Counter>, asked: &Asked<'_>, digest: &str, name: 
     };
     let name = readable(name);
     let image = content.size() >= IMAGE_SIZE && !asked.head;
-    let place = match Manner::of(asked.headers) {
-        Manner::ComesBack if image => match Places::ask(&counter.places, asked.peer, Instant::now()) {
+    let place = if image {
+        match place(counter, asked).await {
             Ok(place) => Some(place),
             Err(seconds) => {
                 if let Some(mac) = counter.who_has(asked.peer) {
@@ -149,21 +151,36 @@ async fn content(counter: &Arc<Counter>, asked: &Asked<'_>, digest: &str, name: 
                 }
                 return come_back("other machines are being served, ask again\n", seconds);
             }
-        },
-        Manner::Waits if image => Some(Places::wait(&counter.places, asked.peer, WAIT).await),
-        Manner::GivesUp if image => Some(Places::insist(&counter.places, asked.peer, Instant::now())),
-        Manner::GivesUp | Manner::ComesBack | Manner::Waits => None,
+        }
+    } else {
+        None
     };
-    let role = counter.board().map_or(FileRole::Other, |board| board.role(model::Digest(digest.0)));
+    let board = counter.board();
+    let completes = board.as_ref().zip(counter.who_has(asked.peer)).is_some_and(|(board, mac)| {
+        board.entry(mac).is_some_and(|entry| board.completes(entry, model::Digest(digest.0)))
+    });
+    let place = place.map(|place| place.for_the_last(completes));
+    let role = board.map_or(FileRole::Other, |board| board.role(model::Digest(digest.0)));
     let file = File {
         name,
         role,
         etag: format!("\"{digest}\""),
         digest,
         modified: content.modified(),
-        body: Body::shelf(content, &counter.readers).admitted(place),
+        body: Body::shelf(content, &counter.pieces).admitted(place),
     };
     serve(counter, asked, file)
+}
+
+/// A place among the image transfers, as this client can wait for it; or the seconds after which it should come back.
+async fn place(counter: &Counter, asked: &Asked<'_>) -> Result<Place, u64> {
+    let (places, peer) = (&counter.places, asked.peer);
+    let insist = || Places::insist(places, peer, Instant::now());
+    match Manner::of(asked.headers) {
+        Manner::ComesBack => Places::wait(places, peer, MOMENT).await,
+        Manner::Waits => Ok(Places::wait(places, peer, WAIT).await.unwrap_or_else(|_| insist())),
+        Manner::GivesUp => Ok(insist()),
+    }
 }
 
 /// iPXE's own version stands whole only here: builds that keep the firmware's lease send no DISCOVER.

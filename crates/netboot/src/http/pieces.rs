@@ -1,0 +1,221 @@
+//! Pieces of the shelf that readers share: machines which boot together fetch the same image, so most of what one needs was
+//! just read for another.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use store::Digest;
+use store::shelf::Content;
+
+/// Most bytes read at once.
+const LARGEST: usize = 256 << 10;
+/// Fewest bytes read at once.
+const SMALLEST: usize = 8 << 10;
+/// Bytes that all readers together may hold in pieces, and as many again are kept for those who come next.
+const TOGETHER: usize = 8 << 20;
+
+/// The pieces at hand, and how many read.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    readers: AtomicUsize,
+    /// The oldest first.
+    kept: Mutex<VecDeque<Piece>>,
+}
+
+#[derive(Debug, Clone)]
+struct Piece {
+    of: Digest,
+    at: u64,
+    bytes: Bytes,
+}
+
+impl Pieces {
+    /// Bytes of a piece: large where few read, so that each call does much; small where thousands do, since each holds
+    /// its piece until its peer has taken it. A power of two, so that readers come to the same borders.
+    fn size(&self) -> usize {
+        let share = TOGETHER / self.readers.load(Ordering::Relaxed).max(1);
+        let size = share.clamp(SMALLEST, LARGEST);
+        1 << size.ilog2()
+    }
+
+    fn kept(&self, of: Digest, at: u64) -> Option<Bytes> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds = |piece: &&Piece| piece.of == of && piece.at <= at && at - piece.at < length(&piece.bytes);
+        let piece = kept.iter().rev().find(holds)?;
+        Some(piece.bytes.slice(usize::try_from(at - piece.at).ok()?..))
+    }
+
+    fn keep(&self, piece: Piece) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sum: usize = kept.iter().map(|piece| piece.bytes.len()).sum();
+        while sum + piece.bytes.len() > TOGETHER {
+            let Some(oldest) = kept.pop_front() else { break };
+            sum -= oldest.bytes.len();
+        }
+        kept.push_back(piece);
+    }
+}
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+/// One reader of a content, counted while it lives.
+#[derive(Debug)]
+pub(super) struct Reading {
+    content: Content,
+    pieces: Arc<Pieces>,
+}
+
+impl Reading {
+    pub(super) fn begin(content: Content, pieces: &Arc<Pieces>) -> Self {
+        pieces.readers.fetch_add(1, Ordering::Relaxed);
+        Self { content, pieces: Arc::clone(pieces) }
+    }
+
+    /// Bytes from `at` on: at least one, at most `most`.
+    ///
+    /// # Errors
+    /// As the system says; `UnexpectedEof` if the content ends here, shorter than it was when it was opened.
+    pub(super) fn piece(&self, at: u64, most: u64) -> io::Result<Bytes> {
+        let of = self.content.digest();
+        let size = self.pieces.size();
+        if let Some(mut bytes) = self.pieces.kept(of, at) {
+            bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX).min(size));
+            return Ok(bytes);
+        }
+        let step = u64::try_from(size).unwrap_or(u64::MAX);
+        let border = (at / step + 1) * step;
+        let end = border.min(self.content.size()).min(at.saturating_add(most));
+        let bytes = self.read(at, end)?;
+        // A few bytes of the middle help nobody else.
+        if end == border || end == self.content.size() {
+            self.pieces.keep(Piece { of, at, bytes: bytes.clone() });
+        }
+        Ok(bytes)
+    }
+
+    fn read(&self, at: u64, end: u64) -> io::Result<Bytes> {
+        let most = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(most);
+        if rustix::io::pread(&self.content, spare_capacity(&mut bytes), at)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        bytes.truncate(most);
+        Ok(bytes.into())
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.pieces.readers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use store::shelf::Shelf;
+
+    use super::*;
+
+    /// Removed with its content.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            Self(std::env::temp_dir().join(format!("labinator-pieces-{name}-{}", std::process::id())))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(&self.0));
+        }
+    }
+
+    /// A shelf with one content of so many bytes, each telling its place.
+    fn content(folder: &Path, size: usize) -> (Content, Vec<u8>) {
+        let bytes: Vec<u8> = (0..size).map(|at| (at * 31 + at / 251).to_le_bytes()[0]).collect();
+        let shelf = Shelf::new(folder);
+        let digest = shelf.put(bytes.as_slice()).unwrap();
+        (shelf.open(digest).unwrap(), bytes)
+    }
+
+    fn read(reading: &Reading, mut at: u64, end: u64) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        while at < end {
+            let piece = reading.piece(at, end - at).unwrap();
+            at += length(&piece);
+            pieces.push(piece);
+        }
+        pieces
+    }
+
+    #[test]
+    fn a_second_reader_gets_the_pieces_of_the_first_wherever_it_begins() {
+        let folder = Folder::new("shared");
+        let (first, bytes) = content(&folder.0, 3 * LARGEST + 1000);
+        let pieces = Arc::new(Pieces::default());
+        let second = Shelf::new(&folder.0).open(first.digest()).unwrap();
+        let (first, second) = (Reading::begin(first, &pieces), Reading::begin(second, &pieces));
+        let size = length(&Bytes::copy_from_slice(&bytes));
+        let whole = read(&first, 0, size);
+        assert_eq!(whole.concat(), bytes);
+        let again = read(&second, 0, size);
+        let places =
+            |list: &[Bytes]| list.iter().map(|piece| (piece.as_ptr(), piece.len())).collect::<Vec<_>>();
+        assert_eq!(places(&again), places(&whole), "the same memory");
+        for (from, to) in [(5, 9), (100, size), (size - 1, size), (LARGEST as u64 - 3, LARGEST as u64 + 3)] {
+            let part = read(&second, from, to).concat();
+            assert_eq!(
+                part,
+                bytes[usize::try_from(from).unwrap()..usize::try_from(to).unwrap()],
+                "{from}..{to}"
+            );
+        }
+        assert_eq!(pieces.kept.lock().unwrap().len(), 4, "nothing was read again");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_pieces_get_smaller_with_each_reader() {
+        let folder = Folder::new("bounded");
+        let (first, bytes) = content(&folder.0, 3 * TOGETHER);
+        let pieces = Arc::new(Pieces::default());
+        let open = || Shelf::new(&folder.0).open(first.digest()).unwrap();
+        let reading = Reading::begin(open(), &pieces);
+        assert_eq!(read(&reading, 0, length(&Bytes::copy_from_slice(&bytes))).concat(), bytes);
+        let kept: usize = pieces.kept.lock().unwrap().iter().map(|piece| piece.bytes.len()).sum();
+        assert_eq!(kept, TOGETHER);
+        let mut crowd = Vec::new();
+        let mut last = LARGEST;
+        while crowd.len() < 1100 {
+            let size = reading.piece(0, u64::MAX).unwrap().len();
+            assert!(
+                size <= last && size >= SMALLEST && size * (crowd.len() + 1) <= TOGETHER.max(SMALLEST * 1100)
+            );
+            last = size;
+            crowd.push(Reading::begin(open(), &pieces));
+        }
+        assert_eq!(last, SMALLEST);
+        crowd.clear();
+        assert_eq!(pieces.size(), LARGEST, "those who leave are not counted");
+    }
+
+    #[test]
+    fn a_content_that_lost_its_end_is_an_error_and_not_a_shorter_file() {
+        let folder = Folder::new("short");
+        let (content, _) = content(&folder.0, 5000);
+        let path = folder.0.join(content.digest().to_string());
+        let pieces = Arc::new(Pieces::default());
+        let reading = Reading::begin(content, &pieces);
+        std::fs::File::options().write(true).open(path).unwrap().set_len(1000).unwrap();
+        assert_eq!(reading.piece(0, 5000).unwrap().len(), 1000);
+        assert_eq!(reading.piece(1000, 4000).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+}
