@@ -12,7 +12,7 @@ use wire::dhcp::{SERVER_PORT, server::Destination};
 use wire::dhcp6;
 use wire::frame::{Checksum, Frame, Udp4, Udp6};
 use wire::ndp::link_local;
-use wire::tftp::{Limits, Step, Transfer};
+use wire::tftp::{Step, Transfer};
 
 use crate::counter::{Counter, Over};
 use crate::dhcp::{Answer, Clerk, Group};
@@ -36,6 +36,7 @@ pub struct Cable {
     boot_server: Clerk,
     watch: sniff::Watch,
     transfers: BTreeMap<u16, Carried>,
+    paces: tftp::Paces,
     next_port: u16,
 }
 
@@ -65,6 +66,7 @@ impl Cable {
             clerk6,
             watch,
             transfers: BTreeMap::new(),
+            paces: tftp::Paces::default(),
             next_port: TRANSFER_PORTS,
         }
     }
@@ -207,8 +209,13 @@ impl Cable {
             Ok(found) => found,
             Err(refusal) => return self.udp(boss, port, client, &refusal).into_iter().collect(),
         };
-        let (transfer, first) = found.transfer(&request, Limits::default(), now);
-        let watch = tftp::Watch::new(mac, now);
+        let whose = tftp::Whose::of(mac, peer);
+        let path = peer.is_ipv6().then_some(tftp::BLOCK6);
+        let of_peer = |carried: &&Carried| carried.client.1.ip() == peer;
+        let running = self.transfers.values().filter(of_peer).map(|carried| &carried.transfer);
+        let limits = self.paces.limits(whose, path, running);
+        let (transfer, first) = found.transfer(&request, limits, now);
+        let watch = tftp::Watch::new(mac, &transfer, now);
         self.transfers.insert(port, Carried { client, boss, found, watch, transfer });
         self.send(port, first, now)
     }
@@ -226,12 +233,15 @@ impl Cable {
             Step::Wait => Vec::new(),
             Step::Packet(packet) => vec![packet],
             Step::Blocks(blocks) => {
-                watch.begin(&self.counter, found, transfer);
+                watch.begin(&self.counter, found);
                 watch.progress(&self.counter, found, transfer.statistics(), now);
                 tftp::packets(found, blocks, transfer.block_size()).unwrap_or_default()
             }
             Step::End(end) => {
-                watch.end(&self.counter, found, &end, transfer.statistics());
+                let statistics = transfer.statistics();
+                watch.end(&self.counter, found, &end, statistics);
+                let whose = tftp::Whose::of(watch.mac(), carried.client.1.ip());
+                self.paces.learn(whose, watch.terms(), statistics);
                 self.transfers.remove(&port);
                 return Vec::new();
             }

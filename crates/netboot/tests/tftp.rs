@@ -76,6 +76,27 @@ async fn a_client_that_vanishes_is_told_of_as_a_broken_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_no_block_and_asks_again_is_offered_smaller_ones() {
+    let stand = Stand::with_board();
+    let mut buffer = [0; 1500];
+    let wish = Request { block: Some(1468), timeout_seconds: Some(1), ..Request::octet("snponly.efi") };
+    // Each time from another port, while the transfer before is still being sent.
+    for offered in ["1468", "1228", "512"] {
+        let socket = UdpSocket::bind((NODE1_IP, 0)).await.unwrap();
+        socket.send_to(&Packet::Read(wish.clone()).encode(), stand.tftp).await.unwrap();
+        let (count, from) = within(socket.recv_from(&mut buffer)).await.unwrap();
+        let Ok(Packet::OptionAck(pairs)) = Packet::decode(&buffer[..count]) else { panic!("no OACK") };
+        assert!(pairs.contains(&("blksize".to_owned(), offered.to_owned())), "{pairs:?}");
+        socket.send_to(&Packet::Ack(0).encode(), from).await.unwrap();
+        // The first block, and the first block again.
+        for _ in 0..2 {
+            let (count, _) = within(socket.recv_from(&mut buffer)).await.unwrap();
+            assert!(matches!(Packet::decode(&buffer[..count]), Ok(Packet::Data { block: 1, .. })));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_acknowledgement_costs_one_wait_and_no_byte() {
     let stand = Stand::with_board();
     let socket = UdpSocket::bind((NODE1_IP, 0)).await.unwrap();

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use model::TftpTerms;
 use proptest::prelude::*;
 use wire::tftp::{
     Arrival, End, Limits, Pace, Packet, Peer, Request, Room, Sessions, Statistics, Step, Transfer, Turn,
@@ -121,27 +122,65 @@ fn a_full_house_of_moving_transfers_says_nothing_until_one_ends() {
 fn the_next_window_grows_by_steps_after_clean_transfers_and_is_halved_by_loss() {
     let clean = Statistics { blocks: 180, ..Statistics::default() };
     let lossy = Statistics { gaps: 1, ..clean };
+    let of = |window| TftpTerms { block: 1468, window };
     let mut pace = Pace::default();
     assert_eq!(pace.window(), 16);
-    pace.learn(4, clean);
+    pace.learn(of(4), clean);
     assert_eq!(pace.window(), 20, "a small window that went well is a good sign, too");
-    pace.learn(20, lossy);
+    pace.learn(of(20), lossy);
     assert_eq!(pace.window(), 10);
-    pace.learn(4, lossy);
+    pace.learn(of(4), lossy);
     assert_eq!(pace.window(), 2, "half of what was lost with");
-    pace.learn(2, lossy);
-    pace.learn(1, lossy);
+    pace.learn(of(2), lossy);
+    pace.learn(of(1), lossy);
     assert_eq!(pace.window(), 1);
-    pace.learn(1, clean);
+    pace.learn(of(1), clean);
     assert_eq!(pace.window(), 5, "never stuck at the bottom");
     for _ in 0..100 {
-        pace.learn(pace.window(), clean);
+        pace.learn(of(pace.window()), clean);
     }
     assert_eq!(pace.window(), 64);
-    pace.learn(64, Statistics { gaps: 1, blocks: 20_000, ..clean });
+    pace.learn(of(64), Statistics { gaps: 1, blocks: 20_000, ..clean });
     assert_eq!(pace.window(), 64, "one in thousands is bad luck");
-    pace.learn(1, lossy);
+    pace.learn(of(1), lossy);
     assert_eq!(pace.window(), 64, "lock-step says nothing of windows");
+}
+
+#[test]
+fn blocks_that_nobody_took_are_smaller_next_time_and_say_nothing_of_the_window() {
+    let (blocks, once) = (4, Statistics { blocks: 4, ..Statistics::default() });
+    let untaken = Statistics { repeats: 4, gaps: 1, ..once };
+    let of = |block| TftpTerms { block, window: blocks };
+    let mut pace = Pace::default();
+    pace.learn(of(1468), once);
+    assert_eq!(pace.block(), None, "sent once: the machine may just have been switched off");
+    pace.learn(of(1468), Statistics { taken: 1, bytes: 1468, ..untaken });
+    assert_eq!(pace.block(), None, "one came through: its path carries them");
+    let window = pace.window();
+    for (block, next) in [(8932, 1468), (1468, 1228), (1468, 1228), (1228, 512), (1468, 512), (512, 512)] {
+        pace.learn(of(block), untaken);
+        assert_eq!(pace.block(), Some(next), "after {block}");
+    }
+    assert_eq!(pace.window(), window);
+}
+
+#[test]
+fn an_error_after_blocks_that_were_not_taken_is_no_probe() {
+    let request = Request { block: Some(1468), ..Request::octet("a") };
+    let gives_up = Packet::error(wire::tftp::ErrorCode::OTHER, "timeout");
+    for (again, end) in [(false, End::Probed), (true, refused("timeout"))] {
+        let (mut transfer, _) = Transfer::new(&request, 100_000, Limits::default(), 0);
+        transfer.on_packet(&ack(0), 0);
+        if again {
+            assert!(matches!(transfer.on_time(1000), Step::Blocks(_)));
+        }
+        assert_eq!(transfer.statistics().is_untaken(), again);
+        assert_eq!(transfer.on_packet(&gives_up, 1001), Step::End(end));
+    }
+}
+
+fn refused(message: &str) -> End {
+    End::Refused { code: wire::tftp::ErrorCode::OTHER, message: message.to_owned() }
 }
 
 #[test]

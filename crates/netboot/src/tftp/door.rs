@@ -22,7 +22,7 @@ const BUFFER: usize = 1 << 20;
 const HEADERS: u32 = 20 + 8 + 4;
 /// Largest block over IPv6 that an Ethernet frame holds: the kernel tells no path's size there, and firmware is on
 /// our own link.
-const BLOCK6: u16 = 1500 - 40 - 8 - 4;
+pub(crate) const BLOCK6: u16 = 1500 - 40 - 8 - 4;
 
 /// A socket.
 #[derive(Debug)]

@@ -28,16 +28,17 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use wire::tftp::{
-    Arrival, Blocks, End, ErrorCode, Limits, Packet, Peer, Request, Room, Sessions, Statistics, Step, Turn,
+    Arrival, Blocks, End, ErrorCode, Packet, Peer, Request, Room, Sessions, Statistics, Step, Turn,
 };
 
 use crate::clock::boottime_ms;
 use crate::counter::{Counter, Over};
+pub(crate) use door::BLOCK6;
 use door::Door;
 pub(crate) use files::Found;
 use files::{Named, Refused, Source};
 use frames::{RunName, Runs};
-use paces::Paces;
+pub(crate) use paces::{Paces, Whose};
 pub(crate) use watch::Watch;
 
 /// Sockets that transfers share, beside the request port. Each has the kernel's buffers of its own.
@@ -67,10 +68,7 @@ pub struct Tftp {
 #[derive(Debug)]
 struct Served {
     found: Found,
-    mac: Option<MacAddr>,
     watch: Watch,
-    /// Blocks sent before an ACK is awaited.
-    window: u16,
     /// Blocks that go out as soon as they are read.
     held: Option<Blocks>,
 }
@@ -245,16 +243,13 @@ impl Tftp {
         };
         let now = boottime_ms();
         let mac = self.counter.who_has(from.ip());
-        let mut limits = Limits { window: self.paces.of(mac, from.ip()).window(), ..Limits::default() };
-        if request.block.is_some()
-            && let Some(block) = door::largest_block(self.local, from)
-        {
-            limits.block = block;
-        }
+        let path = request.block.and_then(|_| door::largest_block(self.local, from));
+        let running = self.sessions.to_host(from.ip());
+        let limits = self.paces.limits(Whose::of(mac, from.ip()), path, running);
         let (transfer, first) = found.transfer(&request, limits, now);
         let peer = Peer { host: from.ip(), port: from.port(), door: self.pick_door(left) };
-        let served =
-            Served { found, mac, watch: Watch::new(mac, now), window: transfer.window_size(), held: None };
+        let watch = Watch::new(mac, &transfer, now);
+        let served = Served { found, watch, held: None };
         self.sessions.begin(peer, request, transfer, served);
         self.go_on(peer, Turn::On(first), now).await;
     }
@@ -293,7 +288,7 @@ impl Tftp {
             }
             Turn::On(Step::Blocks(blocks)) => {
                 if let Some((transfer, served)) = self.sessions.get_mut(peer) {
-                    served.watch.begin(&self.counter, &served.found, transfer);
+                    served.watch.begin(&self.counter, &served.found);
                     served.watch.progress(&self.counter, &served.found, transfer.statistics(), now);
                 }
                 self.send_blocks(peer, blocks).await;
@@ -305,7 +300,7 @@ impl Tftp {
 
     fn over(&mut self, peer: Peer, end: &End, statistics: Statistics, served: &Served) {
         served.watch.end(&self.counter, &served.found, end, statistics);
-        self.paces.learn(served.mac, peer.host, served.window, statistics);
+        self.paces.learn(Whose::of(served.watch.mac(), peer.host), served.watch.terms(), statistics);
     }
 
     /// Sends blocks from built runs. Where a run is on the disk, they are held until it is read.

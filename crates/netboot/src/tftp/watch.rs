@@ -13,14 +13,25 @@ const TELL_EVERY_MS: u64 = 250;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Watch {
     mac: Option<MacAddr>,
+    terms: TftpTerms,
     begun: bool,
     told: u64,
 }
 
 impl Watch {
     /// Nothing is told yet.
-    pub(crate) fn new(mac: Option<MacAddr>, now: u64) -> Self {
-        Self { mac, begun: false, told: now }
+    pub(crate) fn new(mac: Option<MacAddr>, transfer: &Transfer, now: u64) -> Self {
+        Self { mac, terms: transfer.terms(), begun: false, told: now }
+    }
+
+    /// The machine that takes the file, where it is known.
+    pub(crate) const fn mac(&self) -> Option<MacAddr> {
+        self.mac
+    }
+
+    /// What was agreed on.
+    pub(crate) const fn terms(&self) -> TftpTerms {
+        self.terms
     }
 
     fn see(&self, counter: &Counter, sight: Sight) {
@@ -30,15 +41,14 @@ impl Watch {
     }
 
     /// The first block goes out: no mere probe for the size.
-    pub(crate) fn begin(&mut self, counter: &Counter, found: &Found, transfer: &Transfer) {
+    pub(crate) fn begin(&mut self, counter: &Counter, found: &Found) {
         if !self.begun {
             self.begun = true;
             let (role, name, size) = (found.role, found.name.as_ref().to_owned(), found.size());
             self.see(counter, Sight::FileAsked { role, name: name.clone(), carrier: Carrier::Tftp, size });
             // A waiting loader asks for its script again and again.
             if role != FileRole::Script {
-                let terms = TftpTerms { block: transfer.block_size(), window: transfer.window_size() };
-                self.see(counter, Sight::FileAgreed { name, terms });
+                self.see(counter, Sight::FileAgreed { name, terms: self.terms });
             }
         }
     }
@@ -67,6 +77,10 @@ impl Watch {
                     counter.note_taken(mac, &name);
                 }
                 return self.see(counter, Sight::FileServed { name, bytes, repeats });
+            }
+            _ if statistics.is_untaken() => {
+                let block = self.terms.block;
+                format!("no block of {block} bytes was taken: its path may carry less")
             }
             End::Refused { message, .. } => format!("the client gave up: {message}"),
             End::Silent => "the client fell silent".to_owned(),

@@ -38,7 +38,7 @@ pub enum Manner {
     /// 1000BASE-T retrains; ipxe/ipxe#1097). Serve a loader that keeps the firmware's driver.
     LoaderRetrains(u64),
     /// IP packets larger than so many bytes are lost on the way, both ways (a tunnel, a VLAN on a switch without room
-    /// for its tag). Never insist on large blocks with a client that took none of them.
+    /// for its tag). Never insist on large blocks with a client that took none of them: offer its next request smaller ones.
     PathMtu(u16),
     /// Each frame takes so many milliseconds to be read, and the card keeps only so many that wait (ipxe/ipxe#145:
     /// 2.1 ms a block through one driver, 0.14 through another; ipxe/ipxe#299, #389, #1691). Do not send again what

@@ -14,6 +14,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::IpAddr;
+use core::ops::RangeInclusive;
 
 use super::request::Request;
 use super::transfer::{End, Statistics, Step, Transfer};
@@ -215,6 +216,11 @@ impl<F> Sessions<F> {
         self.by_peer.get_mut(&peer).map(|session| (&session.transfer, &mut session.file))
     }
 
+    /// The transfers to an address that are under way.
+    pub fn to_host(&self, host: IpAddr) -> impl Iterator<Item = &Transfer> {
+        self.by_peer.range(peers_of(host)).map(|(_, session)| &session.transfer)
+    }
+
     /// One that was let go to make room, or because its client began anew.
     pub fn next_gone(&mut self) -> Option<(Peer, End, Statistics, F)> {
         self.gone.pop()
@@ -247,8 +253,8 @@ impl<F> Sessions<F> {
     }
 
     fn oldest_of(&self, host: IpAddr) -> Option<Peer> {
-        let of_host = Peer { host, port: 0, door: 0 }..=Peer { host, port: u16::MAX, door: u8::MAX };
-        let waiting = self.by_peer.range(of_host).filter_map(|(peer, one)| Some((one.half_open?, *peer)));
+        let waiting =
+            self.by_peer.range(peers_of(host)).filter_map(|(peer, one)| Some((one.half_open?, *peer)));
         waiting.min().map(|(_, peer)| peer)
     }
 
@@ -273,4 +279,9 @@ impl<F> Sessions<F> {
         }
         Some(session)
     }
+}
+
+/// All that an address may talk from and to.
+const fn peers_of(host: IpAddr) -> RangeInclusive<Peer> {
+    RangeInclusive::new(Peer { host, port: 0, door: 0 }, Peer { host, port: u16::MAX, door: u8::MAX })
 }

@@ -10,6 +10,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use model::TftpTerms;
+
 use super::packet::{ErrorCode, Packet};
 use super::request::Request;
 use super::{LARGEST_BLOCK, LARGEST_WINDOW, STANDARD_BLOCK};
@@ -84,10 +86,20 @@ pub struct Statistics {
     pub gaps: u64,
     /// Bytes of content in the blocks sent again; a short last block counts as a full one.
     pub repeated_bytes: u64,
-    /// Bytes of content the client has taken.
+    /// Blocks the client has taken.
+    pub taken: u64,
+    /// Bytes of content in them.
     pub bytes: u64,
     /// Packets that changed nothing: late ACKs and what is no packet.
     pub stale: u64,
+}
+
+impl Statistics {
+    /// True when blocks went out again and again, and none was taken.
+    #[must_use]
+    pub const fn is_untaken(self) -> bool {
+        self.taken == 0 && self.repeats > 0
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +190,12 @@ impl Transfer {
         self.window
     }
 
+    /// Both.
+    #[must_use]
+    pub const fn terms(&self) -> TftpTerms {
+        TftpTerms { block: self.block, window: self.window }
+    }
+
     /// Takes a datagram of the client in. An ACK that says nothing new is never answered: with two
     /// copies of one ACK in the network each block would go out twice to the end (the Sorcerer's
     /// Apprentice, RFC 1123 section 4.2.3.1).
@@ -188,7 +206,7 @@ impl Transfer {
         match Packet::decode(bytes) {
             Ok(Packet::Ack(number)) => self.on_ack(number, now),
             Ok(Packet::Error { code, message }) => {
-                let probe = self.state == State::Greeting || self.acked == 0;
+                let probe = self.acked == 0 && !self.statistics.is_untaken();
                 self.end(if probe && !self.greeting.is_empty() {
                     End::Probed
                 } else {
@@ -241,6 +259,7 @@ impl Transfer {
         }
         self.statistics.gaps += u64::from(ahead < self.sent - self.acked);
         self.acked += ahead;
+        self.statistics.taken = self.acked;
         self.statistics.bytes = self.acked.saturating_mul(u64::from(self.block)).min(self.size);
         self.tries = 0;
         if self.acked == self.last {
