@@ -102,6 +102,15 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
     Ok(exit_code(report.all_met()))
 }
 
+/// What is measured: this tree's own, or the one that `LABINATOR_BIN` names, to compare two.
+fn labinator(workspace: &Workspace) -> Outcome<PathBuf> {
+    let Some(given) = std::env::var_os("LABINATOR_BIN").map(PathBuf::from) else {
+        return workspace.build_labinator(true);
+    };
+    println!("measured: {}", given.display());
+    Ok(given)
+}
+
 /// Takes `--json FILE` out of the arguments; the rest belongs to the bench.
 fn take_json(arguments: &[String]) -> Outcome<(Option<PathBuf>, Vec<String>)> {
     let mut rest = Vec::new();

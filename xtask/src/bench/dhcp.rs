@@ -61,7 +61,7 @@ fn outer(workspace: &Workspace, arguments: &[String]) -> Outcome<Report> {
         [word, n] if word == "--pairs" && n.parse::<usize>().is_ok() => n.clone(),
         _ => return Err("dhcp takes --pairs N".into()),
     };
-    let labinator = workspace.build_labinator(true)?;
+    let labinator = super::labinator(workspace)?;
     let folder = workspace.target.join("bench/dhcp");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;

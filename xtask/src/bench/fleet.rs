@@ -55,7 +55,7 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report
         _ => return Err("fleet takes --clients N".into()),
     };
     let parts = Parts {
-        labinator: workspace.build_labinator(true)?,
+        labinator: super::labinator(workspace)?,
         agent: PathBuf::new(),
         images: workspace.target.join("bench"),
     };

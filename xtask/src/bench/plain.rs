@@ -25,7 +25,7 @@ pub(super) struct Ground {
 /// # Errors
 /// The binary does not build, namespaces cannot be had (the bench needs root), or the inner half failed.
 pub(super) fn enter(workspace: &Workspace, name: &str, rest: &[String]) -> Outcome<Value> {
-    let labinator = workspace.build_labinator(true)?;
+    let labinator = super::labinator(workspace)?;
     let folder = workspace.target.join("bench").join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder)?;

@@ -18,7 +18,7 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report
     if let Some(word) = arguments.first() {
         return Err(format!("start takes no arguments, not `{word}`").into());
     }
-    let labinator = workspace.build_labinator(true)?.to_string_lossy().into_owned();
+    let labinator = super::labinator(workspace)?.to_string_lossy().into_owned();
     let mut ours = Vec::new();
     let mut peer = Vec::new();
     for _ in 0..RUNS {

@@ -1,0 +1,107 @@
+//! What fuzzing begins with: packets of real machines, and texts whose words it would have to guess whole.
+
+use std::path::Path;
+
+use crate::workspace::Outcome;
+
+/// Bytes of the headers before a UDP payload over IPv4.
+const HEADERS: usize = 14 + 20 + 8;
+
+/// A file's name in the corpus, and its bytes.
+type Input = (String, Vec<u8>);
+
+/// First inputs of a target; none for those that get along without.
+pub(super) fn of(root: &Path, target: &str) -> Outcome<Vec<Input>> {
+    let packets = root.join("crates/wire/tests/captures");
+    let captures = root.join("crates/labinator/tests/captures");
+    match target {
+        "capture_read" => files(&captures, |name| name.contains(".pcap"), |bytes| Ok(bytes)),
+        "dhcp_decode" | "dhcp_proxy" => {
+            let of_dhcp = |name: &str| {
+                name.ends_with("-discover.hex") || (name.ends_with("-request.hex") && !name.contains("tftp"))
+            };
+            files(&packets, of_dhcp, |text| {
+                hexadecimal(&text).map(|frame| frame.get(HEADERS..).unwrap_or_default().to_vec())
+            })
+        }
+        "frame_parse" => files(&packets, |_| true, |text| hexadecimal(&text)),
+        "http_range" => Ok(texts(
+            &["bytes=0-99", "bytes=-5\n\"abc\"", "bytes=5-\nSun, 06 Nov 1994 08:49:37 GMT"],
+            |text| [&1000_u64.to_le_bytes(), text.as_bytes()].concat(),
+        )),
+        "pxelinux_path" => Ok(texts(
+            &["pxelinux.cfg/default", "pxelinux.cfg/01-52-54-00-00-00-01", "pxelinux.cfg/0A000005"],
+            |text| text.as_bytes().to_vec(),
+        )),
+        "replay_script" => files(
+            &captures,
+            |name| name.ends_with(".replay"),
+            |text| {
+                // As the target takes its input apart: the length of the text stands behind everything.
+                let length = u16::try_from(text.len())?;
+                Ok([text.as_slice(), &length.to_be_bytes()].concat())
+            },
+        ),
+        "tftp_decode" => files(
+            &packets,
+            |name| name.contains("-tftp-"),
+            |text| hexadecimal(&text).map(|frame| frame.get(HEADERS..).unwrap_or_default().to_vec()),
+        ),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn files(
+    folder: &Path,
+    wanted: impl Fn(&str) -> bool,
+    convert: impl Fn(Vec<u8>) -> Outcome<Vec<u8>>,
+) -> Outcome<Vec<Input>> {
+    let mut inputs = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if wanted(&name) {
+            inputs.push((format!("first-{name}"), convert(std::fs::read(&path)?)?));
+        }
+    }
+    if inputs.is_empty() {
+        return Err(format!("{} holds none of the first inputs", folder.display()).into());
+    }
+    Ok(inputs)
+}
+
+fn texts(texts: &[&str], convert: impl Fn(&str) -> Vec<u8>) -> Vec<Input> {
+    texts.iter().enumerate().map(|(number, text)| (format!("first-{number}"), convert(text))).collect()
+}
+
+/// The bytes of a listing: pairs of digits, and lines that begin with `#`.
+fn hexadecimal(text: &[u8]) -> Outcome<Vec<u8>> {
+    let text = str::from_utf8(text)?;
+    let words = text.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace);
+    words.map(|word| Ok(u8::from_str_radix(word, 16)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_target_that_needs_them_has_first_inputs() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for target in [
+            "capture_read",
+            "dhcp_decode",
+            "frame_parse",
+            "http_range",
+            "pxelinux_path",
+            "replay_script",
+            "tftp_decode",
+        ] {
+            let inputs = of(root, target).unwrap();
+            assert!(inputs.iter().all(|(_, bytes)| !bytes.is_empty()), "{target}");
+            assert!(inputs.len() >= 2, "{target}: {}", inputs.len());
+        }
+        let dhcp = of(root, "dhcp_decode").unwrap();
+        assert!(dhcp.iter().all(|(name, bytes)| bytes[0] == 1 && bytes.len() > 240 || panic!("{name}")));
+    }
+}
