@@ -7,6 +7,7 @@ mod fleet;
 mod http;
 mod idle;
 mod plain;
+mod raised;
 mod report;
 mod segment;
 mod start;

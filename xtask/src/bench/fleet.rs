@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::raised::Raised;
 use super::report::{Report, Row};
 use super::segment::{Controller, Inside, enter, ip, text, wait};
 use crate::image::Parts;
@@ -63,7 +64,7 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report
         return Err("the fleet does not build".into());
     }
     let program = workspace.target.join("release").join("fleet").to_string_lossy().into_owned();
-    let _neighbours = Neighbours::make_room(clients)?;
+    let _neighbours = room_for_neighbours(clients)?;
     let said = enter(workspace, "fleet", &parts, &[program, clients.to_string()])?;
     let line = said.lines().find(|line| line.starts_with('{')).ok_or("the bench said nothing")?;
     let found: Value = serde_json::from_str(line)?;
@@ -309,6 +310,15 @@ impl Part {
     }
 }
 
+/// Room in the kernel's table of neighbours, which is one for all namespaces: each address stands in it twice at most.
+fn room_for_neighbours(clients: u32) -> Outcome<Raised> {
+    let mut room = Raised::default();
+    for (threshold, times) in [("gc_thresh3", 4), ("gc_thresh2", 3), ("gc_thresh1", 2)] {
+        room.at_least(Path::new("/proc/sys/net/ipv4/neigh/default").join(threshold), clients * times)?;
+    }
+    Ok(room)
+}
+
 /// A lab file with so many machines.
 fn lab_file(clients: u32) -> String {
     format!(
@@ -317,33 +327,4 @@ fn lab_file(clients: u32) -> String {
          n: {{ at: [1, 1], columns: 120, count: {clients}, mac: '02:46:00:00:00:00', ip: 10.77.1.0, power: p/0 }}\n\
          scenarios:\n  all: {{ image: {{ kernel: vmlinuz }}, nodes: all }}\n"
     )
-}
-
-/// Room in the kernel's table of neighbours, which is one for all namespaces; given back when dropped.
-struct Neighbours(Vec<(PathBuf, String)>);
-
-impl Neighbours {
-    fn make_room(clients: u32) -> Outcome<Self> {
-        let mut before = Self(Vec::new());
-        // Each address stands in it twice at most: once for each side.
-        for (threshold, times) in [("gc_thresh3", 4), ("gc_thresh2", 3), ("gc_thresh1", 2)] {
-            let path = PathBuf::from("/proc/sys/net/ipv4/neigh/default").join(threshold);
-            let old = fs::read_to_string(&path)?;
-            let wanted = clients * times;
-            if old.trim().parse::<u32>()? < wanted {
-                fs::write(&path, wanted.to_string())
-                    .map_err(|why| format!("{} cannot be raised: {why}", path.display()))?;
-                before.0.push((path, old));
-            }
-        }
-        Ok(before)
-    }
-}
-
-impl Drop for Neighbours {
-    fn drop(&mut self) {
-        for (path, old) in self.0.iter().rev() {
-            drop(fs::write(path, old));
-        }
-    }
 }

@@ -1,10 +1,10 @@
 //! Pieces of the shelf that readers share: machines which boot together fetch the same image, so most of what one needs was
-//! just read for another.
+//! just read for another. A piece that nobody comes after is not kept, and its buffer is used again while it is warm.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
@@ -17,13 +17,26 @@ const LARGEST: usize = 256 << 10;
 const SMALLEST: usize = 8 << 10;
 /// Bytes that all readers together may hold in pieces, and as many again are kept for those who come next.
 const TOGETHER: usize = 8 << 20;
+/// Buffers kept for the next piece. A fresh one costs more than reading into it: the system clears its pages first.
+const SPARE: usize = 4;
+/// With more readers than this nobody looks who comes after: they hold small pieces, and the system's cache serves them.
+const CROWD: usize = 64;
 
-/// The pieces at hand, and how many read.
+/// The pieces at hand, and who reads.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
     readers: AtomicUsize,
+    serial: AtomicU64,
+    state: Mutex<State>,
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// The oldest first.
-    kept: Mutex<VecDeque<Piece>>,
+    kept: VecDeque<Piece>,
+    /// How far each reader is.
+    at: BTreeMap<u64, (Digest, u64)>,
 }
 
 #[derive(Debug, Clone)]
@@ -33,7 +46,37 @@ struct Piece {
     bytes: Bytes,
 }
 
+impl State {
+    fn kept(&self, of: Digest, at: u64) -> Option<Bytes> {
+        let holds = |piece: &&Piece| piece.of == of && piece.at <= at && at - piece.at < length(&piece.bytes);
+        let piece = self.kept.iter().rev().find(holds)?;
+        Some(piece.bytes.slice(usize::try_from(at - piece.at).ok()?..))
+    }
+
+    /// True when somebody else will come here while the piece is still kept.
+    fn is_awaited(&self, by: u64, of: Digest, at: u64) -> bool {
+        let near = u64::try_from(TOGETHER).unwrap_or(u64::MAX);
+        let awaits = |(other, (what, far)): (&u64, &(Digest, u64))| {
+            *other != by && *what == of && *far <= at && at - *far < near
+        };
+        self.at.len() <= CROWD && self.at.iter().any(awaits)
+    }
+
+    fn keep(&mut self, piece: Piece) {
+        let mut sum: usize = self.kept.iter().map(|piece| piece.bytes.len()).sum();
+        while sum + piece.bytes.len() > TOGETHER {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            sum -= oldest.bytes.len();
+        }
+        self.kept.push_back(piece);
+    }
+}
+
 impl Pieces {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Bytes of a piece: large where few read, so that each call does much; small where thousands do, since each holds
     /// its piece until its peer has taken it. A power of two, so that readers come to the same borders.
     fn size(&self) -> usize {
@@ -42,21 +85,33 @@ impl Pieces {
         1 << size.ilog2()
     }
 
-    fn kept(&self, of: Digest, at: u64) -> Option<Bytes> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let holds = |piece: &&Piece| piece.of == of && piece.at <= at && at - piece.at < length(&piece.bytes);
-        let piece = kept.iter().rev().find(holds)?;
-        Some(piece.bytes.slice(usize::try_from(at - piece.at).ok()?..))
+    fn buffer(&self, size: usize) -> Vec<u8> {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.retain(|buffer| buffer.capacity() == size);
+        spare.pop().unwrap_or_else(|| Vec::with_capacity(size))
     }
+}
 
-    fn keep(&self, piece: Piece) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut sum: usize = kept.iter().map(|piece| piece.bytes.len()).sum();
-        while sum + piece.bytes.len() > TOGETHER {
-            let Some(oldest) = kept.pop_front() else { break };
-            sum -= oldest.bytes.len();
+/// A buffer that goes back to where it came from when nobody needs its bytes any more.
+struct Buffer {
+    bytes: Vec<u8>,
+    home: Arc<Pieces>,
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        let mut spare = self.home.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE {
+            spare.push(bytes);
         }
-        kept.push_back(piece);
     }
 }
 
@@ -69,12 +124,15 @@ fn length(bytes: &Bytes) -> u64 {
 pub(super) struct Reading {
     content: Content,
     pieces: Arc<Pieces>,
+    serial: u64,
 }
 
 impl Reading {
     pub(super) fn begin(content: Content, pieces: &Arc<Pieces>) -> Self {
         pieces.readers.fetch_add(1, Ordering::Relaxed);
-        Self { content, pieces: Arc::clone(pieces) }
+        let serial = pieces.serial.fetch_add(1, Ordering::Relaxed);
+        pieces.state().at.insert(serial, (content.digest(), 0));
+        Self { content, pieces: Arc::clone(pieces), serial }
     }
 
     /// Bytes from `at` on: at least one, at most `most`.
@@ -84,35 +142,42 @@ impl Reading {
     pub(super) fn piece(&self, at: u64, most: u64) -> io::Result<Bytes> {
         let of = self.content.digest();
         let size = self.pieces.size();
-        if let Some(mut bytes) = self.pieces.kept(of, at) {
+        let (kept, awaited) = {
+            let mut state = self.pieces.state();
+            state.at.insert(self.serial, (of, at));
+            (state.kept(of, at), state.is_awaited(self.serial, of, at))
+        };
+        if let Some(mut bytes) = kept {
             bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX).min(size));
             return Ok(bytes);
         }
         let step = u64::try_from(size).unwrap_or(u64::MAX);
         let border = (at / step + 1) * step;
         let end = border.min(self.content.size()).min(at.saturating_add(most));
-        let bytes = self.read(at, end)?;
-        // A few bytes of the middle help nobody else.
-        if end == border || end == self.content.size() {
-            self.pieces.keep(Piece { of, at, bytes: bytes.clone() });
+        let bytes = self.read(at, end, size)?;
+        if awaited {
+            self.pieces.state().keep(Piece { of, at, bytes: bytes.clone() });
         }
         Ok(bytes)
     }
 
-    fn read(&self, at: u64, end: u64) -> io::Result<Bytes> {
+    fn read(&self, at: u64, end: u64, size: usize) -> io::Result<Bytes> {
         let most = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity(most);
-        if rustix::io::pread(&self.content, spare_capacity(&mut bytes), at)? == 0 {
+        // The system fills all of a buffer: a few bytes get a small one.
+        let bytes = if most < size / 2 { Vec::with_capacity(most) } else { self.pieces.buffer(size) };
+        let mut buffer = Buffer { bytes, home: Arc::clone(&self.pieces) };
+        if rustix::io::pread(&self.content, spare_capacity(&mut buffer.bytes), at)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        bytes.truncate(most);
-        Ok(bytes.into())
+        buffer.bytes.truncate(most);
+        Ok(Bytes::from_owner(buffer))
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
         self.pieces.readers.fetch_sub(1, Ordering::Relaxed);
+        self.pieces.state().at.remove(&self.serial);
     }
 }
 
@@ -179,7 +244,7 @@ mod tests {
                 "{from}..{to}"
             );
         }
-        assert_eq!(pieces.kept.lock().unwrap().len(), 4, "nothing was read again");
+        assert_eq!(pieces.state().kept.len(), 4, "nothing was read again");
     }
 
     #[test]
@@ -188,10 +253,15 @@ mod tests {
         let (first, bytes) = content(&folder.0, 3 * TOGETHER);
         let pieces = Arc::new(Pieces::default());
         let open = || Shelf::new(&folder.0).open(first.digest()).unwrap();
-        let reading = Reading::begin(open(), &pieces);
+        let (reading, behind) = (Reading::begin(open(), &pieces), Reading::begin(open(), &pieces));
         assert_eq!(read(&reading, 0, length(&Bytes::copy_from_slice(&bytes))).concat(), bytes);
-        let kept: usize = pieces.kept.lock().unwrap().iter().map(|piece| piece.bytes.len()).sum();
+        let kept: usize = pieces.state().kept.iter().map(|piece| piece.bytes.len()).sum();
         assert_eq!(kept, TOGETHER);
+        drop(behind);
+        pieces.state().kept.clear();
+        drop(read(&reading, 0, length(&Bytes::copy_from_slice(&bytes))));
+        assert!(pieces.state().kept.is_empty(), "nobody comes after");
+        assert!(pieces.spare.lock().unwrap().len() <= SPARE);
         let mut crowd = Vec::new();
         let mut last = LARGEST;
         while crowd.len() < 1100 {
