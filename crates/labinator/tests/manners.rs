@@ -17,3 +17,5 @@ mod loader;
 mod power;
 #[path = "manners/replays.rs"]
 mod replays;
+#[path = "manners/six.rs"]
+mod six;

@@ -59,6 +59,28 @@ async fn six_machines_of_all_kinds_go_from_cold_to_ready_and_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lab_of_ipv6_alone_goes_from_cold_to_ready_and_back() {
+    let kinds = [Kind::UefiPxe, Kind::UefiHttp, Kind::BiosIpxeRom];
+    let six = |(number, kind)| machine(number, kind).with([Manner::StartsWithIpv6]);
+    let house = House::open(Plan { six_only: true, ..Plan::of((1..).zip(kinds).map(six).collect()) }).await;
+    house.start().await;
+    let ready = |look: labinator::desk::Look<'_>| look.lab.phase == Phase::Ready;
+    let took = house.until(Duration::from_secs(120), ready).await.unwrap();
+    // iPXE asks for an IPv4 address for 15 s before it goes on without.
+    assert!(took < Duration::from_secs(50), "{took:?}");
+    let looked = house.desk.look(|look| {
+        let reports = look.lab.machines.values().filter_map(|m| m.agent.as_ref());
+        reports.filter_map(|agent| agent.report.address).collect::<Vec<_>>()
+    });
+    let addresses = looked.await.unwrap();
+    assert!(addresses.len() == 3 && addresses.iter().all(std::net::IpAddr::is_ipv6), "{addresses:?}");
+    house.stop().await;
+    let idle = |look: labinator::desk::Look<'_>| look.lab.phase == Phase::Idle;
+    house.until(Duration::from_secs(60), idle).await.unwrap();
+    assert!(house.notices().await.is_empty(), "{:?}", house.notices().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn machines_that_wait_in_their_loaders_are_released_without_being_switched() {
     let house = House::open(Plan::of(vec![machine(1, Kind::BiosIpxeRom), machine(2, Kind::UefiPxe)])).await;
     house.lab.switch(0, PowerOrder::On);
@@ -196,7 +218,7 @@ impl Dice {
 
     fn manner(&mut self) -> Option<Manner> {
         let ms = 1000 + self.below(60_000);
-        Some(match self.below(14) {
+        Some(match self.below(18) {
             0 => Manner::LosesFrames(50),
             1 => Manner::DuplicatesFrames(200),
             2 => Manner::DelaysFrames { per_mille: 200, up_to_ms: 300 },
@@ -210,17 +232,25 @@ impl Dice {
             10 => Manner::IgnoresPowerOff,
             11 => Manner::SendsGarbage,
             12 => Manner::LiesAboutMac(mac(77)),
+            13 => Manner::LosesFirstAnswers6,
+            14 => Manner::NeverHearsReply,
+            15 => Manner::OddDuid(u16::try_from(self.below(6)).unwrap()),
+            16 => Manner::PathMtu(1400),
             _ => return None,
         })
     }
 
     fn plan(&mut self, seed: u64) -> Plan {
         let count = u8::try_from(1 + self.below(4)).unwrap();
+        let six_only = self.below(3) == 0;
         let kinds = [Kind::BiosIpxeRom, Kind::UefiPxe, Kind::UefiHttp, Kind::BiosPxe];
         let machines = (1..=count).map(|number| {
             let kind = kinds[usize::try_from(self.below(4)).unwrap()];
             let ipxe = if self.below(2) == 0 { Ipxe::Of2019 } else { Ipxe::Of2025 };
-            let manners: Vec<Manner> = (0..self.below(3)).filter_map(|_| self.manner()).collect();
+            let mut manners: Vec<Manner> = (0..self.below(3)).filter_map(|_| self.manner()).collect();
+            if six_only && self.below(2) == 0 {
+                manners.push(Manner::StartsWithIpv6);
+            }
             Config::new(mac(number), kind, ipxe, seed * 10 + u64::from(number)).with(manners)
         });
         let machines = machines.collect();
@@ -234,6 +264,7 @@ impl Dice {
             port: PortConfig { slow_ms: self.below(3000), lost_per_mille: lost, ..PortConfig::default() },
             enough: 1,
             seed,
+            six_only,
             ..Plan::of(machines)
         }
     }

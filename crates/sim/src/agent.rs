@@ -7,6 +7,7 @@ use model::{
 
 use crate::body::{Body, Input, Next};
 use crate::exchange::{Exchange, Verdict};
+use crate::exchange6::{Exchange6, Verdict6};
 use crate::http::{HttpEvent, HttpRequest, Method};
 use crate::manners::Manner;
 use crate::program::Program;
@@ -19,7 +20,12 @@ const SYNC_MS: u64 = 300;
 
 #[derive(Debug)]
 enum State {
-    Asking(Exchange),
+    /// An address is asked for, over the protocol that the kernel line names or over both; the first to give one is
+    /// kept to.
+    Asking {
+        four: Option<Box<Exchange>>,
+        six: Option<Box<Exchange6>>,
+    },
     /// The next request is due.
     Due {
         at: u64,
@@ -70,13 +76,18 @@ impl AgentRun {
             b >> 48 & 0xfff,
             b & 0xffff_ffff_ffff
         );
-        let state = State::Asking(Exchange::start(Program::Agent, body, now));
+        let base = word("labinator.boss").unwrap_or_default();
+        let over_six = base.contains('[');
+        let four = (!over_six).then(|| Box::new(Exchange::start(Program::Agent, body, now)));
+        let both = over_six || base.is_empty();
+        let six = both.then(|| Box::new(Exchange6::start(Program::Agent, body, now)));
+        let state = State::Asking { four, six };
         Self {
             state,
             began: now,
             boot_id,
             nonce: word("labinator.nonce"),
-            base: word("labinator.boss").unwrap_or_default(),
+            base,
             welcomed: false,
             silent_at: None,
             reset_at: None,
@@ -85,7 +96,11 @@ impl AgentRun {
 
     pub(crate) fn wake_at(&self) -> Option<u64> {
         let own = match &self.state {
-            State::Asking(exchange) => exchange.wake_at(),
+            State::Asking { four, six } => {
+                let four = four.as_ref().and_then(|exchange| exchange.wake_at());
+                let six = six.as_ref().and_then(|exchange| exchange.wake_at());
+                [four, six].into_iter().flatten().min()
+            }
             State::Due { at, .. } => Some(*at),
             State::Sent { deadline, .. } => Some(*deadline),
             State::Syncing { until } => Some(*until),
@@ -102,14 +117,16 @@ impl AgentRun {
             self.state = State::Silent;
         }
         match (&mut self.state, input) {
-            (State::Asking(exchange), Input::Udp(udp)) => {
-                let verdict = exchange.on_udp(body, udp, now);
-                self.after_dhcp(&verdict, now);
-                Next::Stay
-            }
-            (State::Asking(exchange), Input::Time) => {
-                let verdict = exchange.on_time(body, now);
-                self.after_dhcp(&verdict, now);
+            (State::Asking { four, six }, Input::Udp(_) | Input::Time) => {
+                let four = four.as_mut().map(|exchange| match input {
+                    Input::Udp(udp) => exchange.on_udp(body, udp, now),
+                    _ => exchange.on_time(body, now),
+                });
+                let six = six.as_mut().map(|exchange| match input {
+                    Input::Udp(udp) => exchange.on_udp(body, udp, now),
+                    _ => exchange.on_time(body, now),
+                });
+                self.after_dhcp(four.as_ref(), six.as_ref(), now);
                 Next::Stay
             }
             (State::Due { at, hello }, Input::Time) if *at <= now => {
@@ -127,13 +144,19 @@ impl AgentRun {
         }
     }
 
-    fn after_dhcp(&mut self, verdict: &Verdict, now: u64) {
-        if let Verdict::Bound(lease) = verdict {
-            if self.base.is_empty() {
-                self.base = format!("http://{}", lease.server);
+    fn after_dhcp(&mut self, four: Option<&Verdict>, six: Option<&Verdict6>, now: u64) {
+        let boss = match (four, six) {
+            (Some(Verdict::Bound(lease)), _) => format!("http://{}", lease.server),
+            // A server of DHCPv6 has no address of its own: it tells an agent where to report in the file's place.
+            (_, Some(Verdict6::Bound(lease))) => {
+                lease.url.as_deref().unwrap_or_default().trim_end_matches('/').to_owned()
             }
-            self.state = State::Due { at: now, hello: true };
+            _ => return,
+        };
+        if self.base.is_empty() {
+            self.base = boss;
         }
+        self.state = State::Due { at: now, hello: true };
     }
 
     fn speak(&mut self, hello: bool, body: &mut Body, now: u64) {
@@ -143,7 +166,7 @@ impl AgentRun {
                 mac: body.config.mac,
                 boot_id: self.boot_id.clone(),
                 nonce: self.nonce.clone(),
-                address: body.address.map(Into::into),
+                address: body.address.map(Into::into).or_else(|| body.address6.map(Into::into)),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 kernel: "6.1.0-simulated".to_owned(),
                 uptime_ms,

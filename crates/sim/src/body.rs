@@ -1,11 +1,11 @@
 //! The box around the programs: its port on the cable, its chance, its memory of what happened.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use model::{MacAddr, MachineUuid};
-use wire::frame::{Checksum, Udp4};
-use wire::ndp::Advertisement;
+use wire::frame::{Checksum, Udp4, Udp6};
+use wire::ndp::{Advertisement, link_local};
 
 use crate::config::Config;
 use crate::dice::Dice;
@@ -21,11 +21,26 @@ pub(crate) enum Input<'a> {
     /// Only time passed.
     Time,
     /// A datagram for this machine.
-    Udp(&'a Udp4<'a>),
+    Udp(&'a Datagram<'a>),
     /// A router made itself known.
     Router(&'a Advertisement),
     /// Something happened to a request.
     Http(u64, &'a HttpEvent),
+}
+
+/// A UDP datagram, whichever protocol carried it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Datagram<'a> {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) payload: &'a [u8],
+}
+
+impl Datagram<'_> {
+    /// True when it came to everybody (IPv4).
+    pub(crate) const fn is_broadcast(&self) -> bool {
+        matches!(self.to.ip(), IpAddr::V4(to) if to.is_broadcast())
+    }
 }
 
 /// What a program says when it was given something.
@@ -50,8 +65,9 @@ pub(crate) enum Next {
 /// What a loader inherits from the firmware.
 #[derive(Debug, Clone)]
 pub(crate) struct Handover {
-    /// Address the firmware got.
-    pub(crate) address: Ipv4Addr,
+    /// Address the firmware got; `None` when it came over IPv6, of which iPXE takes nothing over (ipxe/ipxe#1703,
+    /// #1710).
+    pub(crate) address: Option<Ipv4Addr>,
     /// Where it came from.
     pub(crate) source: Source,
     /// Ethernet address of the TFTP server, for one that still has to be asked.
@@ -76,7 +92,7 @@ pub(crate) enum Source {
     /// A file over TFTP.
     Tftp {
         /// The server.
-        server: Ipv4Addr,
+        server: IpAddr,
         /// The file's name.
         file: String,
     },
@@ -101,15 +117,17 @@ pub(crate) struct Body {
     pub(crate) dice: Dice,
     /// The address the running program uses.
     pub(crate) address: Option<Ipv4Addr>,
+    /// The same of IPv6, beside the link-local one that is always there.
+    pub(crate) address6: Option<Ipv6Addr>,
     pub(crate) port: Port,
     /// iPXE runs, and it is the one burnt into the card.
     pub(crate) runs_burnt_in: bool,
     /// The Ethernet address of the board, which the programs after the firmware may not have.
     own_mac: MacAddr,
     effects: Vec<Effect>,
-    /// Who owns an address, learnt from every frame. Stands for ARP, which costs a lab nothing: the
-    /// server has just spoken to this machine when it is asked for anything.
-    neighbours: BTreeMap<Ipv4Addr, MacAddr>,
+    /// Who owns an address, learnt from every frame. Stands for ARP and neighbour discovery, which cost a lab
+    /// nothing: the server has just spoken to this machine when it is asked for anything.
+    neighbours: BTreeMap<IpAddr, MacAddr>,
     history: Vec<(u64, Step)>,
     requests: u64,
     /// Requests up to this number died with the power.
@@ -144,6 +162,7 @@ impl Body {
             config,
             dice,
             address: None,
+            address6: None,
             port: Port::default(),
             runs_burnt_in: false,
             effects: Vec::new(),
@@ -190,7 +209,7 @@ impl Body {
 
     /// Another program took over the port.
     pub(crate) fn forget_network(&mut self) {
-        self.address = None;
+        (self.address, self.address6) = (None, None);
         self.neighbours.clear();
     }
 
@@ -247,9 +266,42 @@ impl Body {
         self.port.hear(frame, &self.manners, &mut self.dice, now)
     }
 
+    /// Its link-local address.
+    pub(crate) const fn link_local(&self) -> Ipv6Addr {
+        link_local(self.config.mac)
+    }
+
+    /// The address it speaks from to this one.
+    pub(crate) fn address_to(&self, to: IpAddr) -> Option<IpAddr> {
+        match to {
+            IpAddr::V4(_) => self.address.map(IpAddr::V4),
+            IpAddr::V6(to) if to.is_multicast() || to.is_unicast_link_local() => {
+                Some(self.link_local().into())
+            }
+            IpAddr::V6(_) => self.address6.map(IpAddr::V6),
+        }
+    }
+
     /// Sends a datagram from the address in use.
-    pub(crate) fn send_udp(&mut self, from_port: u16, to: SocketAddrV4, payload: &[u8], now: u64) {
-        self.send_udp_as(self.config.mac, from_port, (to, payload), now);
+    pub(crate) fn send_udp(&mut self, from_port: u16, to: SocketAddr, payload: &[u8], now: u64) {
+        let to = match to {
+            SocketAddr::V4(to) => return self.send_udp_as(self.config.mac, from_port, (to, payload), now),
+            SocketAddr::V6(to) => to,
+        };
+        let to_ip = IpAddr::V6(*to.ip());
+        let Some(IpAddr::V6(from)) = self.address_to(to_ip) else { return };
+        let [.., a, b, c, d] = to.ip().octets();
+        let to_mac = if to.ip().is_multicast() {
+            // RFC 2464 section 7.
+            MacAddr([0x33, 0x33, a, b, c, d])
+        } else {
+            self.mac_of(to_ip).unwrap_or(MacAddr::BROADCAST)
+        };
+        let from = SocketAddrV6::new(from, from_port, 0, 0);
+        let datagram = Udp6 { to_mac, from_mac: self.config.mac, from, to, payload, checksum_good: true };
+        if let Some(frame) = datagram.build() {
+            self.send_frame(frame, now);
+        }
     }
 
     /// The same from another card of the machine.
@@ -263,7 +315,7 @@ impl Body {
         let to_mac = if to.ip().is_broadcast() {
             MacAddr::BROADCAST
         } else {
-            self.neighbours.get(to.ip()).copied().unwrap_or(MacAddr::BROADCAST)
+            self.mac_of(IpAddr::V4(*to.ip())).unwrap_or(MacAddr::BROADCAST)
         };
         let from = SocketAddrV4::new(self.address.unwrap_or(Ipv4Addr::UNSPECIFIED), from_port);
         let datagram = Udp4 { to_mac, from_mac, from, to, payload, checksum: Checksum::Absent };
@@ -273,13 +325,14 @@ impl Body {
     }
 
     /// Where an address lives, if a frame came from it.
-    pub(crate) fn mac_of(&self, address: Ipv4Addr) -> Option<MacAddr> {
+    pub(crate) fn mac_of(&self, address: IpAddr) -> Option<MacAddr> {
         self.neighbours.get(&address).copied()
     }
 
     /// Remembers where an address lives.
-    pub(crate) fn meet(&mut self, address: Ipv4Addr, mac: MacAddr) {
-        if !address.is_unspecified() && !address.is_broadcast() && !mac.is_group() {
+    pub(crate) fn meet(&mut self, address: IpAddr, mac: MacAddr) {
+        let nobody = address.is_unspecified() || address == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if !nobody && !mac.is_group() {
             self.neighbours.insert(address, mac);
         }
     }

@@ -1,16 +1,19 @@
 //! One file over TFTP as a firmware asks for it: size probe, abort, real request, each from its own port.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
-use wire::frame::Udp4;
 use wire::tftp::{self, Fetch, FetchEnd, FetchSettings, Packet, Request};
 
-use crate::body::Body;
+use crate::body::{Body, Datagram};
 use crate::manners::Manner;
 use crate::step::Step;
 
 /// EDK2 and ROMs open the second session about this long after the probe (capture in MAAS LP#1437353).
 const PAUSE_MS: u64 = 200;
+
+/// What fits a frame beside the headers of IPv6, UDP and TFTP: EDK2 reckons with them (`PxeBcImpl.c`,
+/// `Ip6MaxPacketSize`).
+const LARGEST_BLOCK6: u16 = 1448;
 
 /// The most RFC 2348 has.
 const HUGE_BLOCK: u16 = 65_464;
@@ -29,13 +32,13 @@ pub(crate) enum Style {
 }
 
 impl Style {
-    fn settings(self, file: &str, probe: bool) -> FetchSettings {
+    fn settings(self, file: &str, server: IpAddr, probe: bool) -> FetchSettings {
         let plain = Request::octet(file);
         let (request, wait_ms, retries) = match (self, probe) {
             (Self::PxeRom, true) => (Request { size: Some(0), ..plain }, 4000, 3),
             (Self::PxeRom, false) => (Request { block: Some(1456), ..plain }, 4000, 3),
             (Self::Edk2, _) => {
-                let block = Some(tftp::LARGEST_BLOCK);
+                let block = Some(if server.is_ipv6() { LARGEST_BLOCK6 } else { tftp::LARGEST_BLOCK });
                 (Request { size: Some(0), block, window: Some(4), ..plain }, 4000, 6)
             }
             (Self::Ipxe, _) => (Request { size: Some(0), block: Some(1432), ..plain }, 1000, 10),
@@ -84,7 +87,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Download {
     style: Style,
-    server: Ipv4Addr,
+    server: IpAddr,
     file: String,
     state: State,
     content: Vec<u8>,
@@ -95,7 +98,7 @@ pub(crate) struct Download {
 
 impl Download {
     /// Begins with the first request.
-    pub(crate) fn start(style: Style, server: Ipv4Addr, file: &str, body: &mut Body, now: u64) -> Self {
+    pub(crate) fn start(style: Style, server: IpAddr, file: &str, body: &mut Body, now: u64) -> Self {
         let mut download = Self {
             style,
             server,
@@ -112,7 +115,7 @@ impl Download {
     }
 
     fn open(&mut self, probe: bool, body: &mut Body, now: u64) {
-        let mut settings = self.style.settings(&self.file, probe);
+        let mut settings = self.style.settings(&self.file, self.server, probe);
         if body.manners.has(Manner::AsksHugeBlocks) && settings.request.block.is_some() {
             settings.request.block = Some(HUGE_BLOCK);
         }
@@ -121,7 +124,7 @@ impl Download {
             shout(&mut request);
         }
         let port = body.dice.port();
-        body.send_udp(port, SocketAddrV4::new(self.server, tftp::PORT), &request, now);
+        body.send_udp(port, SocketAddr::new(self.server, tftp::PORT), &request, now);
         self.state = State::Running { fetch: Box::new(fetch), port, peer: None, probe };
     }
 
@@ -134,9 +137,9 @@ impl Download {
     }
 
     /// Takes a datagram in, if it is one of this session.
-    pub(crate) fn on_udp(&mut self, body: &mut Body, udp: &Udp4<'_>, now: u64) -> Fetched {
+    pub(crate) fn on_udp(&mut self, body: &mut Body, udp: &Datagram<'_>, now: u64) -> Fetched {
         let State::Running { fetch, port, peer, .. } = &mut self.state else { return Fetched::Pending };
-        if udp.to.port() != *port || *udp.from.ip() != self.server {
+        if udp.to.port() != *port || udp.from.ip() != self.server {
             return Fetched::Pending;
         }
         // The first answer names the server's port for this transfer (RFC 1350 section 4).
@@ -179,7 +182,7 @@ impl Download {
         let probe = *probe;
         let leaves = matches!(end, Some(FetchEnd::Probed { .. })) && body.manners.has(Manner::AbandonsProbe);
         if let Some(packet) = send.filter(|_| !leaves) {
-            let to = SocketAddrV4::new(self.server, peer.unwrap_or(tftp::PORT));
+            let to = SocketAddr::new(self.server, peer.unwrap_or(tftp::PORT));
             body.send_udp(*port, to, &packet, now);
         }
         let Some(end) = end else { return Fetched::Pending };

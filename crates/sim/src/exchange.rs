@@ -5,9 +5,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use wire::dhcp::{
     CLIENT_PORT, LARGEST_MESSAGE, Message, MessageType, Op, OptionCode, SERVER_PORT, Suboptions,
 };
-use wire::frame::Udp4;
 
-use crate::body::Body;
+use crate::body::{Body, Datagram};
 use crate::manners::Manner;
 use crate::program::{Choice, Program, is_pxe};
 use crate::step::Step;
@@ -102,11 +101,11 @@ impl Exchange {
     }
 
     /// Takes a datagram in, if it is one for this exchange.
-    pub(crate) fn on_udp(&mut self, body: &mut Body, udp: &Udp4<'_>, now: u64) -> Verdict {
+    pub(crate) fn on_udp(&mut self, body: &mut Body, udp: &Datagram<'_>, now: u64) -> Verdict {
         if udp.to.port() != CLIENT_PORT || udp.from.port() != SERVER_PORT {
             return Verdict::Pending;
         }
-        if self.program.needs_broadcast() && !udp.to.ip().is_broadcast() {
+        if self.program.needs_broadcast() && !udp.is_broadcast() {
             return Verdict::Pending;
         }
         let Ok(message) = Message::decode(udp.payload) else { return Verdict::Pending };
@@ -279,10 +278,10 @@ impl Exchange {
         let server = SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT);
         if body.manners.has(Manner::SendsGarbage) {
             for broken in garbage(&bytes) {
-                body.send_udp(CLIENT_PORT, server, &broken, now);
+                body.send_udp(CLIENT_PORT, server.into(), &broken, now);
             }
         }
-        body.send_udp(CLIENT_PORT, server, &bytes, now);
+        body.send_udp(CLIENT_PORT, server.into(), &bytes, now);
         if self.is_discovering()
             && let Some(second) = body.manners.second_port()
         {

@@ -1,5 +1,7 @@
 //! HTTP as a simulated machine speaks it: what it asks for, and what comes back piece by piece.
 
+use std::net::{IpAddr, SocketAddr};
+
 use bytes::Bytes;
 
 /// What is done with a URL.
@@ -87,6 +89,13 @@ pub(crate) fn resolve(base: &str, reference: &str) -> String {
     format!("{scheme}://{host}{folder}/{reference}")
 }
 
+/// Where an authority leads; names lead nowhere here.
+pub(crate) fn place(authority: &str, port: u16) -> Option<SocketAddr> {
+    let bare = authority.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(authority);
+    let literal = || bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port));
+    authority.parse().ok().or_else(literal)
+}
+
 /// The host of a URL when it is a name and not an address.
 pub(crate) fn host_name(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
@@ -106,6 +115,19 @@ mod tests {
         assert_eq!(resolve(base, "/x/y"), "http://10.0.0.1/x/y");
         assert_eq!(resolve(base, "http://h/z"), "http://h/z");
         assert_eq!(resolve("http://10.0.0.1", "a"), "http://10.0.0.1/a");
+    }
+
+    #[test]
+    fn an_authority_is_an_address_with_or_without_a_port() {
+        for (text, place_of_it) in [
+            ("10.0.0.1", "10.0.0.1:80"),
+            ("10.0.0.1:8080", "10.0.0.1:8080"),
+            ("[fd00::1]", "[fd00::1]:80"),
+            ("[fd00::1]:8080", "[fd00::1]:8080"),
+        ] {
+            assert_eq!(place(text, 80), Some(place_of_it.parse().unwrap()));
+        }
+        assert_eq!(place("boss.local", 80), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | iPXE: the wait for a router, DHCP, scripts | `ipxe/` |
 //! | our agent, as seen from outside | `agent.rs` |
 //! | DHCP and TFTP from the client's side | `exchange.rs`, `program.rs`, `download.rs` |
+//! | DHCPv6 from the client's side | `exchange6.rs`, `program6.rs` |
 //! | several boxes and one server on a cable | `segment.rs`, `cable.rs` |
 //! | the power ports | `board.rs` |
 //! | a boot as a capture of it shows it; its questions, asked again | `observe/`, `replay/` |
@@ -26,6 +27,7 @@ mod config;
 mod dice;
 mod download;
 mod exchange;
+mod exchange6;
 mod fetch;
 mod firmware;
 mod http;
@@ -36,6 +38,7 @@ pub mod net;
 pub mod observe;
 mod port;
 mod program;
+mod program6;
 mod relay;
 pub mod replay;
 mod segment;

@@ -9,12 +9,14 @@
 //!                       Stranded (silent, or reset after a while)     reset: back to Post
 //! ```
 
+use std::net::{IpAddr, SocketAddr};
+
 use model::MacAddr;
 use wire::frame::{Checksum, Frame};
 use wire::ndp::Routing;
 
 use crate::agent::AgentRun;
-use crate::body::{Body, Input, Next};
+use crate::body::{Body, Datagram, Input, Next};
 use crate::config::{Config, Ipxe, Kind, Stranding};
 use crate::firmware::Rom;
 use crate::http::{HttpEvent, HttpRequest};
@@ -109,6 +111,17 @@ impl Machine {
         self.body.address
     }
 
+    /// The same of IPv6, beside its link-local one.
+    #[must_use]
+    pub const fn address6(&self) -> Option<std::net::Ipv6Addr> {
+        self.body.address6
+    }
+
+    /// The address it speaks from to this one.
+    pub(crate) fn address_to(&self, to: IpAddr) -> Option<IpAddr> {
+        self.body.address_to(to)
+    }
+
     /// Power comes. A machine that is on does not notice.
     pub fn power_on(&mut self, now: u64) {
         if matches!(self.stage, Stage::Off) {
@@ -149,11 +162,24 @@ impl Machine {
                 if !ours || udp.checksum == Checksum::Bad {
                     return;
                 }
-                self.body.meet(*udp.from.ip(), udp.from_mac);
+                self.body.meet((*udp.from.ip()).into(), udp.from_mac);
                 // A stack without an address takes whatever its Ethernet address got; with one, only its own.
                 let to = *udp.to.ip();
                 if to.is_broadcast() || self.body.address.is_none_or(|own| own == to) {
-                    self.give(&Input::Udp(&udp), now);
+                    let (from, to, payload) = (udp.from.into(), udp.to.into(), udp.payload);
+                    self.give(&Input::Udp(&Datagram { from, to, payload }), now);
+                }
+            }
+            Ok(Frame::Udp6(udp)) => {
+                let ours = udp.to_mac == self.body.config.mac || udp.to_mac.is_group();
+                if !ours || !udp.checksum_good {
+                    return;
+                }
+                self.body.meet((*udp.from.ip()).into(), udp.from_mac);
+                let to = *udp.to.ip();
+                if to == self.body.link_local() || self.body.address6 == Some(to) {
+                    let (from, to) = (SocketAddr::V6(udp.from), SocketAddr::V6(udp.to));
+                    self.give(&Input::Udp(&Datagram { from, to, payload: udp.payload }), now);
                 }
             }
             Ok(Frame::Icmp6(icmp)) => {
@@ -161,7 +187,7 @@ impl Machine {
                     self.give(&Input::Router(&router), now);
                 }
             }
-            Ok(Frame::Udp6(_) | Frame::Other(_)) | Err(_) => {}
+            Ok(Frame::Other(_)) | Err(_) => {}
         }
     }
 

@@ -125,7 +125,11 @@ impl Port {
     }
 
     fn is_first_request(&mut self, frame: &[u8], manners: &Manners) -> bool {
-        let asks = matches!(Frame::parse(frame), Ok(Frame::Udp4(udp)) if udp.to.port() == tftp::PORT);
+        let asks = match Frame::parse(frame) {
+            Ok(Frame::Udp4(udp)) => udp.to.port() == tftp::PORT,
+            Ok(Frame::Udp6(udp)) => udp.to.port() == tftp::PORT,
+            _ => false,
+        };
         asks && manners.has(Manner::LosesFirstTftp) && !std::mem::replace(&mut self.asked_for_file, true)
     }
 }

@@ -216,7 +216,7 @@ fn dress_ipxe(message: &mut Message, body: &Body, version: Ipxe, uefi: bool) {
 }
 
 /// Text order to SMBIOS order and back: the first three fields are little-endian on the wire.
-const fn swap_uuid(u: [u8; 16]) -> [u8; 16] {
+pub(crate) const fn swap_uuid(u: [u8; 16]) -> [u8; 16] {
     model::MachineUuid::from_wire(u).0
 }
 

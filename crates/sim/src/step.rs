@@ -1,6 +1,6 @@
 //! What a machine went through, for assertions and for the timeline of a story.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Where a machine is on its way up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +67,20 @@ pub enum Step {
     },
     /// A DHCP exchange ended without an address.
     Unanswered(Teller),
+    /// A DHCPv6 SOLICIT or INFORMATION-REQUEST left.
+    Solicited6 {
+        /// Who sent it.
+        by: Teller,
+    },
+    /// A DHCPv6 server gave what was asked for.
+    Bound6 {
+        /// To whom.
+        by: Teller,
+        /// An address; `None` where only the rest was asked for.
+        address: Option<Ipv6Addr>,
+    },
+    /// A DHCPv6 exchange ended without an answer.
+    Unanswered6(Teller),
     /// A router solicitation left (iPXE).
     Solicited,
     /// The wait for an IPv6 router is over.

@@ -32,6 +32,7 @@ impl Machine {
             Step::Failed(why) => Some(why.clone()),
             Step::Hung(place) => Some((*place).to_owned()),
             Step::Unanswered(teller) => Some(format!("{teller:?} got no address")),
+            Step::Unanswered6(teller) => Some(format!("{teller:?} got no IPv6 address")),
             _ => None,
         });
         Some(Stuck { phase: self.phase(), last_good: last_good.clone(), failed })
@@ -45,6 +46,7 @@ impl Step {
             Self::PoweredOn
             | Self::Reset
             | Self::Bound { .. }
+            | Self::Bound6 { .. }
             | Self::RouterKnown { answered: true }
             | Self::SizeProbed(_)
             | Self::FileFetched { .. }
@@ -59,6 +61,8 @@ impl Step {
             | Self::Tries(_)
             | Self::Discovered { .. }
             | Self::Unanswered(_)
+            | Self::Solicited6 { .. }
+            | Self::Unanswered6(_)
             | Self::Solicited
             | Self::RouterKnown { answered: false }
             | Self::AskedBootServer(_)
@@ -94,6 +98,10 @@ impl fmt::Display for Step {
             Self::Discovered { by, secs } => write!(f, "{by:?} asks for an address (secs {secs})"),
             Self::Bound { by, address } => write!(f, "{by:?} has {address}"),
             Self::Unanswered(by) => write!(f, "{by:?} got no address"),
+            Self::Solicited6 { by } => write!(f, "{by:?} asks for an IPv6 address"),
+            Self::Bound6 { by, address: Some(address) } => write!(f, "{by:?} has {address}"),
+            Self::Bound6 { by, address: None } => write!(f, "{by:?} was told the rest over DHCPv6"),
+            Self::Unanswered6(by) => write!(f, "{by:?} got no IPv6 address"),
             Self::Solicited => f.write_str("asks for a router"),
             Self::RouterKnown { answered: true } => f.write_str("a router answered"),
             Self::RouterKnown { answered: false } => f.write_str("no router answered"),

@@ -94,13 +94,8 @@ fn settings(port: &Port) -> io::Result<ClientSettings> {
     let mut settings = ClientSettings::new(Duid::of_mac(port.mac), port.index, u32::from_ne_bytes(random));
     settings.first_wait_ms = FIRST_WAIT_MS;
     settings.longest_wait_ms = LONGEST_WAIT_MS;
-    let length = u16::try_from(AGENT_VENDOR_CLASS.len()).unwrap_or_default();
-    let mut class = ENTERPRISE.to_be_bytes().to_vec();
-    class.extend_from_slice(&length.to_be_bytes());
-    class.extend_from_slice(AGENT_VENDOR_CLASS.as_bytes());
-    settings.options.push(OptionCode::VENDOR_CLASS, class);
-    let wanted = [OptionCode::NAME_SERVERS, OptionCode::BOOT_URL];
-    settings.options.push(OptionCode::OPTION_REQUEST, wanted.map(|code| code.0.to_be_bytes()).concat());
+    settings.options.push_vendor_class(ENTERPRISE, AGENT_VENDOR_CLASS.as_bytes());
+    settings.options.push_wishes(&[OptionCode::NAME_SERVERS, OptionCode::BOOT_URL]);
     Ok(settings)
 }
 

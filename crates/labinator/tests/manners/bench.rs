@@ -1,6 +1,6 @@
 //! A bench: ill-mannered machines against the real counter, no core, no socket, no clock but the test's.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::floor::{open_counter, spawn_segment};
 
 pub(crate) const BOSS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(crate) const BOSS6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0, 0, 0, 0, 0, 1);
 /// A relay in the lab's network.
 pub(crate) const RELAY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 254);
 /// The longest a machine may take: its whole boot order, and once more.
@@ -29,9 +30,20 @@ pub(crate) fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 0, 10 + number)
 }
 
+pub(crate) fn address6(number: u8) -> Ipv6Addr {
+    Ipv6Addr::new(0xfd00, 0x10, 0, 0, 0, 0, 0, 0x10 + u16::from(number))
+}
+
 /// A machine of the board with these manners.
 pub(crate) fn machine(number: u8, kind: Kind, manners: &[Manner]) -> Config {
     Config::new(mac(number), kind, Ipxe::Of2025, u64::from(number)).with(manners)
+}
+
+/// What the lab speaks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Ipv4,
+    Ipv6,
 }
 
 /// Machines, their cable, and the counter.
@@ -40,6 +52,7 @@ pub(crate) struct Bench {
     pub(crate) counter: Arc<Counter>,
     image: Arc<model::Image>,
     machines: u8,
+    speaks: Speaks,
     table: u64,
     _tasks: JoinSet<()>,
 }
@@ -47,11 +60,19 @@ pub(crate) struct Bench {
 impl Bench {
     /// A cable of a millisecond that keeps its frames in order.
     pub(crate) fn open(configs: Vec<Config>) -> Self {
-        let lane = Lane { fastest_ms: 1, ..Lane::default() };
-        Self::on(Cable::alike(lane), 1, configs)
+        Self::on(good_cable(), 1, configs)
+    }
+
+    /// The same in a lab of IPv6 alone.
+    pub(crate) fn open_six(configs: Vec<Config>) -> Self {
+        Self::speaking(Speaks::Ipv6, good_cable(), 1, configs)
     }
 
     pub(crate) fn on(cable: Cable, seed: u64, configs: Vec<Config>) -> Self {
+        Self::speaking(Speaks::Ipv4, cable, seed, configs)
+    }
+
+    fn speaking(speaks: Speaks, cable: Cable, seed: u64, configs: Vec<Config>) -> Self {
         let machines = u8::try_from(configs.len()).unwrap();
         let boxes: Vec<Machine> = configs.into_iter().map(Machine::new).collect();
         let ports = vec![PortConfig::default(); boxes.len()];
@@ -62,7 +83,8 @@ impl Bench {
         let mut tasks = JoinSet::new();
         spawn_segment(&mut tasks, &lab, &counter);
         tasks.spawn(Arc::clone(counter.ledger()).run());
-        let mut bench = Self { lab, counter, image: Arc::new(image), machines, table: 0, _tasks: tasks };
+        let mut bench =
+            Self { lab, counter, image: Arc::new(image), machines, speaks, table: 0, _tasks: tasks };
         bench.publish(|bench, _| bench.boot());
         bench
     }
@@ -79,7 +101,7 @@ impl Bench {
             node: format!("node{number}").parse().unwrap(),
             mac: mac(number),
             ip: address(number),
-            ip6: None,
+            ip6: (self.speaks == Speaks::Ipv6).then(|| address6(number)),
             run: 1,
             boot: u32::try_from(self.table).unwrap(),
             answer: answer(self, number),
@@ -89,11 +111,22 @@ impl Bench {
             install: None,
         };
         // As JSON, so that what is not said is as a lab file leaves it.
-        let network: NetworkSpec = serde_json::from_value(serde_json::json!({
+        let mut network: NetworkSpec = serde_json::from_value(serde_json::json!({
             "interface": "lab0", "subnet": "10.0.0.0", "prefix": 24, "boss": BOSS, "gateway": null, "dns": [],
             "pool": ["10.0.0.100", "10.0.0.109"], "dhcp": "authoritative", "lease_seconds": 3600,
         }))
         .unwrap();
+        if self.speaks == Speaks::Ipv6 {
+            network.dhcp = model::DhcpMode::Off;
+            network.ipv6 = Some(model::Ipv6Spec {
+                prefix: Ipv6Addr::new(0xfd00, 0x10, 0, 0, 0, 0, 0, 0),
+                boss: BOSS6,
+                pool: None,
+                dns: Vec::new(),
+                router: false,
+                autonomous: false,
+            });
+        }
         let nodes = (1..=self.machines).map(entry).map(Arc::new).collect();
         let lab = "bench".parse().unwrap();
         self.counter.publish(BootTable { number: self.table, lab, network, nodes }).unwrap();
@@ -148,6 +181,11 @@ impl Bench {
     pub(crate) fn frames<T>(&self, pick: impl Fn(&sim::Passed) -> Option<T>) -> Vec<T> {
         self.lab.inspect(|segment| segment.tape().iter().filter_map(pick).collect())
     }
+}
+
+/// A cable of a millisecond that keeps its frames in order.
+fn good_cable() -> Cable {
+    Cable::alike(Lane { fastest_ms: 1, ..Lane::default() })
 }
 
 /// One machine with these manners comes up, or the test ends with its story.

@@ -161,7 +161,7 @@ async fn a_path_of_1400_bytes_costs_one_attempt_and_the_next_has_blocks_that_fit
 
     let bench = boots(Kind::UefiPxe, &[Manner::PathMtu(1400)]).await;
     assert_eq!(bench.steps(0, |s| matches!(s, Step::Tries(_))).len(), 3, "{}", bench.story(0));
-    assert!(bench.told().0.iter().any(|told| untaken(told)));
+    assert!(bench.told().0.iter().any(untaken));
     bench.lab.switch(0, model::PowerOrder::Off);
     bench.lab.switch(0, model::PowerOrder::On);
     assert!(bench.sees(0, LIMIT, fits).await, "{}", bench.story(0));

@@ -62,8 +62,8 @@ pub(crate) fn open_counter(files: &Arc<LossyFiles>) -> (Arc<Counter>, Image) {
 pub(crate) fn spawn_segment(tasks: &mut JoinSet<()>, lab: &Lab, counter: &Arc<Counter>) {
     let (frames, mut arriving) = mpsc::unbounded_channel::<Vec<u8>>();
     let (dialled, mut connections) = mpsc::unbounded_channel::<(DuplexStream, SocketAddr)>();
-    let dial = move |from: Option<Ipv4Addr>, _to| {
-        let peer = SocketAddr::new(IpAddr::V4(from.unwrap_or(Ipv4Addr::UNSPECIFIED)), 4000);
+    let dial = move |from: Option<IpAddr>, _to| {
+        let peer = SocketAddr::new(from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), 4000);
         let (ours, theirs) = tokio::io::duplex(256 << 10);
         dialled.send((theirs, peer)).map_err(|_| io::ErrorKind::ConnectionRefused)?;
         Ok::<_, io::Error>(ours)

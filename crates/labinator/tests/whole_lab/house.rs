@@ -1,11 +1,14 @@
 //! A whole lab in one process and no socket: simulated machines, the counter's heart, the conductor, power ports.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use labinator::desk::{Desk, Look};
-use model::{Command, CommandId, Fact, Fault, LabSpec, LabTime, Notice, Phase, PowerState, Rung};
+use model::{
+    Command, CommandId, DhcpMode, Fact, Fault, Ipv6Spec, LabSpec, LabTime, Notice, Phase, PowerState, Rung,
+};
 use netboot::{Counter, Up};
 use sim::net::Lab;
 use sim::{Machine, PortConfig, PowerBoard, Segment};
@@ -27,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) port: PortConfig,
     pub(crate) enough: u16,
     pub(crate) seed: u64,
+    /// The lab has IPv6 and no IPv4.
+    pub(crate) six_only: bool,
 }
 
 impl Plan {
@@ -39,12 +44,29 @@ impl Plan {
             port,
             enough,
             seed: 1,
+            six_only: false,
         }
     }
 
     fn spec(&self) -> LabSpec {
         let mut spec = spec(u8::try_from(self.machines.len()).unwrap());
         spec.scenarios.get_mut(&all()).unwrap().enough = self.enough;
+        if self.six_only {
+            let prefix = Ipv6Addr::new(0xfd00, 9, 0, 0, 0, 0, 0, 0);
+            let host = |number: u16| Ipv6Addr::from_bits(prefix.to_bits() | u128::from(number));
+            spec.network.dhcp = DhcpMode::Off;
+            spec.network.ipv6 = Some(Ipv6Spec {
+                prefix,
+                boss: host(1),
+                pool: None,
+                dns: Vec::new(),
+                router: false,
+                autonomous: false,
+            });
+            for (number, node) in (0x11..).zip(spec.board.nodes.values_mut()) {
+                node.ip6 = Some(host(number));
+            }
+        }
         spec
     }
 }

@@ -1,11 +1,10 @@
 //! PXE's second question: a request to port 4011 of whoever called itself `PXEClient` and did not say "no discovery".
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 
 use wire::dhcp::{CLIENT_PORT, LARGEST_MESSAGE, Message, MessageType, OptionCode, Suboptions};
-use wire::frame::Udp4;
 
-use crate::body::Body;
+use crate::body::{Body, Datagram};
 use crate::exchange::Lease;
 use crate::program::{Program, is_pxe};
 use crate::step::Step;
@@ -68,10 +67,10 @@ impl BootServer {
         message.ciaddr = self.lease.address;
         let Ok(bytes) = message.encode(LARGEST_MESSAGE) else { return };
         body.note(now, Step::AskedBootServer(self.server));
-        body.send_udp(CLIENT_PORT, SocketAddrV4::new(self.server, PORT), &bytes, now);
+        body.send_udp(CLIENT_PORT, (self.server, PORT).into(), &bytes, now);
     }
 
-    pub(super) fn on_udp(&mut self, udp: &Udp4<'_>) -> Told {
+    pub(super) fn on_udp(&mut self, udp: &Datagram<'_>) -> Told {
         let answer = Message::decode(udp.payload).ok().filter(|m| m.xid == self.xid && is_pxe(m));
         let named = |m: &Message| !m.file.is_empty() || m.options.has(OptionCode::BOOT_FILE);
         match answer {

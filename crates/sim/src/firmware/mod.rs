@@ -1,22 +1,22 @@
 //! The firmware's boot order: one network entry after another until one starts something.
 //!
 //! ```text
-//!   entry ─▶ DHCP ─▶ TFTP (probe, abort, request) ─▶ loader or EFI program
-//!     ▲  │      └──▶ HTTP (HEAD, GET) ─────────────▶ loader or EFI program
+//!   entry ─▶ DHCP or DHCPv6 ─▶ TFTP (probe, abort, request) ─▶ loader or EFI program
+//!     ▲  │                └──▶ HTTP (HEAD, GET) ─────────────▶ loader or EFI program
 //!     └──┴── no answer, no file, first refusal: next entry, at the end "gave up"
 //! ```
 
 mod boot_server;
 mod http_boot;
+mod six;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use wire::frame::Udp4;
-
-use crate::body::{Body, Handover, Input, KernelStart, Next, Source};
+use crate::body::{Body, Datagram, Handover, Input, KernelStart, Next, Source};
 use crate::config::Kind;
 use crate::download::{Download, Fetched, Style};
 use crate::exchange::{Exchange, Lease, Verdict};
+use crate::exchange6::Exchange6;
 use crate::manners::Manner;
 use crate::program::{Program, efi_boot, http_boot as boot_url, named_server, rom_boot};
 use crate::step::Step;
@@ -30,7 +30,7 @@ enum Entry {
     Rom,
     /// PXE over IPv4.
     Pxe4,
-    /// PXE over IPv6: nobody answers it in this house, so it only costs its 60 s.
+    /// PXE over IPv6. In a lab without IPv6 it costs 60 s.
     Pxe6,
     /// HTTP over IPv4.
     Http4,
@@ -39,7 +39,14 @@ enum Entry {
 }
 
 impl Entry {
-    const SIX_FIRST: &[Self] = &[Self::Pxe6, Self::Http6, Self::Pxe4, Self::Http4];
+    /// The order of a machine that begins with IPv6.
+    const fn six_first(kind: Kind) -> &'static [Self] {
+        match kind {
+            Kind::UefiPxe => &[Self::Pxe6, Self::Http6, Self::Pxe4, Self::Http4],
+            Kind::UefiHttp => &[Self::Http6, Self::Http4],
+            Kind::BiosPxe | Kind::BiosIpxeRom => Self::order(kind),
+        }
+    }
 
     /// OVMF's order without its switches (metal-stack/mini-lab#196), and what other setups leave.
     const fn order(kind: Kind) -> &'static [Self] {
@@ -61,18 +68,18 @@ impl Entry {
         }
     }
 
-    const fn program(self) -> Option<Program> {
+    const fn program(self) -> Program {
         match self {
-            Self::Rom => Some(Program::PxeRom),
-            Self::Pxe4 => Some(Program::UefiPxe),
-            Self::Http4 => Some(Program::UefiHttp),
-            Self::Pxe6 | Self::Http6 => None,
+            Self::Rom => Program::PxeRom,
+            Self::Pxe4 | Self::Pxe6 => Program::UefiPxe,
+            Self::Http4 | Self::Http6 => Program::UefiHttp,
         }
     }
-}
 
-/// 4 + 8 + 16 + 32 s of unanswered solicitations.
-const DEAD_ENTRY_MS: u64 = 60_000;
+    const fn is_six(self) -> bool {
+        matches!(self, Self::Pxe6 | Self::Http6)
+    }
+}
 
 /// Loading and checking an EFI program or a boot sector before it runs.
 const START_MS: (u64, u64) = (50, 250);
@@ -80,11 +87,11 @@ const START_MS: (u64, u64) = (50, 250);
 #[derive(Debug)]
 enum Doing {
     Nothing,
-    Waiting { until: u64 },
     Dhcp { exchange: Exchange, entry: Entry },
+    Dhcp6 { exchange: Exchange6, entry: Entry },
     BootServer { asks: Box<BootServer>, entry: Entry },
-    Tftp { download: Box<Download>, lease: Box<Lease>, server: Ipv4Addr, file: String },
-    Http { boot: Box<HttpBoot>, lease: Box<Lease> },
+    Tftp { download: Box<Download>, server: IpAddr, file: String },
+    Http { boot: Box<HttpBoot> },
     Starting { until: u64, what: What },
 }
 
@@ -106,8 +113,9 @@ pub(crate) struct Rom {
 impl Rom {
     /// Starts with the first entry of the boot order.
     pub(crate) fn start(body: &mut Body, now: u64) -> Self {
-        let six_first = body.manners.has(Manner::StartsWithIpv6) && body.config.kind == Kind::UefiPxe;
-        let left = if six_first { Entry::SIX_FIRST } else { Entry::order(body.config.kind) };
+        let kind = body.config.kind;
+        let six_first = body.manners.has(Manner::StartsWithIpv6);
+        let left = if six_first { Entry::six_first(kind) } else { Entry::order(kind) };
         let mut rom = Self { left, doing: Doing::Nothing, uefi: body.config.is_uefi() };
         // The order is never empty for a machine that has this firmware, so this never gives up.
         rom.walk_on(body, now);
@@ -121,9 +129,11 @@ impl Rom {
         body.forget_network();
         body.note(now, Step::Tries(entry.name()));
         body.print(format!(">>Start {}.", entry.name()));
-        self.doing = match entry.program() {
-            Some(program) => Doing::Dhcp { exchange: Exchange::start(program, body, now), entry: *entry },
-            None => Doing::Waiting { until: now + DEAD_ENTRY_MS },
+        let (entry, program) = (*entry, entry.program());
+        self.doing = if entry.is_six() {
+            Doing::Dhcp6 { exchange: Exchange6::start(program, body, now), entry }
+        } else {
+            Doing::Dhcp { exchange: Exchange::start(program, body, now), entry }
         };
         Next::Stay
     }
@@ -131,11 +141,12 @@ impl Rom {
     pub(crate) fn wake_at(&self) -> Option<u64> {
         match &self.doing {
             Doing::Nothing => None,
-            Doing::Waiting { until } | Doing::Starting { until, .. } => Some(*until),
+            Doing::Starting { until, .. } => Some(*until),
             Doing::Dhcp { exchange, .. } => exchange.wake_at(),
+            Doing::Dhcp6 { exchange, .. } => exchange.wake_at(),
             Doing::BootServer { asks, .. } => Some(asks.wake_at()),
             Doing::Tftp { download, .. } => download.wake_at(),
-            Doing::Http { boot, .. } => boot.wake_at(),
+            Doing::Http { boot } => boot.wake_at(),
         }
     }
 
@@ -144,7 +155,7 @@ impl Rom {
             Input::Time => self.on_time(body, now),
             Input::Udp(udp) => self.on_udp(body, udp, now),
             Input::Http(id, event) => {
-                let Doing::Http { boot, .. } = &mut self.doing else { return Next::Stay };
+                let Doing::Http { boot } = &mut self.doing else { return Next::Stay };
                 let loaded = boot.on_http(body, *id, event, now);
                 self.after_http(loaded, body, now)
             }
@@ -155,16 +166,15 @@ impl Rom {
     fn on_time(&mut self, body: &mut Body, now: u64) -> Next {
         match &mut self.doing {
             Doing::Nothing => Next::Stay,
-            Doing::Waiting { until } => {
-                if *until > now {
-                    return Next::Stay;
-                }
-                self.walk_on(body, now)
-            }
             Doing::Dhcp { exchange, entry } => {
                 let entry = *entry;
                 let verdict = exchange.on_time(body, now);
                 self.after_dhcp(verdict, entry, body, now)
+            }
+            Doing::Dhcp6 { exchange, entry } => {
+                let entry = *entry;
+                let verdict = exchange.on_time(body, now);
+                self.after_dhcp6(verdict, entry, body, now)
             }
             Doing::BootServer { asks, entry } => {
                 let entry = *entry;
@@ -175,7 +185,7 @@ impl Rom {
                 let fetched = download.on_time(body, now);
                 self.after_tftp(&fetched, body, now)
             }
-            Doing::Http { boot, .. } => {
+            Doing::Http { boot } => {
                 let loaded = boot.on_time(body, now);
                 self.after_http(loaded, body, now)
             }
@@ -191,12 +201,17 @@ impl Rom {
         }
     }
 
-    fn on_udp(&mut self, body: &mut Body, udp: &Udp4<'_>, now: u64) -> Next {
+    fn on_udp(&mut self, body: &mut Body, udp: &Datagram<'_>, now: u64) -> Next {
         match &mut self.doing {
             Doing::Dhcp { exchange, entry } => {
                 let entry = *entry;
                 let verdict = exchange.on_udp(body, udp, now);
                 self.after_dhcp(verdict, entry, body, now)
+            }
+            Doing::Dhcp6 { exchange, entry } => {
+                let entry = *entry;
+                let verdict = exchange.on_udp(body, udp, now);
+                self.after_dhcp6(verdict, entry, body, now)
             }
             Doing::BootServer { asks, entry } => {
                 let entry = *entry;
@@ -207,9 +222,7 @@ impl Rom {
                 let fetched = download.on_udp(body, udp, now);
                 self.after_tftp(&fetched, body, now)
             }
-            Doing::Nothing | Doing::Waiting { .. } | Doing::Http { .. } | Doing::Starting { .. } => {
-                Next::Stay
-            }
+            Doing::Nothing | Doing::Http { .. } | Doing::Starting { .. } => Next::Stay,
         }
     }
 
@@ -224,25 +237,21 @@ impl Rom {
         };
         if entry == Entry::Http4 {
             let Some(url) = boot_url(&lease.boot) else { return self.refuse("no URL in the ACK", body, now) };
-            let boot = Box::new(HttpBoot::start(&url, body, now));
-            self.doing = Doing::Http { boot, lease };
+            self.doing = Doing::Http { boot: Box::new(HttpBoot::start(&url, body, now)) };
             return Next::Stay;
         }
-        if body.manners.has(Manner::AsksPort4011)
-            && BootServer::is_needed(&lease)
-            && let Some(program) = entry.program()
-        {
-            let asks = Box::new(BootServer::start(program, lease, body, now));
+        if body.manners.has(Manner::AsksPort4011) && BootServer::is_needed(&lease) {
+            let asks = Box::new(BootServer::start(entry.program(), lease, body, now));
             self.doing = Doing::BootServer { asks, entry };
             return Next::Stay;
         }
-        self.fetch(lease, entry, body, now)
+        self.fetch(&lease, entry, body, now)
     }
 
     fn after_boot_server(&mut self, told: Told, entry: Entry, body: &mut Body, now: u64) -> Next {
         match told {
             Told::Pending => Next::Stay,
-            Told::Answer(lease) => self.fetch(lease, entry, body, now),
+            Told::Answer(lease) => self.fetch(&lease, entry, body, now),
             Told::Nothing => {
                 let why = "PXE-E55: ProxyDHCP service did not reply to request on port 4011";
                 self.refuse(why, body, now)
@@ -250,7 +259,7 @@ impl Rom {
         }
     }
 
-    fn fetch(&mut self, lease: Box<Lease>, entry: Entry, body: &mut Body, now: u64) -> Next {
+    fn fetch(&mut self, lease: &Lease, entry: Entry, body: &mut Body, now: u64) -> Next {
         let told = if entry == Entry::Rom { rom_boot(&lease.boot) } else { efi_boot(&lease.boot) };
         let Some((server, name)) = told else { return self.refuse("no file in the ACK", body, now) };
         let named = named_server(&lease.boot);
@@ -264,8 +273,18 @@ impl Rom {
         // A name with bytes that are no text is asked for as well as it can be, and not found.
         let file = String::from_utf8_lossy(&name).into_owned();
         let style = if entry == Entry::Rom { Style::PxeRom } else { Style::Edk2 };
+        self.fetch_by_tftp(style, (server.into(), file), body, now)
+    }
+
+    fn fetch_by_tftp(
+        &mut self,
+        style: Style,
+        (server, file): (IpAddr, String),
+        body: &mut Body,
+        now: u64,
+    ) -> Next {
         let download = Box::new(Download::start(style, server, &file, body, now));
-        self.doing = Doing::Tftp { download, lease, server, file };
+        self.doing = Doing::Tftp { download, server, file };
         Next::Stay
     }
 
@@ -274,8 +293,8 @@ impl Rom {
             Fetched::Pending => Next::Stay,
             Fetched::Failed(why) => self.refuse(why, body, now),
             Fetched::Done(_) => {
-                let Doing::Tftp { lease, server, file, .. } = &self.doing else { return Next::Stay };
-                let (address, file, server) = (lease.address, file.clone(), *server);
+                let Doing::Tftp { server, file, .. } = &self.doing else { return Next::Stay };
+                let (address, file, server) = (body.address, file.clone(), *server);
                 let source = Source::Tftp { server, file: file.clone() };
                 let server_mac = body.mac_of(server);
                 self.begin(&file, Handover { address, source, server_mac, uefi: self.uefi }, body, now)
@@ -288,9 +307,9 @@ impl Rom {
             Loaded::Pending => Next::Stay,
             Loaded::Failed(why) => self.refuse(&why, body, now),
             Loaded::Done => {
-                let Doing::Http { boot, lease } = &self.doing else { return Next::Stay };
+                let Doing::Http { boot } = &self.doing else { return Next::Stay };
                 let file = boot.file().to_owned();
-                let (address, source) = (lease.address, Source::Http(file.clone()));
+                let (address, source) = (body.address, Source::Http(file.clone()));
                 let handover = Handover { address, source, server_mac: None, uefi: self.uefi };
                 self.begin(&file, handover, body, now)
             }

@@ -1,8 +1,8 @@
 //! iPXE from its banner to the kernel it starts.
 //!
 //! ```text
-//!  Init ─▶ autoexec.ipxe? ─no─▶ Banner ─▶ Configure (DHCP and router, both) ─▶ Fetch ─▶ Script ─▶ kernel
-//!                └──yes──────────────────────────────────────────────────────────────────▲
+//!  Init ─▶ autoexec.ipxe? ─no─▶ Banner ─▶ Configure (DHCP, router, DHCPv6: all) ─▶ Fetch ─▶ Script ─▶ kernel
+//!                └──yes──────────────────────────────────────────────────────────────────────▲
 //!  any failure: back to the firmware
 //! ```
 
@@ -11,12 +11,11 @@ mod script;
 mod settings;
 mod words;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use wire::dhcp::OptionCode;
-use wire::frame::Udp4;
 
-use crate::body::{Body, Handover, Input, KernelStart, Next, Source};
+use crate::body::{Body, Datagram, Handover, Input, KernelStart, Next, Source};
 use crate::config::Ipxe;
 use crate::download::{Download, Fetched, Style};
 use crate::exchange::{Exchange, Lease, Verdict};
@@ -44,7 +43,7 @@ enum State {
     Init { until: u64 },
     Autoexec { files: Vec<String>, by: AutoexecBy },
     Banner { until: u64 },
-    Configure { exchange: Exchange, lease: Option<Box<Lease>>, router: RouterWait },
+    Configure { exchange: Exchange, four: Four, router: RouterWait },
     FileByTftp { download: Box<Download>, name: String, settings: Settings },
     FileByHttp { fetch: Box<UrlFetch>, settings: Settings },
     Script(Box<Script>),
@@ -54,6 +53,14 @@ enum State {
 enum AutoexecBy {
     Tftp(Box<Download>),
     Http(Box<UrlFetch>),
+}
+
+/// What DHCP over IPv4 came to.
+#[derive(Debug)]
+enum Four {
+    Asked,
+    Bound(Box<Lease>),
+    Unanswered,
 }
 
 /// A running iPXE.
@@ -137,8 +144,8 @@ impl Loader {
                 body.print("Configuring (net0)...");
                 let program = Program::Ipxe { version: self.version, uefi: self.uefi };
                 let exchange = Exchange::start(program, body, now);
-                let router = RouterWait::start(self.version, body, now);
-                self.state = State::Configure { exchange, lease: None, router };
+                let router = RouterWait::start(self.version, program, body, now);
+                self.state = State::Configure { exchange, four: Four::Asked, router };
                 Next::Stay
             }
             State::Init { .. } | State::Banner { .. } => Next::Stay,
@@ -170,13 +177,14 @@ impl Loader {
         }
     }
 
-    fn on_udp(&mut self, body: &mut Body, udp: &Udp4<'_>, now: u64) -> Next {
+    fn on_udp(&mut self, body: &mut Body, udp: &Datagram<'_>, now: u64) -> Next {
         match &mut self.state {
             State::Autoexec { by: AutoexecBy::Tftp(download), .. } => {
                 let fetched = download.on_udp(body, udp, now);
                 self.after_autoexec(fetched, body, now)
             }
-            State::Configure { exchange, .. } => {
+            State::Configure { exchange, router, .. } => {
+                router.on_udp(body, udp, now);
                 let verdict = exchange.on_udp(body, udp, now);
                 self.after_dhcp(verdict, body, now)
             }
@@ -192,8 +200,9 @@ impl Loader {
     /// lease and before it takes the card over (`efi_autoexec.c`).
     fn look_for_autoexec(&mut self, body: &mut Body, now: u64) -> Next {
         let inherited = self.inherited.as_ref().filter(|_| self.uefi && self.version == Ipxe::Of2025);
+        let inherited = inherited.filter(|handover| handover.address.is_some());
         let Some(handover) = inherited else { return self.show_banner(body, now) };
-        body.address = Some(handover.address);
+        body.address = handover.address;
         match handover.source.clone() {
             Source::Tftp { file, server } => {
                 if let Some(mac) = handover.server_mac {
@@ -216,7 +225,7 @@ impl Loader {
         }
     }
 
-    fn next_autoexec(&mut self, mut files: Vec<String>, server: Ipv4Addr, body: &mut Body, now: u64) -> Next {
+    fn next_autoexec(&mut self, mut files: Vec<String>, server: IpAddr, body: &mut Body, now: u64) -> Next {
         let Some(file) = files.pop() else { return self.show_banner(body, now) };
         let download = Download::start(Style::Ipxe, server, &file, body, now);
         self.state = State::Autoexec { files, by: AutoexecBy::Tftp(Box::new(download)) };
@@ -256,10 +265,15 @@ impl Loader {
     fn run_autoexec(&mut self, content: &[u8], body: &mut Body, now: u64) -> Next {
         let Some(handover) = &self.inherited else { return Next::Stay };
         let (base, next_server) = match &handover.source {
-            Source::Tftp { server, .. } => (format!("tftp://{server}/autoexec.ipxe"), *server),
-            Source::Http(url) => (resolve(url, "autoexec.ipxe"), Ipv4Addr::UNSPECIFIED),
+            Source::Tftp { server, .. } => (format!("tftp://{server}/autoexec.ipxe"), Some(*server)),
+            Source::Http(url) => (resolve(url, "autoexec.ipxe"), None),
         };
-        let settings = Settings { address: handover.address, next_server, ..self.settings() };
+        let next_server = match next_server {
+            Some(IpAddr::V4(server)) => server,
+            Some(IpAddr::V6(_)) | None => Ipv4Addr::UNSPECIFIED,
+        };
+        let address = handover.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+        let settings = Settings { address, next_server, ..self.settings() };
         self.run_script((&base, content), settings, body, now)
     }
 
@@ -287,33 +301,47 @@ impl Loader {
         match verdict {
             Verdict::Pending => {}
             Verdict::Bound(bound) => {
-                if let State::Configure { lease, .. } = &mut self.state {
-                    *lease = Some(bound);
+                if let State::Configure { four, .. } = &mut self.state {
+                    *four = Four::Bound(bound);
                 }
             }
-            Verdict::GaveUp => return fail("No configuration methods succeeded", body, now),
+            Verdict::GaveUp => {
+                if let State::Configure { four, .. } = &mut self.state {
+                    *four = Four::Unanswered;
+                }
+            }
         }
         self.finish_configuring(body, now)
     }
 
-    /// `ifconf` waits for every configurator, so the slower of DHCP and router counts.
+    /// `ifconf` waits for every configurator, so the slowest of DHCP, router and DHCPv6 counts; one that succeeded is
+    /// enough.
     fn finish_configuring(&mut self, body: &mut Body, now: u64) -> Next {
-        let State::Configure { lease: Some(lease), router, .. } = &self.state else { return Next::Stay };
+        let State::Configure { four, router, .. } = &self.state else { return Next::Stay };
         if !router.is_over() {
             return Next::Stay;
         }
-        let boot = &lease.boot;
-        let file = match boot.options.text(OptionCode::BOOT_FILE) {
-            Some(name) if !name.is_empty() => name.to_owned(),
-            _ => String::from_utf8_lossy(&boot.file).into_owned(),
+        let told6 = router.lease().map(|lease| lease.url.clone().unwrap_or_default());
+        let settings = match (four, told6) {
+            (Four::Asked, _) => return Next::Stay,
+            (Four::Unanswered, None) => return fail("No configuration methods succeeded", body, now),
+            (Four::Unanswered, Some(url)) => Settings { file: url, ..self.settings() },
+            (Four::Bound(lease), told6) => {
+                let boot = &lease.boot;
+                let file = match boot.options.text(OptionCode::BOOT_FILE) {
+                    Some(name) if !name.is_empty() => name.to_owned(),
+                    _ => String::from_utf8_lossy(&boot.file).into_owned(),
+                };
+                let file = if file.is_empty() { told6.unwrap_or_default() } else { file };
+                let (address, next_server, dhcp_server) = (lease.address, boot.siaddr, lease.server);
+                Settings { address, next_server, dhcp_server, file, ..self.settings() }
+            }
         };
-        let settings = Settings {
-            address: lease.address,
-            next_server: boot.siaddr,
-            dhcp_server: lease.server,
-            file: file.clone(),
-            ..self.settings()
-        };
+        self.fetch_boot_file(settings, body, now)
+    }
+
+    fn fetch_boot_file(&mut self, settings: Settings, body: &mut Body, now: u64) -> Next {
+        let file = settings.file.clone();
         if file.is_empty() {
             return fail("Nothing to boot: No such file or directory (ipxe.org/2d03e13b)", body, now);
         }
@@ -328,7 +356,7 @@ impl Loader {
             let fetch = Box::new(UrlFetch::start(&file, true, settings.agent, body, now));
             self.state = State::FileByHttp { fetch, settings };
         } else {
-            let download = Download::start(Style::Ipxe, settings.next_server, &file, body, now);
+            let download = Download::start(Style::Ipxe, settings.next_server.into(), &file, body, now);
             self.state = State::FileByTftp { download: Box::new(download), name: file, settings };
         }
         Next::Stay
@@ -346,9 +374,9 @@ impl Loader {
             }
             // The server took iPXE for bare firmware: it loads itself once more.
             Fetched::Done(_) => Next::Loader(Handover {
-                address: settings.address,
-                source: Source::Tftp { server: settings.next_server, file: name.clone() },
-                server_mac: body.mac_of(settings.next_server),
+                address: Some(settings.address),
+                source: Source::Tftp { server: settings.next_server.into(), file: name.clone() },
+                server_mac: body.mac_of(settings.next_server.into()),
                 uefi: self.uefi,
             }),
         }

@@ -1,9 +1,12 @@
-//! iPXE's wait for an IPv6 router: the hidden half of "configuring".
+//! iPXE's wait for an IPv6 router, and for the DHCPv6 server that one may send it to: the hidden half of
+//! "configuring".
 
 use wire::ndp::{self, Advertisement};
 
-use crate::body::Body;
+use crate::body::{Body, Datagram};
 use crate::config::Ipxe;
+use crate::exchange6::{Exchange6, Lease6, Verdict6};
+use crate::program::Program;
 use crate::step::Step;
 
 /// Waits after each solicitation, in milliseconds (`net/ndp.c`: until 6ccd5239b of October 2020 0.25 s
@@ -15,22 +18,23 @@ const fn ladder(version: Ipxe) -> &'static [u64] {
     }
 }
 
-/// A router that sends hosts to DHCP over IPv6 costs this when nobody answers there: measured 16 s.
-const DHCPV6_MS: u64 = 15_750;
-
 /// The wait.
 #[derive(Debug)]
 pub(crate) struct RouterWait {
+    program: Program,
     ladder: &'static [u64],
     tries: usize,
     deadline: Option<u64>,
-    sent_to_dhcpv6: bool,
+    /// A router sent it to DHCPv6. Where nobody answers there, that costs 15.75 s; 16 were measured.
+    dhcpv6: Option<Exchange6>,
+    lease: Option<Box<Lease6>>,
 }
 
 impl RouterWait {
     /// Sends the first solicitation.
-    pub(crate) fn start(version: Ipxe, body: &mut Body, now: u64) -> Self {
-        let mut wait = Self { ladder: ladder(version), tries: 0, deadline: None, sent_to_dhcpv6: false };
+    pub(crate) fn start(version: Ipxe, program: Program, body: &mut Body, now: u64) -> Self {
+        let ladder = ladder(version);
+        let mut wait = Self { program, ladder, tries: 0, deadline: None, dhcpv6: None, lease: None };
         wait.solicit(body, now);
         wait
     }
@@ -48,35 +52,56 @@ impl RouterWait {
     }
 
     /// When the timer fires; none once the wait is over.
-    pub(crate) const fn wake_at(&self) -> Option<u64> {
-        self.deadline
+    pub(crate) fn wake_at(&self) -> Option<u64> {
+        self.dhcpv6.as_ref().map_or(self.deadline, Exchange6::wake_at)
     }
 
     /// True once nothing is waited for.
     pub(crate) const fn is_over(&self) -> bool {
-        self.deadline.is_none()
+        self.deadline.is_none() && self.dhcpv6.is_none()
+    }
+
+    /// What a DHCPv6 server gave.
+    pub(crate) fn lease(&self) -> Option<&Lease6> {
+        self.lease.as_deref()
     }
 
     pub(crate) fn on_time(&mut self, body: &mut Body, now: u64) {
-        if self.deadline.is_some_and(|at| at <= now) {
-            if self.sent_to_dhcpv6 {
-                self.deadline = None;
-                body.note(now, Step::RouterKnown { answered: true });
-            } else {
-                self.solicit(body, now);
-            }
+        if let Some(exchange) = &mut self.dhcpv6 {
+            let verdict = exchange.on_time(body, now);
+            self.after_dhcp(verdict, body, now);
+        } else if self.deadline.is_some_and(|at| at <= now) {
+            self.solicit(body, now);
         }
     }
 
+    pub(crate) fn on_udp(&mut self, body: &mut Body, udp: &Datagram<'_>, now: u64) {
+        if let Some(exchange) = &mut self.dhcpv6 {
+            let verdict = exchange.on_udp(body, udp, now);
+            self.after_dhcp(verdict, body, now);
+        }
+    }
+
+    fn after_dhcp(&mut self, verdict: Verdict6, body: &mut Body, now: u64) {
+        match verdict {
+            Verdict6::Pending => return,
+            Verdict6::Bound(lease) => self.lease = Some(lease),
+            Verdict6::GaveUp => {}
+        }
+        self.dhcpv6 = None;
+        body.note(now, Step::RouterKnown { answered: true });
+    }
+
     pub(crate) fn on_router(&mut self, router: &Advertisement, body: &mut Body, now: u64) {
-        if self.is_over() || self.sent_to_dhcpv6 {
+        if self.is_over() || self.dhcpv6.is_some() {
             return;
         }
-        if router.managed || router.other {
-            self.sent_to_dhcpv6 = true;
-            self.deadline = Some(now + DHCPV6_MS);
+        self.deadline = None;
+        if router.managed {
+            self.dhcpv6 = Some(Exchange6::start(self.program, body, now));
+        } else if router.other {
+            self.dhcpv6 = Some(Exchange6::inform(self.program, body, now));
         } else {
-            self.deadline = None;
             body.note(now, Step::RouterKnown { answered: true });
         }
     }

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use model::MacAddr;
+use wire::dhcp6::Duid;
 
 use super::Manner;
 
@@ -99,6 +100,24 @@ impl Manners {
 
     pub(crate) fn later_mac(&self) -> Option<MacAddr> {
         self.find(|m| if let Manner::ChangesMac(mac) = m { Some(mac) } else { None })
+    }
+
+    /// The identifier it has where that should be one of its own.
+    pub(crate) fn odd_duid(&self, mac: MacAddr) -> Option<Duid> {
+        let kind = self.find(|m| if let Manner::OddDuid(kind) = m { Some(kind) } else { None })?;
+        let [high, low] = kind.to_be_bytes();
+        let [a, b, c, d, e, f] = mac.0;
+        // Another card of the same board, as many a maker numbers them.
+        let other = [a, b, c, d, e, f ^ 3];
+        let rest = match kind {
+            // Hardware type, time, address.
+            1 => [&[0, 1, 0x2c, 0, 0, 0][..], &other].concat(),
+            3 => [&[0, 1][..], &other].concat(),
+            4 => vec![0xff; 16],
+            // An enterprise number, or nothing anybody has given a meaning; then what tells machines apart.
+            _ => [&[0, 0, 0x7e, 0xd9][..], &mac.0].concat(),
+        };
+        Duid::new(&[&[high, low][..], &rest].concat())
     }
 
     pub(crate) fn relay(&self) -> Option<Ipv4Addr> {

@@ -60,7 +60,7 @@ pub enum Manner {
     /// Powered, but never asks: no link, or its boot order ends at a disk (siderolabs/sidero#1205). Limit the wait
     /// and say so.
     NeverAsks,
-    /// Tries the two kinds of IPv6 boot before IPv4, 60 s each without an answer (metal-stack/mini-lab#196,
+    /// Tries its IPv6 entries before those of IPv4, 60 s each without an answer (metal-stack/mini-lab#196,
     /// tianocore/edk2#8466, dsx-ai-factory/infra-controller#3574). Have patience for two minutes.
     StartsWithIpv6,
     /// Resets so many milliseconds after each power-on, whatever it is doing (siderolabs/sidero#988,
@@ -117,6 +117,18 @@ pub enum Manner {
     SendsGarbage,
     /// Writes another machine's address into its DHCP messages, under its own Ethernet address.
     LiesAboutMac(MacAddr),
+
+    // DHCPv6.
+    /// Its identifier is of this type (RFC 8415 section 11), from the firmware to the system: 1 and 3 with the
+    /// Ethernet address of another card of the board, 2 with an enterprise number, 4 with a UUID that nobody filled
+    /// in, any other with bytes of its own. Know it by its frames; compare identifiers whole and never read them.
+    OddDuid(u16),
+    /// The first answer to each of its questions over DHCPv6 is lost, so that it asks again with the same transaction
+    /// number. Answer the second like the first, with the same address.
+    LosesFirstAnswers6,
+    /// No REPLY over DHCPv6 reaches it, while ADVERTISEs do. Nobody can serve it; say that it asks and never has an
+    /// address, and keep one address for it however often it asks.
+    NeverHearsReply,
 
     // TFTP and HTTP.
     /// The first request for a file is lost on its way, and the firmware waits 4 s before the next

@@ -1,6 +1,5 @@
 //! Carries one request of a machine over a real HTTP/1.1 connection and reports what happens to it.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +11,16 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::{Lab, Server};
-use crate::http::{HttpEvent, HttpRequest};
+use crate::http::{HttpEvent, HttpRequest, place};
 
 /// How often a silent connection is checked for a machine that went away.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+const HTTP_PORT: u16 = 80;
+
 /// Carries a request. A machine that is switched off takes its connection with it.
 pub(super) async fn run<S: Server>(lab: Lab, server: Arc<S>, machine: usize, request: HttpRequest) {
     let id = request.id;
-    let from = lab.inspect(|segment| segment.machine(machine).and_then(crate::Machine::address));
     let wanted = async {
         while lab.is_wanted(machine, id) {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -28,7 +28,7 @@ pub(super) async fn run<S: Server>(lab: Lab, server: Arc<S>, machine: usize, req
     };
     tokio::select! {
         () = wanted => {}
-        done = carry(&lab, &*server, (machine, from), request) => {
+        done = carry(&lab, &*server, machine, request) => {
             if done.is_none() {
                 lab.on_http(machine, id, &HttpEvent::Failed);
             }
@@ -37,15 +37,11 @@ pub(super) async fn run<S: Server>(lab: Lab, server: Arc<S>, machine: usize, req
 }
 
 /// Everything to the end of the answer; `None` when it broke off.
-async fn carry<S: Server>(
-    lab: &Lab,
-    server: &S,
-    (machine, from): (usize, Option<Ipv4Addr>),
-    request: HttpRequest,
-) -> Option<()> {
+async fn carry<S: Server>(lab: &Lab, server: &S, machine: usize, request: HttpRequest) -> Option<()> {
     let (id, reads) = (request.id, request.reads_body);
     let (authority, path) = split(&request.url)?;
-    let to = address(authority)?;
+    let to = place(authority, HTTP_PORT)?;
+    let from = lab.inspect(|segment| segment.machine(machine)?.address_to(to.ip()));
     let stream = server.connect(from, to).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
     let mut message = Request::builder().method(request.method.as_str()).uri(path).header("Host", authority);
@@ -96,10 +92,4 @@ fn split(url: &str) -> Option<(&str, &str)> {
     let at = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = rest.split_at(at);
     Some((authority, if path.is_empty() { "/" } else { path }))
-}
-
-/// Where an authority leads; names lead nowhere here.
-fn address(authority: &str) -> Option<SocketAddrV4> {
-    let literal = || authority.parse::<Ipv4Addr>().ok().map(|ip| SocketAddrV4::new(ip, 80));
-    authority.parse().ok().or_else(literal)
 }

@@ -2,7 +2,8 @@
 //!
 //! The lab's addresses must be in 127.0.0.0/8, so that the server tells machines apart by address as it
 //! does on a real segment. Broadcasts and router advertisements do not exist on loopback: replies are put
-//! back on the segment as the client asked for them, and solicitations are answered here.
+//! back on the segment as the client asked for them, and solicitations are answered here. Nothing else is carried
+//! over IPv6.
 
 use std::collections::HashMap;
 use std::io;
@@ -111,9 +112,13 @@ impl Server for Loopback {
         }
     }
 
-    async fn connect(&self, from: Option<Ipv4Addr>, _to: SocketAddrV4) -> io::Result<TcpStream> {
+    async fn connect(&self, from: Option<IpAddr>, _to: SocketAddr) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
-        socket.bind(SocketAddr::from((own(from.unwrap_or(Ipv4Addr::UNSPECIFIED)), 0)))?;
+        let from = match from {
+            Some(IpAddr::V4(from)) => own(from),
+            Some(IpAddr::V6(_)) | None => Ipv4Addr::LOCALHOST,
+        };
+        socket.bind(SocketAddr::from((from, 0)))?;
         socket.connect(self.ports.http).await
     }
 }

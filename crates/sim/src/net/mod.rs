@@ -14,7 +14,7 @@ mod plug;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,8 +49,8 @@ pub trait Server: Send + Sync + 'static {
     /// What a client sees when the server is not there.
     fn connect(
         &self,
-        from: Option<Ipv4Addr>,
-        to: SocketAddrV4,
+        from: Option<IpAddr>,
+        to: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 

@@ -1,7 +1,7 @@
 //! A server in memory: frames to a queue, connections to a closure. The only sound way under paused time.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ impl<F> Plug<F> {
 
 impl<F, S> Server for Plug<F>
 where
-    F: Fn(Option<Ipv4Addr>, SocketAddrV4) -> io::Result<S> + Send + Sync + 'static,
+    F: Fn(Option<IpAddr>, SocketAddr) -> io::Result<S> + Send + Sync + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     type Stream = S;
@@ -36,11 +36,7 @@ where
         std::future::ready(())
     }
 
-    fn connect(
-        &self,
-        from: Option<Ipv4Addr>,
-        to: SocketAddrV4,
-    ) -> impl Future<Output = io::Result<S>> + Send {
+    fn connect(&self, from: Option<IpAddr>, to: SocketAddr) -> impl Future<Output = io::Result<S>> + Send {
         std::future::ready((self.dial)(from, to))
     }
 }

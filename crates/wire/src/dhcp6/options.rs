@@ -63,6 +63,29 @@ impl Options {
         self.push(OptionCode::STATUS, value);
     }
 
+    /// Adds a user class (section 21.15).
+    pub fn push_user_class(&mut self, class: &[u8]) {
+        self.push_counted(OptionCode::USER_CLASS, &[], class);
+    }
+
+    /// Adds a class of a vendor, whom the enterprise number names (section 21.16).
+    pub fn push_vendor_class(&mut self, enterprise: u32, class: &[u8]) {
+        self.push_counted(OptionCode::VENDOR_CLASS, &enterprise.to_be_bytes(), class);
+    }
+
+    fn push_counted(&mut self, code: OptionCode, head: &[u8], class: &[u8]) {
+        let Ok(length) = u16::try_from(class.len()) else { return };
+        self.push(code, [head, &length.to_be_bytes(), class].concat());
+    }
+
+    /// Adds the numbers of the options that are wanted (section 21.7).
+    pub fn push_wishes(&mut self, wanted: &[OptionCode]) {
+        self.push(
+            OptionCode::OPTION_REQUEST,
+            wanted.iter().flat_map(|c| c.0.to_be_bytes()).collect::<Vec<u8>>(),
+        );
+    }
+
     /// A number of two bytes.
     #[must_use]
     pub fn u16(&self, code: OptionCode) -> Option<u16> {

@@ -141,9 +141,6 @@ fn give_boot(options: &mut Options, request: &Message, boot: &Boot) {
     };
     options.push(OptionCode::BOOT_URL, url.as_bytes());
     if over_http {
-        let mut class = INTEL.to_be_bytes().to_vec();
-        class.extend_from_slice(&[0, 10]);
-        class.extend_from_slice(b"HTTPClient");
-        options.push(OptionCode::VENDOR_CLASS, class);
+        options.push_vendor_class(INTEL, b"HTTPClient");
     }
 }
