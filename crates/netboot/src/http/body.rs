@@ -105,7 +105,7 @@ impl Body {
     }
 
     fn next_piece(&mut self) -> io::Result<Bytes> {
-        match &self.source {
+        match &mut self.source {
             Source::Memory(bytes) => {
                 let from = usize::try_from(self.at).unwrap_or(usize::MAX);
                 let most = usize::try_from(self.left).unwrap_or(usize::MAX);

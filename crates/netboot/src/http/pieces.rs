@@ -1,7 +1,7 @@
 //! Pieces of the shelf that readers share: machines which boot together fetch the same image, so most of what one needs was
 //! just read for another. A piece that nobody comes after is not kept, and its buffer is used again while it is warm.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,6 @@ const SMALLEST: usize = 8 << 10;
 const TOGETHER: usize = 8 << 20;
 /// Buffers kept for the next piece. A fresh one costs more than reading into it: the system clears its pages first.
 const SPARE: usize = 4;
-/// With more readers than this nobody looks who comes after: they hold small pieces, and the system's cache serves them.
-const CROWD: usize = 64;
 
 /// The pieces at hand, and who reads.
 #[derive(Debug, Default)]
@@ -33,42 +31,39 @@ pub(crate) struct Pieces {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The oldest first.
-    kept: VecDeque<Piece>,
-    /// How far each reader is.
-    at: BTreeMap<u64, (Digest, u64)>,
-}
-
-#[derive(Debug, Clone)]
-struct Piece {
-    of: Digest,
-    at: u64,
-    bytes: Bytes,
+    /// By content and first byte; they may overlap.
+    kept: BTreeMap<(Digest, u64), Bytes>,
+    /// What is kept, the oldest first, and how many bytes.
+    order: VecDeque<(Digest, u64)>,
+    sum: usize,
+    /// Content, next byte and number of each reader.
+    at: BTreeSet<(Digest, u64, u64)>,
 }
 
 impl State {
     fn kept(&self, of: Digest, at: u64) -> Option<Bytes> {
-        let holds = |piece: &&Piece| piece.of == of && piece.at <= at && at - piece.at < length(&piece.bytes);
-        let piece = self.kept.iter().rev().find(holds)?;
-        Some(piece.bytes.slice(usize::try_from(at - piece.at).ok()?..))
+        let ((_, first), bytes) = self.kept.range((of, 0)..=(of, at)).next_back()?;
+        let skipped = usize::try_from(at - first).ok()?;
+        (skipped < bytes.len()).then(|| bytes.slice(skipped..))
     }
 
     /// True when somebody else will come here while the piece is still kept.
     fn is_awaited(&self, by: u64, of: Digest, at: u64) -> bool {
-        let near = u64::try_from(TOGETHER).unwrap_or(u64::MAX);
-        let awaits = |(other, (what, far)): (&u64, &(Digest, u64))| {
-            *other != by && *what == of && *far <= at && at - *far < near
-        };
-        self.at.len() <= CROWD && self.at.iter().any(awaits)
+        let near = at.saturating_sub(u64::try_from(TOGETHER).unwrap_or(u64::MAX));
+        self.at.range((of, near, 0)..=(of, at, u64::MAX)).any(|(_, _, other)| *other != by)
     }
 
-    fn keep(&mut self, piece: Piece) {
-        let mut sum: usize = self.kept.iter().map(|piece| piece.bytes.len()).sum();
-        while sum + piece.bytes.len() > TOGETHER {
-            let Some(oldest) = self.kept.pop_front() else { break };
-            sum -= oldest.bytes.len();
+    fn keep(&mut self, of: Digest, at: u64, bytes: Bytes) {
+        while self.sum + bytes.len() > TOGETHER {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.sum -= self.kept.remove(&oldest).map_or(0, |bytes| bytes.len());
         }
-        self.kept.push_back(piece);
+        self.sum += bytes.len();
+        // Two readers may have read the same piece at the same time.
+        match self.kept.insert((of, at), bytes) {
+            Some(old) => self.sum -= old.len(),
+            None => self.order.push_back((of, at)),
+        }
     }
 }
 
@@ -125,28 +120,32 @@ pub(super) struct Reading {
     content: Content,
     pieces: Arc<Pieces>,
     serial: u64,
+    /// Where it was last.
+    at: u64,
 }
 
 impl Reading {
     pub(super) fn begin(content: Content, pieces: &Arc<Pieces>) -> Self {
         pieces.readers.fetch_add(1, Ordering::Relaxed);
         let serial = pieces.serial.fetch_add(1, Ordering::Relaxed);
-        pieces.state().at.insert(serial, (content.digest(), 0));
-        Self { content, pieces: Arc::clone(pieces), serial }
+        pieces.state().at.insert((content.digest(), 0, serial));
+        Self { content, pieces: Arc::clone(pieces), serial, at: 0 }
     }
 
     /// Bytes from `at` on: at least one, at most `most`.
     ///
     /// # Errors
     /// As the system says; `UnexpectedEof` if the content ends here, shorter than it was when it was opened.
-    pub(super) fn piece(&self, at: u64, most: u64) -> io::Result<Bytes> {
+    pub(super) fn piece(&mut self, at: u64, most: u64) -> io::Result<Bytes> {
         let of = self.content.digest();
         let size = self.pieces.size();
         let (kept, awaited) = {
             let mut state = self.pieces.state();
-            state.at.insert(self.serial, (of, at));
+            state.at.remove(&(of, self.at, self.serial));
+            state.at.insert((of, at, self.serial));
             (state.kept(of, at), state.is_awaited(self.serial, of, at))
         };
+        self.at = at;
         if let Some(mut bytes) = kept {
             bytes.truncate(usize::try_from(most).unwrap_or(usize::MAX).min(size));
             return Ok(bytes);
@@ -156,7 +155,7 @@ impl Reading {
         let end = border.min(self.content.size()).min(at.saturating_add(most));
         let bytes = self.read(at, end, size)?;
         if awaited {
-            self.pieces.state().keep(Piece { of, at, bytes: bytes.clone() });
+            self.pieces.state().keep(of, at, bytes.clone());
         }
         Ok(bytes)
     }
@@ -177,7 +176,7 @@ impl Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         self.pieces.readers.fetch_sub(1, Ordering::Relaxed);
-        self.pieces.state().at.remove(&self.serial);
+        self.pieces.state().at.remove(&(self.content.digest(), self.at, self.serial));
     }
 }
 
@@ -212,7 +211,7 @@ mod tests {
         (shelf.open(digest).unwrap(), bytes)
     }
 
-    fn read(reading: &Reading, mut at: u64, end: u64) -> Vec<Bytes> {
+    fn read(reading: &mut Reading, mut at: u64, end: u64) -> Vec<Bytes> {
         let mut pieces = Vec::new();
         while at < end {
             let piece = reading.piece(at, end - at).unwrap();
@@ -228,16 +227,16 @@ mod tests {
         let (first, bytes) = content(&folder.0, 3 * LARGEST + 1000);
         let pieces = Arc::new(Pieces::default());
         let second = Shelf::new(&folder.0).open(first.digest()).unwrap();
-        let (first, second) = (Reading::begin(first, &pieces), Reading::begin(second, &pieces));
+        let (mut first, mut second) = (Reading::begin(first, &pieces), Reading::begin(second, &pieces));
         let size = length(&Bytes::copy_from_slice(&bytes));
-        let whole = read(&first, 0, size);
+        let whole = read(&mut first, 0, size);
         assert_eq!(whole.concat(), bytes);
-        let again = read(&second, 0, size);
+        let again = read(&mut second, 0, size);
         let places =
             |list: &[Bytes]| list.iter().map(|piece| (piece.as_ptr(), piece.len())).collect::<Vec<_>>();
         assert_eq!(places(&again), places(&whole), "the same memory");
         for (from, to) in [(5, 9), (100, size), (size - 1, size), (LARGEST as u64 - 3, LARGEST as u64 + 3)] {
-            let part = read(&second, from, to).concat();
+            let part = read(&mut second, from, to).concat();
             assert_eq!(
                 part,
                 bytes[usize::try_from(from).unwrap()..usize::try_from(to).unwrap()],
@@ -253,13 +252,13 @@ mod tests {
         let (first, bytes) = content(&folder.0, 3 * TOGETHER);
         let pieces = Arc::new(Pieces::default());
         let open = || Shelf::new(&folder.0).open(first.digest()).unwrap();
-        let (reading, behind) = (Reading::begin(open(), &pieces), Reading::begin(open(), &pieces));
-        assert_eq!(read(&reading, 0, length(&Bytes::copy_from_slice(&bytes))).concat(), bytes);
-        let kept: usize = pieces.state().kept.iter().map(|piece| piece.bytes.len()).sum();
-        assert_eq!(kept, TOGETHER);
+        let (mut reading, behind) = (Reading::begin(open(), &pieces), Reading::begin(open(), &pieces));
+        assert_eq!(read(&mut reading, 0, length(&Bytes::copy_from_slice(&bytes))).concat(), bytes);
+        let kept: usize = pieces.state().kept.values().map(Bytes::len).sum();
+        assert_eq!((kept, pieces.state().sum), (TOGETHER, TOGETHER));
         drop(behind);
-        pieces.state().kept.clear();
-        drop(read(&reading, 0, length(&Bytes::copy_from_slice(&bytes))));
+        *pieces.state() = State::default();
+        drop(read(&mut reading, 0, length(&Bytes::copy_from_slice(&bytes))));
         assert!(pieces.state().kept.is_empty(), "nobody comes after");
         assert!(pieces.spare.lock().unwrap().len() <= SPARE);
         let mut crowd = Vec::new();
@@ -283,7 +282,7 @@ mod tests {
         let (content, _) = content(&folder.0, 5000);
         let path = folder.0.join(content.digest().to_string());
         let pieces = Arc::new(Pieces::default());
-        let reading = Reading::begin(content, &pieces);
+        let mut reading = Reading::begin(content, &pieces);
         std::fs::File::options().write(true).open(path).unwrap().set_len(1000).unwrap();
         assert_eq!(reading.piece(0, 5000).unwrap().len(), 1000);
         assert_eq!(reading.piece(1000, 4000).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
