@@ -3,12 +3,24 @@
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
 /// One open file. All methods take `&self`: a sync may run on another thread while records are written.
 pub trait OpenFile: Send + Sync + fmt::Debug {
+    /// Reads some bytes from `offset` on; how many. None are there behind the end.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Bytes in the file.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn size(&self) -> io::Result<u64>;
+
     /// Writes all bytes at `offset`, growing the file where needed.
     ///
     /// # Errors
@@ -36,7 +48,7 @@ pub trait Files: Send + Sync + fmt::Debug {
     /// `NotFound` when there is none; otherwise as the system says.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// Opens a file for writing, creating it when missing and leaving its content alone, and takes its lock.
+    /// Opens a file for reading and writing, creating it when missing and leaving its content alone, and takes its lock.
     ///
     /// # Errors
     /// `ResourceBusy` when another process holds the file; otherwise as the system says.
@@ -99,10 +111,16 @@ impl Files for Disk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Arc::new(DiskFile(file))),
-            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::ResourceBusy.into()),
-            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::ResourceBusy.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
         }
+        // Between the two its owner may have put a new file in its place: that one is locked.
+        let (named, opened) = (std::fs::metadata(path)?, file.metadata()?);
+        if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        Ok(Arc::new(DiskFile(file)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -125,6 +143,14 @@ impl Files for Disk {
 struct DiskFile(File);
 
 impl OpenFile for DiskFile {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(bytes, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
     }

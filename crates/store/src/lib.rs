@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `files.rs` | the file layer everything durable goes through, and the real one |
 //! | `lossy.rs` | the same layer in memory, with power cuts and a full disk on request (for tests) |
-//! | `log.rs`, `line.rs` | the append log and its on-disk form `v1` |
+//! | `log.rs`, `log/`, `line.rs` | the append log, its on-disk form `v1`, and how a new file takes its place |
 //! | `shelf.rs`, `digest.rs` | content by SHA-256 |
 
 mod digest;

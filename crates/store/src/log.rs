@@ -4,6 +4,7 @@
 //!   append ──▶ written (survives kill -9) ──▶ sync ──▶ synced (survives a power cut)
 //!      │ disk full: error, the half record is cut off, the log goes on
 //!      └ sync fails: the bytes are kept in memory and written again before the next sync
+//!   rewrite ─▶ a new file beside it, which takes its place whole or not at all
 //! ```
 
 use std::io;
@@ -11,91 +12,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::files::{Files, OpenFile, beside, folder_of};
-use crate::line;
+use crate::line::{self, u64_of};
+use error::{first_record, io_error, stopped};
+
+mod error;
+mod rewrite;
+
+pub use error::LogError;
+pub use rewrite::{Rewrite, Swap, Swapped};
 
 /// Most bytes that may be written and not yet synced. More means that the disk has been failing for long.
 const UNSYNCED_LIMIT: usize = 32 << 20;
-
-/// Why a log cannot be opened or written.
-#[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// The system refused. The log is as before.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The log's file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process has the log open.
-    #[error("{}: another process writes this log", path.display())]
-    Busy {
-        /// The log's file.
-        path: PathBuf,
-    },
-    /// A record inside the log is wrong. Nothing was changed on disk.
-    #[error("{}: the record at byte {offset} is damaged, and records follow it", path.display())]
-    Damaged {
-        /// The log's file.
-        path: PathBuf,
-        /// Bytes from the start of the file to the start of the wrong line.
-        offset: u64,
-    },
-    /// The file is not a log, or its form is from a later release.
-    #[error("{}: not a log of form v1", path.display())]
-    Foreign {
-        /// The log's file.
-        path: PathBuf,
-    },
-    /// The record holds a line break or a NUL, which the form cannot carry.
-    #[error("a record holds a line break or a NUL byte")]
-    Unwritable,
-    /// Too much waits to be synced: the disk has been failing.
-    #[error("{}: {waiting} bytes wait for a disk that does not take them", path.display())]
-    Stuck {
-        /// The log's file.
-        path: PathBuf,
-        /// Bytes written and not synced.
-        waiting: usize,
-    },
-}
-
-impl LogError {
-    /// A stable word for programs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Io { .. } if self.is_full() => "log-disk-full",
-            Self::Io { .. } => "log-io",
-            Self::Busy { .. } => "log-busy",
-            Self::Damaged { .. } => "log-damaged",
-            Self::Foreign { .. } => "log-foreign",
-            Self::Unwritable => "log-record-unwritable",
-            Self::Stuck { .. } => "log-stuck",
-        }
-    }
-
-    /// What a person can do about it.
-    #[must_use]
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Self::Io { .. } if self.is_full() => "make room on the disk that holds the state folder",
-            Self::Io { .. } => "look at the disk and the rights of the state folder",
-            Self::Busy { .. } => "stop the other labinator that uses this state folder",
-            Self::Damaged { .. } => "restore the file from a backup, or move it away to start without it",
-            Self::Foreign { .. } => "use the release that wrote the file, or move the file away",
-            Self::Unwritable => "report this as a fault of the program",
-            Self::Stuck { .. } => "look at the disk: writes do not arrive",
-        }
-    }
-
-    /// True when the disk is full.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. }
-            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
-    }
-}
 
 /// What opening a log found and did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,21 +33,56 @@ pub struct Recovery {
     pub created: bool,
 }
 
+/// Whoever takes the records of a log while it is read: a log may be larger than what should be in memory at once.
+pub trait Take {
+    /// Why it does not want a record, or the whole log.
+    type Error: From<LogError>;
+
+    /// The next record, and the byte of the file its line begins at.
+    ///
+    /// # Errors
+    /// Its own; the reading ends, and the file is left as it was.
+    fn record(&mut self, offset: u64, record: &[u8]) -> Result<(), Self::Error>;
+
+    /// There are no more, and `offset` is where the next one would begin. A torn tail has not been cut off yet.
+    ///
+    /// # Errors
+    /// As [`Take::record`].
+    fn end(&mut self, offset: u64) -> Result<(), Self::Error>;
+}
+
+impl Take for Vec<Vec<u8>> {
+    type Error = LogError;
+
+    fn record(&mut self, _: u64, record: &[u8]) -> Result<(), LogError> {
+        self.push(record.to_vec());
+        Ok(())
+    }
+
+    fn end(&mut self, _: u64) -> Result<(), LogError> {
+        Ok(())
+    }
+}
+
 /// Reads a log without opening it: for whoever only looks, beside the one who writes. A torn tail is left
-/// alone and not returned.
+/// alone and not handed out.
 ///
 /// # Errors
-/// [`LogError::Io`], [`LogError::Foreign`] and [`LogError::Damaged`], as [`Log::open`].
-pub fn read(files: &dyn Files, path: &Path) -> Result<Vec<Vec<u8>>, LogError> {
+/// [`LogError::Io`], [`LogError::Foreign`] and [`LogError::Damaged`], as [`Log::open`]; and those of `taker`.
+pub fn read<T: Take>(files: &dyn Files, path: &Path, taker: &mut T) -> Result<(), T::Error> {
     let content = files.read(path).map_err(|source| io_error(path, source))?;
-    let Some(body) = content.strip_prefix(line::HEADER) else {
-        return Err(LogError::Foreign { path: path.to_owned() });
+    if !content.starts_with(line::HEADER) {
+        return Err(LogError::Foreign { path: path.to_owned() }.into());
+    }
+    let piece = |bytes: &mut [u8], offset: u64| {
+        let rest = content.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let count = rest.len().min(bytes.len());
+        bytes.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        Ok(count)
     };
-    let scan = line::scan(body).map_err(|line::Damage(offset)| LogError::Damaged {
-        path: path.to_owned(),
-        offset: u64_of(line::HEADER.len() + offset),
-    })?;
-    Ok(scan.records)
+    let take = |offset, record: &[u8]| taker.record(offset, record);
+    let good = line::scan(piece, first_record(), take).map_err(|stop| stopped(path, stop))?;
+    taker.end(good)
 }
 
 /// A log with what it held.
@@ -136,6 +98,7 @@ pub struct Opened {
 
 /// An open log. One process, one writer.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trouble that is there or not by itself")]
 pub struct Log {
     files: Arc<dyn Files>,
     path: PathBuf,
@@ -150,6 +113,10 @@ pub struct Log {
     suspect: bool,
     /// Bytes behind `len` may exist from a failed append.
     ragged: bool,
+    /// The file took its name, and the folder has not been synced since: after a power cut another file may have it.
+    unnamed: bool,
+    /// A new file is taking its place.
+    swapping: bool,
     /// Counts rewrites, so that a sync of the old file says nothing about the new one.
     generation: u64,
     /// Counts failed syncs: of two that run at once the system tells only one that it failed.
@@ -162,47 +129,74 @@ impl Log {
     /// # Errors
     /// [`LogError::Damaged`] and [`LogError::Foreign`] leave the file untouched.
     pub fn open(files: Arc<dyn Files>, path: &Path) -> Result<Opened, LogError> {
+        let mut records = Vec::new();
+        let (log, recovery) = Self::open_with(files, path, &mut records)?;
+        Ok(Opened { log, records, recovery })
+    }
+
+    /// The same for whoever takes the records one by one.
+    ///
+    /// # Errors
+    /// As [`Log::open`], and those of `taker`, which leave the file untouched too.
+    pub fn open_with<T: Take>(
+        files: Arc<dyn Files>,
+        path: &Path,
+        taker: &mut T,
+    ) -> Result<(Self, Recovery), T::Error> {
         let fault = |source: io::Error| io_error(path, source);
         let file = files.open(path).map_err(fault)?;
-        let content = files.read(path).map_err(fault)?;
-        let whole = u64_of(content.len());
-        let log = |files, synced| Self {
-            files,
-            path: path.to_owned(),
-            file: Arc::clone(&file),
-            len: synced,
-            synced,
-            unsynced: Vec::new(),
-            suspect: false,
-            ragged: false,
-            generation: 0,
-            failures: 0,
-        };
-        let Some(body) = content.strip_prefix(line::HEADER) else {
+        let whole = file.size().map_err(fault)?;
+        let mut head = vec![0; line::HEADER.len()];
+        let mut known = 0;
+        while let count @ 1.. =
+            file.read_at(head.get_mut(known..).unwrap_or_default(), u64_of(known)).map_err(fault)?
+        {
+            known += count;
+        }
+        head.truncate(known);
+        let created = head != line::HEADER;
+        let good = if created {
             // A header that never reached the disk whole: the log was being created when the power went.
-            let torn = line::HEADER.starts_with(&content) || content.iter().all(|byte| *byte == 0);
+            let torn = line::HEADER.starts_with(&head) || is_blank(file.as_ref()).map_err(fault)?;
             if !torn {
-                return Err(LogError::Foreign { path: path.to_owned() });
+                return Err(LogError::Foreign { path: path.to_owned() }.into());
             }
             file.set_len(0).map_err(fault)?;
             file.write_at(line::HEADER, 0).map_err(fault)?;
-            file.sync().map_err(fault)?;
-            files.sync_folder(folder_of(path)).map_err(fault)?;
-            let recovery = Recovery { dropped: whole, created: true };
-            return Ok(Opened { log: log(files, u64_of(line::HEADER.len())), records: Vec::new(), recovery });
+            taker.end(first_record())?;
+            first_record()
+        } else {
+            let take = |offset, record: &[u8]| taker.record(offset, record);
+            let scanned = line::scan(|bytes, offset| file.read_at(bytes, offset), first_record(), take);
+            let good = scanned.map_err(|stop| stopped(path, stop))?;
+            taker.end(good)?;
+            if good < whole {
+                file.set_len(good).map_err(fault)?;
+            }
+            good
         };
-        let scan = line::scan(body).map_err(|line::Damage(offset)| LogError::Damaged {
-            path: path.to_owned(),
-            offset: u64_of(line::HEADER.len() + offset),
-        })?;
-        let good = u64_of(line::HEADER.len() + scan.good);
-        if good < whole {
-            file.set_len(good).map_err(fault)?;
-        }
-        // What was read may still be only in memory, after a kill: promise it before building on it.
+        // What was read may still be only in memory, after a kill, and so may be the name of the file: promise both
+        // before building on them.
         file.sync().map_err(fault)?;
-        let recovery = Recovery { dropped: whole - good, created: false };
-        Ok(Opened { log: log(files, good), records: scan.records, recovery })
+        // A rewrite that did not come to its end left it.
+        files.remove(&beside(path)).map_err(fault)?;
+        files.sync_folder(folder_of(path)).map_err(fault)?;
+        let dropped = if created { whole } else { whole - good };
+        let log = Self {
+            files,
+            path: path.to_owned(),
+            file,
+            len: good,
+            synced: good,
+            unsynced: Vec::new(),
+            suspect: false,
+            ragged: false,
+            unnamed: false,
+            swapping: false,
+            generation: 0,
+            failures: 0,
+        };
+        Ok((log, Recovery { dropped, created }))
     }
 
     /// Writes one record behind the others. It survives `kill -9` when this returns, a power cut after [`Log::sync`].
@@ -219,6 +213,9 @@ impl Log {
     /// # Errors
     /// As [`Log::append`]: none of them is in the log.
     pub fn append_all<'a>(&mut self, records: impl IntoIterator<Item = &'a [u8]>) -> Result<(), LogError> {
+        if self.swapping {
+            return Err(LogError::Swapping { path: self.path.clone() });
+        }
         if self.unsynced.len() > UNSYNCED_LIMIT {
             return Err(LogError::Stuck { path: self.path.clone(), waiting: self.unsynced.len() });
         }
@@ -264,6 +261,7 @@ impl Log {
         Syncing {
             file: Arc::clone(&self.file),
             again: self.suspect.then(|| (self.synced, self.unsynced.clone())),
+            name: self.unnamed.then(|| (Arc::clone(&self.files), self.path.clone())),
             upto: self.len,
             generation: self.generation,
             failures: self.failures,
@@ -287,6 +285,7 @@ impl Log {
                 self.unsynced.drain(..done.min(self.unsynced.len()));
                 self.synced = self.synced.max(synced.upto);
                 self.suspect = false;
+                self.unnamed = false;
                 Ok(())
             }
             Err(source) => {
@@ -295,45 +294,6 @@ impl Log {
                 Err(io_error(&self.path, source))
             }
         }
-    }
-
-    /// Replaces all records by these, on the medium when it returns. After a power cut the log is the old or the new
-    /// one, never a mixture.
-    ///
-    /// # Errors
-    /// [`LogError::Io`], most likely a full disk: the old log stays and goes on.
-    pub fn rewrite<'a>(&mut self, records: impl IntoIterator<Item = &'a [u8]>) -> Result<(), LogError> {
-        let mut content = line::HEADER.to_vec();
-        for record in records {
-            if line::forbidden(record) {
-                return Err(LogError::Unwritable);
-            }
-            line::write(&mut content, record);
-        }
-        let fresh = beside(&self.path);
-        let written = self.write_fresh(&fresh, &content);
-        let file = written.map_err(|source| {
-            // The half-written file only takes room; the next rewrite would overwrite it anyway.
-            drop(self.files.remove(&fresh));
-            io_error(&self.path, source)
-        })?;
-        self.file = file;
-        self.len = u64_of(content.len());
-        self.synced = self.len;
-        self.unsynced.clear();
-        self.suspect = false;
-        self.ragged = false;
-        self.generation += 1;
-        self.files.sync_folder(folder_of(&self.path)).map_err(|source| io_error(&self.path, source))
-    }
-
-    fn write_fresh(&self, fresh: &Path, content: &[u8]) -> io::Result<Arc<dyn OpenFile>> {
-        let file = self.files.open(fresh)?;
-        file.set_len(0)?;
-        file.write_at(content, 0)?;
-        file.sync()?;
-        self.files.rename(fresh, &self.path)?;
-        Ok(file)
     }
 
     /// Bytes in the file.
@@ -348,6 +308,12 @@ impl Log {
         self.unsynced.len()
     }
 
+    /// True while nothing of the log may be relied on after a power cut but what was in the file before it.
+    #[must_use]
+    pub fn is_unnamed(&self) -> bool {
+        self.unnamed
+    }
+
     /// Where the log lives.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -360,6 +326,8 @@ impl Log {
 pub struct Syncing {
     file: Arc<dyn OpenFile>,
     again: Option<(u64, Vec<u8>)>,
+    /// The folder to sync, too.
+    name: Option<(Arc<dyn Files>, PathBuf)>,
     upto: u64,
     generation: u64,
     failures: u64,
@@ -371,8 +339,9 @@ impl Syncing {
     pub fn run(self) -> Synced {
         // After a failed fdatasync Linux marks the lost pages clean: a second one would lie. Dirty them again.
         let again = self.again.map_or(Ok(()), |(offset, bytes)| self.file.write_at(&bytes, offset));
+        let name = || self.name.map_or(Ok(()), |(files, path)| files.sync_folder(folder_of(&path)));
         Synced {
-            outcome: again.and_then(|()| self.file.sync()),
+            outcome: again.and_then(|()| self.file.sync()).and_then(|()| name()),
             upto: self.upto,
             generation: self.generation,
             failures: self.failures,
@@ -389,13 +358,18 @@ pub struct Synced {
     failures: u64,
 }
 
-fn io_error(path: &Path, source: io::Error) -> LogError {
-    match source.kind() {
-        io::ErrorKind::ResourceBusy => LogError::Busy { path: path.to_owned() },
-        _ => LogError::Io { path: path.to_owned(), source },
+/// True for a file of NULs alone.
+fn is_blank(file: &dyn OpenFile) -> io::Result<bool> {
+    let mut piece = vec![0; 64 << 10];
+    let mut at = 0;
+    loop {
+        let count = file.read_at(&mut piece, at)?;
+        if count == 0 {
+            return Ok(true);
+        }
+        if piece.iter().take(count).any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += u64_of(count);
     }
-}
-
-fn u64_of(len: usize) -> u64 {
-    u64::try_from(len).unwrap_or(u64::MAX)
 }

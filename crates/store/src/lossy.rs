@@ -48,6 +48,10 @@ impl Operation {
         }
     }
 
+    fn is_content(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::SetLen { .. })
+    }
+
     fn bytes(&self) -> u64 {
         match self {
             Self::Write { bytes, .. } => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
@@ -115,6 +119,8 @@ struct State {
     power: Option<u64>,
     /// Syncs that will fail.
     failing_syncs: u32,
+    /// The same of folders.
+    failing_folder_syncs: u32,
     operations: u64,
     syncs: u64,
 }
@@ -135,6 +141,14 @@ impl State {
         }
     }
 
+    /// What has this name takes no room any more.
+    fn give_room_of(&mut self, path: &Path) {
+        let freed = self.seen.content(path).map_or(0, Vec::len);
+        if let Some(space) = &mut self.space {
+            *space += u64::try_from(freed).unwrap_or(u64::MAX);
+        }
+    }
+
     fn act(&mut self, operation: Operation) {
         self.seen.apply(&operation);
         self.pending.push(operation);
@@ -144,8 +158,9 @@ impl State {
         self.spend_power()?;
         if self.failing_syncs > 0 {
             self.failing_syncs -= 1;
-            // As Linux does: the pages are dropped from what will be written, yet readers still see them.
-            self.pending.retain(|operation| !concerns(operation));
+            // As Linux does: the pages are dropped from what will be written, yet readers still see them. Names are not
+            // pages: they wait in the file system's own journal.
+            self.pending.retain(|operation| !operation.is_content() || !concerns(operation));
             return Err(io::Error::other("the medium refused"));
         }
         self.syncs += 1;
@@ -190,6 +205,11 @@ impl LossyFiles {
     /// Lets the next syncs fail, losing what they should have written.
     pub fn fail_syncs(&self, count: u32) {
         self.state().failing_syncs = count;
+    }
+
+    /// Lets the next syncs of folders fail. The names in them are not lost by it.
+    pub fn fail_folder_syncs(&self, count: u32) {
+        self.state().failing_folder_syncs = count;
     }
 
     /// Cuts the power after so many more operations (writes, syncs, renames): the rest fail.
@@ -294,6 +314,7 @@ impl Files for LossyFiles {
         if !state.seen.names.contains_key(from) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        state.give_room_of(to);
         state.act(Operation::Rename { from: from.to_owned(), to: to.to_owned() });
         Ok(())
     }
@@ -301,12 +322,19 @@ impl Files for LossyFiles {
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.spend_power()?;
+        state.give_room_of(path);
         state.act(Operation::Unname { path: path.to_owned() });
         Ok(())
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.state().settle(|operation| operation.concerns_folder(folder))
+        let mut state = self.state();
+        if state.failing_folder_syncs > 0 {
+            state.spend_power()?;
+            state.failing_folder_syncs -= 1;
+            return Err(io::Error::other("the medium refused"));
+        }
+        state.settle(|operation| operation.concerns_folder(folder))
     }
 }
 
@@ -317,6 +345,20 @@ struct LossyFile {
 }
 
 impl OpenFile for LossyFile {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.disk.state();
+        let content = state.seen.contents.get(&self.file).map(Vec::as_slice).unwrap_or_default();
+        let rest = content.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let count = rest.len().min(bytes.len());
+        bytes.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        Ok(count)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        let state = self.disk.state();
+        Ok(u64::try_from(state.seen.contents.get(&self.file).map_or(0, Vec::len)).unwrap_or(u64::MAX))
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.spend_power()?;

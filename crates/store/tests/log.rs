@@ -147,6 +147,155 @@ fn a_sync_that_ran_beside_a_failed_one_promises_nothing() {
     assert_eq!(texts(&open(&files.after_power_cut(Kept::Nothing))), ["first"]);
 }
 
+/// A log of five old records, and how many operations it took.
+fn five_old(files: &LossyFiles) -> (Log, u64) {
+    let mut log = open(files).log;
+    for n in 0..5 {
+        log.append(format!("old {n}").as_bytes()).unwrap();
+    }
+    log.sync().unwrap();
+    let before = files.operations();
+    (log, before)
+}
+
+/// Rewrites it while three records are appended, of which the second is promised, and appends and promises a fourth.
+/// How many records were promised to survive.
+fn rewrite_beside_appends(log: &mut Log) -> usize {
+    let mut promised = 5;
+    let mut rewrite = log.begin_rewrite();
+    let mut go = || -> Result<(), LogError> {
+        let written = rewrite.write(b"all that was old");
+        log.append(b"new 1")?;
+        log.append(b"new 2")?;
+        log.sync()?;
+        promised = 7;
+        written?;
+        rewrite.follow(log.size())?;
+        log.append(b"new 3")
+    };
+    if go().is_err() {
+        return promised;
+    }
+    let swap = log.begin_swap(rewrite);
+    assert!(matches!(log.append(b"lost"), Err(LogError::Swapping { .. })));
+    if log.finish_swap(swap.run()).is_ok() {
+        promised = 8;
+    }
+    if log.append(b"new 4").is_ok() && log.sync().is_ok() {
+        promised = 9;
+    }
+    promised
+}
+
+#[test]
+fn a_rewrite_beside_appends_forgets_no_promise_after_a_power_cut_or_a_kill_at_every_operation() {
+    let whole = LossyFiles::new();
+    let (mut log, before) = five_old(&whole);
+    assert_eq!(rewrite_beside_appends(&mut log), 9);
+    let steps = whole.operations() - before;
+    let (mut old, mut new) = (0, 0);
+    for step in 0..=steps {
+        let files = LossyFiles::new();
+        let (mut log, _) = five_old(&files);
+        files.cut_power_after(step);
+        let promised = rewrite_beside_appends(&mut log);
+        drop(log);
+        let mut check = |files: &LossyFiles, told: &str| {
+            let found = open(files);
+            let mut records = texts(&found);
+            if records.first().is_some_and(|first| first == "all that was old") {
+                new += 1;
+                records.splice(..1, (0..5).map(|n| format!("old {n}")));
+            } else {
+                old += 1;
+            }
+            assert!(records.len() >= promised, "{told}: {promised} promised, {records:?}");
+            for (n, record) in records.iter().enumerate() {
+                let wanted = if n < 5 { format!("old {n}") } else { format!("new {}", n - 4) };
+                assert_eq!(*record, wanted, "{told}");
+            }
+            found.log
+        };
+        for kept in (0..=files.pending()).map(Kept::First).chain((0..20).map(Kept::Scattered)) {
+            check(&files.after_power_cut(kept), &format!("step {step}, {kept:?}"));
+        }
+        // Killed there: the system goes on, and a second one promises more before the power goes.
+        files.cut_power_after(u64::MAX);
+        let mut log = check(&files, &format!("killed at step {step}"));
+        log.append(b"second life").unwrap();
+        log.sync().unwrap();
+        let last = texts(&open(&files.after_power_cut(Kept::Nothing)));
+        assert_eq!(last.last().map(String::as_str), Some("second life"), "killed at step {step}");
+    }
+    assert!(old > 0 && new > 0, "{old} old, {new} new");
+}
+
+#[test]
+fn a_folder_that_could_not_be_synced_after_a_rewrite_is_synced_before_anything_is_promised() {
+    let files = LossyFiles::new();
+    let (mut log, _) = five_old(&files);
+    let mut rewrite = log.begin_rewrite();
+    rewrite.write(b"new").unwrap();
+    rewrite.follow(log.size()).unwrap();
+    let swap = log.begin_swap(rewrite);
+    // Its own content is synced first.
+    let syncs = files.syncs();
+    files.fail_folder_syncs(2);
+    let swapped = swap.run();
+    assert_eq!(files.syncs(), syncs + 1);
+    assert!(log.finish_swap(swapped).is_err());
+    assert!(log.is_unnamed());
+    log.append(b"next").unwrap();
+    assert!(log.sync().is_err(), "the name is still not on the medium");
+    log.sync().unwrap();
+    assert!(!log.is_unnamed());
+    assert_eq!(texts(&open(&files.after_power_cut(Kept::Nothing))), ["new", "next"]);
+}
+
+#[test]
+fn a_rewrite_of_a_file_that_is_no_more_is_refused_and_the_log_goes_on() {
+    let files = LossyFiles::new();
+    let (mut log, _) = five_old(&files);
+    let stale = log.begin_rewrite();
+    log.rewrite([b"new".as_slice()]).unwrap();
+    let swap = log.begin_swap(stale);
+    assert!(log.finish_swap(swap.run()).is_err());
+    log.append(b"next").unwrap();
+    log.sync().unwrap();
+    assert_eq!(texts(&open(&files.after_power_cut(Kept::Nothing))), ["new", "next"]);
+}
+
+#[test]
+fn a_rewrite_that_finds_no_room_leaves_the_log_and_no_file_beside_it() {
+    let files = LossyFiles::new();
+    let (mut log, _) = five_old(&files);
+    files.set_space(Some(40));
+    assert!(
+        log.rewrite([b"a record of more than forty bytes, with its sum".as_slice()]).unwrap_err().is_full()
+    );
+    assert!(files.read(Path::new("/state/journal.new")).is_err());
+    log.append(b"next").unwrap();
+    log.sync().unwrap();
+    assert_eq!(texts(&open(&files)).len(), 6);
+}
+
+#[test]
+fn a_large_rewrite_is_synced_in_pieces() {
+    let files = LossyFiles::new();
+    let (mut log, _) = five_old(&files);
+    let record = vec![b'x'; 100_000];
+    let mut rewrite = log.begin_rewrite();
+    let mut most = 0;
+    for _ in 0..100 {
+        rewrite.write(&record).unwrap();
+        most = most.max(files.pending());
+    }
+    assert!(most < 1_300_000, "{most} bytes that a small sync would wait for");
+    let swap = log.begin_swap(rewrite);
+    log.finish_swap(swap.run()).unwrap();
+    assert_eq!(open(&files.after_power_cut(Kept::Nothing)).records.len(), 100);
+}
+
 #[test]
 fn a_damaged_record_in_the_middle_is_an_error_with_its_place_and_nothing_is_lost() {
     let files = LossyFiles::new();
