@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::{Event, Fact, LabTime, Moment, WallTime};
+use lifecycle::Lab;
+use model::{LabTime, Moment, WallTime};
 use tokio::time::Instant;
 
 /// Time away that a wall clock is believed over a restart of the boss, in milliseconds: a year.
@@ -28,18 +29,15 @@ impl Clock {
     /// kernel's own clock if the boss was not restarted, whatever was done to the date meanwhile; else by
     /// the wall clock as far as it can be believed, forward and by a year at most.
     #[must_use]
-    pub fn after(past: &[Event]) -> Self {
+    pub fn after(past: Option<&Lab>) -> Self {
         let kernel = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let kernel: Arc<str> = kernel.trim().into();
         let boottime_ms = netboot::boottime_ms();
-        let latest = past.iter().map(|event| event.at).max_by_key(|at| at.since_start);
-        let same_kernel = past.iter().rev().find_map(|event| match &event.fact {
-            Fact::CoreStarted { kernel: then, boottime_ms: began, .. } if **then == *kernel => {
-                Some(event.at.since_start.0.saturating_add(boottime_ms.saturating_sub(*began)))
-            }
-            _ => None,
-        });
-        let base = latest.map_or_else(LabTime::default, |latest| {
+        let base = past.map_or_else(LabTime::default, |lab| {
+            let latest = lab.latest;
+            let began = lab.core.as_ref().filter(|core| *core.kernel == *kernel);
+            let same_kernel =
+                began.map(|core| core.at.0.saturating_add(boottime_ms.saturating_sub(core.boottime_ms)));
             let by_date = || {
                 let away = wall_now().0.saturating_sub(latest.wall.0);
                 latest.since_start.0.saturating_add(if away < BELIEVABLE { away } else { 0 })
@@ -105,10 +103,13 @@ fn millis(span: std::time::Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use model::{Event, Fact};
 
-    /// A journal whose core began `ago` milliseconds before now, at lab time 1,000 and this date.
-    fn journal(kernel: &str, ago: u64, wall: u64) -> Vec<Event> {
+    use super::*;
+    use crate::journal::Past;
+
+    /// The past of a journal whose core began `ago` milliseconds before now, at lab time 1,000 and this date.
+    fn after(kernel: &str, ago: u64, wall: u64) -> Clock {
         let at = Moment { since_start: LabTime(1_000), wall: WallTime(wall) };
         let fact = Fact::CoreStarted {
             version: "0".to_owned(),
@@ -116,15 +117,15 @@ mod tests {
             kernel: kernel.to_owned(),
             boottime_ms: netboot::boottime_ms().saturating_sub(ago),
         };
-        vec![Event { seq: 1, at, fact }]
+        Clock::after(Past::of([Event { seq: 1, at, fact }]).lab.as_ref())
     }
 
     #[test]
     fn a_changed_date_does_not_move_lab_time_while_the_kernel_runs_on() {
-        let own = Clock::after(&[]).kernel().to_owned();
+        let own = Clock::after(None).kernel().to_owned();
         let month = 30 * 24 * 3_600_000;
         for wall in [wall_now().0 - month, wall_now().0 + month] {
-            let now = Clock::after(&journal(&own, 500, wall)).now().since_start.0;
+            let now = after(&own, 500, wall).now().since_start.0;
             assert!((1_500..60_000).contains(&now), "{now}");
         }
     }
@@ -132,10 +133,10 @@ mod tests {
     #[test]
     fn over_a_restart_of_the_boss_the_date_tells_how_long_it_was_away() {
         let hour = 3_600_000;
-        let now = Clock::after(&journal("another", 500, wall_now().0 - hour)).now().since_start.0;
+        let now = after("another", 500, wall_now().0 - hour).now().since_start.0;
         assert!((hour + 1_000..hour + 60_000).contains(&now), "{now}");
         // A date that went back is no time at all.
-        let now = Clock::after(&journal("another", 500, wall_now().0 + hour)).now().since_start.0;
+        let now = after("another", 500, wall_now().0 + hour).now().since_start.0;
         assert!((1_001..60_000).contains(&now), "{now}");
     }
 }

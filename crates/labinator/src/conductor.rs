@@ -1,9 +1,12 @@
-//! The one task that changes the lab: drain, absorb, decide, write down, issue, publish.
+//! The one task that changes the lab: drain, absorb, decide, write down, issue, publish. `compaction.rs` keeps its journal
+//! short.
 //!
 //! ```text
 //!  inputs ─▶ absorb each ─▶ settle ─▶ intents synced ─▶ wishes to the hands, answers to the desk
 //!                                          └─▶ boot table to the counter, picture to the readers
 //! ```
+
+mod compaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +22,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::bulletin::Bulletin;
 use crate::clock::Clock;
 use crate::desk::{Desk, DeskError, INPUTS_WAITING, Input, Look, Question};
-use crate::journal::{Journal, rebuild};
+use crate::journal::{Journal, Past};
 use crate::picture::Picture;
 use crate::publisher::Publisher;
 
@@ -36,7 +39,7 @@ pub struct Tools {
     /// Where events are written.
     pub journal: Journal,
     /// What the journal held.
-    pub past: Vec<Event>,
+    pub past: Past,
     /// The time.
     pub clock: Clock,
     /// The lab as its owner describes it now.
@@ -70,6 +73,8 @@ pub struct Conductor {
     questions: Vec<Question>,
     /// What the disk said when it last refused.
     disk: Option<String>,
+    /// Not before then is another compaction tried, after one that failed.
+    compact_at: Option<Instant>,
 }
 
 impl Conductor {
@@ -83,14 +88,13 @@ impl Conductor {
             kernel: clock.kernel().to_owned(),
             boottime_ms: clock.boottime_ms(),
         };
-        let lab = rebuild(&past).unwrap_or_else(|| Lab::new(spec));
-        let seq = past.last().map_or(0, |event| event.seq);
+        let Past { lab, through: seq, events, .. } = past;
+        let lab = lab.unwrap_or_else(|| Lab::new(spec));
         let (sender, inputs) = mpsc::channel(INPUTS_WAITING);
         let bulletin = Bulletin::new(&lab);
         let published = bulletin.subscribe();
         let picture = Picture::new(&lab);
-        let publisher =
-            Publisher::new(picture.blank(&epoch, seq, clock.now()), past.into_iter().map(Arc::new));
+        let publisher = Publisher::new(picture.blank(&epoch, seq, clock.now()), events);
         let desk = Desk::new(sender, Arc::clone(&publisher));
         let mut conductor = Self {
             lab,
@@ -110,6 +114,7 @@ impl Conductor {
             issued: Vec::new(),
             questions: Vec::new(),
             disk: None,
+            compact_at: None,
         };
         let now = conductor.clock.now();
         conductor.begin(started, now);
@@ -122,6 +127,7 @@ impl Conductor {
     pub async fn run(mut self) {
         let mut flush_at: Option<Instant> = None;
         let mut flush: Option<JoinHandle<Synced>> = None;
+        let mut compaction = None;
         let mut picture_at = Instant::now();
         loop {
             while self.round().await {}
@@ -130,6 +136,9 @@ impl Conductor {
             }
             if self.journal.is_unsynced() && flush_at.is_none() && flush.is_none() {
                 flush_at = Some(Instant::now() + FLUSH_EVERY);
+            }
+            if compaction.is_none() {
+                compaction = self.begin_compaction();
             }
             if self.picture.is_stale() && Instant::now() >= picture_at {
                 self.show();
@@ -155,6 +164,7 @@ impl Conductor {
                         self.take_sync(synced);
                     }
                 }
+                step = ended_or_never(&mut compaction) => compaction = self.goes_on(step).await,
                 () = sleep_or_never(next) => {}
             }
             // Sightings wait for no disk, and the disk keeps nobody waiting: they are synced beside the work.
@@ -383,9 +393,9 @@ impl Conductor {
     }
 }
 
-/// What a sync on another thread came to; waits for ever while there is none.
-async fn ended_or_never(flush: &mut Option<JoinHandle<Synced>>) -> Option<Synced> {
-    match flush {
+/// What something on another thread came to; waits for ever while there is nothing.
+async fn ended_or_never<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
+    match task {
         Some(running) => running.await.ok(),
         None => std::future::pending().await,
     }

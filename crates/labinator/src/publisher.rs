@@ -7,8 +7,7 @@ use api::{Change, StreamItem};
 use model::{Event, Snapshot};
 use tokio::sync::watch;
 
-/// Events kept for readers that come back or fall behind.
-const EVENTS_KEPT: usize = 8192;
+use crate::journal::EVENTS_KEPT;
 
 /// Holds the latest picture and the last events.
 #[derive(Debug)]

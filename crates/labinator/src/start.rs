@@ -142,13 +142,13 @@ pub fn replay(globals: &Globals, args: &ReplayArgs) -> Result<(), Failure> {
     if !path.is_file() {
         return Err(Failure::failed(format!("{}: there is no journal", path.display())));
     }
-    let events = journal::read(&Disk, &path)
+    let told = journal::read(&Disk, &path)
         .map_err(|error| Failure::with_advice(error.to_string(), error.advice()))?;
     if args.json {
-        return events.iter().try_for_each(|event| out::json(event, false));
+        return told.events.iter().try_for_each(|event| out::json(event, false));
     }
     let screen = out::Look::new(globals);
-    out::print(&render_replay(&events, screen.width, screen.color))
+    out::print(&render_replay(&told, screen.width, screen.color))
 }
 
 /// Builds and lists images.

@@ -16,6 +16,7 @@ use labinator::cli::render::{
     Names, render_doctor, render_explain, render_plan, render_power, render_replay, render_scenarios,
     render_status, render_trace, sentence,
 };
+use labinator::journal::Told;
 use model::{
     Command, CommandId, Event, Explanation, Fact, Fault, FaultCode, MacAddr, NodeWord, Origin, Outcome,
     Phase, PortRef, PowerOrder, PowerState, Rung, Sight, Snapshot,
@@ -217,7 +218,7 @@ fn journal() -> Vec<Event> {
 
 #[test]
 fn a_journal_is_told_with_names_and_without_chatter() {
-    let text = render_replay(&journal(), 120, false);
+    let text = render_replay(&Told { before: 0, spec: None, events: journal() }, 120, false);
     same_as_golden("replay.txt", &text);
     assert!(!text.contains("first frame"), "a fleeting sight is told");
 }

@@ -4,15 +4,19 @@
 #[path = "lost_writes/stand.rs"]
 mod stand;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::StreamItem;
 use labinator::desk::DeskError;
+use labinator::journal::Journal;
 use model::{Fact, Outcome, Phase, PowerOrder, PowerState, Rung};
 use stand::{
-    Core, Gate, beat, boot_sights, mac, node, power, report, safe_facts, seen, sighted, start, stop, within,
+    Core, Gate, JOURNAL, beat, boot_sights, mac, node, power, report, safe_facts, seen, sighted, start, stop,
+    within,
 };
+use store::Files as _;
 use store::lossy::LossyFiles;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -291,6 +295,109 @@ async fn silence_costs_nothing_until_a_limit_passes() {
     assert_eq!(core.look(|look| look.lab.machines[&node(1)].rung).await, Rung::Up);
 }
 
+/// A core that writes a checkpoint after so many bytes.
+fn core_that_compacts(files: Arc<dyn store::Files>, growth: u64) -> Core {
+    let (journal, past, _) = Journal::open_with(files, Path::new(JOURNAL), growth).unwrap();
+    Core::begin_on((journal, past), stand::spec(2), 0, 4)
+}
+
+fn begins_with_a_checkpoint(files: &LossyFiles) -> bool {
+    let text = files.read(Path::new(JOURNAL)).unwrap();
+    text.get(26..).is_some_and(|line| line.starts_with(b"{\"checkpoint\""))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_journal_becomes_a_checkpoint_and_the_next_core_knows_the_same_lab() {
+    let files = LossyFiles::new();
+    let mut core = core_that_compacts(Arc::new(files.clone()), 40_000);
+    core.greet(2, PowerState::Off).await;
+    within(core.desk.ask(start())).await.unwrap();
+    make_ready(&mut core, 2, 1).await;
+    let mut reader = core.desk.publisher().reader(None);
+    let mut told: Vec<u64> = Vec::new();
+    for number in 2..60 {
+        core.tell([seen(1, PowerState::Off)]).await;
+        assert_eq!(carry_out(&mut core).await, PowerOrder::On);
+        core.tell(boot_sights(1)).await;
+        core.tell([report(1, number)]).await;
+        sleep(Duration::from_secs(1)).await;
+        for item in reader.next().await {
+            if let StreamItem::Event(event) = item.item {
+                told.push(event.seq);
+            }
+        }
+    }
+    assert!(begins_with_a_checkpoint(&files));
+    assert!(told.len() > 500 && told.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{told:?}");
+    let (events, _) = core.desk.publisher().events(0, usize::MAX);
+    let before = core.look(|look| look.lab.clone()).await;
+    core.close().await;
+    let size = files.read(Path::new(JOURNAL)).unwrap().len();
+    assert!(size < 2_000_000, "{size}");
+
+    let core = core_that_compacts(Arc::new(files.clone()), 40_000);
+    assert!(core.past.folded > 0);
+    assert_eq!(core.past.events.back().map(|event| event.seq), events.last().map(|event| event.seq));
+    let lab = core.past.lab.as_ref().unwrap();
+    assert_eq!(lab.machines, before.machines);
+    assert_eq!((lab.run.as_ref(), lab.runs, lab.commands), (before.run.as_ref(), 1, 60));
+    assert_eq!((lab.phase, lab.table), (before.phase, before.table));
+    let last = events.last().unwrap().seq;
+    let next = within(core.desk.ask(stop())).await.unwrap().seq;
+    assert!(next > last + 1, "{next} after {last}: the number of its own start lies between");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_waits_for_the_disk_holds_up_neither_order_nor_answer() {
+    let files = LossyFiles::new();
+    let gate = Gate::before_some(Arc::new(files.clone()), ".new");
+    let shut = gate.shut();
+    // Any growth is enough: it begins at once.
+    let mut core = core_that_compacts(Arc::new(gate.clone()), 0);
+    gate.until_somebody_waits().await;
+    core.greet(2, PowerState::Off).await;
+    within(core.desk.ask(start())).await.unwrap();
+    make_ready(&mut core, 2, 1).await;
+    assert!(!begins_with_a_checkpoint(&files));
+    let (through, machines) = core.look(|look| (look.lab.commands, look.lab.machines.clone())).await;
+    assert_eq!(through, 2);
+    drop(shut);
+    within(async {
+        while !begins_with_a_checkpoint(&files) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert_eq!(
+        stand::past_in(&files).lab.unwrap().machines,
+        machines,
+        "what happened while it waited is known"
+    );
+    core.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_checkpoint_that_finds_no_room_is_tried_again_later_and_nothing_else_suffers() {
+    let files = LossyFiles::new();
+    let mut core = core_that_compacts(Arc::new(files.clone()), 24_000);
+    files.set_space(Some(12_000));
+    core.greet(2, PowerState::Off).await;
+    within(core.desk.ask(start())).await.unwrap();
+    make_ready(&mut core, 2, 1).await;
+    sleep(Duration::from_secs(5)).await;
+    assert!(!begins_with_a_checkpoint(&files));
+    files.set_space(None);
+    sleep(Duration::from_secs(601)).await;
+    core.tell([seen(1, PowerState::On)]).await;
+    within(async {
+        while !begins_with_a_checkpoint(&files) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    core.kill().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn closing_writes_everything_down_and_answers_whoever_asked_before() {
     let (files, core) = core(1, PowerState::Off).await;
@@ -323,6 +430,6 @@ async fn a_core_that_began_on_a_full_disk_is_in_the_journal_before_anything_it_p
     core.kill().await;
     let core = Core::begin(Arc::new(files.clone()), 1, 0);
     assert!(core.look(|look| look.lab.run.is_some()).await);
-    assert!(matches!(core.past[0].fact, Fact::CoreStarted { .. }));
+    assert!(matches!(core.past.events[0].fact, Fact::CoreStarted { .. }));
     assert_eq!(within(core.desk.ask(power(1, PowerOrder::On))).await.map(|a| a.already), Ok(false));
 }

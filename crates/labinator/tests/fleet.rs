@@ -110,3 +110,18 @@ fn a_terminal_shows_a_fleet_as_a_summary_and_a_page_as_lines() {
         assert!(text.contains(words), "{words} is not in\n{text}");
     }
 }
+
+#[test]
+fn a_checkpoint_of_a_fleet_copies_no_machine_and_a_machine_that_changes_is_copied_alone() {
+    let mut lab = Lab::new(spec());
+    let held = lab.clone();
+    let shared = |lab: &Lab| {
+        lab.machines.iter().filter(|(name, machine)| Arc::ptr_eq(machine, &held.machines[*name])).count()
+    };
+    assert_eq!(shared(&lab), 13_500);
+    assert!(Arc::ptr_eq(&lab.spec, &held.spec) && Arc::ptr_eq(&lab.by_mac, &held.by_mac));
+    let fact = Fact::Entered { node: "b-7".parse().unwrap(), rung: model::Rung::On };
+    absorb(&mut lab, &Event { seq: 1, at: NOW, fact });
+    assert_eq!(shared(&lab), 13_499);
+    assert_eq!(held.machines[&"b-7".parse().unwrap()].rung, model::Rung::Off);
+}

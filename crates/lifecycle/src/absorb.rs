@@ -10,7 +10,7 @@ use model::{
     Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
 };
 
-use crate::lab::{Install, Lab, Machine, PastBoot, Run};
+use crate::lab::{CoreStart, Install, Lab, Machine, PastBoot, Run};
 use crate::{record, waterfall};
 
 /// Strangers remembered.
@@ -30,16 +30,27 @@ pub enum Touched {
 /// Records one fact.
 pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
     let at = event.at;
-    match &event.fact {
-        Fact::CoreStarted { spec, .. } => {
+    let touched = record_fact(lab, &event.fact, at);
+    // Packets are told of late, and with the time at which they came.
+    if at.since_start >= lab.latest.since_start {
+        lab.latest = at;
+    }
+    touched
+}
+
+fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
+    match fact {
+        Fact::CoreStarted { spec, kernel, boottime_ms, .. } => {
             // Images that were found before are served on until the new core has looked for itself.
-            lab.describe((**spec).clone());
+            lab.describe(Arc::new((**spec).clone()));
             lab.images_known = false;
+            lab.core =
+                Some(CoreStart { at: at.since_start, kernel: kernel.clone(), boottime_ms: *boottime_ms });
             restarted(lab, at);
             Touched::All
         }
         Fact::ImagesFound { images, missing, boots } => {
-            lab.boots.clone_from(boots);
+            lab.boots = Arc::new(boots.clone());
             lab.images = images.iter().map(|(name, image)| (name.clone(), Arc::new(image.clone()))).collect();
             lab.missing.clone_from(missing);
             lab.images_known = true;
@@ -93,7 +104,7 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
 fn about(lab: &mut Lab, node: &NodeName, change: impl FnOnce(&mut Machine)) -> Touched {
     match lab.machines.get_mut(node) {
         Some(machine) => {
-            change(machine);
+            change(Arc::make_mut(machine));
             Touched::Machine(node.clone())
         }
         None => Touched::Lab,
@@ -105,7 +116,8 @@ fn restarted(lab: &mut Lab, at: Moment) {
     lab.counter_up = false;
     // Agents were heard by the counter while the core was away; they get time to be heard again.
     lab.listening = at.since_start;
-    for machine in lab.machines.values_mut() {
+    for machine in lab.machines.values_mut().filter(|machine| machine.in_flight.is_some()) {
+        let machine = Arc::make_mut(machine);
         if let Some((_, order, _)) = machine.in_flight.take() {
             machine.carried_out = Some((order, at.since_start));
         }
@@ -145,7 +157,7 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) {
     let spec = lab.spec.scenarios.get(scenario);
     let wanted: BTreeSet<NodeName> = spec.map(|s| s.nodes.iter().cloned().collect()).unwrap_or_default();
     let installs = spec.is_some_and(|s| s.system.install.is_some());
-    for machine in lab.machines.values_mut() {
+    for machine in lab.machines.values_mut().map(Arc::make_mut) {
         let takes_part = wanted.contains(&machine.node);
         machine.install = None;
         if takes_part && installs {
@@ -202,7 +214,7 @@ fn forget_trouble(machine: &mut Machine) {
 fn stop(lab: &mut Lab, at: Moment) {
     let Some(run) = &mut lab.run else { return };
     run.stopping = true;
-    for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready) {
+    for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready).map(Arc::make_mut) {
         machine.goal = Goal::Off;
         machine.person = None;
         machine.off_wanted = machine.may_run().then_some(at.since_start);
@@ -218,7 +230,7 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
         Phase::Idle => {
             lab.run = None;
             // What a person wants of a machine outside the run outlives the run.
-            for machine in lab.machines.values_mut().filter(|m| m.goal != Goal::Any) {
+            for machine in lab.machines.values_mut().filter(|m| m.goal != Goal::Any).map(Arc::make_mut) {
                 machine.goal = Goal::Any;
                 machine.off_wanted = None;
             }
@@ -260,7 +272,7 @@ fn issued(machine: &mut Machine, id: CommandId, command: &Command, at: Moment) {
 
 fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touched {
     let found = lab.machines.values_mut().find(|m| m.in_flight.is_some_and(|(flying, ..)| flying == id));
-    let Some(machine) = found else { return Touched::Lab };
+    let Some(machine) = found.map(Arc::make_mut) else { return Touched::Lab };
     let Some((_, order, issued)) = machine.in_flight.take() else { return Touched::Lab };
     // A driver may see the result before it says that it is done; then nothing is left to be seen.
     let result = if order == PowerOrder::On { PowerState::On } else { PowerState::Off };

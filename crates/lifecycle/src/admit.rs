@@ -204,7 +204,8 @@ fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
 }
 
 fn named<'a>(lab: &'a Lab, asked: &str) -> Result<&'a Machine, Refusal> {
-    asked.parse().ok().and_then(|name: NodeName| lab.machines.get(&name)).ok_or_else(|| {
+    let machine = asked.parse().ok().and_then(|name: NodeName| lab.machines.get(&name));
+    machine.map(AsRef::as_ref).ok_or_else(|| {
         let known = lab.machines.keys().cloned().collect();
         Refusal::UnknownNode { asked: asked.to_owned(), known }
     })

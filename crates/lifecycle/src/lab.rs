@@ -1,4 +1,9 @@
 //! What is known of the lab: the sum of the facts so far, and nothing that could be derived from it.
+//!
+//! A checkpoint of the journal holds all of it, see `checkpoint.rs` in the journal's room. So a field that is added gets
+//! `#[serde(default)]`, and one that changes its meaning gets the checkpoint's form another number.
+//!
+//! What is large is shared: a copy of the lab costs little, and a machine is copied when it changes while a copy is held.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -10,12 +15,13 @@ use model::{
     NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec,
     Stage, Stranger,
 };
+use serde::{Deserialize, Serialize};
 
-/// The lab.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The lab. Its machines are written one by one, see [`Lab::put_back`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lab {
     /// As its owner describes it.
-    pub spec: LabSpec,
+    pub spec: Arc<LabSpec>,
     /// What each scenario boots; a scenario whose files are missing is absent.
     pub images: BTreeMap<ScenarioName, Arc<Image>>,
     /// True once this core has looked for images.
@@ -23,11 +29,13 @@ pub struct Lab {
     /// What the other scenarios lack, for a person.
     pub missing: BTreeMap<ScenarioName, Vec<String>>,
     /// What single machines of a scenario get besides.
-    pub boots: BTreeMap<ScenarioName, BTreeMap<NodeName, NodeBoot>>,
+    pub boots: Arc<BTreeMap<ScenarioName, BTreeMap<NodeName, NodeBoot>>>,
     /// The machines of the board.
-    pub machines: BTreeMap<NodeName, Machine>,
+    #[serde(skip)]
+    pub machines: BTreeMap<NodeName, Arc<Machine>>,
     /// Whose address is whose.
-    pub by_mac: BTreeMap<MacAddr, NodeName>,
+    #[serde(skip)]
+    pub by_mac: Arc<BTreeMap<MacAddr, NodeName>>,
     /// The run in hand; absent when idle.
     pub run: Option<Run>,
     /// How many runs there have been.
@@ -50,10 +58,25 @@ pub struct Lab {
     pub notices: Vec<Notice>,
     /// Machines that are not on the board.
     pub strangers: Vec<Stranger>,
+    /// The last start of a core.
+    pub core: Option<CoreStart>,
+    /// The latest moment of which anything is known.
+    pub latest: Moment,
+}
+
+/// When a core began, by the clock of the boss's kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoreStart {
+    /// When it was in the lab.
+    pub at: LabTime,
+    /// Which start of the kernel (`/proc/sys/kernel/random/boot_id`).
+    pub kernel: String,
+    /// `CLOCK_BOOTTIME` then, in milliseconds.
+    pub boottime_ms: u64,
 }
 
 /// One run of a scenario.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Counts the runs.
     pub number: u32,
@@ -68,7 +91,7 @@ pub struct Run {
 }
 
 /// One machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Its name.
     pub node: NodeName,
@@ -125,7 +148,7 @@ pub struct Machine {
 }
 
 /// What DHCP tells of a system without our agent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemHeard {
     /// When it was given its address last.
     pub heard: LabTime,
@@ -136,7 +159,7 @@ pub struct SystemHeard {
 }
 
 /// One installation of a machine. Spent once: what was installed boots its disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Install {
     /// Counts what was asked for.
     pub number: u32,
@@ -149,7 +172,7 @@ pub struct Install {
 }
 
 /// The length of each stage of an earlier boot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PastBoot {
     /// Which of the machine's boots it was.
     pub number: u32,
@@ -218,14 +241,15 @@ impl Lab {
     /// A lab of which nothing has been seen.
     #[must_use]
     pub fn new(spec: LabSpec) -> Self {
+        let spec = Arc::new(spec);
         let mut lab = Self {
-            spec: spec.clone(),
+            spec: Arc::clone(&spec),
             images: BTreeMap::new(),
             images_known: false,
             missing: BTreeMap::new(),
-            boots: BTreeMap::new(),
+            boots: Arc::default(),
             machines: BTreeMap::new(),
-            by_mac: BTreeMap::new(),
+            by_mac: Arc::default(),
             run: None,
             runs: 0,
             phase: Phase::Idle,
@@ -237,19 +261,37 @@ impl Lab {
             listening: LabTime::default(),
             notices: Vec::new(),
             strangers: Vec::new(),
+            core: None,
+            latest: Moment::default(),
         };
         lab.describe(spec);
         lab
     }
 
+    /// A lab as it was written, without its machines: they are put back one by one.
+    #[must_use]
+    pub fn without_machines(head: Self) -> Self {
+        let mut lab = head;
+        let spec = Arc::clone(&lab.spec);
+        lab.describe(spec);
+        lab
+    }
+
+    /// Puts a machine back as it was written. False when it is not on the board.
+    pub fn put_back(&mut self, machine: Machine) -> bool {
+        let Some(place) = self.machines.get_mut(&machine.node) else { return false };
+        *place = Arc::new(machine);
+        true
+    }
+
     /// Takes a new description; machines that are still on the board keep what is known of them.
-    pub(crate) fn describe(&mut self, spec: LabSpec) {
+    pub(crate) fn describe(&mut self, spec: Arc<LabSpec>) {
         self.spec = spec;
         let nodes = &self.spec.board.nodes;
-        self.by_mac = nodes.iter().map(|(name, node)| (node.mac, name.clone())).collect();
+        self.by_mac = Arc::new(nodes.iter().map(|(name, node)| (node.mac, name.clone())).collect());
         self.machines.retain(|name, _| nodes.contains_key(name));
         for name in nodes.keys() {
-            self.machines.entry(name.clone()).or_insert_with(|| Machine::new(name.clone()));
+            self.machines.entry(name.clone()).or_insert_with(|| Arc::new(Machine::new(name.clone())));
         }
         let by_mac = &self.by_mac;
         self.strangers.retain(|s| !by_mac.contains_key(&s.mac));
@@ -294,7 +336,7 @@ impl Lab {
     /// The machines in the board's order: by row, then column.
     #[must_use]
     pub fn in_board_order(&self) -> Vec<&Machine> {
-        let mut machines: Vec<_> = self.machines.values().collect();
+        let mut machines: Vec<&Machine> = self.machines.values().map(AsRef::as_ref).collect();
         machines.sort_by_key(|m| self.node(&m.node).map(|n| (n.at.row, n.at.column)));
         machines
     }

@@ -34,7 +34,7 @@ pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, plan};
 pub use decide::{Decision, decide};
 pub use explain::{explain, explain_lab};
 pub use judge::{Judge, Judgment};
-pub use lab::{Install, Lab, Machine, PastBoot, Run, SystemHeard};
+pub use lab::{CoreStart, Install, Lab, Machine, PastBoot, Run, SystemHeard};
 pub use table::{boot_entry, boot_table};
 pub use view::{lab_view, machine_view};
 pub use waterfall::{waterfall, waterfall_of};

@@ -47,6 +47,14 @@ proptest! {
     }
 
     #[test]
+    fn a_checkpoint_anywhere_tells_the_same_lab_as_all_that_happened(
+        fates in fates(), by_hand: bool, every in 1..40_usize,
+    ) {
+        let world = reached(&fates, by_hand)?;
+        world.rule_of_the_checkpoint(|number| number % every == 0).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
     fn silence_ends_by_its_limit(fates in fates(), by_hand: bool) {
         let mut world = reached(&fates, by_hand)?;
         let before = world.events.len();

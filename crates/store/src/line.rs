@@ -45,6 +45,24 @@ pub(crate) enum Stop<E> {
     Taker(E),
 }
 
+/// Bytes of a torn line that are shown to whoever takes the records.
+const TORN: usize = 64;
+
+/// Where the good lines end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The byte behind the last of them.
+    pub(crate) good: u64,
+    /// How what follows begins: nothing, or the first bytes of a torn tail.
+    pub(crate) torn: Vec<u8>,
+}
+
+impl End {
+    fn at(good: u64, rest: &[u8]) -> Self {
+        Self { good, torn: rest.iter().take(TORN).copied().collect() }
+    }
+}
+
 /// Reads lines from byte `from` on and hands each record out with the byte its line begins at. Returns where the good
 /// lines end. A torn tail is left out: an unfinished last line, or a page of NULs and all behind it.
 ///
@@ -54,7 +72,7 @@ pub(crate) fn scan<E>(
     mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
     from: u64,
     mut take: impl FnMut(u64, &[u8]) -> Result<(), E>,
-) -> Result<u64, Stop<E>> {
+) -> Result<End, Stop<E>> {
     let (mut piece, mut buffer) = (vec![0; PIECE], Vec::new());
     // Where in the file the buffer begins, and how many bytes of it hold no end of a line.
     let (mut at, mut searched) = (from, 0);
@@ -62,14 +80,16 @@ pub(crate) fn scan<E>(
         let count = read(&mut piece, at + u64_of(buffer.len())).map_err(Stop::Io)?;
         buffer.extend_from_slice(piece.get(..count).unwrap_or_default());
         if count == 0 {
-            return Ok(at); // What is left is an unfinished line.
+            return Ok(End::at(at, &buffer)); // What is left is an unfinished line.
         }
         let mut begin = 0;
         while let Some(end) = end_of_line(&buffer, begin.max(searched)) {
             let line = buffer.get(begin..end).unwrap_or_default();
             let offset = at + u64_of(begin);
             match self::read(line) {
-                _ if buffer.get(end) == Some(&0) => return Ok(offset),
+                _ if buffer.get(end) == Some(&0) => {
+                    return Ok(End::at(offset, buffer.get(begin..).unwrap_or_default()));
+                }
                 Some(record) => take(offset, record).map_err(Stop::Taker)?,
                 None => return Err(Stop::Damage(offset)),
             }
@@ -118,7 +138,11 @@ mod tests {
             Ok::<(), ()>(())
         };
         match scan(read, 0, take) {
-            Ok(good) => Ok((records, good)),
+            Ok(End { good, torn }) => {
+                let rest = &file[usize::try_from(good).unwrap()..];
+                assert!(rest.starts_with(&torn) && (rest.is_empty() || !torn.is_empty()), "{torn:?}");
+                Ok((records, good))
+            }
             Err(Stop::Damage(offset)) => Err(offset),
             Err(other) => panic!("{other:?}"),
         }

@@ -44,11 +44,12 @@ pub trait Take {
     /// Its own; the reading ends, and the file is left as it was.
     fn record(&mut self, offset: u64, record: &[u8]) -> Result<(), Self::Error>;
 
-    /// There are no more, and `offset` is where the next one would begin. A torn tail has not been cut off yet.
+    /// There are no more, and `offset` is where the next one would begin. `torn` is how a torn tail begins, which has
+    /// not been cut off yet.
     ///
     /// # Errors
     /// As [`Take::record`].
-    fn end(&mut self, offset: u64) -> Result<(), Self::Error>;
+    fn end(&mut self, offset: u64, torn: &[u8]) -> Result<(), Self::Error>;
 }
 
 impl Take for Vec<Vec<u8>> {
@@ -59,7 +60,7 @@ impl Take for Vec<Vec<u8>> {
         Ok(())
     }
 
-    fn end(&mut self, _: u64) -> Result<(), LogError> {
+    fn end(&mut self, _: u64, _: &[u8]) -> Result<(), LogError> {
         Ok(())
     }
 }
@@ -81,8 +82,8 @@ pub fn read<T: Take>(files: &dyn Files, path: &Path, taker: &mut T) -> Result<()
         Ok(count)
     };
     let take = |offset, record: &[u8]| taker.record(offset, record);
-    let good = line::scan(piece, first_record(), take).map_err(|stop| stopped(path, stop))?;
-    taker.end(good)
+    let end = line::scan(piece, first_record(), take).map_err(|stop| stopped(path, stop))?;
+    taker.end(end.good, &end.torn)
 }
 
 /// A log with what it held.
@@ -163,13 +164,13 @@ impl Log {
             }
             file.set_len(0).map_err(fault)?;
             file.write_at(line::HEADER, 0).map_err(fault)?;
-            taker.end(first_record())?;
+            taker.end(first_record(), &[])?;
             first_record()
         } else {
             let take = |offset, record: &[u8]| taker.record(offset, record);
             let scanned = line::scan(|bytes, offset| file.read_at(bytes, offset), first_record(), take);
-            let good = scanned.map_err(|stop| stopped(path, stop))?;
-            taker.end(good)?;
+            let line::End { good, torn } = scanned.map_err(|stop| stopped(path, stop))?;
+            taker.end(good, &torn)?;
             if good < whole {
                 file.set_len(good).map_err(fault)?;
             }

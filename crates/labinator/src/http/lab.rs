@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lifecycle::{Refusal, Request, admit, explain, explain_lab, plan as outline, waterfall_of};
-use model::{Origin, ScenarioName, Trace};
+use model::{NodeName, Origin, ScenarioName, Trace};
 use serde::Deserialize;
 
 use super::{House, answer};
@@ -120,7 +120,8 @@ pub(super) async fn explain_all(State(house): State<House>) -> Response {
 
 /// The machine called `asked`, or the names there are.
 fn find<'a>(look: &Look<'a>, asked: &str) -> Result<&'a lifecycle::Machine, Refusal> {
-    look.lab.machines.values().find(|m| m.node.as_str() == asked).ok_or_else(|| Refusal::UnknownNode {
+    let machine = asked.parse::<NodeName>().ok().and_then(|name| look.lab.machines.get(&name));
+    machine.map(AsRef::as_ref).ok_or_else(|| Refusal::UnknownNode {
         asked: asked.to_owned(),
         known: look.lab.machines.keys().cloned().collect(),
     })

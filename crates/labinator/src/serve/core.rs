@@ -44,7 +44,7 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
             recovery.dropped
         );
     }
-    let clock = Clock::after(&past);
+    let clock = Clock::after(past.lab.as_ref());
     let (orders, wishes) = mpsc::channel(spec.board.nodes.len().max(1) * 2);
     let epoch = epoch(&clock);
     let tools = Tools { journal, past, clock: clock.clone(), spec: spec.clone(), epoch, hands: orders };

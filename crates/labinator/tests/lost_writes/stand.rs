@@ -12,7 +12,7 @@ use std::time::Duration;
 use labinator::clock::Clock;
 use labinator::conductor::{Conductor, Tools};
 use labinator::desk::{Desk, Look};
-use labinator::journal::Journal;
+use labinator::journal::{Journal, Past};
 use lifecycle::Request;
 use model::{
     AgentBeat, AgentReport, BoardSpec, BootTable, Carrier, Cell, ClientKind, Command, CommandId, DhcpMode,
@@ -183,8 +183,8 @@ pub(crate) struct Core {
     pub(crate) orders: mpsc::Receiver<(CommandId, Command)>,
     pub(crate) table: watch::Receiver<Arc<BootTable>>,
     pub(crate) clock: Clock,
-    /// What its journal held when it began.
-    pub(crate) past: Vec<Event>,
+    /// What its journal told when it began.
+    pub(crate) past: Past,
     pub(crate) running: JoinHandle<()>,
 }
 
@@ -202,7 +202,12 @@ impl Core {
     /// The same with a lab described by the caller.
     pub(crate) fn begin_lab(files: Arc<dyn Files>, spec: LabSpec, away: u64, room: usize) -> Self {
         let (journal, past, _) = Journal::open(files, Path::new(JOURNAL)).unwrap();
-        let last = past.iter().map(|event| event.at).max_by_key(|at| at.since_start).unwrap_or_default();
+        Self::begin_on((journal, past), spec, away, room)
+    }
+
+    /// The same on an open journal.
+    pub(crate) fn begin_on((journal, past): (Journal, Past), spec: LabSpec, away: u64, room: usize) -> Self {
+        let last = past.lab.as_ref().map(|lab| lab.latest).unwrap_or_default();
         let base = LabTime(last.since_start.0 + away + 1);
         let clock = Clock::virtual_from(base, WallTime(1_700_000_000_000 + base.0));
         let (hands, orders) = mpsc::channel(room);
@@ -259,10 +264,15 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, work).await.unwrap_or_else(|_| panic!("nothing came of it in {LIMIT:?}"))
 }
 
-/// Events of a journal as somebody finds it, without changing it.
-pub(crate) fn events_in(files: &store::lossy::LossyFiles) -> Vec<Event> {
+/// What a journal tells whoever finds it, without changing it.
+pub(crate) fn past_in(files: &store::lossy::LossyFiles) -> Past {
     let copy = files.after_power_cut(store::lossy::Kept::Everything);
     Journal::open(Arc::new(copy), Path::new(JOURNAL)).unwrap().1
+}
+
+/// The events it tells.
+pub(crate) fn events_in(files: &store::lossy::LossyFiles) -> Vec<Event> {
+    past_in(files).events.iter().map(|event| (**event).clone()).collect()
 }
 
 /// Facts that a power cut now would leave.
@@ -275,6 +285,8 @@ pub(crate) fn safe_facts(files: &store::lossy::LossyFiles) -> Vec<Fact> {
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
     files: Arc<dyn Files>,
+    /// Only files whose name ends so.
+    only: &'static str,
     state: Arc<(Mutex<GateState>, Condvar)>,
 }
 
@@ -286,7 +298,12 @@ struct GateState {
 
 impl Gate {
     pub(crate) fn before(files: Arc<dyn Files>) -> Self {
-        Self { files, state: Arc::default() }
+        Self::before_some(files, "")
+    }
+
+    /// A gate before files whose names end so; the others pass.
+    pub(crate) fn before_some(files: Arc<dyn Files>, only: &'static str) -> Self {
+        Self { files, only, state: Arc::default() }
     }
 
     /// Shut until what this returns is dropped: a test that fails must not leave a thread waiting.
@@ -329,7 +346,8 @@ impl Files for Gate {
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn OpenFile>> {
         let file = self.files.open(path)?;
-        Ok(Arc::new(GatedFile { file, gate: self.clone() }))
+        let gate = path.to_string_lossy().ends_with(self.only).then(|| self.clone());
+        Ok(Arc::new(GatedFile { file, gate }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -348,10 +366,18 @@ impl Files for Gate {
 #[derive(Debug)]
 struct GatedFile {
     file: Arc<dyn OpenFile>,
-    gate: Gate,
+    gate: Option<Gate>,
 }
 
 impl OpenFile for GatedFile {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(bytes, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_at(bytes, offset)
     }
@@ -361,7 +387,7 @@ impl OpenFile for GatedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.gate.pass();
+        self.gate.iter().for_each(Gate::pass);
         self.file.sync()
     }
 }

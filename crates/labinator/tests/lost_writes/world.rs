@@ -241,7 +241,7 @@ impl World {
     /// Nothing that was promised is missing from what a new core read.
     pub(crate) fn finds_its_promises_in(&self, core: &Core) {
         for (seq, request) in &self.witness.accepted {
-            let fact = core.past.iter().find(|event| event.seq == *seq).map(|event| &event.fact);
+            let fact = core.past.events.iter().find(|event| event.seq == *seq).map(|event| &event.fact);
             let kept = match (request, fact) {
                 (Request::Start { scenario, .. }, Some(Fact::StartAccepted { scenario: kept, .. })) => {
                     scenario == kept.as_str()
@@ -257,6 +257,7 @@ impl World {
         }
         let issued: BTreeMap<CommandId, &Command> = core
             .past
+            .events
             .iter()
             .filter_map(|event| match &event.fact {
                 Fact::Issued { id, command } => Some((*id, command)),
@@ -272,7 +273,7 @@ impl World {
 /// No number was ever used for two things.
 pub(crate) fn numbers_are_used_once(core: &Core) {
     let (mut runs, mut orders, mut events) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    for event in &core.past {
+    for event in &core.past.events {
         assert!(events.insert(event.seq), "event {} twice", event.seq);
         match &event.fact {
             Fact::StartAccepted { run, .. } => assert!(runs.insert(*run), "run {run} twice"),

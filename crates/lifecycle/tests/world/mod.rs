@@ -235,6 +235,26 @@ impl World {
         Ok(())
     }
 
+    /// A lab that was written down and read back in between is the same lab in the end, wherever `cut` says to do it.
+    pub(crate) fn rule_of_the_checkpoint(&self, cut: impl Fn(usize) -> bool) -> Result<(), String> {
+        let mut lab = Lab::new(self.board.spec.clone());
+        for (number, event) in self.events.iter().enumerate() {
+            if cut(number) {
+                let back = written_and_read(&lab).map_err(|why| format!("before event {number}: {why}"))?;
+                if back != lab {
+                    return Err(format!("before event {number}: {back:#?}\nwas written, and was\n{lab:#?}"));
+                }
+                lab = back;
+            }
+            absorb(&mut lab, event);
+        }
+        if lab == self.lab {
+            Ok(())
+        } else {
+            Err("a lab that was written in between is another one".to_owned())
+        }
+    }
+
     fn core_started(&self) -> Fact {
         let spec = Box::new(self.board.spec.clone());
         Fact::CoreStarted { version: "test".to_owned(), spec, kernel: String::new(), boottime_ms: 0 }
@@ -319,7 +339,7 @@ impl World {
 
     /// Whoever is below its goal waits for something, is given up, or was switched off by a person.
     fn rule_of_progress(&self) -> Result<(), String> {
-        let idle = |m: &&lifecycle::Machine| {
+        let idle = |m: &&Arc<lifecycle::Machine>| {
             let below = match m.goal {
                 Goal::Ready => m.rung != Rung::Ready && m.person != Some(PowerOrder::Off),
                 Goal::Off => m.off_wanted.is_some(),
@@ -334,6 +354,20 @@ impl World {
             None => Ok(()),
         }
     }
+}
+
+/// The lab as a checkpoint keeps it.
+fn written_and_read(lab: &Lab) -> Result<Lab, String> {
+    let text = |error: serde_json::Error| error.to_string();
+    let head = serde_json::to_vec(lab).map_err(text)?;
+    let mut back = Lab::without_machines(serde_json::from_slice(&head).map_err(text)?);
+    for machine in lab.machines.values() {
+        let machine = serde_json::to_vec(machine).map_err(text)?;
+        if !back.put_back(serde_json::from_slice(&machine).map_err(text)?) {
+            return Err("a machine is not on its own board".to_owned());
+        }
+    }
+    Ok(back)
 }
 
 fn numbered(events: &[Event], at: Moment, fact: Fact) -> Event {

@@ -47,7 +47,7 @@ impl Rewrite {
             return Err(LogError::Unwritable);
         }
         line::write(&mut self.piece, record);
-        if self.piece.len() >= PIECE { self.settle() } else { Ok(()) }
+        if self.piece.len() >= PIECE { self.settle().map(drop) } else { Ok(()) }
     }
 
     /// Writes what was appended to the log since, up to byte `upto` of it, and syncs.
@@ -63,18 +63,22 @@ impl Rewrite {
         let from = self.covered;
         let reached = line::scan(read, from, |_, record| self.write(record));
         let path = self.path.clone();
-        let reached = reached.map_err(|stop| stopped(&path, stop))?;
+        let reached = reached.map_err(|stop| stopped(&path, stop))?.good;
         if reached < upto {
             return Err(LogError::Damaged { path, offset: reached });
         }
         self.covered = upto;
-        self.settle()
+        self.settle().map(drop)
     }
 
-    /// Puts what is written on the medium.
-    fn settle(&mut self) -> Result<(), LogError> {
+    /// Puts what is written on the medium. Bytes in the new file.
+    ///
+    /// # Errors
+    /// As [`Rewrite::write`].
+    pub fn settle(&mut self) -> Result<u64, LogError> {
         let path = self.path.clone();
-        self.settle_once().map_err(|source| io_error(&path, source))
+        self.settle_once().map_err(|source| io_error(&path, source))?;
+        Ok(self.len)
     }
 
     fn settle_once(&mut self) -> io::Result<()> {
