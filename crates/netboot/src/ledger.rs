@@ -157,7 +157,8 @@ struct Inner {
     holders: HashMap<MacAddr, Ipv4Addr>,
     leases6: BTreeMap<Ipv6Addr, Lease6>,
     held6: BTreeMap<Holder, Ipv6Addr>,
-    claims: BTreeMap<ClaimKey, Claim>,
+    /// By node, since each ask looks at those of one.
+    claims: BTreeMap<NodeName, BTreeMap<ClaimKey, Claim>>,
     /// Records in the log, those that later ones made void included.
     rows: usize,
 }
@@ -210,30 +211,36 @@ impl Inner {
         }
     }
 
+    fn claim(&self, key: &ClaimKey) -> Option<&Claim> {
+        self.claims.get(&key.node)?.get(key)
+    }
+
     fn remember_claim(&mut self, key: ClaimKey, value: String) {
-        let of_node: Vec<_> =
-            self.claims.keys().filter(|k| k.node == key.node && k.kind == key.kind).cloned().collect();
-        for old in of_node.iter().take((of_node.len() + 1).saturating_sub(CLAIMS_KEPT)) {
-            self.claims.remove(old);
+        let of_node = self.claims.entry(key.node.clone()).or_default();
+        let alike: Vec<_> = of_node.keys().filter(|other| other.kind == key.kind).cloned().collect();
+        for old in alike.iter().take((alike.len() + 1).saturating_sub(CLAIMS_KEPT)) {
+            of_node.remove(old);
         }
-        self.claims.insert(key, Claim { value, synced: false });
+        of_node.insert(key, Claim { value, synced: false });
     }
 
     /// True when most of the log is history.
     fn is_worn(&self) -> bool {
-        let live = self.leases.len() + self.leases6.len() + self.claims.len();
+        let claims: usize = self.claims.values().map(BTreeMap::len).sum();
+        let live = self.leases.len() + self.leases6.len() + claims;
         self.log.size() > WORTH_COMPACTING && self.rows / 4 > live
     }
 
     fn compact(&mut self) -> Result<(), LedgerError> {
         let leases = self.leases.values().map(Row::Lease);
         let leases6 = self.leases6.values().map(Row::Lease6);
-        let claims = self.claims.iter().map(|(key, claim)| Row::Claim { key, value: &claim.value });
+        let claims =
+            self.claims.values().flatten().map(|(key, claim)| Row::Claim { key, value: &claim.value });
         let texts: Vec<Vec<u8>> =
             leases.chain(leases6).chain(claims).map(Row::text).collect::<Result<_, _>>()?;
         self.log.rewrite(texts.iter().map(Vec::as_slice))?;
         self.rows = texts.len();
-        self.claims.values_mut().for_each(|claim| claim.synced = true);
+        self.claims.values_mut().flat_map(BTreeMap::values_mut).for_each(|claim| claim.synced = true);
         Ok(())
     }
 }
@@ -273,7 +280,7 @@ impl Ledger {
             }
         }
         // Opening the log has synced all of it.
-        inner.claims.values_mut().for_each(|claim| claim.synced = true);
+        inner.claims.values_mut().flat_map(BTreeMap::values_mut).for_each(|claim| claim.synced = true);
         let ledger = Self { inner: Mutex::new(inner), unsynced: Notify::new() };
         Ok((Arc::new(ledger), opened.recovery))
     }
@@ -331,7 +338,7 @@ impl Ledger {
     pub async fn claim(&self, key: ClaimKey) -> Result<String, LedgerError> {
         let (value, syncing) = {
             let mut inner = self.inner();
-            let value = match inner.claims.get(&key) {
+            let value = match inner.claim(&key) {
                 Some(claim) if claim.synced => return Ok(claim.value.clone()),
                 Some(claim) => claim.value.clone(),
                 None => {
@@ -346,7 +353,7 @@ impl Ledger {
         let synced = tokio::task::spawn_blocking(|| syncing.run()).await.map_err(io::Error::other)?;
         let mut inner = self.inner();
         inner.log.finish_sync(synced)?;
-        if let Some(claim) = inner.claims.get_mut(&key) {
+        if let Some(claim) = inner.claims.get_mut(&key.node).and_then(|of_node| of_node.get_mut(&key)) {
             claim.synced = true;
         }
         drop(inner);
@@ -359,7 +366,7 @@ impl Ledger {
     /// [`LedgerError::Log`]: after a restart it counts as not having happened.
     pub fn spend(&self, key: ClaimKey) -> Result<(), LedgerError> {
         let mut inner = self.inner();
-        if inner.claims.contains_key(&key) {
+        if inner.claim(&key).is_some() {
             return Ok(());
         }
         let value = "spent".to_owned();
@@ -373,14 +380,15 @@ impl Ledger {
     /// True when this one-time thing was spent.
     #[must_use]
     pub fn holds(&self, key: &ClaimKey) -> bool {
-        self.inner().claims.contains_key(key)
+        self.inner().claim(key).is_some()
     }
 
     /// True when this word was handed to this node in one of its last boots.
     #[must_use]
     pub fn knows(&self, node: &NodeName, word: &str) -> bool {
-        let nonce = |key: &ClaimKey| key.node == *node && key.kind == ClaimKind::Nonce;
-        self.inner().claims.iter().any(|(key, claim)| nonce(key) && claim.value == word)
+        let inner = self.inner();
+        let mut claims = inner.claims.get(node).into_iter().flatten();
+        claims.any(|(key, claim)| key.kind == ClaimKind::Nonce && claim.value == word)
     }
 
     /// Syncs what was written, in groups, and compacts. Goes on until dropped; sleeps while there is nothing to do.

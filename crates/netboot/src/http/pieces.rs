@@ -110,10 +110,6 @@ impl Drop for Buffer {
     }
 }
 
-fn length(bytes: &Bytes) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
 /// One reader of a content, counted while it lives.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -209,6 +205,10 @@ mod tests {
         let shelf = Shelf::new(folder);
         let digest = shelf.put(bytes.as_slice()).unwrap();
         (shelf.open(digest).unwrap(), bytes)
+    }
+
+    fn length(bytes: &Bytes) -> u64 {
+        u64::try_from(bytes.len()).unwrap_or(u64::MAX)
     }
 
     fn read(reading: &mut Reading, mut at: u64, end: u64) -> Vec<Bytes> {
