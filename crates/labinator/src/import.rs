@@ -4,6 +4,8 @@
 //! file ─▶ wire::capture ─▶ frames ─▶ sim::observe ─▶ sightings ─▶ lifecycle::absorb ─▶ waterfalls
 //! ```
 
+pub mod matchbox;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
     match cli.verb {
         Verb::Inside(args) => cli::ended(start::part(&args)),
         Verb::Init(args) => in_runtime(runtime(), labinator::init::run(&cli.globals, args)),
+        Verb::Import(verb) => in_runtime(runtime(), cli::import(&cli.globals, verb)),
         Verb::Service(verb) => cli::ended(labinator::service::run(verb)),
         Verb::Serve(args) => in_runtime(runtime(), start::serve(&cli.globals, args)),
         Verb::Demo(args) => in_runtime(runtime(), start::demo(&cli.globals, args)),

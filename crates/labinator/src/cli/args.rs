@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{MacAddr, NodeName, ScenarioName};
 
+use super::args_lab::{ImportVerb, InitArgs};
+
 const IMAGES_HELP: &str =
     "Folder of boot images [default: $LABINATOR_IMAGES, else images below the state folder]";
 
@@ -59,6 +61,9 @@ pub enum Verb {
     Demo(DemoArgs),
     /// Listen on the lab's network, name other servers, list the machines, and write a lab file
     Init(InitArgs),
+    /// Make a lab file of what another netboot server has
+    #[command(subcommand)]
+    Import(ImportVerb),
     /// Run the controller
     Serve(ServeArgs),
     /// The controller as a service of this machine (systemd)
@@ -102,60 +107,6 @@ pub struct DemoArgs {
     /// Folder of boot images.
     #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
     pub images: Option<PathBuf>,
-}
-
-/// Options of `init`.
-#[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
-pub struct InitArgs {
-    /// The lab's interface [default: the only one there is, else asked]
-    #[arg(long, value_name = "IF")]
-    pub interface: Option<String>,
-    /// The lab file to write
-    #[arg(long, value_name = "FILE", default_value = "lab.yaml")]
-    pub out: PathBuf,
-    /// Write the file anew if it is there
-    #[arg(long)]
-    pub force: bool,
-    /// How long to listen
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
-    pub listen: Duration,
-    /// Listen to nobody: all is said by flags, and no right is needed
-    #[arg(long)]
-    pub no_listen: bool,
-    /// Only listen; ask no DHCP server and no router who they are
-    #[arg(long)]
-    pub silent: bool,
-    /// Ask nothing: take what is suggested
-    #[arg(short, long)]
-    pub yes: bool,
-    /// Print what was heard as JSON, and write no file
-    #[arg(long)]
-    pub json: bool,
-    /// Name of the lab
-    #[arg(long, value_name = "NAME", default_value = "home")]
-    pub name: model::LabName,
-    /// Columns of the board
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
-    pub columns: u8,
-    /// A machine of the board: NAME=MAC or NAME=MAC@COLUMN,ROW; may be given again
-    #[arg(long, value_name = "NODE")]
-    pub node: Vec<crate::init::NamedNode>,
-    /// The lab's subnet, such as 192.168.1.0/24
-    #[arg(long, value_name = "SUBNET")]
-    pub subnet: Option<crate::init::SubnetArg>,
-    /// This machine's address in it
-    #[arg(long, value_name = "ADDRESS")]
-    pub boss: Option<std::net::Ipv4Addr>,
-    /// The router told to machines
-    #[arg(long, value_name = "ADDRESS")]
-    pub gateway: Option<std::net::Ipv4Addr>,
-    /// Addresses for machines that are not on the board, such as 10.0.0.100-10.0.0.150
-    #[arg(long, value_name = "RANGE")]
-    pub pool: Option<crate::init::PoolArg>,
-    /// Whether this machine gives the addresses
-    #[arg(long, value_name = "MODE", value_parser = ["authoritative", "proxy", "off"])]
-    pub dhcp: Option<String>,
 }
 
 /// What can be done with the service.
@@ -519,7 +470,8 @@ impl std::str::FromStr for Choice {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time as it is typed.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     match crate::config::duration(text) {
         Some(span) if span.0 > 0 => Ok(Duration::from_millis(span.0)),
         Some(_) | None => Err("a time is a number and a unit: 90s, 10m, 1h".to_owned()),
@@ -546,6 +498,8 @@ mod tests {
             "service install --lab lab.yaml --to /tmp/x.service",
             "init --interface eth0",
             "init --interface eth0 --yes --node node1=02:00:00:00:00:01@1,1 --subnet 10.0.0.0/24 --force",
+            "import matchbox /var/lib/matchbox --assets /srv/assets --url http://matchbox.lan:8080",
+            "import matchbox . --lab lab.yaml --out new.yaml --machine node1=02:00:00:00:00:01,serial=X1 --json",
             "check lab.yaml",
             "start hybrid-3 --wait",
             "start all --wait --timeout 2m30s --server http://127.0.0.1:8080 --token t",

@@ -2,9 +2,9 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | what can be typed | `args.rs` |
+//! | what can be typed | `args.rs`, `args_lab.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
-//! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `wait.rs`, `watch.rs` |
+//! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | error numbers of iPXE | `code.rs` |
 //! | pictures and sentences | `render/` |
 //! | the door to the terminal, exit codes | `out.rs`, `failure.rs` |
@@ -13,10 +13,12 @@ pub mod out;
 pub mod render;
 
 mod args;
+mod args_lab;
 mod capture;
 mod client;
 mod code;
 mod failure;
+mod import;
 mod seeds;
 mod socket;
 mod sse;
@@ -28,11 +30,13 @@ mod watch;
 use std::process::ExitCode;
 
 pub use args::{
-    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, FetchArgs, Globals, ImageVerb, InitArgs, InsideArgs,
-    PowerArgs, PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb,
+    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, FetchArgs, Globals, ImageVerb, InsideArgs, PowerArgs,
+    PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb,
 };
+pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};
 pub use client::Client;
 pub use failure::Failure;
+pub use import::import;
 pub use socket::{Server, socket_path};
 pub use sse::{Message, Parser, TooLong};
 pub use stream::{Follower, Heard, apply};

@@ -30,6 +30,7 @@ pub use file::{
     SeedFile,
 };
 pub use mistake::{Mistake, MistakeLine, Mistakes};
+pub(crate) use systems::{DONE, GIVEN};
 pub use systems::{PathsFile, VarsFile};
 pub use yaml::Place;
 

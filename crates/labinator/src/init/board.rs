@@ -57,7 +57,7 @@ impl Board<'_> {
         free.next().unwrap_or_default()
     }
 
-    fn has(&self, mac: MacAddr) -> bool {
+    pub(super) fn has(&self, mac: MacAddr) -> bool {
         self.nodes.iter().any(|node| node.mac == mac)
     }
 
@@ -66,7 +66,25 @@ impl Board<'_> {
         let ip = ip.ok_or_else(|| Failure::failed("the subnet has no address left for another node"))?;
         let power = format!("hand/{}", self.nodes.len() + 1);
         let (mac, seen) = (machine.mac, described(machine));
-        self.nodes.push(Node { name, mac, ip, at, power, seen });
+        self.nodes.push(Node { name, mac, ip, at, power, seen, more: String::new() });
+        Ok(())
+    }
+
+    /// A node of which everything is known but its place and address.
+    ///
+    /// # Errors
+    /// The subnet is full.
+    pub(super) fn add_as_known(
+        &mut self,
+        name: &NodeName,
+        machine: &Machine,
+        more: &str,
+    ) -> Result<(), Failure> {
+        let at = self.next_place();
+        self.add(name.to_string(), machine, at)?;
+        if let Some(node) = self.nodes.last_mut() {
+            more.clone_into(&mut node.more);
+        }
         Ok(())
     }
 
@@ -89,6 +107,15 @@ impl Board<'_> {
         Ok(())
     }
 
+    /// The next machine, where the next one belongs.
+    ///
+    /// # Errors
+    /// The subnet is full.
+    pub(super) fn take_next(&mut self, machine: &Machine) -> Result<(), Failure> {
+        let (name, at) = (self.next_name(), self.next_place());
+        self.add(name, machine, at)
+    }
+
     /// Every machine whose firmware asked, in the order in which they asked.
     ///
     /// # Errors
@@ -96,8 +123,7 @@ impl Board<'_> {
     pub(super) fn take_heard(&mut self, heard: &[Machine]) -> Result<(), Failure> {
         for machine in heard.iter().filter(|machine| netboots(machine)) {
             if !self.has(machine.mac) {
-                let (name, at) = (self.next_name(), self.next_place());
-                self.add(name, machine, at)?;
+                self.take_next(machine)?;
             }
         }
         Ok(())

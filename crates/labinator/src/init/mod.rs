@@ -19,18 +19,19 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use model::MacAddr;
+use model::{LabName, MacAddr, NodeName};
 use serde::Serialize;
 
 use self::ask::{Keyboard, Pool, Subnet};
 use self::board::{Board, netboots};
 use self::listen::Ear;
 use self::segment::{Machine, Router, Segment, Server};
-use self::suggest::{Decided, Network};
-use self::text::{Draft, described};
+use self::suggest::Decided;
+pub(crate) use self::suggest::Network;
+use self::text::{Draft, HEAD, SCENARIOS, described};
 use self::vendors::Vendors;
 use crate::boss::{self, Boss};
-use crate::cli::{Failure, Globals, InitArgs, out};
+use crate::cli::{Failure, Globals, InitArgs, NetworkArgs, out};
 use crate::config;
 
 pub use self::ask::{Pool as PoolArg, Subnet as SubnetArg};
@@ -60,7 +61,7 @@ pub async fn run(globals: &Globals, args: InitArgs) -> Result<(), Failure> {
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let mut keyboard = (on_terminal && !args.yes && !args.json).then(Keyboard::new);
     let tables = Boss::look();
-    let interface = interface(&args, &tables, keyboard.as_mut()).await?;
+    let interface = interface(&args.network, &tables, keyboard.as_mut()).await?;
     let mut ear = (!args.no_listen).then(|| Ear::open(&interface, !args.silent)).transpose()?;
     if let Some(ear) = &mut ear {
         if !globals.quiet && !args.json {
@@ -76,13 +77,7 @@ pub async fn run(globals: &Globals, args: InitArgs) -> Result<(), Failure> {
     if !globals.quiet {
         tell(segment)?;
     }
-    let decided = Decided {
-        subnet: args.subnet.map(|subnet| (subnet.0, subnet.1)),
-        boss: args.boss,
-        gateway: args.gateway,
-        dhcp: args.dhcp.clone(),
-        pool: args.pool.map(|pool| (pool.0, pool.1)),
-    };
+    let decided = decided(&args.network);
     let mut network = Network::suggest(&interface, &tables, segment, &decided);
     if let Some(keyboard) = &mut keyboard {
         network = confirm(keyboard, network, &tables, segment, decided).await?;
@@ -104,8 +99,10 @@ pub async fn run(globals: &Globals, args: InitArgs) -> Result<(), Failure> {
         return Err(Failure::with_advice("no machine that boots from the network was heard", advice));
     }
     let segment = ear.as_ref().map_or(&nothing, |ear| &ear.segment);
-    let text =
-        written(&Draft { lab: args.name.as_str(), network: &network, nodes: &nodes, segment }, &args.out)?;
+    let lab = args.name.as_str();
+    let (head, groups, scenarios) = (HEAD, "", SCENARIOS);
+    let draft = Draft { lab, network: &network, nodes: &nodes, segment, head, groups, scenarios };
+    let text = written(&draft, &args.out)?;
     keep(&args.out, &text, args.force)?;
     if globals.quiet {
         return Ok(());
@@ -122,9 +119,52 @@ pub async fn run(globals: &Globals, args: InitArgs) -> Result<(), Failure> {
     out::line(&format!("Then: labinator serve --lab {}", args.out.display()))
 }
 
+fn decided(args: &NetworkArgs) -> Decided {
+    Decided {
+        subnet: args.subnet.map(|subnet| (subnet.0, subnet.1)),
+        boss: args.boss,
+        gateway: args.gateway,
+        dhcp: args.dhcp.clone(),
+        pool: args.pool.map(|pool| (pool.0, pool.1)),
+    }
+}
+
+/// Suggests a network for a lab whose machines are known already. Nobody is listened to.
+///
+/// # Errors
+/// There are several interfaces and none is named.
+pub(crate) async fn network(args: &NetworkArgs) -> Result<Network, Failure> {
+    let tables = Boss::look();
+    let interface = interface(args, &tables, None).await?;
+    Ok(Network::suggest(&interface, &tables, &Segment::default(), &decided(args)))
+}
+
+/// A lab file of machines that are known already: each by name, address and what else its line says.
+///
+/// # Errors
+/// The subnet is full, or the file would have mistakes.
+pub(crate) fn lab_of(
+    mut network: Network,
+    columns: u8,
+    machines: &[(NodeName, MacAddr, String)],
+    (lab, path): (&LabName, &Path),
+    [head, groups, scenarios]: [&str; 3],
+) -> Result<String, Failure> {
+    let vendors = Vendors::known();
+    let mut board = Board { network: &mut network, columns, nodes: Vec::new() };
+    for (name, mac, more) in machines {
+        board.add_as_known(name, &named(*mac, &[], &vendors), more)?;
+    }
+    let (lab, nodes, nothing) = (lab.as_str(), board.nodes, Segment::default());
+    written(
+        &Draft { lab, network: &network, nodes: &nodes, segment: &nothing, head, groups, scenarios },
+        path,
+    )
+}
+
 /// The interface that was named, the only one there is, or the one a person picks.
 async fn interface(
-    args: &InitArgs,
+    args: &NetworkArgs,
     tables: &Boss,
     keyboard: Option<&mut Keyboard>,
 ) -> Result<String, Failure> {
@@ -289,7 +329,10 @@ fn written(draft: &Draft<'_>, path: &Path) -> Result<String, Failure> {
 }
 
 /// Writes the file whole or not at all.
-fn keep(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
+///
+/// # Errors
+/// It is there already, or cannot be written.
+pub(crate) fn keep(path: &Path, text: &str, force: bool) -> Result<(), Failure> {
     let fault = |why: std::io::Error| Failure::failed(format!("{}: {why}", path.display()));
     if force {
         let beside = path.with_extension("yaml.new");

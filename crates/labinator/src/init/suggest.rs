@@ -26,14 +26,14 @@ pub(super) struct Decided {
 
 /// A network for the lab file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Network {
+pub(crate) struct Network {
     pub(super) interface: String,
     pub(super) subnet: Ipv4Addr,
     pub(super) prefix: u8,
     pub(super) boss: Ipv4Addr,
     /// False when the boss has to be given its address first.
     pub(super) boss_is_ours: bool,
-    pub(super) gateway: Option<Ipv4Addr>,
+    pub(crate) gateway: Option<Ipv4Addr>,
     pub(super) dns: Vec<Ipv4Addr>,
     /// `authoritative`, `proxy` or `off`.
     pub(super) dhcp: String,

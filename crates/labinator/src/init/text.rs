@@ -19,6 +19,8 @@ pub(super) struct Node {
     pub(super) power: String,
     /// What was seen of it, for a comment.
     pub(super) seen: String,
+    /// What else its line says, with the comma before it.
+    pub(super) more: String,
 }
 
 /// Everything that goes into the file.
@@ -28,14 +30,24 @@ pub(super) struct Draft<'a> {
     pub(super) network: &'a Network,
     pub(super) nodes: &'a [Node],
     pub(super) segment: &'a Segment,
+    /// Comment lines that open the file.
+    pub(super) head: &'a str,
+    /// Lines below `groups:`; empty for no such section.
+    pub(super) groups: &'a str,
+    /// Lines below `scenarios:`.
+    pub(super) scenarios: &'a str,
 }
+
+/// How a file of `init` begins.
+pub(super) const HEAD: &str = "# Written by `labinator init`. `labinator check` names every mistake in it; `labinator serve --lab` runs it.\n";
+/// The scenario of a file of `init`.
+pub(super) const SCENARIOS: &str =
+    "  all: { image: node, nodes: all } # `labinator image build` makes the image `node`\n";
 
 impl Draft<'_> {
     /// The text; `dhcp` is the mode written into it.
     pub(super) fn text(&self, dhcp: &str) -> String {
-        let mut text = String::from(
-            "# Written by `labinator init`. `labinator check` names every mistake in it; `labinator serve --lab` runs it.\n",
-        );
+        let mut text = self.head.to_owned();
         let mut line = |words: String| {
             text.push_str(words.trim_end());
             text.push('\n');
@@ -55,18 +67,18 @@ impl Draft<'_> {
             line(format!("    # {}", node.seen));
             let (column, row) = node.at;
             line(format!(
-                "    {}: {{ at: [{column}, {row}], mac: {}, ip: {}, power: {} }}",
-                node.name, node.mac, node.ip, node.power
+                "    {}: {{ at: [{column}, {row}], mac: {}, ip: {}, power: {}{} }}",
+                node.name, node.mac, node.ip, node.power, node.more
             ));
         }
         let left_out = |machine: &&&Machine| !self.nodes.iter().any(|node| node.mac == machine.mac);
         for machine in self.segment.candidates().iter().filter(left_out) {
             line(format!("    # heard, not taken: {}", described(machine)));
         }
-        line(
-            "scenarios:\n  all: { image: node, nodes: all } # `labinator image build` makes the image `node`"
-                .to_owned(),
-        );
+        if !self.groups.is_empty() {
+            line(format!("groups:\n{}", self.groups));
+        }
+        line(format!("scenarios:\n{}", self.scenarios));
         text
     }
 
