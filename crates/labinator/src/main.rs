@@ -8,7 +8,11 @@ use labinator::start;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let long_running = matches!(cli.verb, Verb::Serve(_) | Verb::Demo(_) | Verb::Inside(_));
+    let long_running = match &cli.verb {
+        Verb::Serve(_) | Verb::Demo(_) | Verb::Inside(_) => true,
+        Verb::Init(args) => args.serve,
+        _ => false,
+    };
     let level = if long_running { tracing::Level::INFO } else { tracing::Level::WARN };
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(level).with_target(false).init();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -49,7 +49,8 @@ pub fn images_folder() -> PathBuf {
 }
 
 /// The folder of network boot programs when nobody names one: `LABINATOR_LOADERS`, else where Debian puts them.
-fn loaders_folder() -> PathBuf {
+#[must_use]
+pub fn loaders_folder() -> PathBuf {
     std::env::var_os("LABINATOR_LOADERS").map_or_else(|| PathBuf::from(LOADERS), PathBuf::from)
 }
 

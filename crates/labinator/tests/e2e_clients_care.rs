@@ -200,6 +200,76 @@ fn init_names_a_foreign_server_and_router_and_writes_a_file_that_serve_takes() {
     assert!(lease.contains(&format!("lease of {ip} obtained")), "{lease}");
 }
 
+#[test]
+#[ignore = "stage e2e-clients"]
+fn init_serves_while_the_machines_announce_themselves_and_writes_each_into_the_file() {
+    let house = House::new();
+    let (file, socket) = (house.path("lab.yaml"), house.path("api.sock"));
+    let mut command = house.inside(240, given("LABINATOR_BIN"));
+    command.args([
+        "init",
+        "--serve",
+        "--machines",
+        "2",
+        "--listen",
+        "1s",
+        "--yes",
+        "--page",
+        "127.0.0.1:8099",
+    ]);
+    command.args(["--interface", "br0", "--columns", "2", "--out"]).arg(&file).stdin(Stdio::null());
+    command.arg("--state").arg(house.path("state")).env("LABINATOR_SOCKET", &socket);
+    let mut running = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let picture = || controller::picture(&socket);
+    let empty = until(LIMIT, "it serves", || picture().filter(|picture| picture.lab.counter_up));
+    assert!(empty.machines.is_empty(), "nothing was heard yet: {:?}", empty.machines);
+    assert!(!file.exists(), "a lab without a machine is no lab file");
+
+    // A machine asks; the page has it, by the name it has in the file, and its loader is told to wait.
+    let first = Client::new(&house, "node1", &lab::mac(1));
+    let ask = |node: &Client<'_>| drop(node.command(20, "sh").args(["-c", ROM]).output().unwrap());
+    ask(&first);
+    let one = until(LIMIT, "the first machine is on the board", || {
+        picture().filter(|picture| picture.machines.len() == 1)
+    });
+    let machine = one.machines.first().unwrap();
+    assert_eq!((machine.node.as_str(), machine.mac.to_string()), ("node1", lab::mac(1)));
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(&format!("mac: {}", lab::mac(1))), "what is known is written at once: {text}");
+    let address = machine.ip;
+    let lease = until(LIMIT, "it gets its address of the board", || {
+        let said = said(&first.command(20, "sh").args(["-c", &format!("{ROM} 2>&1")]).output().unwrap());
+        said.contains(&format!("lease of {address} obtained")).then_some(said)
+    });
+    assert!(!lease.contains("failed"), "{lease}");
+    first.shell(&format!("ip addr add {address}/20 dev eth0"));
+    let script = first.shell(&format!(
+        "curl --silent --max-time 20 http://10.79.0.1/boot/{}.ipxe",
+        lab::mac(1).replace(':', "-")
+    ));
+    assert!(
+        script.contains("This is node1 of the lab home.") && script.contains("no scenario is chosen"),
+        "{script}"
+    );
+
+    // The one that was wanted last ends it.
+    let second = Client::new(&house, "node2", &lab::mac(2));
+    ask(&second);
+    let ended = until(LIMIT, "it ends by itself", || running.0.try_wait().unwrap());
+    let mut words = String::new();
+    running.0.stdout.take().unwrap().read_to_string(&mut words).unwrap();
+    assert!(ended.success(), "{words}");
+    assert!(words.contains("page  http://127.0.0.1:8099/?token="), "{words}");
+    assert!(
+        words.contains("node2  ") && words.contains("with 2 machines, 2 of them while it was served."),
+        "{words}"
+    );
+    told(limited(20, given("LABINATOR_BIN")).arg("check").arg(&file));
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("node1: { at: [1, 1]") && text.contains("node2: { at: [2, 1]"), "{text}");
+    assert!(!house.path("state").exists(), "its journal is nobody's");
+}
+
 /// A program on a terminal of its own, by `script` of util-linux.
 struct Terminal {
     child: Child,

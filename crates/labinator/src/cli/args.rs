@@ -497,6 +497,7 @@ mod tests {
             "service print",
             "service install --lab lab.yaml --to /tmp/x.service",
             "init --interface eth0",
+            "init --serve --machines 6 --page 0.0.0.0:8080",
             "init --interface eth0 --yes --node node1=02:00:00:00:00:01@1,1 --subnet 10.0.0.0/24 --force",
             "import matchbox /var/lib/matchbox --assets /srv/assets --url http://matchbox.lan:8080",
             "import matchbox . --lab lab.yaml --out new.yaml --machine node1=02:00:00:00:00:01,serial=X1 --json",

@@ -53,6 +53,18 @@ pub struct InitArgs {
     /// Only listen; ask no DHCP server and no router who they are
     #[arg(long)]
     pub silent: bool,
+    /// Serve meanwhile: the page shows the machines as they announce themselves, and each goes into the file
+    #[arg(long, conflicts_with_all = ["no_listen", "json"])]
+    pub serve: bool,
+    /// With --serve: end when there are so many machines [default: on Enter or Ctrl-C]
+    #[arg(long, value_name = "N", requires = "serve", value_parser = clap::value_parser!(u16).range(1..))]
+    pub machines: Option<u16>,
+    /// With --serve: folder for its journal, gone afterwards [default: `init` below the state folder]
+    #[arg(long, value_name = "DIR", requires = "serve")]
+    pub state: Option<PathBuf>,
+    /// With --serve: address of the page
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "serve", default_value = "127.0.0.1:8080")]
+    pub page: std::net::SocketAddr,
     /// Ask nothing: take what is suggested
     #[arg(short, long)]
     pub yes: bool,

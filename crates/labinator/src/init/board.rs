@@ -116,6 +116,19 @@ impl Board<'_> {
         self.add(name, machine, at)
     }
 
+    /// A machine that there is not, for a board that has none and must have one. Its address is free again.
+    ///
+    /// # Errors
+    /// The subnet is full.
+    pub(super) fn stand_in(&mut self) -> Result<(), Failure> {
+        let before = self.network.clone();
+        let mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        let (vendor, client, arch, host, address) = (String::new(), None, None, None, None);
+        self.take_next(&Machine { mac, vendor, client, arch, host, address, first_ms: 0 })?;
+        *self.network = before;
+        Ok(())
+    }
+
     /// Every machine whose firmware asked, in the order in which they asked.
     ///
     /// # Errors

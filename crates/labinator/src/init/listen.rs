@@ -71,6 +71,12 @@ impl Ear {
         }
     }
 
+    /// Asks nobody any more: from now on the server of this segment may be ours.
+    pub(super) fn only_listen(&mut self) {
+        self.asking = None;
+        self.solicited = true;
+    }
+
     /// Listens for a time.
     pub(super) async fn listen(&mut self, time: Duration) {
         let end = Instant::now() + time;

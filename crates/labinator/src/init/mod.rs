@@ -4,11 +4,13 @@
 //! listen.rs (socket) → segment.rs (what frames tell) → suggest.rs (a network beside it)
 //!                                                    → board.rs, ask.rs (which machines, in which order)
 //!                                                    → text.rs (the file) → config (judges it) → disk
+//!                                                    → provisional.rs (serves it while it grows)
 //! ```
 
 mod ask;
 mod board;
 mod listen;
+mod provisional;
 mod segment;
 mod suggest;
 mod text;
@@ -86,6 +88,11 @@ pub async fn run(globals: &Globals, args: InitArgs) -> Result<(), Failure> {
     let vendors = Vendors::known();
     let known: Vec<Machine> = segment.candidates().into_iter().cloned().collect();
     board.take_named(&args.node, |mac| named(mac, &known, &vendors))?;
+    if let (true, Some(ear)) = (args.serve, &mut ear) {
+        board.take_heard(&known)?;
+        let around = provisional::Around { args: &args, quiet: globals.quiet };
+        return provisional::serve(around, board, ear, keyboard.as_mut()).await;
+    }
     match (&mut keyboard, &mut ear) {
         (Some(keyboard), Some(ear)) if args.node.is_empty() => {
             learned(&mut board, &known, keyboard, ear).await?;

@@ -9,11 +9,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use model::{DhcpMode, NtpMode};
+use model::{DhcpMode, LabSpec, NtpMode};
 use netboot::{BOOT_SERVER_PORT, BindConfig, BindConfig6, Sockets};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::handover::Doors;
@@ -122,7 +123,20 @@ impl Running {
     ///
     /// # Errors
     /// [`ServeError::Io`] when a part cannot be started again.
-    pub async fn run<T>(mut self, until: impl Future<Output = T>) -> Result<Option<T>, ServeError> {
+    pub async fn run<T>(self, until: impl Future<Output = T>) -> Result<Option<T>, ServeError> {
+        let (_none, labs) = mpsc::channel(1);
+        self.run_changing(until, labs).await
+    }
+
+    /// The same, with another lab on the same network whenever one comes: the counter serves on, the core is replaced.
+    ///
+    /// # Errors
+    /// As [`Running::run`], or the lab cannot be written down.
+    pub async fn run_changing<T>(
+        mut self,
+        until: impl Future<Output = T>,
+        mut labs: mpsc::Receiver<LabSpec>,
+    ) -> Result<Option<T>, ServeError> {
         let fault = || ServeError::io("signals");
         let mut terminate = signal(SignalKind::terminate()).map_err(fault())?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(fault())?;
@@ -135,6 +149,12 @@ impl Running {
                 _ = interrupt.recv() => break None,
                 done = &mut until => break Some(done),
                 _ = child.recv() => self.bury_orphans(),
+                Some(spec) = labs.recv() => {
+                    self.house.brief.spec = spec;
+                    self.house.brief.write()?;
+                    end(self.core.take()).await;
+                    self.core = Some(self.start_core()?);
+                }
                 status = died(&mut self.counter) => {
                     say_died("counter", status);
                     pause(self.counter.take()).await;
@@ -166,18 +186,22 @@ impl Running {
 
     /// Ends the core first: what it still hears from the counter is written down.
     async fn drain(mut self) {
-        for part in [self.core.take(), self.counter.take()].into_iter().flatten() {
-            let Part { mut child, _line: line, .. } = part;
-            drop(line);
-            if timeout(DRAIN, child.wait()).await.is_err() {
-                tracing::warn!("a part did not end in {} s and is killed", DRAIN.as_secs());
-                if let Err(why) = child.kill().await {
-                    tracing::warn!("it could not be killed: {why}");
-                }
-            }
-        }
+        end(self.core.take()).await;
+        end(self.counter.take()).await;
         if let Err(why) = fs::remove_file(&self.house.socket) {
             tracing::debug!("{}: {why}", self.house.socket.display());
+        }
+    }
+}
+
+/// Ends a part as its closed line tells it to.
+async fn end(part: Option<Part>) {
+    let Some(Part { mut child, _line: line, .. }) = part else { return };
+    drop(line);
+    if timeout(DRAIN, child.wait()).await.is_err() {
+        tracing::warn!("a part did not end in {} s and is killed", DRAIN.as_secs());
+        if let Err(why) = child.kill().await {
+            tracing::warn!("it could not be killed: {why}");
         }
     }
 }
