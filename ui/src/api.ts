@@ -1177,6 +1177,22 @@ export interface components {
             /** @description The server it names (option 54). */
             server: string;
         } | {
+            /** @description Its link-local address. */
+            address: string;
+            /** @description Its identifier (RFC 8415 section 11), in hexadecimal digits. */
+            duid: string;
+            /** @description Its Ethernet address. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "foreign-dhcp6";
+        } | {
+            /** @description The server's identifier, in hexadecimal digits. */
+            duid: string;
+            /** @description The machine. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "foreign-choice6";
+        } | {
             /** @description Its lab, by its own account. */
             lab: string;
             /** @description Its Ethernet address. */
@@ -2146,6 +2162,22 @@ export interface components {
             notice: "foreign-choice";
             /** @description The server it names (option 54). */
             server: string;
+        } | {
+            /** @description Its link-local address. */
+            address: string;
+            /** @description Its identifier (RFC 8415 section 11), in hexadecimal digits. */
+            duid: string;
+            /** @description Its Ethernet address. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "foreign-dhcp6";
+        } | {
+            /** @description The server's identifier, in hexadecimal digits. */
+            duid: string;
+            /** @description The machine. */
+            mac: components["schemas"]["MacAddr"];
+            /** @constant */
+            notice: "foreign-choice6";
         } | {
             /** @description Its lab, by its own account. */
             lab: string;

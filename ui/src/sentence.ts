@@ -250,6 +250,10 @@ export function noticed(notice: Notice): string {
       return `Another DHCP server answers on this segment: ${notice.server} (${notice.mac}).`;
     case "foreign-choice":
       return `${notice.mac} follows another DHCP server: ${notice.server}.`;
+    case "foreign-dhcp6":
+      return `Another DHCPv6 server answers on this segment: ${notice.address} (${notice.mac}).`;
+    case "foreign-choice6":
+      return `${notice.mac} follows another DHCPv6 server: DUID ${notice.duid}.`;
     case "other-controller":
       return notice.same
         ? `Two controllers drive this lab: this one and ${notice.server} (${notice.mac}). Stop one of them.`

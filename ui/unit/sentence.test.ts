@@ -124,6 +124,12 @@ test("notices say what is wrong and by whom", () => {
   expect(noticed({ notice: "foreign-router", mac: MAC, address: "fe80::1", names_dns: true })).toContain(
     "old iPXE will fail",
   );
+  expect(noticed({ notice: "foreign-dhcp6", mac: MAC, address: "fe80::2", duid: "00010001" })).toBe(
+    `Another DHCPv6 server answers on this segment: fe80::2 (${MAC}).`,
+  );
+  expect(noticed({ notice: "foreign-choice6", mac: MAC, duid: "00010001" })).toBe(
+    `${MAC} follows another DHCPv6 server: DUID 00010001.`,
+  );
   expect(noticed({ notice: "ledger-full", why: "No space left on device" })).toBe(
     "The ledger cannot be written, no new address is given: No space left on device.",
   );

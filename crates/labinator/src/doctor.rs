@@ -210,76 +210,76 @@ fn of_the_picture(lab: &Snapshot) -> Vec<Check> {
 }
 
 fn of_a_notice(notice: &Notice) -> Option<Check> {
+    let broken = |id, seen, help: &str| check(id, Finding::Broken, seen, help);
+    let care = |id, seen, help: &str| check(id, Finding::Warning, seen, help);
     Some(match notice {
-        Notice::ForeignDhcp { mac, server } => check(
+        Notice::ForeignDhcp { mac, server } => broken(
             "foreign_dhcp",
-            Finding::Broken,
             format!("another DHCP server answers on this segment: {server} ({mac})"),
             "switch its DHCP off for this segment, or `network.dhcp: proxy` here",
         ),
-        Notice::ForeignChoice { mac, server } => check(
+        Notice::ForeignChoice { mac, server } => broken(
             "foreign_dhcp",
-            Finding::Broken,
             format!("{mac} follows another DHCP server: {server}"),
             "find it by its address; switch its DHCP off for this segment, or `network.dhcp: proxy` here",
         ),
-        Notice::OtherController { mac, server, lab, same: true } => check(
+        Notice::ForeignDhcp6 { mac, address, .. } => broken(
+            "foreign_dhcp6",
+            format!("another DHCPv6 server answers on this segment: {address} ({mac})"),
+            "switch its DHCPv6 off for this segment; see docs/operating/foreign-dhcp.md",
+        ),
+        Notice::ForeignChoice6 { mac, duid } => broken(
+            "foreign_dhcp6",
+            format!("{mac} follows another DHCPv6 server: DUID {duid}"),
+            "find it by its identifier, in which its Ethernet address often stands; see docs/operating/foreign-dhcp.md",
+        ),
+        Notice::OtherController { mac, server, lab, same: true } => broken(
             "other_controller",
-            Finding::Broken,
             format!("two controllers drive the lab {lab}: this one and {server} ({mac})"),
             "stop one of them; see docs/operating/other-controller.md",
         ),
-        Notice::OtherController { mac, server, lab, same: false } => check(
+        Notice::OtherController { mac, server, lab, same: false } => broken(
             "other_controller",
-            Finding::Broken,
             format!("another controller, of the lab {lab}, serves this segment: {server} ({mac})"),
             "give each lab a segment of its own, or stop one; see docs/operating/other-controller.md",
         ),
-        Notice::ForeignRouter { mac, address, names_dns: true } => check(
+        Notice::ForeignRouter { mac, address, names_dns: true } => broken(
             "foreign_router",
-            Finding::Broken,
             format!("a router ({address}, {mac}) advertises itself with name servers"),
             "iPXE before 2020-10 fails with it; see docs/operating/foreign-router-advertisement.md",
         ),
-        Notice::Flooding { mac, count } => check(
+        Notice::Flooding { mac, count } => care(
             "flooding",
-            Finding::Warning,
             format!("{mac} asks without end; {count} of its messages were left unread"),
             "see what runs on that machine; nobody else is held up by it",
         ),
-        Notice::LoaderMissing { arch, names } => check(
+        Notice::LoaderMissing { arch, names } => broken(
             "loader_missing",
-            Finding::Broken,
             format!("firmware of architecture {arch:#04x} asks, and there is no {}", names.join(" or ")),
             "put an iPXE of that architecture and name into the loader folder; see docs/operating/loader-missing.md",
         ),
-        Notice::ForeignRouter { mac, address, names_dns: false } => check(
+        Notice::ForeignRouter { mac, address, names_dns: false } => care(
             "foreign_router",
-            Finding::Warning,
             format!("a router ({address}, {mac}) advertises itself on this segment"),
             "if nodes boot slowly, switch its advertisements off",
         ),
-        Notice::LedgerFull { why } => check(
+        Notice::LedgerFull { why } => broken(
             "ledger",
-            Finding::Broken,
             format!("leases cannot be written, so no new one is given: {why}"),
             "make room on the disk that holds the state folder",
         ),
-        Notice::Malformed { protocol, count } => check(
+        Notice::Malformed { protocol, count } => care(
             "malformed",
-            Finding::Warning,
             format!("{count} {protocol} packets could not be read"),
             "something on this segment sends garbage; `tcpdump` on the interface shows who",
         ),
-        Notice::ClockStepped { seconds } => check(
+        Notice::ClockStepped { seconds } => care(
             "clock_stepped",
-            Finding::Warning,
             format!("the boss's clock was set by {seconds} s while it served time"),
             "machines that took its time before have another: start them again, or let them ask again",
         ),
-        Notice::Merged { count } => check(
+        Notice::Merged { count } => care(
             "merged",
-            Finding::Warning,
             format!("{count} sightings were merged because the core was away or slow"),
             "nothing was lost that matters for booting; see why the core was away",
         ),

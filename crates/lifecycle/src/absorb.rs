@@ -130,6 +130,7 @@ fn note(notices: &mut Vec<Notice>, new: &Notice) {
         (Notice::ForeignDhcp { mac: a, .. }, Notice::ForeignDhcp { mac: b, .. })
         | (Notice::OtherController { mac: a, .. }, Notice::OtherController { mac: b, .. })
         | (Notice::ForeignDhcp { mac: a, .. }, Notice::OtherController { mac: b, .. })
+        | (Notice::ForeignDhcp6 { mac: a, .. }, Notice::ForeignDhcp6 { mac: b, .. })
         | (Notice::Flooding { mac: a, .. }, Notice::Flooding { mac: b, .. })
         | (Notice::ForeignRouter { mac: a, .. }, Notice::ForeignRouter { mac: b, .. }) => a != b,
         (Notice::LedgerFull { .. }, Notice::LedgerFull { .. } | Notice::LedgerWell)
@@ -143,6 +144,10 @@ fn note(notices: &mut Vec<Notice>, new: &Notice) {
             Notice::ForeignChoice { server: b, .. }
             | Notice::ForeignDhcp { server: b, .. }
             | Notice::OtherController { server: b, .. },
+        ) => a != b,
+        (
+            Notice::ForeignChoice6 { duid: a, .. },
+            Notice::ForeignChoice6 { duid: b, .. } | Notice::ForeignDhcp6 { duid: b, .. },
         ) => a != b,
         _ => true,
     });

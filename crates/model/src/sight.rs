@@ -326,6 +326,24 @@ pub enum Notice {
         #[schemars(with = "String")]
         server: Ipv4Addr,
     },
+    /// Another DHCPv6 server answers on this segment.
+    ForeignDhcp6 {
+        /// Its Ethernet address.
+        mac: MacAddr,
+        /// Its link-local address.
+        #[schemars(with = "String")]
+        address: Ipv6Addr,
+        /// Its identifier (RFC 8415 section 11), in hexadecimal digits.
+        duid: String,
+    },
+    /// A machine of this segment follows a DHCPv6 server that is not this one. What such a server says goes to the
+    /// machine alone, so this is often all that is seen of it.
+    ForeignChoice6 {
+        /// The machine.
+        mac: MacAddr,
+        /// The server's identifier, in hexadecimal digits.
+        duid: String,
+    },
     /// Another Labinator controller serves this segment.
     OtherController {
         /// Its Ethernet address.

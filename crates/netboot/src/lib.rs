@@ -13,6 +13,7 @@ mod counter;
 mod dhcp;
 mod dhcp6;
 pub mod dns;
+mod flood;
 mod grub;
 mod heads;
 pub mod http;

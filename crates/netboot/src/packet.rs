@@ -141,8 +141,9 @@ impl AsFd for PacketPort {
 }
 
 /// The kernel's filter (classic BPF): incoming frames of this interface that are sent to a group, or are DHCP, or
-/// speak of IPv6 routers. A booting machine's first frames are always to a group, and image transfers never pass.
-fn filter(index: u32) -> [SockFilter; 21] {
+/// come from a DHCPv6 server, or speak of IPv6 routers. A booting machine's first frames are always to a group, and
+/// image transfers never pass.
+fn filter(index: u32) -> [SockFilter; 24] {
     const LOAD_BYTE: u16 = 0x30;
     const LOAD_HALF: u16 = 0x28;
     const LOAD_WORD: u16 = 0x20;
@@ -158,26 +159,29 @@ fn filter(index: u32) -> [SockFilter; 21] {
     let step = SockFilter::new;
     [
         /* 0 */ step(LOAD_BYTE, 0, 0, PACKET_TYPE),
-        /* 1 */ step(IF_EQUAL, 18, 0, OUTGOING),
+        /* 1 */ step(IF_EQUAL, 21, 0, OUTGOING),
         /* 2 */ step(LOAD_WORD, 0, 0, INTERFACE),
-        /* 3 */ step(IF_EQUAL, 0, 16, index),
+        /* 3 */ step(IF_EQUAL, 0, 19, index),
         /* 4 */ step(LOAD_BYTE, 0, 0, 0),
-        /* 5 */ step(IF_SET, 13, 0, 1),
+        /* 5 */ step(IF_SET, 16, 0, 1),
         /* 6 */ step(LOAD_HALF, 0, 0, 12),
         /* 7 */ step(IF_EQUAL, 7, 0, 0x86dd),
-        /* 8 */ step(IF_EQUAL, 0, 11, 0x0800),
+        /* 8 */ step(IF_EQUAL, 0, 14, 0x0800),
         /* 9 */ step(LOAD_BYTE, 0, 0, 23),
-        /* 10 */ step(IF_EQUAL, 0, 9, 17),
+        /* 10 */ step(IF_EQUAL, 0, 12, 17),
         /* 11 */ step(LOAD_IP_HEADER_LENGTH, 0, 0, 14),
         /* 12 */ step(LOAD_HALF_INDEXED, 0, 0, 16),
-        /* 13 */ step(IF_EQUAL, 5, 0, 67),
-        /* 14 */ step(IF_EQUAL, 4, 5, 68),
+        /* 13 */ step(IF_EQUAL, 8, 0, 67),
+        /* 14 */ step(IF_EQUAL, 7, 8, 68),
         /* 15 */ step(LOAD_BYTE, 0, 0, 20),
-        /* 16 */ step(IF_EQUAL, 0, 3, 58),
-        /* 17 */ step(LOAD_BYTE, 0, 0, 54),
-        /* 18 */ step(IF_EQUAL, 0, 1, 134),
-        /* 19 */ step(RETURN, 0, 0, 2048),
-        /* 20 */ step(RETURN, 0, 0, 0),
+        /* 16 */ step(IF_EQUAL, 0, 2, 17),
+        /* 17 */ step(LOAD_HALF, 0, 0, 54),
+        /* 18 */ step(IF_EQUAL, 3, 4, 547),
+        /* 19 */ step(IF_EQUAL, 0, 3, 58),
+        /* 20 */ step(LOAD_BYTE, 0, 0, 54),
+        /* 21 */ step(IF_EQUAL, 0, 1, 134),
+        /* 22 */ step(RETURN, 0, 0, 2048),
+        /* 23 */ step(RETURN, 0, 0, 0),
     ]
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use model::{DhcpMode, MacAddr, Notice, Sight, Sighting};
 use wire::dhcp::{ControllerMark, Message, MessageType, OptionCode, SERVER_PORT};
-use wire::frame::{Ethernet, Frame, Udp4, arp_sender};
+use wire::dhcp6;
+use wire::frame::{Ethernet, Frame, Udp4, Udp6, arp_sender};
 use wire::ndp::{Announcement, Audience, Routing, bare_advertisement};
 
 use crate::clock::boottime_ms;
@@ -48,6 +49,7 @@ pub(crate) struct Watch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Stranger {
     Dhcp,
+    Dhcp6,
     Controller,
     Router,
 }
@@ -158,6 +160,7 @@ impl Watch {
                 Some(Routing::Advertisement(_)) | None => {}
             },
             Frame::Udp4(udp) if udp.from.port() == SERVER_PORT => self.foreign_dhcp(udp, now),
+            Frame::Udp6(udp) if udp.from.port() == dhcp6::SERVER_PORT => self.foreign_dhcp6(udp, now),
             Frame::Other(ethernet) => self.note_arp(ethernet),
             Frame::Udp4(_) | Frame::Udp6(_) => {}
         }
@@ -236,6 +239,20 @@ impl Watch {
             }
         }
         self.tell((Stranger::Dhcp, mac), now, Notice::ForeignDhcp { mac, server }, &server);
+    }
+
+    /// Where this boss gives the IPv6 addresses, nobody else should. Relays pass on what we say ourselves.
+    fn foreign_dhcp6(&mut self, udp: &Udp6<'_>, now: u64) {
+        let own = self.counter.board().and_then(|board| Some(board.table().network.ipv6.as_ref()?.boss));
+        let (Some(own), Ok(message)) = (own, dhcp6::Message::decode(udp.payload)) else { return };
+        let Some(server) = message.server().filter(|server| *server != dhcp6::Duid::of_server(own)) else {
+            return;
+        };
+        if matches!(message.kind, dhcp6::MessageType::Advertise | dhcp6::MessageType::Reply) {
+            let (mac, address) = (udp.from_mac, *udp.from.ip());
+            let notice = Notice::ForeignDhcp6 { mac, address, duid: server.to_hex() };
+            self.tell((Stranger::Dhcp6, mac), now, notice, &address);
+        }
     }
 
     fn tell(&mut self, who: (Stranger, MacAddr), now: u64, notice: Notice, what: &dyn fmt::Display) {

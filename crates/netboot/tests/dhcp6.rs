@@ -7,7 +7,7 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{BootTable, ClientKind, Ipv6Spec, MacAddr, Sight};
+use model::{BootTable, ClientKind, Ipv6Spec, MacAddr, Notice, Sight};
 use netboot::ledger::{Holder, Lease6, Ledger};
 use netboot::{Bench, BindConfig, BindConfig6, Cable, Counter, Loaders, Parts, Settings, Sockets, Up};
 use stand::{Answer, BOSS, Folder, NODE1, table, within};
@@ -265,4 +265,72 @@ fn a_ledger_of_the_version_before_opens_and_takes_leases_of_both_kinds() {
     ledger.free6(address("fd00::11")).unwrap();
     drop(ledger);
     assert_eq!((open().leases().len(), open().leases6().len()), (1, 1));
+}
+
+/// Notices that wait for the core.
+fn notices(counter: &Counter) -> Vec<Notice> {
+    let notice = |up| if let Up::Notice(notice) = up { Some(notice) } else { None };
+    counter.sights().take().into_iter().filter_map(notice).collect()
+}
+
+#[tokio::test]
+async fn a_machine_that_follows_another_server_gives_that_server_away() {
+    let folder = Folder::new();
+    let counter = counter(&folder);
+    let mut cable = Cable::new(Arc::clone(&counter), BOSS_MAC);
+    let other = Duid::of_mac(MacAddr([2, 9, 9, 9, 9, 9]));
+    let request = pxe(MessageType::Request, Some(&other)).encode();
+    let asked = frame((link_local(NODE1), CLIENT_PORT), (ALL_SERVERS, SERVER_PORT), &request);
+    for moment in [1, 2, 59_000] {
+        assert!(cable.on_frame(&asked, moment).await.is_empty());
+    }
+    let follows = Notice::ForeignChoice6 { mac: NODE1, duid: "00030001020909090909".to_owned() };
+    assert_eq!(notices(&counter).as_slice(), std::slice::from_ref(&follows), "once a minute");
+    cable.on_frame(&asked, 60_001).await;
+    assert_eq!(notices(&counter), [follows]);
+}
+
+#[tokio::test]
+async fn another_server_that_is_heard_is_named_and_a_relay_that_passes_our_answers_on_is_not() {
+    let folder = Folder::new();
+    let counter = counter(&folder);
+    let mut cable = Cable::new(Arc::clone(&counter), BOSS_MAC);
+    let stranger = MacAddr([2, 9, 9, 9, 9, 9]);
+    let (ours, theirs) = (Duid::of_server(address("fd00::1")), Duid::of_mac(stranger));
+    for (kind, server) in
+        [(MessageType::Reply, &ours), (MessageType::Solicit, &theirs), (MessageType::Advertise, &theirs)]
+    {
+        let at = |ip, port| SocketAddrV6::new(ip, port, 0, 0);
+        let (from, to) = (at(link_local(stranger), SERVER_PORT), at(link_local(NODE1), CLIENT_PORT));
+        let payload = pxe(kind, Some(server)).encode();
+        let heard =
+            Udp6 { to_mac: NODE1, from_mac: stranger, from, to, payload: &payload, checksum_good: true };
+        assert!(cable.on_frame(&heard.build().unwrap(), 1).await.is_empty());
+    }
+    let named = Notice::ForeignDhcp6 {
+        mac: stranger,
+        address: link_local(stranger),
+        duid: "00030001020909090909".to_owned(),
+    };
+    assert_eq!(notices(&counter), [named]);
+}
+
+#[tokio::test]
+async fn a_machine_that_solicits_without_end_is_told_of_and_costs_nobody_else_an_answer() {
+    let folder = Folder::new();
+    let counter = counter(&folder);
+    let mut cable = Cable::new(Arc::clone(&counter), BOSS_MAC);
+    let solicit = pxe(MessageType::Solicit, None).encode();
+    let asked = frame((link_local(NODE1), CLIENT_PORT), (ALL_SERVERS, SERVER_PORT), &solicit);
+    let mut answers = 0;
+    for _ in 0..100 {
+        answers += cable.on_frame(&asked, 5).await.len();
+    }
+    assert_eq!(answers, 40);
+    assert_eq!(notices(&counter), [Notice::Flooding { mac: NODE1, count: 1 }]);
+    let from = SocketAddrV6::new(link_local(stand::NODE2), CLIENT_PORT, 0, 0);
+    let to = SocketAddrV6::new(ALL_SERVERS, SERVER_PORT, 0, 0);
+    let (to_mac, from_mac, payload) = (ALL_SERVERS_MAC, stand::NODE2, solicit.as_slice());
+    let other = Udp6 { to_mac, from_mac, from, to, payload, checksum_good: true }.build().unwrap();
+    assert_eq!(cable.on_frame(&other, 5).await.len(), 1);
 }

@@ -3,16 +3,17 @@
 
 mod stand;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::process::Command;
 use std::sync::Arc;
 
 use model::{ClientKind, MacAddr, Notice, Sight, Sighting};
-use netboot::{Bench, BindConfig, PacketPort, PacketSocket, Settings, Sockets, Up};
+use netboot::{Bench, BindConfig, BindConfig6, PacketPort, PacketSocket, Settings, Sockets, Up};
 use stand::{Folder, entry, network, until, within};
 use wire::dhcp::{Message, MessageType, OptionCode};
-use wire::frame::{Checksum, Frame, Udp4};
-use wire::ndp::{Routing, solicitation};
+use wire::dhcp6;
+use wire::frame::{Checksum, Frame, Udp4, Udp6};
+use wire::ndp::{Routing, link_local, solicitation};
 
 const BOSS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// Set for the second half of the test, which must never touch the interfaces of a real machine.
@@ -25,15 +26,29 @@ fn run(program: &str, arguments: &[&str]) -> bool {
 
 #[test]
 fn the_sniffer_and_the_raw_replies_work_on_a_cable() {
-    if !run("unshare", &["--user", "--map-root-user", "--net", "true"]) {
+    if !in_a_namespace("inside_the_namespace") {
         eprintln!("LEFT OUT: this machine makes no network namespaces for this user");
-        return;
+    }
+}
+
+#[test]
+fn another_dhcpv6_server_of_the_cable_is_asked_for_and_named() {
+    if !in_a_namespace("inside_a_namespace_of_ipv6") {
+        eprintln!("LEFT OUT: this machine makes no network namespaces for this user");
+    }
+}
+
+/// Runs that test in a network of its own; false where this user can have none.
+fn in_a_namespace(test: &str) -> bool {
+    if !run("unshare", &["--user", "--map-root-user", "--net", "true"]) {
+        return false;
     }
     let me = std::env::current_exe().unwrap();
-    let inside = ["--exact", "inside_the_namespace", "--ignored", "--nocapture"];
+    let inside = ["--exact", test, "--ignored", "--nocapture"];
     let inside_mark = format!("{INSIDE}=1");
     let namespace = ["--user", "--map-root-user", "--net", "env", &inside_mark, me.to_str().unwrap()];
     assert!(run("unshare", &[&namespace[..], &inside[..]].concat()));
+    true
 }
 
 /// The machine's end of the cable.
@@ -161,5 +176,87 @@ async fn inside_the_namespace() {
             .any(|up| matches!(up, Up::Sighting(s) if s.sight == Sight::RouterAsked { answered: true }))
     );
     assert!(seen.iter().any(|up| matches!(up, Up::Sighting(s) if s.mac == mac && s.sight == Sight::Frame)));
+    serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs inside the namespace that its sister makes"]
+async fn inside_a_namespace_of_ipv6() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    assert!(run("ip", &["link", "add", "lab0", "type", "veth", "peer", "name", "m0"]));
+    // Nobody looks first whether another has an address: it is there at once.
+    for port in ["lab0", "m0"] {
+        std::fs::write(format!("/proc/sys/net/ipv6/conf/{port}/accept_dad"), "0").unwrap();
+    }
+    assert!(run("ip", &["address", "add", "10.77.0.1/24", "dev", "lab0"]));
+    assert!(run("ip", &["address", "add", "fd77::1/64", "dev", "lab0", "nodad"]));
+    assert!(run("ip", &["link", "set", "m0", "up"]) && run("ip", &["link", "set", "lab0", "up"]));
+
+    let other = Machine(PacketPort::new(PacketSocket::open("m0").unwrap()).unwrap());
+    let folder = Folder::new();
+    let mut config = BindConfig::on("lab0", BOSS);
+    let boss = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
+    config.six = Some(BindConfig6::on(boss));
+    let sockets = Sockets::bind(&config).unwrap();
+    let loaders = folder.0.join("loaders");
+    std::fs::create_dir_all(&loaders).unwrap();
+    let settings =
+        Settings { state: folder.0.join("state"), loaders, shelf: folder.0.join("store"), transfers: 1 };
+    let (bench, _) = Bench::open(sockets, &settings).unwrap();
+    let counter = Arc::clone(bench.counter());
+    let ipv6 = model::Ipv6Spec {
+        prefix: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0),
+        boss,
+        pool: None,
+        dns: Vec::new(),
+        router: false,
+        autonomous: false,
+    };
+    let network = model::NetworkSpec {
+        interface: "lab0".to_owned(),
+        subnet: Ipv4Addr::new(10, 77, 0, 0),
+        boss: BOSS,
+        pool: None,
+        ipv6: Some(ipv6),
+        ..network()
+    };
+    let lab = "cable".parse().unwrap();
+    counter.publish(model::BootTable { number: 1, lab, network, nodes: Vec::new() }).unwrap();
+    let serving = tokio::spawn(bench.run());
+
+    // Nobody has said a word yet, and the boss asks.
+    let (asker, question) = other
+        .hear(|frame| match frame {
+            Frame::Udp6(udp) if udp.to.port() == dhcp6::SERVER_PORT => {
+                let question = dhcp6::Message::decode(udp.payload).ok()?;
+                (question.kind == dhcp6::MessageType::InformationRequest)
+                    .then_some(((udp.from_mac, udp.from), question))
+            }
+            _ => None,
+        })
+        .await;
+    let mac = MacAddr([2, 9, 9, 9, 9, 9]);
+    let duid = dhcp6::Duid::of_mac(mac);
+    let mut answer = dhcp6::Message { kind: dhcp6::MessageType::Reply, ..question };
+    answer.options.push(dhcp6::OptionCode::SERVER_ID, duid.as_bytes());
+    let payload = answer.encode();
+    let datagram = Udp6 {
+        to_mac: asker.0,
+        from_mac: mac,
+        from: SocketAddrV6::new(link_local(mac), dhcp6::SERVER_PORT, 0, 0),
+        to: SocketAddrV6::new(*asker.1.ip(), dhcp6::CLIENT_PORT, 0, 0),
+        payload: &payload,
+        checksum_good: true,
+    };
+    other.0.send(&datagram.build().unwrap()).unwrap();
+    let named = Notice::ForeignDhcp6 { mac, address: link_local(mac), duid: duid.to_hex() };
+    let mut seen = Vec::new();
+    until(|| {
+        seen.extend(counter.sights().take());
+        seen.contains(&Up::Notice(named.clone())).then_some(())
+    })
+    .await;
     serving.abort();
 }

@@ -34,3 +34,12 @@
 > notice clock-stepped 3600
 > notice clock-stepped -20
 ? notices 10
+
+# Over IPv6 as over IPv4: one server is one trouble, named by itself or by who follows it.
+> notice foreign-choice6 02:ff:00:00:00:07 0001
+> notice foreign-choice6 02:ff:00:00:00:08 0001
+> notice foreign-choice6 02:ff:00:00:00:08 0002
+? notices 12
+> notice foreign-dhcp6 02:ff:00:00:00:09
+> notice foreign-dhcp6 02:ff:00:00:00:09
+? notices 12

@@ -308,6 +308,13 @@ impl Teller {
                 let server = Ipv4Addr::new(10, 0, 0, 254);
                 Notice::ForeignChoice { mac: mac.parse().map_err(text)?, server }
             }
+            ["foreign-dhcp6", mac] => {
+                let address = std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+                Notice::ForeignDhcp6 { mac: mac.parse().map_err(text)?, address, duid: "0001".to_owned() }
+            }
+            ["foreign-choice6", mac, duid] => {
+                Notice::ForeignChoice6 { mac: mac.parse().map_err(text)?, duid: (*duid).to_owned() }
+            }
             ["other-controller", mac] => Notice::OtherController {
                 mac: mac.parse().map_err(text)?,
                 server: Ipv4Addr::new(10, 0, 0, 253),

@@ -15,11 +15,11 @@ use wire::dhcp::server::{Lease, Outcome, Reply, Server};
 use wire::dhcp::{Caller, Message, MessageType};
 
 use super::boot::{boot_of, config_of, proxy_of};
-use super::flood::{self, Flood, Verdict};
 use super::probe;
 use crate::board::Board;
 use crate::clock::boottime_ms;
 use crate::counter::Counter;
+use crate::flood::{Flood, Key, Verdict};
 use crate::ledger::{self, Change};
 
 /// How often a machine that follows another server is told of, in milliseconds.
@@ -168,8 +168,8 @@ impl Clerk {
 
     /// Takes one message into a group.
     pub(crate) fn consider(&mut self, bytes: &[u8], from: Option<SocketAddr>, group: &mut Group) {
-        if let Some(mac) = flood::sender(bytes) {
-            match self.flood.judge(mac, group.now) {
+        if let Some(mac) = sender(bytes) {
+            match self.flood.judge(Key::of_machine(mac), group.now) {
                 Verdict::Pass => {}
                 Verdict::Drop => return,
                 Verdict::Tell(count) => {
@@ -342,6 +342,14 @@ impl Clerk {
 
     pub(crate) fn boss(&self) -> Option<Ipv4Addr> {
         self.engine.as_ref().map(|engine| engine.board.table().network.boss)
+    }
+}
+
+/// Whose message this is, before it is read: `chaddr` of an Ethernet client (RFC 2131 figure 1).
+fn sender(bytes: &[u8]) -> Option<MacAddr> {
+    match bytes {
+        [1, 1, 6, ..] => bytes.get(28..34)?.try_into().ok().map(MacAddr),
+        _ => None,
     }
 }
 

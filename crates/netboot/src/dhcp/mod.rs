@@ -8,7 +8,6 @@
 
 mod boot;
 mod clerk;
-mod flood;
 mod probe;
 
 use std::io;
@@ -30,6 +29,7 @@ pub use wire::dhcp::proxy::BOOT_SERVER_PORT;
 
 pub(crate) use boot::efi_url;
 pub(crate) use clerk::{Answer, Clerk, Group};
+pub(crate) use probe::{CLASS as PROBE_CLASS, Schedule};
 
 /// Largest datagram read. DHCP messages of more than an Ethernet frame do not come from firmware.
 const LARGEST: usize = 1500;

@@ -10,23 +10,34 @@ use crate::packet::PacketPort;
 /// How often to ask when machines follow another server.
 const AGAIN_MS: u64 = 60_000;
 /// Option 60 of the question.
-pub(super) const CLASS: &str = "labinator-probe";
+pub(crate) const CLASS: &str = "labinator-probe";
 
 /// When the segment was asked last.
 #[derive(Debug, Default)]
-pub(super) struct Probe(Option<u64>);
+pub(crate) struct Schedule(Option<u64>);
+
+impl Schedule {
+    /// True when it is to be asked now: at first, and again when a machine was heard to follow another server.
+    pub(crate) fn is_due(&self, heard_of_another: bool, now: u64) -> bool {
+        self.0.is_none_or(|last| heard_of_another && now.saturating_sub(last) >= AGAIN_MS)
+    }
+
+    /// It was asked.
+    pub(crate) fn note(&mut self, now: u64) {
+        self.0 = Some(now);
+    }
+}
+
+/// The question over IPv4.
+#[derive(Debug, Default)]
+pub(super) struct Probe(Schedule);
 
 impl Probe {
     /// Asks at the first occasion, and again when a machine was heard to follow another server.
     pub(super) fn send(&mut self, packets: &PacketPort, heard_of_another: bool, now: u64) {
-        let due = match self.0 {
-            None => true,
-            Some(last) => heard_of_another && now.saturating_sub(last) >= AGAIN_MS,
-        };
-        if !due {
+        if !self.0.is_due(heard_of_another, now) {
             return;
         }
-        self.0 = Some(now);
         let mac = packets.mac();
         let mut question = Message::request(MessageType::Discover, mac, 0x6c61_6269);
         question.broadcast = true;
@@ -34,8 +45,9 @@ impl Probe {
         let Ok(payload) = question.encode(576) else { return };
         let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
         let to = (MacAddr::BROADCAST, SocketAddrV4::new(Ipv4Addr::BROADCAST, SERVER_PORT));
-        if let Err(error) = packets.send_udp(from, to, &payload) {
-            tracing::debug!("the segment could not be asked for other servers: {error}");
+        match packets.send_udp(from, to, &payload) {
+            Ok(()) => self.0.note(now),
+            Err(error) => tracing::debug!("the segment could not be asked for other servers: {error}"),
         }
     }
 }

@@ -163,6 +163,12 @@ pub(super) fn notice(notice: &Notice) -> String {
         Notice::ForeignChoice { mac, server } => {
             format!("{mac} follows a DHCP server that is not this one: {server}")
         }
+        Notice::ForeignDhcp6 { mac, address, .. } => {
+            format!("another DHCPv6 server answers on this segment: {address} ({mac})")
+        }
+        Notice::ForeignChoice6 { mac, duid } => {
+            format!("{mac} follows a DHCPv6 server that is not this one: DUID {duid}")
+        }
         Notice::OtherController { mac, server, lab, same: true } => {
             format!("two controllers drive the lab {lab}: this one and {server} ({mac})")
         }

@@ -1,44 +1,30 @@
-//! The DHCPv6 port: reads, lets the engine decide, writes the leases down, answers.
-//!
-//! ```text
-//! datagram ─▶ relays off ─▶ which machine, what it boots ─▶ engine ─▶ leases to the ledger ─▶ reply to where it came from
-//!                                                                       └ disk full: no reply, told once
-//! ```
+//! Decides what messages are answered, without a socket.
 
-use std::collections::BTreeMap;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use model::{BootAnswer, BootEntry, ClientKind, Ipv6Spec, MacAddr, Sight, Sighting};
-use tokio::net::UdpSocket;
+use model::{ClientKind, MacAddr, Notice, Sight, Sighting};
 use tokio::sync::watch;
-use wire::dhcp6::server::{Boot, Config, Lease, Outcome, Owner, Pool, Reply, Reservation, Server};
-use wire::dhcp6::{Caller, Envelope, MessageType, Options};
+use wire::dhcp6::server::{Ignored, Lease, Outcome, Owner, Reply, Server};
+use wire::dhcp6::{Caller, Duid, Envelope, Message, MessageType};
 
+use super::boot::{boot_of, config_of};
+use super::others::Others;
 use crate::board::Board;
 use crate::clock::boottime_ms;
-use crate::counter::{Counter, Over};
-use crate::dhcp::efi_url;
+use crate::counter::Counter;
+use crate::dhcp::PROBE_CLASS;
+use crate::flood::{Flood, Key, Verdict};
 use crate::ledger::{Holder, Lease6};
-use crate::loaders::UEFI_LOADER;
-use crate::script::script_url;
-
-/// Largest datagram read.
-const LARGEST: usize = 2048;
-
-/// The DHCPv6 service.
-#[derive(Debug)]
-pub struct Dhcp6 {
-    clerk: Clerk,
-    socket: UdpSocket,
-}
 
 /// Decides what a message is answered, without a socket.
 #[derive(Debug)]
 pub(crate) struct Clerk {
     counter: Arc<Counter>,
-    boards: watch::Receiver<Option<Arc<Board>>>,
+    pub(super) boards: watch::Receiver<Option<Arc<Board>>>,
     engine: Option<Engine>,
+    flood: Flood,
+    others: Others,
 }
 
 /// An answer that may leave: what it promises is written down.
@@ -57,56 +43,11 @@ struct Engine {
     board: Arc<Board>,
 }
 
-impl Dhcp6 {
-    /// A service on this socket, which has joined the servers' group.
-    #[must_use]
-    pub fn new(counter: Arc<Counter>, socket: UdpSocket) -> Self {
-        Self { clerk: Clerk::new(counter), socket }
-    }
-
-    /// Answers until dropped.
-    pub async fn run(mut self) {
-        let mut buffer = [0; LARGEST];
-        loop {
-            tokio::select! {
-                // In this order: what was published before a packet came is in force for it.
-                biased;
-                changed = self.clerk.boards.changed() => match changed {
-                    Ok(()) => self.clerk.take_board(),
-                    Err(_) => return,
-                },
-                received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((count, SocketAddr::V6(from))) => {
-                        let bytes = buffer.get(..count).unwrap_or_default();
-                        if let Some(answer) = self.clerk.take(bytes, *from.ip(), boottime_ms()) {
-                            self.reply(&answer, from.into()).await;
-                        }
-                    }
-                    Ok((_, SocketAddr::V4(_))) => {}
-                    // An ICMP answer to an earlier reply shows up here; the next datagram is not affected.
-                    Err(error) => tracing::debug!("DHCPv6 port: {error}"),
-                },
-            }
-        }
-    }
-
-    async fn reply(&self, answer: &Answer, mut to: SocketAddr) {
-        // A client on this very machine has whatever port is free.
-        if !to.ip().is_loopback() {
-            to.set_port(answer.reply.port());
-        }
-        if let Err(error) = self.socket.send_to(&answer.reply.encode(), to).await {
-            tracing::warn!(%to, "a DHCPv6 reply could not be sent: {error}");
-            return;
-        }
-        self.clerk.note_sent(answer);
-    }
-}
-
 impl Clerk {
     pub(crate) fn new(counter: Arc<Counter>) -> Self {
         let boards = counter.boards();
-        let mut clerk = Self { counter, boards, engine: None };
+        let (flood, others) = (Flood::default(), Others::default());
+        let mut clerk = Self { counter, boards, engine: None, flood, others };
         clerk.take_board();
         clerk
     }
@@ -118,7 +59,7 @@ impl Clerk {
         }
     }
 
-    fn take_board(&mut self) {
+    pub(super) fn take_board(&mut self) {
         let Some(board) = self.boards.borrow_and_update().clone() else { return };
         if let Some(engine) = &mut self.engine
             && board.places_like(&engine.board)
@@ -154,16 +95,27 @@ impl Clerk {
             self.counter.note_malformed("dhcp6");
             return None;
         };
-        let caller = Caller::of(&envelope.message);
+        if envelope.message.client() == Some(engine.server.config().duid()) {
+            // Our own question for others, which comes back to its sender.
+            return None;
+        }
         // Behind a relay, the frame is the relay's.
         let met = self.counter.neighbours.met(from).filter(|_| envelope.relays.is_empty());
-        let mac = engine.server.recognise(met.into_iter().chain(envelope.senders(from)));
+        let senders = || met.into_iter().chain(envelope.senders(from));
+        if floods(&mut self.flood, &self.counter, senders().next(), &envelope, now) {
+            return None;
+        }
+        let caller = Caller::of(&envelope.message);
+        let mac = engine.server.recognise(senders());
         let kind = envelope.message.kind;
         tell(&self.counter, mac, kind, &caller);
         let boot = boot_of(&self.counter, &engine.board, mac, &caller);
         let reply = match engine.server.answer(&envelope, mac, &boot, now) {
             Outcome::Reply(reply) => reply,
             Outcome::Ignore(why) => {
+                if why == Ignored::ForAnotherServer {
+                    self.others.note_choice(&self.counter, mac, &envelope.message, now);
+                }
                 tracing::debug!(?mac, "DHCPv6 without an answer: {why}");
                 return None;
             }
@@ -184,6 +136,17 @@ impl Clerk {
         }
         let told = !matches!(kind, MessageType::Release | MessageType::Decline | MessageType::Confirm);
         Some(Answer { mac, client: caller.kind, told, reply })
+    }
+
+    /// The question for other servers, when it is due.
+    pub(super) fn question(&self, now: u64) -> Option<Message> {
+        let duid = self.engine.as_ref()?.server.config().duid();
+        self.others.question(&duid, now)
+    }
+
+    /// That question left.
+    pub(super) fn note_question(&mut self, now: u64) {
+        self.others.note_question(now);
     }
 
     /// Tells the core of an answer that left.
@@ -209,8 +172,26 @@ fn see(counter: &Counter, mac: MacAddr, sight: Sight) {
     counter.see_all(vec![Sighting { mac, boottime_ms: boottime_ms(), sight }]);
 }
 
+/// True for a message that is left unread, because its sender asks without end.
+fn floods(flood: &mut Flood, counter: &Counter, mac: Option<MacAddr>, envelope: &Envelope, now: u64) -> bool {
+    let duid = envelope.message.client();
+    let named = || Key::of_name(duid.as_ref().map_or(&[][..], Duid::as_bytes));
+    match flood.judge(mac.map_or_else(named, Key::of_machine), now) {
+        Verdict::Pass => return false,
+        Verdict::Drop => {}
+        Verdict::Tell(count) => {
+            tracing::warn!(?mac, ?duid, "asks without end; {count} messages were left unread");
+            if let Some(mac) = mac {
+                counter.sights.notice(Notice::Flooding { mac, count });
+            }
+        }
+    }
+    true
+}
+
 fn tell(counter: &Counter, mac: Option<MacAddr>, kind: MessageType, caller: &Caller) {
-    let Some(mac) = mac else { return };
+    // Another controller looks around: it is no machine that wants something.
+    let Some(mac) = mac.filter(|_| caller.vendor != PROBE_CLASS) else { return };
     let client = caller.kind;
     match kind {
         MessageType::Solicit | MessageType::InformationRequest => {
@@ -252,67 +233,10 @@ fn write(counter: &Counter, leases: &[Lease], now: u64) -> bool {
     written.is_ok()
 }
 
-fn config_of(board: &Board) -> Option<Config> {
-    let network = &board.table().network;
-    let spec = network.ipv6.as_ref()?;
-    let reserve = |entry: &BootEntry| {
-        let address = entry.ip6?;
-        Some((entry.mac, Reservation { address, host_name: Some(entry.node.to_string()) }))
-    };
-    Some(Config {
-        boss: spec.boss,
-        prefix: Ipv6Spec::PREFIX,
-        dns: spec.dns.clone(),
-        lease_seconds: network.lease_seconds,
-        pool: spec.pool.map(|(first, last)| Pool { first, last }),
-        reservations: board
-            .table()
-            .nodes
-            .iter()
-            .filter_map(|entry| reserve(entry))
-            .collect::<BTreeMap<_, _>>(),
-        extra: Options::new(),
-    })
-}
-
-/// What this client boots: every URL with the boss's IPv6 address in it. A system has booted already; an agent is
-/// told where to report, because a server of DHCPv6 has no address of its own.
-fn boot_of(counter: &Counter, board: &Board, mac: Option<MacAddr>, caller: &Caller) -> Boot {
-    let base = counter.base_url_over(board, Over::Six);
-    match (caller.kind, mac) {
-        (ClientKind::UefiPxe, _) => match &board.table().network.ipv6 {
-            Some(spec) => Boot::Url(format!("tftp://[{}]/{UEFI_LOADER}", spec.boss)),
-            None => Boot::Nothing,
-        },
-        (ClientKind::Ipxe, Some(mac)) => Boot::Url(script_url(counter, board, mac, Over::Six)),
-        (ClientKind::Ipxe, None) => Boot::Url(format!("{base}/autoexec.ipxe")),
-        (ClientKind::UefiHttp, mac) => {
-            let entry = mac.and_then(|mac| board.entry(mac));
-            let uki = entry.and_then(|entry| match counter.answer_for(entry).as_ref() {
-                BootAnswer::Run { image, .. } => image.uki.clone(),
-                BootAnswer::Wait { .. } | BootAnswer::Disk { .. } => None,
-            });
-            // As over IPv4: undecided, it gets a loader that can wait.
-            Boot::Url(uki.map_or_else(|| format!("{base}/{UEFI_LOADER}"), |uki| efi_url(&base, &uki)))
-        }
-        (ClientKind::Agent, _) => Boot::Url(format!("{base}/")),
-        // There is no PXE of a BIOS over IPv6.
-        (
-            ClientKind::BiosPxe
-            | ClientKind::RaspberryPi
-            | ClientKind::UBoot
-            | ClientKind::UnknownFirmware
-            | ClientKind::Other,
-            _,
-        ) => Boot::Nothing,
-    }
-}
-
 /// The form in the ledger and in the engine must mean the same.
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::dhcp6::Duid;
 
     #[test]
     fn a_lease_comes_back_as_it_was_written() {

@@ -9,16 +9,40 @@ const ONE_MORE_MS: u64 = 100;
 /// Machines remembered. Two that share a place forget each other, which only makes the limit milder.
 const PLACES: usize = 4096;
 
+/// Whose messages are counted: a machine's by its Ethernet address, or whoever has this name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Key(u64);
+
+impl Key {
+    /// Of a machine.
+    pub(crate) const fn of_machine(mac: MacAddr) -> Self {
+        let [a, b, c, d, e, f] = mac.0;
+        Self(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+
+    /// Of one that is known by a name alone, such as a DUID (FNV-1a; never that of a machine).
+    pub(crate) fn of_name(name: &[u8]) -> Self {
+        let mix = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        Self(name.iter().fold(0xcbf2_9ce4_8422_2325, mix) | 1 << 63)
+    }
+
+    /// Its place.
+    fn spread(self) -> usize {
+        let bits = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACES.ilog2());
+        usize::try_from(bits).unwrap_or_default()
+    }
+}
+
 /// What each machine has left.
 #[derive(Debug)]
-pub(super) struct Flood {
+pub(crate) struct Flood {
     places: Vec<Place>,
     dropped: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
-    mac: MacAddr,
+    whose: Key,
     left: u32,
     /// When `left` was right.
     at: u64,
@@ -27,7 +51,7 @@ struct Place {
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Answer it.
     Pass,
     /// Leave it unread.
@@ -44,14 +68,10 @@ impl Default for Flood {
 
 impl Flood {
     /// Counts a message.
-    pub(super) fn judge(&mut self, mac: MacAddr, now: u64) -> Verdict {
-        let [.., c, d, e, f] = mac.0;
-        let spread = u32::from_be_bytes([c, d, e, f]).wrapping_mul(0x9e37_79b1) >> 20;
-        let Some(place) = self.places.get_mut(usize::try_from(spread).unwrap_or_default()) else {
-            return Verdict::Pass;
-        };
-        if place.mac != mac {
-            *place = Place { mac, left: AT_ONCE, at: now, dropped: 0 };
+    pub(crate) fn judge(&mut self, whose: Key, now: u64) -> Verdict {
+        let Some(place) = self.places.get_mut(whose.spread()) else { return Verdict::Pass };
+        if place.whose != whose {
+            *place = Place { whose, left: AT_ONCE, at: now, dropped: 0 };
         }
         let more = now.saturating_sub(place.at) / ONE_MORE_MS;
         if more > 0 {
@@ -73,19 +93,11 @@ impl Flood {
     }
 }
 
-/// Whose message this is, before it is read: `chaddr` of an Ethernet client (RFC 2131 figure 1).
-pub(super) fn sender(bytes: &[u8]) -> Option<MacAddr> {
-    match bytes {
-        [1, 1, 6, ..] => bytes.get(28..34)?.try_into().ok().map(MacAddr),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOISY: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+    const NOISY: Key = Key::of_machine(MacAddr([2, 0, 0, 0, 0, 1]));
 
     #[test]
     fn a_machine_that_asks_a_thousand_times_a_second_is_answered_ten_times() {
@@ -100,8 +112,19 @@ mod tests {
         for at in 0..1_000_u64 {
             flood.judge(NOISY, at);
             let [high, low] = u16::try_from(at).unwrap().to_be_bytes();
-            assert_eq!(flood.judge(MacAddr([6, 0, 0, 9, high, low]), at), Verdict::Pass);
+            let other = Key::of_machine(MacAddr([6, 0, 0, 9, high, low]));
+            assert_eq!(flood.judge(other, at), Verdict::Pass);
         }
+    }
+
+    #[test]
+    fn a_name_is_counted_like_a_machine_and_is_none() {
+        let mut flood = Flood::default();
+        let name = Key::of_name(b"\0\x02\0\0\x7e\xd9");
+        let passed = (0..1000_u64).filter(|_| flood.judge(name, 7) == Verdict::Pass).count();
+        assert_eq!(passed, usize::try_from(AT_ONCE).unwrap());
+        assert_ne!(Key::of_name(&[0; 6]), Key::of_machine(MacAddr([0; 6])));
+        assert_ne!(Key::of_name(b"a"), Key::of_name(b"b"));
     }
 
     #[test]
