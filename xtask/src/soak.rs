@@ -61,7 +61,7 @@ fn lifecycle(workspace: &Workspace) -> Outcome<Tally> {
 
 fn publish(workspace: &Workspace) -> Outcome<Tally> {
     let mut command = workspace.cargo(&["test", "--release", "--package", "netboot", "--test", "publish"]);
-    command.env("SWITCHES", "100000").env("CARGO_TARGET_DIR", workspace.target.join("soak"));
+    command.env("SWITCHES", "100000");
     counting::run_rust_tests(&mut command)
 }
 
@@ -77,7 +77,7 @@ fn hog(workspace: &Workspace) -> Outcome<Tally> {
         "--",
         "--nocapture",
     ]);
-    command.env("HOG_RUNS", "200").env("CARGO_TARGET_DIR", workspace.target.join("soak"));
+    command.env("HOG_RUNS", "200");
     counting::run_rust_tests(&mut command)
 }
 
