@@ -10,7 +10,7 @@ use model::{DhcpMode, MacAddr, Notice, Sight, Sighting};
 use netboot::Up;
 use stand::{BOSS, NODE1, NODE1_IP, STRANGER, Stand, table, within};
 use tokio::net::UdpSocket;
-use wire::dhcp::{ControllerMark, Message, MessageType, OptionCode};
+use wire::dhcp::{AGENT_VENDOR_CLASS, ControllerMark, Message, MessageType, OptionCode, boss_url};
 
 const GIVEN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 66);
 const OTHER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 250);
@@ -61,6 +61,36 @@ async fn both_ports_say_what_to_boot_and_no_lease_is_written() {
     assert_eq!((ack.kind(), ack.file.as_slice()), (Some(MessageType::Ack), &b"snponly.efi"[..]));
     assert_eq!((ack.ciaddr, ack.yiaddr), (GIVEN, Ipv4Addr::UNSPECIFIED));
     assert!(stand.counter.ledger().leases().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_with_an_address_of_another_server_is_told_where_to_report() {
+    let stand = beside();
+    let mut asks = Message::request(MessageType::Inform, STRANGER, 3);
+    asks.options.set(OptionCode::VENDOR_CLASS, AGENT_VENDOR_CLASS);
+    asks.ciaddr = GIVEN;
+    let ack = ask(stand.dhcp, &asks).await;
+    assert_eq!((ack.kind(), ack.yiaddr), (Some(MessageType::Ack), Ipv4Addr::UNSPECIFIED));
+    let told = boss_url(&ack).unwrap();
+    assert!(told.starts_with(&format!("http://{BOSS}")), "{told}");
+    assert_eq!(told, stand.counter.base_url(&stand.counter.board().unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uefi_is_offered_its_file_with_option_43_and_without() {
+    let stand = beside();
+    let socket = UdpSocket::bind((BOSS, 0)).await.unwrap();
+    let question = uefi(MessageType::Discover, NODE1);
+    socket.send_to(&question.encode(1500).unwrap(), stand.dhcp).await.unwrap();
+    let mut with_43 = Vec::new();
+    for _ in 0..2 {
+        let mut buffer = [0; 1500];
+        let count = within(socket.recv(&mut buffer)).await.unwrap();
+        let offer = Message::decode(buffer.get(..count).unwrap()).unwrap();
+        assert_eq!(offer.file, b"snponly.efi");
+        with_43.push(offer.options.has(OptionCode::VENDOR_SPECIFIC));
+    }
+    assert_eq!(with_43, [true, false]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

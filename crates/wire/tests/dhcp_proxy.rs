@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 use model::MacAddr;
 use wire::dhcp::proxy::{Door, Proxy, address_taken};
 use wire::dhcp::server::{Destination, Ignored};
-use wire::dhcp::{Boot, ControllerMark, Message, MessageType, OptionCode, Options, Suboptions};
+use wire::dhcp::{
+    AGENT_VENDOR_CLASS, Boot, ControllerMark, Message, MessageType, OptionCode, Options, Suboptions, boss_url,
+};
 
 const BOSS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const OTHER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 254);
@@ -59,6 +61,7 @@ fn a_client_that_takes_no_broadcast_is_shouted_at_all_the_same() {
     discover.giaddr = OTHER;
     let reply = proxy().answer(&discover, &tftp(), Door::Server).unwrap();
     assert_eq!(reply.to, Destination::Relay(OTHER));
+    assert!(reply.message.broadcast, "a relay passes on to `yiaddr` what is not, and there is none");
 }
 
 #[test]
@@ -106,6 +109,61 @@ fn the_http_client_and_ipxe_get_their_url_from_a_proxy() {
     let reply = proxy().answer(&ipxe, &url(), Door::Server).unwrap();
     assert_eq!(reply.message.file, b"http://10.9.0.1/boot.ipxe");
     assert_eq!(reply.message.options.get(OptionCode::VENDOR_CLASS), Some(&b"PXEClient"[..]));
+}
+
+#[test]
+fn ipxe_gets_a_next_server_beside_its_url_and_a_rank_above_other_files_from_both_doors() {
+    let mut asks = uefi(MessageType::Discover);
+    asks.options.set(OptionCode::USER_CLASS, *b"iPXE");
+    let url = Boot::Http { url: "http://10.9.0.1/boot.ipxe".to_owned() };
+    let offer = proxy().answer(&asks, &url, Door::Server).unwrap().message;
+    asks.options.set_u8(OptionCode::MESSAGE_TYPE, MessageType::Request.number());
+    let ack = proxy().answer(&asks, &url, Door::BootServer).unwrap().message;
+    for answer in [offer, ack] {
+        assert_eq!(answer.siaddr, BOSS, "it takes no file without one, not even a URL");
+        assert_eq!(answer.options.get(OptionCode::IPXE), Some(&[1, 1, 1][..]));
+    }
+}
+
+#[test]
+fn only_uefi_pxe_gets_a_second_offer_without_option_43() {
+    let (proxy, first) = (proxy(), Door::Server);
+    let discover = uefi(MessageType::Discover);
+    let offer = proxy.answer(&discover, &tftp(), first).unwrap();
+    assert_eq!(offer.message.options.get(OptionCode::VENDOR_SPECIFIC), Some(&[6, 1, 8, 255][..]));
+    let second = Proxy::without_discovery(&discover, &offer).unwrap();
+    assert!(!second.message.options.has(OptionCode::VENDOR_SPECIFIC));
+    let class = second.message.options.get(OptionCode::VENDOR_CLASS);
+    assert_eq!((second.to, class), (offer.to, Some(&b"PXEClient"[..])));
+    let mut bios = discover.clone();
+    bios.options.set_u16(OptionCode::ARCHITECTURES, 0);
+    let mut ipxe = discover;
+    ipxe.options.set(OptionCode::USER_CLASS, *b"iPXE");
+    for other in [bios, ipxe] {
+        let offer = proxy.answer(&other, &tftp(), first).unwrap();
+        assert_eq!(Proxy::without_discovery(&other, &offer), None);
+    }
+    let request = uefi(MessageType::Request);
+    let ack = proxy.answer(&request, &tftp(), Door::BootServer).unwrap();
+    assert_eq!(Proxy::without_discovery(&request, &ack), None, "that is the answer to who asks after it");
+}
+
+#[test]
+fn an_agent_is_told_where_to_report_once_it_has_an_address() {
+    let place = || Boot::Http { url: "http://10.9.0.1".to_owned() };
+    let mut asks = Message::request(MessageType::Inform, NODE, 8);
+    asks.options.set(OptionCode::VENDOR_CLASS, AGENT_VENDOR_CLASS);
+    asks.ciaddr = CLIENT;
+    let ack = proxy().answer(&asks, &place(), Door::Server).unwrap();
+    assert_eq!((ack.message.kind(), ack.to), (Some(MessageType::Ack), Destination::Unicast(CLIENT)));
+    assert_eq!((ack.message.ciaddr, ack.message.yiaddr), (CLIENT, Ipv4Addr::UNSPECIFIED));
+    assert_eq!(boss_url(&ack.message).as_deref(), Some("http://10.9.0.1"));
+    for kind in [MessageType::Discover, MessageType::Request] {
+        asks.options.set_u8(OptionCode::MESSAGE_TYPE, kind.number());
+        assert_eq!(proxy().answer(&asks, &place(), Door::Server), Err(Ignored::NotBooting), "{kind:?}");
+    }
+    let firmware = proxy().answer(&uefi(MessageType::Inform), &tftp(), Door::Server);
+    assert_eq!(firmware, Err(Ignored::ForAnotherServer), "at this port it asks the server of its address");
 }
 
 #[test]

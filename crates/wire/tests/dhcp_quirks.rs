@@ -48,6 +48,11 @@ fn answer(message: &Message, boot: &Boot) -> Message {
     }
 }
 
+fn beside(message: &Message, boot: &Boot, door: Door) -> Message {
+    let proxy = Proxy { boss: BOSS, extra: Options::new() };
+    Message::decode(&proxy.answer(message, boot, door).unwrap().encode().unwrap()).unwrap()
+}
+
 fn tftp() -> Boot {
     Boot::Tftp { server: BOSS, file: "loader".to_owned() }
 }
@@ -128,6 +133,15 @@ fn see(quirk: Quirk) {
             assert!(quirk.of(&ipxe));
             assert_eq!(answer(&ipxe, &Boot::Nothing).options.get(OptionCode::IPXE), Some(&[176, 1, 1][..]));
         }
+        Quirk::IpxeWantsNextServer | Quirk::IpxeRanksFiles => {
+            let ipxe = discover(PLAIN, &[(OptionCode::USER_CLASS, b"iPXE")]);
+            assert!(quirk.of(&ipxe));
+            let url = Boot::Http { url: "http://10.9.0.1/a.ipxe".to_owned() };
+            let offer = beside(&ipxe, &url, Door::Server);
+            assert_eq!((offer.siaddr, offer.file.as_slice()), (BOSS, &b"http://10.9.0.1/a.ipxe"[..]));
+            let own = Suboptions::new(offer.options.get(OptionCode::IPXE).unwrap());
+            assert_eq!(own.find_code(1), Some(&[1][..]));
+        }
         Quirk::PlainUserClass => {
             let plain = discover(PLAIN, &[(OptionCode::USER_CLASS, b"iPXE")]);
             let counted = discover(PLAIN, &[(OptionCode::USER_CLASS, b"\x04iPXE\x03lab")]);
@@ -169,13 +183,20 @@ fn see(quirk: Quirk) {
             assert!(!offer.yiaddr.is_unspecified() && offer.siaddr == BOSS && offer.file == b"loader");
             assert!(!quirk.of(&pxe(&[0, 7])), "nothing shows it");
         }
+        Quirk::DropsDiscoveryOffers => {
+            let proxy = Proxy { boss: BOSS, extra: Options::new() };
+            let first = proxy.answer(&pxe(&[0, 7]), &tftp(), Door::Server).unwrap();
+            let second = Proxy::without_discovery(&pxe(&[0, 7]), &first).unwrap().message;
+            assert!(first.message.options.has(OptionCode::VENDOR_SPECIFIC));
+            assert!(!second.options.has(OptionCode::VENDOR_SPECIFIC) && second.file == b"loader");
+            assert!(!quirk.of(&pxe(&[0, 7])), "nothing shows it");
+        }
         Quirk::AsksBootServer => {
             let mut asks = pxe(&[0, 7]);
             asks.options.set_u8(OptionCode::MESSAGE_TYPE, MessageType::Request.number());
             asks.options.set(OptionCode::VENDOR_SPECIFIC, [71, 4, 0, 0, 0, 0, 255]);
             assert!(quirk.of(&asks));
-            let proxy = Proxy { boss: BOSS, extra: Options::new() };
-            let reply = proxy.answer(&asks, &tftp(), Door::BootServer).unwrap().message;
+            let reply = beside(&asks, &tftp(), Door::BootServer);
             let vendor = reply.options.get(OptionCode::VENDOR_SPECIFIC).unwrap();
             assert_eq!(Suboptions::new(vendor).find_code(71), Some(&[0; 4][..]));
         }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use wire::dhcp::server::{
     Boot, Config, Destination, Ignored, Lease, Outcome, Pool, Reply, Reservation, Server,
 };
-use wire::dhcp::{Message, MessageType, OptionCode, Options, Suboptions};
+use wire::dhcp::{AGENT_VENDOR_CLASS, Message, MessageType, OptionCode, Options, Suboptions};
 
 const BOSS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
@@ -412,6 +412,20 @@ fn an_inform_is_answered_without_address_and_times() {
     assert!(ack.message.yiaddr.is_unspecified());
     assert!(!ack.message.options.has(OptionCode::LEASE_SECONDS));
     assert_eq!(ack.lease, None);
+    // Past every relay: it has its address (RFC 2131 section 4.3.5).
+    inform.giaddr = NODE1_ADDRESS;
+    assert_eq!(reply(server().answer(&inform, &Boot::Nothing, 0)).to, Destination::Unicast(NODE1_ADDRESS));
+}
+
+#[test]
+fn an_agent_is_told_where_to_report_and_nothing_of_a_boots_log() {
+    let mut server = server();
+    let mut asks = discover(NODE1);
+    asks.options.set(OptionCode::VENDOR_CLASS, AGENT_VENDOR_CLASS);
+    let place = Boot::Http { url: "http://10.9.0.1:8080".to_owned() };
+    let offer = reply(server.answer(&asks, &place, 0)).message;
+    assert_eq!(offer.options.text(OptionCode::BOOT_FILE), Some("http://10.9.0.1:8080"));
+    assert!(offer.file.is_empty() && !offer.options.has(OptionCode::LOG_SERVERS));
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn extra(board: &Board) -> Options {
     extra
 }
 
-/// What this client boots. Systems and agents have booted already.
+/// What this client boots; for an agent, which has booted already, where it reports.
 pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &Caller) -> Boot {
     let server = board.table().network.boss;
     let tftp = |file: &str| Boot::Tftp { server, file: file.to_owned() };
@@ -89,7 +89,8 @@ pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &C
             url.map_or(Boot::Nothing, |url| Boot::Http { url })
         }
         ClientKind::RaspberryPi | ClientKind::UBoot => Boot::Server { server },
-        ClientKind::Agent | ClientKind::UnknownFirmware | ClientKind::Other => Boot::Nothing,
+        ClientKind::Agent => Boot::Http { url: counter.base_url(board) },
+        ClientKind::UnknownFirmware | ClientKind::Other => Boot::Nothing,
     }
 }
 

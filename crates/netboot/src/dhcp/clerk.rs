@@ -235,7 +235,10 @@ impl Clerk {
         let boot = boot_of(&self.counter, &engine.board, mac, caller);
         match engine.proxy.answer(message, &boot, self.door) {
             Ok(reply) => {
-                group.answers.push(Answer { mac, client: caller.kind, reply, from, sent: false });
+                let again = Proxy::without_discovery(message, &reply);
+                for reply in [Some(reply), again].into_iter().flatten() {
+                    group.answers.push(Answer { mac, client: caller.kind, reply, from, sent: false });
+                }
             }
             Err(why) => tracing::debug!(%mac, "DHCP without an answer: {why}"),
         }

@@ -333,7 +333,7 @@ fn is_usable(message: &Message) -> bool {
 }
 
 /// A full-period step (Knuth's constants), so that a late reply to an older exchange never fits.
-const fn next_xid(xid: u32) -> u32 {
+pub(super) const fn next_xid(xid: u32) -> u32 {
     xid.wrapping_mul(1_664_525).wrapping_add(1_013_904_223)
 }
 

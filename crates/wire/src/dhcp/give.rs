@@ -37,7 +37,8 @@ pub enum Boot {
         /// Its path there, at most 255 bytes.
         file: String,
     },
-    /// A file over HTTP, for UEFI's HTTP client and iPXE. The host must be a literal address.
+    /// A file over HTTP, for UEFI's HTTP client and iPXE; for our agent where it reports. The host must be a literal
+    /// address.
     Http {
         /// The whole URL.
         url: String,
@@ -57,6 +58,8 @@ pub(super) enum Style {
     Ipxe,
     Pi,
     UBoot,
+    /// Boots nothing, and is told where to report.
+    Agent,
     Plain,
 }
 
@@ -72,7 +75,8 @@ impl Style {
                 let vendor = message.options.get(OptionCode::VENDOR_CLASS).unwrap_or_default();
                 if vendor.starts_with(b"HTTPClient") { Self::Http } else { Self::Pxe }
             }
-            ClientKind::Agent | ClientKind::Other => Self::Plain,
+            ClientKind::Agent => Self::Agent,
+            ClientKind::Other => Self::Plain,
         }
     }
 }
@@ -95,6 +99,7 @@ pub(super) fn give_boot(reply: &mut Message, request: &Message, boot: &Boot) -> 
             reply.options.set(OptionCode::VENDOR_CLASS, *b"HTTPClient");
             reply.options.set(OptionCode::BOOT_FILE, url.as_bytes());
         }
+        (Style::Agent, Boot::Http { url }) => reply.options.set(OptionCode::BOOT_FILE, url.as_bytes()),
         (Style::Pi, Boot::Server { server }) => {
             name_server(reply, *server);
             reply.options.set(OptionCode::VENDOR_CLASS, *b"PXEClient");
@@ -102,7 +107,7 @@ pub(super) fn give_boot(reply: &mut Message, request: &Message, boot: &Boot) -> 
         }
         (Style::UBoot, Boot::Server { server }) => name_server(reply, *server),
         (Style::Pxe, Boot::Http { .. } | Boot::Server { .. } | Boot::Nothing)
-        | (Style::Http, Boot::Tftp { .. } | Boot::Server { .. } | Boot::Nothing)
+        | (Style::Http | Style::Agent, Boot::Tftp { .. } | Boot::Server { .. } | Boot::Nothing)
         | (Style::Ipxe, Boot::Server { .. } | Boot::Nothing)
         | (Style::Pi | Style::UBoot, Boot::Tftp { .. } | Boot::Http { .. } | Boot::Nothing)
         | (Style::Plain, _) => return false,

@@ -1,5 +1,6 @@
 //! DHCPv4 (RFC 2131): the message, who is asking, the engines of a server, a proxy and a client.
 
+mod boss;
 mod client;
 mod code;
 mod fault;
@@ -14,6 +15,7 @@ pub mod quirks;
 mod relay;
 pub mod server;
 
+pub use boss::{BossSearch, boss_url};
 pub use client::{Binding, Client, ClientSettings, ClientStep, Sending};
 pub use code::OptionCode;
 pub use fault::{DecodeError, EncodeError, Fault};

@@ -3,13 +3,28 @@
 //! ```text
 //!   port 67    DISCOVER of a boot client ─▶ OFFER without an address, with the file
 //!              REQUEST of another server's offer ─▶ nothing; whose address it names is worth knowing
+//!              INFORM of our agent ─▶ ACK with the place to report
 //!   port 4011  REQUEST or INFORM ─▶ ACK with the file, to whoever sent it
 //! ```
+//!
+//! What each client does with two answers, the address of one server and the file of another:
+//!
+//! | client | waits for this OFFER | takes it | then |
+//! |---|---|---|---|
+//! | iPXE | 3 s | with class `PXEClient` | with `siaddr`: starts the file of highest rank; without: asks port 4011 |
+//! | EDK2, PXE | 4 s | with class `PXEClient`; before 2017 without 43.6 only | with 43.6 starts the file, else asks 4011 |
+//! | EDK2, HTTP | 4 s | with class `HTTPClient` and a URL | starts the URL |
+//! | BIOS PXE | 4 s | with class `PXEClient` | bit 3 of 43.6: starts the file |
+//!
+//! Neither cares which of the two OFFERs comes first.
 
 use core::net::Ipv4Addr;
 
+use model::ClientKind;
+
 use super::code::OptionCode;
 use super::give::{Boot, Style, give_boot};
+use super::kind::classify;
 use super::message::{Message, MessageType, Op};
 use super::options::Options;
 use super::pxe::Suboptions;
@@ -17,6 +32,8 @@ use super::server::{Ignored, Reply};
 
 /// UDP port of PXE boot servers (PXE 2.1 section 2.2.3).
 pub const BOOT_SERVER_PORT: u16 = 4011;
+/// iPXE's sub-option 1: the rank of this answer among all, 0 where it says nothing.
+const FIRST_RANK: [u8; 3] = [1, 1, 1];
 /// Sub-option 71 of option 43: the boot server type and layer that a client chose (PXE 2.1 table 2-1).
 const BOOT_ITEM: u8 = 71;
 
@@ -49,7 +66,10 @@ impl Proxy {
         }
         message.mac().ok_or(Ignored::NotEthernet)?;
         let kind = message.kind().ok_or(Ignored::NoMessageType)?;
-        if Style::of(message) == Style::Plain {
+        let style = Style::of(message);
+        // An agent asks for its boss once it has an address; until then it is a system as any other.
+        let boots = style != Style::Plain && (style != Style::Agent || kind == MessageType::Inform);
+        if !boots {
             return Err(Ignored::NotBooting);
         }
         let server = message.options.address(OptionCode::SERVER_ID);
@@ -59,7 +79,9 @@ impl Proxy {
             (Door::Server, MessageType::Request) if server != Some(self.boss) => {
                 return Err(Ignored::ForAnotherServer);
             }
-            (Door::Server, MessageType::Inform) => return Err(Ignored::ForAnotherServer),
+            (Door::Server, MessageType::Inform) if style != Style::Agent => {
+                return Err(Ignored::ForAnotherServer);
+            }
             (_, MessageType::Request | MessageType::Inform) => MessageType::Ack,
             (_, MessageType::Decline | MessageType::Release) => return Err(Ignored::ForAnotherServer),
             (_, MessageType::Offer | MessageType::Ack | MessageType::Nak) => {
@@ -74,6 +96,7 @@ impl Proxy {
         if !give_boot(&mut reply, message, boot) {
             return Err(Ignored::NothingToBoot);
         }
+        self.stand_beside(&mut reply, message);
         if let Some(item) = boot_item(message) {
             answer_item(&mut reply, item);
         }
@@ -88,6 +111,42 @@ impl Proxy {
             }
         }
         Ok(Reply::without_address(message, reply))
+    }
+
+    /// An OFFER to UEFI's PXE client once more without option 43, to be sent after the first. EDK2 before April 2017
+    /// forgets offers that have it when they come without an address, and asks port 4011 after one that has not
+    /// (`PxeBcCacheDhcp4Offer`); later ones prefer the first, and save that question and its second of waiting.
+    #[must_use]
+    pub fn without_discovery(request: &Message, offer: &Reply) -> Option<Reply> {
+        let wanted = classify(request) == ClientKind::UefiPxe
+            && offer.message.kind() == Some(MessageType::Offer)
+            && offer.message.options.has(OptionCode::VENDOR_SPECIFIC);
+        let mut plain = wanted.then(|| offer.clone())?;
+        drop(plain.message.options.remove(OptionCode::VENDOR_SPECIFIC));
+        Some(plain)
+    }
+
+    /// Changes an answer that would do alone into one that does beside another server's.
+    fn stand_beside(&self, reply: &mut Message, request: &Message) {
+        match classify(request) {
+            ClientKind::Ipxe => {
+                // Without a next server iPXE asks port 4011 instead, and drops that answer for the same reason, even
+                // where the file is a URL (`dhcp_has_pxeopts`).
+                if reply.siaddr.is_unspecified() {
+                    reply.siaddr = self.boss;
+                }
+                // "No second server" is a word for the one that gives the address. Ours is that its own file counts.
+                reply.options.set(OptionCode::IPXE, FIRST_RANK);
+            }
+            ClientKind::BiosPxe
+            | ClientKind::UefiPxe
+            | ClientKind::UefiHttp
+            | ClientKind::RaspberryPi
+            | ClientKind::UBoot
+            | ClientKind::UnknownFirmware
+            | ClientKind::Agent
+            | ClientKind::Other => {}
+        }
     }
 }
 

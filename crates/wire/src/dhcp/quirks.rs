@@ -28,6 +28,10 @@ pub enum Quirk {
     IpxeWithoutHttp,
     /// iPXE waits for a second server unless told not to.
     IpxeAwaitsProxy,
+    /// A proxy's file is nothing to iPXE without a next server, a URL included.
+    IpxeWantsNextServer,
+    /// Of two files iPXE starts that of the address's server, unless the other has a higher rank.
+    IpxeRanksFiles,
     /// The user class as plain text.
     PlainUserClass,
     /// No machine identity.
@@ -40,6 +44,8 @@ pub enum Quirk {
     ReadsUntilNul,
     /// Two offers are never put together.
     NeverMergesOffers,
+    /// An offer without an address is forgotten when it has discovery options.
+    DropsDiscoveryOffers,
     /// A boot server is asked although a file was given.
     AsksBootServer,
     /// Less room for an answer than is needed.
@@ -104,6 +110,18 @@ pub const QUIRKS: &[Row] = &[
         seen: "every iPXE (`dhcp.h`, DHCP_EB_NO_PXEDHCP); Red Hat's patch has the long timers",
     },
     Row {
+        quirk: Quirk::IpxeWantsNextServer,
+        shows: "user class `iPXE`; asks port 4011 for 3.75 s, takes no answer and has nothing to boot",
+        done: "beside another server every answer has `siaddr`",
+        seen: "iPXE 1.0.0+git-20190125 beside dnsmasq, and every other (`dhcp.c`, dhcp_has_pxeopts)",
+    },
+    Row {
+        quirk: Quirk::IpxeRanksFiles,
+        shows: "user class `iPXE`",
+        done: "beside another server sub-option 1 of option 175 is 1: our file counts, not one of a router that has one",
+        seen: "every iPXE (`settings.c`, reprioritise_settings)",
+    },
+    Row {
         quirk: Quirk::PlainUserClass,
         shows: "option 77 is no list of counted strings",
         done: "the whole option is one class",
@@ -137,7 +155,13 @@ pub const QUIRKS: &[Row] = &[
         quirk: Quirk::NeverMergesOffers,
         shows: "nothing",
         done: "one OFFER has address, server and file; in proxy mode port 4011 answers as well",
-        seen: "garybowers/bootimus#77; HP Gen9 UEFI, danderson/netboot#43; tianocore/edk2#6944",
+        seen: "garybowers/bootimus#77; HP Gen9 UEFI, danderson/netboot#43",
+    },
+    Row {
+        quirk: Quirk::DropsDiscoveryOffers,
+        shows: "nothing",
+        done: "UEFI PXE gets a second OFFER without option 43 in proxy mode, and asks port 4011",
+        seen: "EDK2 before April 2017, as in Dell T130 and T430: tianocore/edk2#6944",
     },
     Row {
         quirk: Quirk::AsksBootServer,
@@ -189,7 +213,9 @@ impl Quirk {
             Self::IpxeWithoutHttp => {
                 options.ipxe().is_some_and(|facts| !facts.features.is_empty() && !facts.has_http())
             }
-            Self::IpxeAwaitsProxy => classify(message) == ClientKind::Ipxe,
+            Self::IpxeAwaitsProxy | Self::IpxeWantsNextServer | Self::IpxeRanksFiles => {
+                classify(message) == ClientKind::Ipxe
+            }
             Self::PlainUserClass => options
                 .get(OptionCode::USER_CLASS)
                 .is_some_and(|value| value.first().is_some_and(|length| usize::from(*length) >= value.len())),
@@ -197,7 +223,7 @@ impl Quirk {
             Self::BlankIdentity => options.has(OptionCode::MACHINE_UUID) && options.machine_uuid().is_none(),
             Self::HttpWantsItsClass => vendor.starts_with(b"HTTPClient"),
             Self::ReadsUntilNul => pxe,
-            Self::NeverMergesOffers => false,
+            Self::NeverMergesOffers | Self::DropsDiscoveryOffers => false,
             Self::AsksBootServer => super::proxy::boot_item(message).is_some(),
             Self::SmallBuffer => options.u16(OptionCode::MAX_SIZE).is_none_or(|most| most < 576),
         }

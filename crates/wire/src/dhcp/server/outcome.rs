@@ -52,7 +52,11 @@ impl Reply {
 
     /// A reply of a proxy: there is no address to send an OFFER to.
     pub(in crate::dhcp) fn without_address(request: &Message, reply: Message) -> Self {
-        let new = Self::new(request, reply, None);
+        let mut new = Self::new(request, reply, None);
+        if matches!(new.to, Destination::Relay(_)) {
+            // A relay passes on to `yiaddr` what is not to be broadcast, and there is none.
+            new.message.broadcast = true;
+        }
         let to = match new.to {
             Destination::Raw { .. } => Destination::Broadcast,
             Destination::Relay(_) | Destination::Broadcast | Destination::Unicast(_) => new.to,
@@ -99,7 +103,11 @@ pub enum Destination {
 impl Destination {
     fn of(request: &Message, reply: &Message) -> Self {
         let refused = reply.kind() == Some(MessageType::Nak);
-        if !request.giaddr.is_unspecified() {
+        let informs = request.kind() == Some(MessageType::Inform) && !request.ciaddr.is_unspecified();
+        if informs {
+            // It has its address: past every relay (RFC 2131 section 4.3.5).
+            Self::Unicast(request.ciaddr)
+        } else if !request.giaddr.is_unspecified() {
             Self::Relay(request.giaddr)
         } else if refused {
             Self::Broadcast

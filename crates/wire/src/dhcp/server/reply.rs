@@ -67,7 +67,7 @@ impl Server {
     }
 
     fn finish(&self, mut reply: Message, request: &Message) -> Message {
-        if Style::of(request) != Style::Plain {
+        if !matches!(Style::of(request), Style::Plain | Style::Agent) {
             reply.options.set_addresses(OptionCode::LOG_SERVERS, self.config.log_server.as_slice());
         }
         for (code, value) in self.config.extra.iter() {
