@@ -46,15 +46,15 @@ impl Identity {
     }
 }
 
-/// Reports and beats until the boss orders the machine off. Without an address it waits for one.
+/// Reports and beats until the boss orders the machine off. Without an address, or somebody who told where the boss is,
+/// it waits for them.
 pub(crate) async fn run(console: &Console, me: &Identity, held: &mut watch::Receiver<Option<Held>>) {
     loop {
         let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return };
         let Some(now) = now else { continue };
         held.mark_unchanged();
-        // The kernel line's word, else what the server told that gave the address.
+        // The kernel line's word, else what DHCP told.
         let Some(boss) = me.line.boss.or(now.boss) else {
-            console.say("nobody told where the boss is: no `labinator.boss=` and no URL from DHCPv6");
             drop(held.changed().await);
             continue;
         };

@@ -1,7 +1,7 @@
 //! The agent's address: which port is asked on, over which protocol, and what is held.
 //!
 //! The kernel line names the boss, and so the protocol. Where it does not, as in an image of one file, both are asked
-//! over, and the first to give an address is kept to.
+//! over, and the first to give an address and to tell where the boss is is kept to.
 
 mod v4;
 mod v6;
@@ -30,7 +30,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(crate) struct Held {
     pub(crate) port: Port,
     pub(crate) address: IpAddr,
-    /// Who to report to, as far as the server that gave the address told.
+    /// Who to report to, as far as it is known.
     pub(crate) boss: Option<SocketAddr>,
 }
 
@@ -52,13 +52,14 @@ enum Protocol {
     Six,
 }
 
-/// Asks over both until one gives an address; the other falls silent.
+/// Asks over both until one leads to the boss; the other falls silent. An address alone does not do: any router gives
+/// one.
 async fn keep_first(console: &Console, line: &KernelLine, held: &Tell) {
     let (tell4, mut hear4) = watch::channel(None);
     let (tell6, mut hear6) = watch::channel(None);
     let mut four = Box::pin(keep_over(Protocol::Four, console, line, &tell4));
     let mut six = Box::pin(keep_over(Protocol::Six, console, line, &tell6));
-    let found = |held: &Option<Held>| held.is_some();
+    let found = |held: &Option<Held>| held.as_ref().is_some_and(|held| held.boss.is_some());
     let winner = tokio::select! {
         () = &mut four => return,
         () = &mut six => return,

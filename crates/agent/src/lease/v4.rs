@@ -1,7 +1,7 @@
 //! The socket and the clock around the DHCP client.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
 use std::time::Duration;
 
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -9,13 +9,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 use wire::dhcp::{
-    AGENT_VENDOR_CLASS, Binding, CLIENT_PORT, Client, ClientSettings, ClientStep, OptionCode, SERVER_PORT,
-    Sending,
+    AGENT_VENDOR_CLASS, Binding, BossSearch, CLIENT_PORT, Client, ClientSettings, ClientStep, Message,
+    OptionCode, SERVER_PORT, Sending, boss_url,
 };
 
 use super::{FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, plugged_port};
 use crate::console::Console;
-use crate::kernel_line::{BOOT_HTTP_PORT, KernelLine};
+use crate::kernel_line::{BOOT_HTTP_PORT, KernelLine, boss};
 use crate::link::{Links, Port};
 
 /// Asks on one port. Returns when that port gave nothing for [`PATIENCE`] and another may.
@@ -29,7 +29,9 @@ pub(super) async fn keep_once(
     links.loopback_up().await?;
     let port = plugged_port(console, &links, line, round).await?;
     let socket = open(&port)?;
-    let mut asker = Asker { client: Client::new(settings(&port)?, 0), socket, clock: Instant::now() };
+    let settings = settings(&port)?;
+    let mut asker =
+        Asker { client: Client::new(settings.clone(), 0), search: None, socket, clock: Instant::now() };
     let mut asking_since = asker.clock;
     let mut set: Option<Binding> = None;
     console.say(&format!("{} ({}) asks for an address", port.name, port.mac));
@@ -41,37 +43,75 @@ pub(super) async fn keep_once(
                 return Ok(());
             }
         };
+        let describe = |address, boss| Held { port: port.clone(), address: IpAddr::V4(address), boss };
         match step {
-            ClientStep::Bound(binding) => {
-                if set.as_ref().is_none_or(|old| old.address != binding.address) {
+            Step::Lease(ClientStep::Bound(binding)) => {
+                let same = set.as_ref().is_some_and(|old| old.address == binding.address);
+                if !same {
                     console.say(&format!(
                         "address {}/{} from {}",
                         binding.address, binding.prefix, binding.server
                     ));
                 }
                 links.set(port.index, &binding).await?;
-                held.send_replace(Some(describe(&port, &binding)));
+                let told = line.boss.or_else(|| boss(&boss_url(&binding.reply)?));
+                if told.is_some() {
+                    asker.search = None;
+                    tell(held, describe(binding.address, told));
+                } else {
+                    if !same {
+                        console.say("that server is no boss; asking who is");
+                        tell(held, describe(binding.address, None));
+                    }
+                    // Again with each renewal: the boss may have moved.
+                    asker.search = Some(BossSearch::new(settings.clone(), binding.address, asker.now()));
+                }
                 set = Some(binding);
             }
-            ClientStep::Lost => {
+            Step::Lease(ClientStep::Lost) => {
                 console.say("the address was taken back; asking again");
                 held.send_replace(None);
+                asker.search = None;
                 if let Some(old) = set.take() {
                     links.clear(port.index, &old).await?;
                 }
                 asking_since = Instant::now();
             }
-            ClientStep::Wait | ClientStep::Send(..) => {}
+            Step::Boss(url) => {
+                if let (Some(binding), Some(found)) = (&set, boss(&url)) {
+                    asker.search = None;
+                    if tell(held, describe(binding.address, Some(found))) {
+                        console.say(&format!("the boss is {found}"));
+                    }
+                }
+            }
+            Step::NoBoss => {
+                let nobody = held.borrow().as_ref().is_none_or(|held| held.boss.is_none());
+                if let Some(binding) = set.as_ref().filter(|_| nobody) {
+                    let guess = likely_boss(&binding.reply, binding.server);
+                    console.say(&format!("no boss answers; trying {guess}, which the DHCP server names"));
+                    tell(held, describe(binding.address, Some(guess)));
+                }
+            }
+            Step::Lease(ClientStep::Wait | ClientStep::Send(..)) => {}
         }
     }
 }
 
-/// The boss is the server the boot file came from, else the DHCP server.
-fn describe(port: &Port, binding: &Binding) -> Held {
-    let next = binding.reply.siaddr;
-    let server = if next.is_unspecified() { binding.server } else { next };
-    let boss = Some(SocketAddr::from((server, BOOT_HTTP_PORT)));
-    Held { port: port.clone(), address: binding.address.into(), boss }
+/// Tells what is held, where that is news: a conversation under way is not to begin anew with each renewal.
+fn tell(held: &Tell, now: Held) -> bool {
+    held.send_if_modified(|told| {
+        let news = told.as_ref() != Some(&now);
+        *told = Some(now);
+        news
+    })
+}
+
+/// Where the boss may be when it answers no DHCP at all (`dhcp: off`): the server that the other one names for booting,
+/// else that one itself.
+fn likely_boss(ack: &Message, server: Ipv4Addr) -> SocketAddr {
+    let named = Some(ack.siaddr).filter(|next| !next.is_unspecified());
+    SocketAddr::from((named.unwrap_or(server), BOOT_HTTP_PORT))
 }
 
 fn settings(port: &Port) -> io::Result<ClientSettings> {
@@ -96,35 +136,88 @@ fn open(port: &Port) -> io::Result<UdpSocket> {
     UdpSocket::from_std(StdUdpSocket::from(socket))
 }
 
+/// What happened.
+#[derive(Debug)]
+enum Step {
+    /// To the lease, as far as it concerns others.
+    Lease(ClientStep),
+    /// A boss answered: this is where it is reported to.
+    Boss(String),
+    /// The boss was asked for again, and has not answered for long.
+    NoBoss,
+}
+
 #[derive(Debug)]
 struct Asker {
     client: Client,
+    /// Under way while an address is held and nobody has told where the boss is.
+    search: Option<BossSearch>,
     socket: UdpSocket,
     /// Zero of the client's milliseconds.
     clock: Instant,
 }
 
 impl Asker {
-    /// Waits for a packet or the client's next moment, and sends what the client wants sent.
+    fn now(&self) -> u64 {
+        millis_since(self.clock)
+    }
+
+    /// Waits for a packet or the next moment of lease or search, and sends what either wants sent.
     /// Cancelling it loses nothing but the packet in hand.
-    async fn step(&mut self) -> io::Result<ClientStep> {
+    async fn step(&mut self) -> io::Result<Step> {
         let mut buffer = [0; 1500];
-        let clock = self.clock;
-        let wake = clock + Duration::from_millis(self.client.wake_at());
+        let search = self.search.as_ref().map_or(u64::MAX, BossSearch::wake_at);
+        let wake = self.clock + Duration::from_millis(self.client.wake_at().min(search));
         let step = tokio::select! {
             got = self.socket.recv(&mut buffer) => {
-                let bytes = buffer.get(..got?).unwrap_or_default();
-                self.client.on_packet(bytes, millis_since(clock))
+                let now = self.now();
+                let Ok(message) = Message::decode(buffer.get(..got?).unwrap_or_default()) else {
+                    return Ok(Step::Lease(ClientStep::Wait));
+                };
+                if let Some(url) = self.search.as_ref().and_then(|search| search.on_message(&message)) {
+                    return Ok(Step::Boss(url));
+                }
+                self.client.on_message(&message, now)
             }
-            () = sleep_until(wake) => self.client.on_time(millis_since(clock)),
+            () = sleep_until(wake) => {
+                let now = self.now();
+                if let Some(search) = &mut self.search
+                    && let Some(question) = search.on_time(now)
+                {
+                    let vain = search.is_in_vain();
+                    self.send(&ClientStep::Send(question, Sending::Broadcast)).await?;
+                    return Ok(if vain { Step::NoBoss } else { Step::Lease(ClientStep::Wait) });
+                }
+                self.client.on_time(now)
+            }
         };
-        if let Some((bytes, to)) = step.datagram() {
-            let to = match to {
-                Sending::Broadcast => Ipv4Addr::BROADCAST,
-                Sending::Unicast(server) => server,
-            };
-            self.socket.send_to(&bytes, (to, SERVER_PORT)).await?;
-        }
-        Ok(step)
+        self.send(&step).await?;
+        Ok(Step::Lease(step))
+    }
+
+    async fn send(&self, step: &ClientStep) -> io::Result<()> {
+        let Some((bytes, to)) = step.datagram() else { return Ok(()) };
+        let to = match to {
+            Sending::Broadcast => Ipv4Addr::BROADCAST,
+            Sending::Unicast(server) => server,
+        };
+        self.socket.send_to(&bytes, (to, SERVER_PORT)).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::MacAddr;
+    use wire::dhcp::MessageType;
+
+    use super::*;
+
+    #[test]
+    fn where_no_boss_answers_the_named_server_is_tried_before_the_one_that_gave_the_address() {
+        let server = Ipv4Addr::new(10, 0, 0, 254);
+        let mut ack = Message::request(MessageType::Ack, MacAddr([2, 0, 0, 0, 0, 1]), 1);
+        assert_eq!(likely_boss(&ack, server), "10.0.0.254:80".parse().unwrap());
+        ack.siaddr = Ipv4Addr::new(10, 0, 0, 1);
+        assert_eq!(likely_boss(&ack, server), "10.0.0.1:80".parse().unwrap());
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 use wire::dhcp::AGENT_VENDOR_CLASS;
 use wire::dhcp6::{
-    ALL_SERVERS, Binding, CLIENT_PORT, Client, ClientSettings, ClientStep, Duid, OptionCode, SERVER_PORT,
+    ALL_SERVERS, CLIENT_PORT, Client, ClientSettings, ClientStep, Duid, OptionCode, SERVER_PORT,
 };
 
 use super::{FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, plugged_port};
@@ -51,6 +51,7 @@ pub(super) async fn keep_once(
         Asker { client: Client::new(settings(&port)?, 0), socket, index: port.index, clock: Instant::now() };
     let mut asking_since = asker.clock;
     let mut set: Option<Ipv6Addr> = None;
+    let mut refused = false;
     console.say(&format!("{} ({}) asks for an IPv6 address", port.name, port.mac));
     loop {
         let step = tokio::select! {
@@ -62,11 +63,23 @@ pub(super) async fn keep_once(
         };
         match step {
             ClientStep::Bound(binding) => {
+                let told = line.boss.or_else(|| boss(binding.url.as_deref()?));
+                if told.is_none() {
+                    if !refused {
+                        refused = true;
+                        console.say("the DHCPv6 server tells no boss; its address is not used");
+                    }
+                    continue;
+                }
                 if set != Some(binding.address) {
                     console.say(&format!("address {}", binding.address));
                 }
                 links.set6(port.index, binding.address).await?;
-                held.send_replace(Some(describe(&port, &binding)));
+                held.send_replace(Some(Held {
+                    port: port.clone(),
+                    address: binding.address.into(),
+                    boss: told,
+                }));
                 set = Some(binding.address);
             }
             ClientStep::Lost => {
@@ -80,12 +93,6 @@ pub(super) async fn keep_once(
             ClientStep::Wait | ClientStep::Send(_) => {}
         }
     }
-}
-
-/// The server tells its agents in the boot file's place where to report.
-fn describe(port: &Port, binding: &Binding) -> Held {
-    let told = binding.url.as_deref().and_then(boss);
-    Held { port: port.clone(), address: binding.address.into(), boss: told }
 }
 
 fn settings(port: &Port) -> io::Result<ClientSettings> {
