@@ -5,6 +5,8 @@
 
 #[path = "manners/bench.rs"]
 mod bench;
+#[path = "manners/beside.rs"]
+mod beside;
 #[path = "manners/dhcp.rs"]
 mod dhcp;
 #[path = "manners/files.rs"]

@@ -1,8 +1,14 @@
 //! Our agent as the boss sees it: an address, a report, heartbeats, and one order it obeys.
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
+};
+use wire::dhcp::{
+    AGENT_VENDOR_CLASS, BossSearch, CLIENT_PORT, ClientSettings, LARGEST_MESSAGE, Message, OptionCode,
+    SERVER_PORT, boss_url,
 };
 
 use crate::body::{Body, Input, Next};
@@ -20,11 +26,13 @@ const SYNC_MS: u64 = 300;
 
 #[derive(Debug)]
 enum State {
-    /// An address is asked for, over the protocol that the kernel line names or over both; the first to give one is
-    /// kept to.
+    /// An address is asked for, over the protocol that the kernel line names or over both; the first that leads to the
+    /// boss is kept to.
     Asking {
         four: Option<Box<Exchange>>,
         six: Option<Box<Exchange6>>,
+        /// It has an address, and nobody told where the boss is.
+        search: Option<Box<BossSearch>>,
     },
     /// The next request is due.
     Due {
@@ -81,7 +89,7 @@ impl AgentRun {
         let four = (!over_six).then(|| Box::new(Exchange::start(Program::Agent, body, now)));
         let both = over_six || base.is_empty();
         let six = both.then(|| Box::new(Exchange6::start(Program::Agent, body, now)));
-        let state = State::Asking { four, six };
+        let state = State::Asking { four, six, search: None };
         Self {
             state,
             began: now,
@@ -96,10 +104,11 @@ impl AgentRun {
 
     pub(crate) fn wake_at(&self) -> Option<u64> {
         let own = match &self.state {
-            State::Asking { four, six } => {
+            State::Asking { four, six, search } => {
                 let four = four.as_ref().and_then(|exchange| exchange.wake_at());
                 let six = six.as_ref().and_then(|exchange| exchange.wake_at());
-                [four, six].into_iter().flatten().min()
+                let search = search.as_ref().map(|search| search.wake_at());
+                [four, six, search].into_iter().flatten().min()
             }
             State::Due { at, .. } => Some(*at),
             State::Sent { deadline, .. } => Some(*deadline),
@@ -117,7 +126,8 @@ impl AgentRun {
             self.state = State::Silent;
         }
         match (&mut self.state, input) {
-            (State::Asking { four, six }, Input::Udp(_) | Input::Time) => {
+            (State::Asking { four, six, search }, Input::Udp(_) | Input::Time) => {
+                let told = search.as_mut().and_then(|search| seek(search, body, input, now));
                 let four = four.as_mut().map(|exchange| match input {
                     Input::Udp(udp) => exchange.on_udp(body, udp, now),
                     _ => exchange.on_time(body, now),
@@ -126,7 +136,7 @@ impl AgentRun {
                     Input::Udp(udp) => exchange.on_udp(body, udp, now),
                     _ => exchange.on_time(body, now),
                 });
-                self.after_dhcp(four.as_ref(), six.as_ref(), now);
+                self.after_dhcp((four, six, told), body, now);
                 Next::Stay
             }
             (State::Due { at, hello }, Input::Time) if *at <= now => {
@@ -144,19 +154,34 @@ impl AgentRun {
         }
     }
 
-    fn after_dhcp(&mut self, four: Option<&Verdict>, six: Option<&Verdict6>, now: u64) {
+    fn after_dhcp(
+        &mut self,
+        (four, six, told): (Option<Verdict>, Option<Verdict6>, Option<String>),
+        body: &mut Body,
+        now: u64,
+    ) {
+        // The kernel line's word counts before all others.
+        let known = Some(self.base.clone()).filter(|base| !base.is_empty());
         let boss = match (four, six) {
-            (Some(Verdict::Bound(lease)), _) => format!("http://{}", lease.server),
-            // A server of DHCPv6 has no address of its own: it tells an agent where to report in the file's place.
-            (_, Some(Verdict6::Bound(lease))) => {
-                lease.url.as_deref().unwrap_or_default().trim_end_matches('/').to_owned()
+            (Some(Verdict::Bound(lease)), _) => {
+                let told = known.or_else(|| boss_url(&lease.boot));
+                if told.is_none()
+                    && let State::Asking { search, .. } = &mut self.state
+                {
+                    let mut settings = ClientSettings::new(body.config.mac, body.dice.word());
+                    settings.options.set(OptionCode::VENDOR_CLASS, AGENT_VENDOR_CLASS);
+                    *search = Some(Box::new(BossSearch::new(settings, lease.address, now)));
+                }
+                told
             }
-            _ => return,
+            // A server of DHCPv6 has no address of its own: it tells an agent where to report in the file's place.
+            (_, Some(Verdict6::Bound(lease))) => known.or(lease.url),
+            _ => told,
         };
-        if self.base.is_empty() {
-            self.base = boss;
+        if let Some(boss) = boss {
+            boss.trim_end_matches('/').clone_into(&mut self.base);
+            self.state = State::Due { at: now, hello: true };
         }
-        self.state = State::Due { at: now, hello: true };
     }
 
     fn speak(&mut self, hello: bool, body: &mut Body, now: u64) {
@@ -243,4 +268,15 @@ impl AgentRun {
         }
         Next::Stay
     }
+}
+
+/// Lets a search see what came, and sends what it asks; where to report, once that is told.
+fn seek(search: &mut BossSearch, body: &mut Body, input: &Input<'_>, now: u64) -> Option<String> {
+    if let Input::Udp(udp) = input {
+        let answer = Message::decode(udp.payload).ok().filter(|_| udp.to.port() == CLIENT_PORT)?;
+        return search.on_message(&answer);
+    }
+    let question = search.on_time(now)?.encode(LARGEST_MESSAGE).ok()?;
+    body.send_udp(CLIENT_PORT, (Ipv4Addr::BROADCAST, SERVER_PORT).into(), &question, now);
+    None
 }

@@ -2,12 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use wire::dhcp::proxy::BOOT_SERVER_PORT;
 use wire::dhcp::{
     CLIENT_PORT, LARGEST_MESSAGE, Message, MessageType, Op, OptionCode, SERVER_PORT, Suboptions,
 };
 
 use crate::body::{Body, Datagram};
 use crate::manners::Manner;
+use crate::merge::{Boots, boots_by, forgets, has_pxe_options, no_proxy, proxy_offer};
 use crate::program::{Choice, Program, is_pxe};
 use crate::step::Step;
 
@@ -15,6 +17,9 @@ use crate::step::Step;
 const PROXY_WINDOW_MS: u64 = 2000;
 /// The same with the timers of the specification, as Red Hat builds it (`DHCP_DISC_PROXY_TIMEOUT_SEC` 11).
 const SPEC_WINDOW_MS: u64 = 11_000;
+
+/// iPXE goes on without an answer of port 4011 when a timer fires after this (`DHCP_REQ_PROXY_TIMEOUT_SEC`).
+const QUESTION_WINDOW_MS: u64 = 2000;
 
 fn proxy_window(body: &Body) -> u64 {
     if body.manners.has(Manner::WaitsForProxy) { SPEC_WINDOW_MS } else { PROXY_WINDOW_MS }
@@ -46,6 +51,11 @@ pub(crate) struct Lease {
 enum State {
     Discovering,
     Requesting(Box<Message>),
+    /// iPXE has its address, and asks port 4011 what to boot.
+    Asking {
+        lease: Box<Lease>,
+        server: Ipv4Addr,
+    },
     Over,
 }
 
@@ -88,7 +98,7 @@ impl Exchange {
     pub(crate) fn wake_at(&self) -> Option<u64> {
         match self.state {
             State::Over => None,
-            State::Discovering | State::Requesting(_) => {
+            State::Discovering | State::Requesting(_) | State::Asking { .. } => {
                 let hasty = self.hasty_at.filter(|_| self.is_unheard());
                 Some(hasty.map_or(self.deadline, |at| at.min(self.deadline)))
             }
@@ -102,7 +112,8 @@ impl Exchange {
 
     /// Takes a datagram in, if it is one for this exchange.
     pub(crate) fn on_udp(&mut self, body: &mut Body, udp: &Datagram<'_>, now: u64) -> Verdict {
-        if udp.to.port() != CLIENT_PORT || udp.from.port() != SERVER_PORT {
+        let port = if matches!(self.state, State::Asking { .. }) { BOOT_SERVER_PORT } else { SERVER_PORT };
+        if udp.to.port() != CLIENT_PORT || udp.from.port() != port {
             return Verdict::Pending;
         }
         if self.program.needs_broadcast() && !udp.is_broadcast() {
@@ -121,6 +132,15 @@ impl Exchange {
             State::Over => return Verdict::Pending,
             State::Discovering => None,
             State::Requesting(offer) => Some((**offer).clone()),
+            State::Asking { lease, server } => {
+                let named = message.options.address(OptionCode::SERVER_ID) == Some(*server);
+                if !named || !has_pxe_options(&message) {
+                    return Verdict::Pending;
+                }
+                let lease = Lease { boot: message, ..(**lease).clone() };
+                self.state = State::Over;
+                return Verdict::Bound(Box::new(lease));
+            }
         };
         match (requested, message.kind()) {
             (None, Some(MessageType::Offer)) => self.on_offer(body, message, now),
@@ -153,6 +173,13 @@ impl Exchange {
                 return Verdict::Pending;
             }
         }
+        if let State::Asking { lease, .. } = &self.state
+            && now.saturating_sub(self.began) > QUESTION_WINDOW_MS
+        {
+            let lease = lease.clone();
+            self.state = State::Over;
+            return Verdict::Bound(lease);
+        }
         let ladder = self.ladder(body);
         if self.tries < ladder.len() || (self.program.is_patient() && self.is_discovering()) {
             self.transmit(body, now);
@@ -180,7 +207,7 @@ impl Exchange {
     }
 
     fn on_offer(&mut self, body: &mut Body, offer: Message, now: u64) -> Verdict {
-        if offer.yiaddr.is_unspecified() && body.manners.has(Manner::IgnoresProxyOffers) {
+        if forgets(self.program, &offer, body) {
             return Verdict::Pending;
         }
         let ends_wait = match self.program.choice() {
@@ -206,21 +233,11 @@ impl Exchange {
     /// file beside it, then any offer with a file (`PxeBcSelectDhcp4Offer`).
     fn choose(&self, body: &Body) -> Option<Message> {
         let whole = || self.offers.iter().filter(|o| self.program.is_content_with(o));
-        if let Some(best) = whole().find(|o| is_pxe(o)).or_else(|| whole().next()) {
-            return Some(best.clone());
-        }
-        let merges = self.program == Program::UefiPxe && !body.manners.has(Manner::RefusesMergedOffer);
-        if merges && self.proxy_offer().is_some() {
-            return self.offers.iter().find(|o| !o.yiaddr.is_unspecified()).cloned();
-        }
-        None
-    }
-
-    /// An offer without an address that tells what to boot.
-    fn proxy_offer(&self) -> Option<&Message> {
-        let told =
-            |o: &&Message| o.yiaddr.is_unspecified() && is_pxe(o) && crate::program::efi_boot(o).is_some();
-        self.offers.iter().find(told)
+        let merges = !body.manners.has(Manner::RefusesMergedOffer);
+        let beside = proxy_offer(self.program, &self.offers).filter(|_| merges);
+        let with_address = || self.offers.iter().find(|o| !o.yiaddr.is_unspecified());
+        let best = whole().find(|o| is_pxe(o)).or_else(|| beside.and_then(|_| with_address()));
+        best.or_else(|| whole().next()).cloned()
     }
 
     fn on_ack(&mut self, body: &mut Body, ack: Message, offer: &Message, now: u64) -> Verdict {
@@ -232,11 +249,20 @@ impl Exchange {
         let (address, server) = (ack.yiaddr, server.unwrap_or(ack.siaddr));
         body.address = Some(address);
         body.note(now, Step::Bound { by: self.program.teller(), address });
-        let proxied = match self.program {
-            Program::Ipxe { .. } => ack.file.is_empty() && !ack.options.has(OptionCode::BOOT_FILE),
-            _ => !self.program.is_content_with(&ack),
+        let boot = match boots_by(self.program, offer, &ack, &self.offers) {
+            Boots::Ack => ack,
+            Boots::Proxy(proxy) => proxy,
+            Boots::Question(proxy) if matches!(self.program, Program::Ipxe { .. }) => {
+                let lease = Box::new(Lease { address, boot: ack, server });
+                let server = proxy.options.address(OptionCode::SERVER_ID).unwrap_or(proxy.siaddr);
+                self.state = State::Asking { lease, server };
+                (self.began, self.tries) = (now, 0);
+                self.transmit(body, now);
+                return Verdict::Pending;
+            }
+            // EDK2 has a driver of its own for the question.
+            Boots::Question(proxy) => proxy,
         };
-        let boot = if proxied { self.proxy_offer().cloned().unwrap_or(ack) } else { ack };
         Verdict::Bound(Box::new(Lease { address, boot, server }))
     }
 
@@ -266,6 +292,13 @@ impl Exchange {
         message.chaddr = own_chaddr(body);
         message.secs = self.secs(now);
         self.program.dress(&mut message, body);
+        if let State::Asking { lease, server } = &self.state {
+            message.ciaddr = lease.address;
+            message.options.set_address(OptionCode::SERVER_ID, *server);
+            let Ok(bytes) = message.encode(LARGEST_MESSAGE) else { return };
+            body.note(now, Step::AskedBootServer(*server));
+            return body.send_udp(CLIENT_PORT, (*server, BOOT_SERVER_PORT).into(), &bytes, now);
+        }
         if let State::Requesting(offer) = &self.state {
             message.options.set_address(OptionCode::REQUESTED_ADDRESS, offer.yiaddr);
             if let Some(server) = offer.options.address(OptionCode::SERVER_ID) {
@@ -305,12 +338,6 @@ impl Exchange {
             _ => u16::try_from(now.saturating_sub(self.began) / 1000).unwrap_or(u16::MAX),
         }
     }
-}
-
-/// iPXE's option 175.176: do not look for a proxy server.
-fn no_proxy(offer: &Message) -> bool {
-    let own = offer.options.get(OptionCode::IPXE).unwrap_or_default();
-    Suboptions::new(own).find_code(176).is_some_and(|v| v.iter().any(|b| *b != 0))
 }
 
 fn own_chaddr(body: &Body) -> [u8; 16] {

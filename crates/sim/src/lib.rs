@@ -34,6 +34,7 @@ mod http;
 mod ipxe;
 mod machine;
 mod manners;
+mod merge;
 pub mod net;
 pub mod observe;
 mod port;

@@ -39,6 +39,8 @@ pub(crate) fn to_client(frame: &[u8], relay: Ipv4Addr) -> Option<Vec<u8>> {
     let Ok(Frame::Udp4(udp)) = Frame::parse(frame) else { return Some(frame.to_vec()) };
     match udp.to.port() {
         SERVER_PORT if *udp.to.ip() == relay => {}
+        // To an address that is held already the router sends on whatever it is.
+        CLIENT_PORT if is_at_home(&udp) => return Some(frame.to_vec()),
         // The server's own broadcasts and unicasts end at the router.
         SERVER_PORT | CLIENT_PORT => return None,
         _ => return Some(frame.to_vec()),
@@ -49,14 +51,26 @@ pub(crate) fn to_client(frame: &[u8], relay: Ipv4Addr) -> Option<Vec<u8>> {
         return None;
     }
     message.options.remove(OptionCode::RELAY_INFORMATION);
+    // What is not to be broadcast goes to the address that is given (RFC 1542 section 4.1.2); without one, to nobody.
+    let (to_mac, address) = match (message.broadcast, message.yiaddr) {
+        (true, _) => (MacAddr::BROADCAST, Ipv4Addr::BROADCAST),
+        (false, Ipv4Addr::UNSPECIFIED) => return None,
+        (false, given) => (message.mac()?, given),
+    };
     let payload = message.encode(LARGEST_MESSAGE).ok()?;
     let passed = Udp4 {
-        to_mac: MacAddr::BROADCAST,
+        to_mac,
         from_mac: RELAY_MAC,
         from: SocketAddrV4::new(relay, SERVER_PORT),
-        to: SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT),
+        to: SocketAddrV4::new(address, CLIENT_PORT),
         payload: &payload,
         checksum: Checksum::Good,
     };
     passed.build()
+}
+
+/// True for what is sent to an address that its client holds, by the message's own word.
+fn is_at_home(udp: &Udp4<'_>) -> bool {
+    let message = Message::decode(udp.payload).ok();
+    message.is_some_and(|message| !message.ciaddr.is_unspecified() && message.ciaddr == *udp.to.ip())
 }

@@ -13,7 +13,7 @@ use sim::{Cable, Config, Ipxe, Kind, Lane, Machine, Manner, PortConfig, PowerBoa
 use store::lossy::LossyFiles;
 use tokio::task::JoinSet;
 
-use crate::floor::{open_counter, spawn_segment};
+use crate::floor::{Alone, Neighbour, Order, open_counter, spawn_segment};
 
 pub(crate) const BOSS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub(crate) const BOSS6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0, 0, 0, 0, 0, 1);
@@ -43,6 +43,8 @@ pub(crate) fn machine(number: u8, kind: Kind, manners: &[Manner]) -> Config {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
     Ipv4,
+    /// IPv4, at addresses that another server gives.
+    Ipv4Beside,
     Ipv6,
 }
 
@@ -65,14 +67,24 @@ impl Bench {
 
     /// The same in a lab of IPv6 alone.
     pub(crate) fn open_six(configs: Vec<Config>) -> Self {
-        Self::speaking(Speaks::Ipv6, good_cable(), 1, configs)
+        Self::speaking(Speaks::Ipv6, (good_cable(), 1), configs, (Alone, Order::default()))
     }
 
     pub(crate) fn on(cable: Cable, seed: u64, configs: Vec<Config>) -> Self {
-        Self::speaking(Speaks::Ipv4, cable, seed, configs)
+        Self::speaking(Speaks::Ipv4, (cable, seed), configs, (Alone, Order::default()))
     }
 
-    fn speaking(speaks: Speaks, cable: Cable, seed: u64, configs: Vec<Config>) -> Self {
+    /// As [`Bench::open`], beside another server that gives the addresses.
+    pub(crate) fn beside(configs: Vec<Config>, neighbour: impl Neighbour + 'static, order: Order) -> Self {
+        Self::speaking(Speaks::Ipv4Beside, (good_cable(), 1), configs, (neighbour, order))
+    }
+
+    fn speaking(
+        speaks: Speaks,
+        (cable, seed): (Cable, u64),
+        configs: Vec<Config>,
+        (neighbour, order): (impl Neighbour + 'static, Order),
+    ) -> Self {
         let machines = u8::try_from(configs.len()).unwrap();
         let boxes: Vec<Machine> = configs.into_iter().map(Machine::new).collect();
         let ports = vec![PortConfig::default(); boxes.len()];
@@ -81,7 +93,7 @@ impl Bench {
         let lab = Lab::new(segment, PowerBoard::new(ports, 1), 1);
         let (counter, image) = open_counter(&Arc::new(LossyFiles::new()));
         let mut tasks = JoinSet::new();
-        spawn_segment(&mut tasks, &lab, &counter);
+        spawn_segment(&mut tasks, (&lab, &counter), neighbour, order);
         tasks.spawn(Arc::clone(counter.ledger()).run());
         let mut bench =
             Self { lab, counter, image: Arc::new(image), machines, speaks, table: 0, _tasks: tasks };
@@ -116,6 +128,9 @@ impl Bench {
             "pool": ["10.0.0.100", "10.0.0.109"], "dhcp": "authoritative", "lease_seconds": 3600,
         }))
         .unwrap();
+        if self.speaks == Speaks::Ipv4Beside {
+            (network.dhcp, network.pool) = (model::DhcpMode::Proxy, None);
+        }
         if self.speaks == Speaks::Ipv6 {
             network.dhcp = model::DhcpMode::Off;
             network.ipv6 = Some(model::Ipv6Spec {

@@ -58,8 +58,36 @@ pub(crate) fn open_counter(files: &Arc<LossyFiles>) -> (Arc<Counter>, Image) {
     (Counter::open(parts).unwrap().0, image.clone())
 }
 
-/// Machines on a cable that ends in the counter, and their connections.
-pub(crate) fn spawn_segment(tasks: &mut JoinSet<()>, lab: &Lab, counter: &Arc<Counter>) {
+/// Another server on the segment.
+pub(crate) trait Neighbour: std::fmt::Debug + Send {
+    /// The frame that answers this one of a machine, if any. `now` is in milliseconds.
+    fn answer(&mut self, frame: &[u8], now: u64) -> Option<Vec<u8>>;
+}
+
+/// A segment of our own.
+#[derive(Debug)]
+pub(crate) struct Alone;
+
+impl Neighbour for Alone {
+    fn answer(&mut self, _frame: &[u8], _now: u64) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// Who is heard first of the two that answer a frame, and how much later the other.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Order {
+    pub(crate) neighbour_first: bool,
+    pub(crate) later: Duration,
+}
+
+/// Machines on a cable that ends in the counter and a neighbour, and their connections.
+pub(crate) fn spawn_segment(
+    tasks: &mut JoinSet<()>,
+    (lab, counter): (&Lab, &Arc<Counter>),
+    mut neighbour: impl Neighbour + 'static,
+    order: Order,
+) {
     let (frames, mut arriving) = mpsc::unbounded_channel::<Vec<u8>>();
     let (dialled, mut connections) = mpsc::unbounded_channel::<(DuplexStream, SocketAddr)>();
     let dial = move |from: Option<IpAddr>, _to| {
@@ -73,15 +101,32 @@ pub(crate) fn spawn_segment(tasks: &mut JoinSet<()>, lab: &Lab, counter: &Arc<Co
     let (segment, heart) = (lab.clone(), Arc::clone(counter));
     tasks.spawn(async move {
         let mut cable = Cable::new(heart, BOSS_MAC);
+        let mut waiting = JoinSet::new();
         let began = Instant::now();
         let now = || u64::try_from(began.elapsed().as_millis()).unwrap();
         loop {
             let wake = cable.wake_at().map(|at| began + Duration::from_millis(at));
-            let frames = tokio::select! {
-                Some(frame) = arriving.recv() => cable.on_frame(&frame, now()).await,
-                () = sleep_until(wake.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))) => cable.on_time(now()),
+            let (ours, theirs) = tokio::select! {
+                Some(frame) = arriving.recv() => {
+                    (cable.on_frame(&frame, now()).await, neighbour.answer(&frame, now()).into_iter().collect())
+                }
+                () = sleep_until(wake.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600))) => {
+                    (cable.on_time(now()), Vec::new())
+                }
             };
-            frames.iter().for_each(|frame| segment.from_server(frame));
+            // Only where both answer there is an order.
+            let both = !ours.is_empty() && !theirs.is_empty();
+            let (first, second) = if both && order.neighbour_first { (theirs, ours) } else { (ours, theirs) };
+            first.iter().for_each(|frame| segment.from_server(frame));
+            if both && !order.later.is_zero() {
+                let segment = segment.clone();
+                waiting.spawn(async move {
+                    tokio::time::sleep(order.later).await;
+                    second.iter().for_each(|frame| segment.from_server(frame));
+                });
+            } else {
+                second.iter().for_each(|frame| segment.from_server(frame));
+            }
         }
     });
     let heart = Arc::clone(counter);

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::floor::{open_counter, spawn_segment};
+use crate::floor::{Alone, Order, open_counter, spawn_segment};
 use crate::stand::{Core, all, node, spec, start, stop};
 
 /// How often the ports are looked at.
@@ -102,7 +102,7 @@ impl House {
         let (counter, image) = open_counter(&files);
         let core = Core::begin_lab(files, spec, 0, machines * 2);
         let mut tasks = JoinSet::new();
-        spawn_segment(&mut tasks, &lab, &counter);
+        spawn_segment(&mut tasks, (&lab, &counter), Alone, Order::default());
         spawn_line(&mut tasks, &counter, &core.desk, core.table);
         tasks.spawn(Arc::clone(counter.ledger()).run());
         tasks.spawn(carry_out(lab.clone(), core.desk.clone(), core.orders));

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use wire::dhcp::proxy::BOOT_SERVER_PORT as PORT;
 use wire::dhcp::{CLIENT_PORT, LARGEST_MESSAGE, Message, MessageType, OptionCode, Suboptions};
 
 use crate::body::{Body, Datagram};
@@ -9,8 +10,6 @@ use crate::exchange::Lease;
 use crate::program::{Program, is_pxe};
 use crate::step::Step;
 
-/// Port of boot servers (PXE 2.1 section 2.2).
-pub(super) const PORT: u16 = 4011;
 /// EDK2's waits (`PXEBC_BOOT_REQUEST_TIMEOUT` 1, `PXEBC_BOOT_REQUEST_RETRIES` 4).
 const WAITS: [u64; 4] = [1000, 2000, 3000, 4000];
 
@@ -58,6 +57,11 @@ impl BootServer {
         self.deadline
     }
 
+    /// EDK2 asks from the port it asks (`PXEBC_BS_DISCOVER_PORT`), a ROM from that of all DHCP clients.
+    fn own_port(&self) -> u16 {
+        if self.program == Program::UefiPxe { PORT } else { CLIENT_PORT }
+    }
+
     fn ask(&mut self, body: &mut Body, now: u64) {
         self.deadline = now + WAITS.get(self.tries).copied().unwrap_or(4000);
         self.tries += 1;
@@ -67,14 +71,14 @@ impl BootServer {
         message.ciaddr = self.lease.address;
         let Ok(bytes) = message.encode(LARGEST_MESSAGE) else { return };
         body.note(now, Step::AskedBootServer(self.server));
-        body.send_udp(CLIENT_PORT, (self.server, PORT).into(), &bytes, now);
+        body.send_udp(self.own_port(), (self.server, PORT).into(), &bytes, now);
     }
 
     pub(super) fn on_udp(&mut self, udp: &Datagram<'_>) -> Told {
         let answer = Message::decode(udp.payload).ok().filter(|m| m.xid == self.xid && is_pxe(m));
         let named = |m: &Message| !m.file.is_empty() || m.options.has(OptionCode::BOOT_FILE);
         match answer {
-            Some(answer) if udp.from.port() == PORT && named(&answer) => {
+            Some(answer) if udp.from.port() == PORT && udp.to.port() == self.own_port() && named(&answer) => {
                 Told::Answer(Box::new(Lease { boot: answer, ..(*self.lease).clone() }))
             }
             _ => Told::Pending,

@@ -240,7 +240,9 @@ impl Rom {
             self.doing = Doing::Http { boot: Box::new(HttpBoot::start(&url, body, now)) };
             return Next::Stay;
         }
-        if body.manners.has(Manner::AsksPort4011) && BootServer::is_needed(&lease) {
+        // Firmware that put two offers together asks by itself where the second left it open.
+        let merged = lease.boot.yiaddr.is_unspecified();
+        if (merged || body.manners.has(Manner::AsksPort4011)) && BootServer::is_needed(&lease) {
             let asks = Box::new(BootServer::start(entry.program(), lease, body, now));
             self.doing = Doing::BootServer { asks, entry };
             return Next::Stay;

@@ -83,9 +83,12 @@ pub enum Manner {
     /// Firmware that takes one complete offer and never merges two; it asks on at 0, 4, 12 and 28 s and then gives up
     /// (garybowers/bootimus#77). One offer must hold everything.
     RefusesMergedOffer,
-    /// Firmware that throws away every offer without an address, a proxy's included (danderson/netboot#43: HP Gen9;
-    /// tianocore/edk2#6944: old EDK2). As above.
+    /// Firmware that throws away every offer without an address, a proxy's included (danderson/netboot#43: HP Gen9). As
+    /// above.
     IgnoresProxyOffers,
+    /// EDK2 before April 2017: of offers without an address it keeps those alone that leave option 43 out, and then asks
+    /// port 4011 (tianocore/edk2#6944: Dell T130 and T430). Leave it out beside another server, and answer there.
+    DropsDiscoveryOffers,
     /// After an offer that calls itself `PXEClient`, it asks port 4011 unless option 43.6 has bit 3 set, and
     /// without an answer gives up with PXE-E55 (siderolabs/booter#4, siderolabs/sidero#1212; danderson/netboot#38 asks
     /// for ever). Set 43.6 to 8, and answer at 4011 all the same.

@@ -63,14 +63,18 @@ fn a_hang_happens_where_it_was_said() {
 }
 
 #[test]
-fn edk2_merges_two_offers_unless_it_refuses_to() {
+fn firmware_merges_two_offers_unless_it_refuses_to() {
     let server = || Server { offer: Offer::Merged, ..Server::default() };
     let mut stand = rude(Kind::UefiPxe, &[], server());
     assert!(stand.run_to(Phase::Loader, 60_000), "{:#?}", stand.machine().history());
+    let mut stand = rude(Kind::UefiPxe, &[Manner::DropsDiscoveryOffers], server());
+    assert!(!stand.run_to(Phase::Loader, 59_000), "it keeps those without option 43 alone");
     let mut stand = rude(Kind::UefiPxe, &[Manner::RefusesMergedOffer], server());
     assert!(!stand.run_to(Phase::Loader, 59_000));
     let mut stand = rude(Kind::BiosPxe, &[], server());
-    assert!(stand.run_to(Phase::Stranded, 120_000), "a plain ROM never merges");
+    assert!(stand.run_to(Phase::Loader, 60_000), "PXE 2.1 section 2.2: {:#?}", stand.machine().history());
+    let mut stand = rude(Kind::BiosPxe, &[Manner::RefusesMergedOffer], server());
+    assert!(stand.run_to(Phase::Stranded, 120_000));
 }
 
 #[test]

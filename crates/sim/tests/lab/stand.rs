@@ -8,7 +8,7 @@ use model::{AgentOrder, AgentWelcome, MacAddr, PowerOrder};
 use sim::{
     Arrival, Cable, Config, HttpEvent, HttpRequest, Ipxe, Kind, Machine, Manner, Method, Phase, Segment, Step,
 };
-use wire::dhcp::{Message, MessageType, OptionCode};
+use wire::dhcp::{AGENT_VENDOR_CLASS, ControllerMark, Message, MessageType, OptionCode};
 use wire::frame::{Checksum, Frame, Icmp6, Udp4};
 use wire::ndp::{Audience, Routing, bare_advertisement};
 use wire::tftp::{ErrorCode, Limits, Packet, Request, Step as Send, Transfer};
@@ -165,6 +165,10 @@ impl Server {
         reply.siaddr = BOSS;
         reply.options.set_address(OptionCode::SERVER_ID, BOSS);
         reply.options.set_u32(OptionCode::LEASE_SECONDS, 3600);
+        if vendor.starts_with(AGENT_VENDOR_CLASS.as_bytes()) {
+            reply.options.set(OptionCode::CONTROLLER, ControllerMark::of("stand").bytes());
+            reply.options.set(OptionCode::BOOT_FILE, "http://10.0.0.1");
+        }
         let file = if ipxe {
             "http://10.0.0.1/boot.ipxe"
         } else if vendor.starts_with(b"HTTPClient") {
@@ -192,6 +196,7 @@ impl Server {
         if self.offer == Offer::Merged && vendor.starts_with(b"PXEClient") && kind == MessageType::Offer {
             reply.yiaddr = Ipv4Addr::UNSPECIFIED;
             reply.options.set(OptionCode::VENDOR_CLASS, "PXEClient");
+            reply.options.set(OptionCode::VENDOR_SPECIFIC, [6, 1, 8, 255]);
             reply.file = file.as_bytes().to_vec();
             self.send_dhcp(asked, &reply);
         }
