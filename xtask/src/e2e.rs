@@ -80,19 +80,7 @@ pub(crate) fn clients(workspace: &Workspace) -> Outcome<Tally> {
 /// # Errors
 /// The binary, the agent or the image does not build, or cargo cannot be started.
 pub(crate) fn qemu(workspace: &Workspace) -> Outcome<Tally> {
-    firmware(workspace, "e2e_qemu")
-}
-
-/// The same, by the tests that take too long for the test run, or do not pass yet: `soak_qemu*.rs`.
-///
-/// # Errors
-/// As [`qemu`].
-pub(crate) fn long_qemu(workspace: &Workspace) -> Outcome<Tally> {
-    firmware(workspace, "soak_qemu")
-}
-
-fn firmware(workspace: &Workspace, stage: &str) -> Outcome<Tally> {
-    suite(workspace, stage, |workspace| {
+    suite(workspace, "e2e_qemu", |workspace| {
         let parts = image::build(workspace)?;
         Ok(vec![
             binary(parts.labinator),

@@ -32,12 +32,6 @@ const STAGES: &[Stage] = &[
         packages: &[],
         run: publish,
     },
-    Stage {
-        name: "firmware",
-        about: "real firmware beside another DHCP server",
-        packages: crate::e2e::FIRMWARE,
-        run: crate::e2e::long_qemu,
-    },
     Stage { name: "wire", about: "100,000 cases of each property of the formats", packages: &[], run: wire },
     Stage {
         name: "fuzz",
