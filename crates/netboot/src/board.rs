@@ -5,8 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::{
-    Asset, BootAnswer, BootEntry, BootTable, Digest, FileRole, Image, MacAddr, NetworkSpec, TableChange,
+    Asset, BootAnswer, BootEntry, BootTable, Digest, FileRole, Image, Ipv6Spec, MacAddr, NetworkSpec,
+    TableChange,
 };
+
+use crate::counter::Over;
 
 /// A published boot table with its indices. Never changed: the next one replaces it whole, and shares with it
 /// what is as it was.
@@ -97,6 +100,15 @@ impl Board {
         index.and_then(|index| self.table.nodes.get(*index)).map(Arc::as_ref)
     }
 
+    /// The boss as a machine reaches it that came with this protocol.
+    pub(crate) fn boss_over(&self, over: Over) -> IpAddr {
+        let network = &self.table().network;
+        match (over, &network.ipv6) {
+            (Over::Six, Some(six)) => six.boss.into(),
+            (Over::Six, None) | (Over::Four, _) => network.boss.into(),
+        }
+    }
+
     /// What this content is for, in the images that are being booted.
     #[must_use]
     pub fn role(&self, digest: Digest) -> FileRole {
@@ -114,8 +126,31 @@ impl Board {
     }
 }
 
-/// The lab's subnets as network and mask: its own, and those behind relays. Names and time are served there only.
-pub(crate) fn subnets(network: &NetworkSpec) -> Vec<(u32, u32)> {
+/// Where machines of the lab are. Names and time are served there only.
+#[derive(Debug, Clone)]
+pub(crate) struct Reach {
+    /// Subnets of IPv4 as network and mask: the lab's own, and those behind relays.
+    four: Vec<(u32, u32)>,
+    six: Option<Ipv6Spec>,
+}
+
+impl Reach {
+    pub(crate) fn of(network: &NetworkSpec) -> Self {
+        Self { four: subnets(network), six: network.ipv6.clone() }
+    }
+
+    /// True for an address of the lab, and for this machine's own.
+    pub(crate) fn holds(&self, from: IpAddr) -> bool {
+        match from.to_canonical() {
+            IpAddr::V4(from) => {
+                from.is_loopback() || self.four.iter().any(|(net, mask)| from.to_bits() & mask == *net)
+            }
+            IpAddr::V6(from) => from.is_loopback() || self.six.as_ref().is_some_and(|six| six.holds(from)),
+        }
+    }
+}
+
+fn subnets(network: &NetworkSpec) -> Vec<(u32, u32)> {
     let own = (network.boss.to_bits() & network.mask().to_bits(), network.mask().to_bits());
     let behind = network.relays.iter().map(|relayed| {
         let host_bits = 32_u32.saturating_sub(u32::from(relayed.prefix));
@@ -123,19 +158,6 @@ pub(crate) fn subnets(network: &NetworkSpec) -> Vec<(u32, u32)> {
         (relayed.subnet.to_bits() & mask, mask)
     });
     std::iter::once(own).chain(behind).collect()
-}
-
-/// True for an address in one of these subnets, and for this machine's own.
-pub(crate) fn is_of_lab(subnets: &[(u32, u32)], from: IpAddr) -> bool {
-    match from {
-        IpAddr::V4(from) => {
-            from.is_loopback() || subnets.iter().any(|(net, mask)| from.to_bits() & mask == *net)
-        }
-        IpAddr::V6(from) => match from.to_ipv4_mapped() {
-            Some(from) => is_of_lab(subnets, IpAddr::V4(from)),
-            None => from.is_loopback(),
-        },
-    }
 }
 
 fn image(entry: &BootEntry) -> Option<&Arc<Image>> {

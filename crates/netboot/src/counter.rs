@@ -113,7 +113,16 @@ pub(crate) struct Served {
     /// iPXE's log.
     pub log: bool,
     /// Time.
-    pub ntp: bool,
+    pub ntp: Both,
+}
+
+/// Over which protocols a service has a port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Both {
+    /// IPv4.
+    pub four: bool,
+    /// IPv6.
+    pub six: bool,
 }
 
 /// The counter.
@@ -290,16 +299,16 @@ impl Counter {
     /// As [`Counter::base_url`], by the protocol a machine came with.
     #[must_use]
     pub fn base_url_over(&self, board: &Board, over: Over) -> String {
-        let network = &board.table().network;
-        let boss = match (over, &network.ipv6) {
-            (Over::Six, Some(six)) => IpAddr::V6(six.boss),
-            (Over::Six, None) | (Over::Four, _) => IpAddr::V4(network.boss),
-        };
-        match (boss, self.http_port) {
+        match (board.boss_over(over), self.http_port) {
             (IpAddr::V6(boss), 80) => format!("http://[{boss}]"),
             (boss, 80) => format!("http://{boss}"),
             (boss, port) => format!("http://{}", SocketAddr::from((boss, port))),
         }
+    }
+
+    /// True where the boot HTTP has the port that everybody takes for it.
+    pub(crate) const fn serves_http_on_its_port(&self) -> bool {
+        self.http_port == 80
     }
 
     /// Remembers who holds an address.

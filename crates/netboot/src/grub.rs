@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::{BootAnswer, MacAddr, ScriptAnswer, Sight};
 use wire::grub::{Asked, BootConfig, asked, still_waiting, waiting};
 
-use crate::counter::Counter;
+use crate::counter::{Counter, Over};
 use crate::script::{asset_url, kernel_line, nonce_for};
 
 /// Folder of the files, in the root and in `boot`.
@@ -18,9 +18,13 @@ const FULL_RETRY: u16 = 5;
 
 /// The file of this name, told to the core. A nonce on its kernel line is synced before this returns. `None` where there
 /// is no such file: GRUB goes on to the next name.
-pub(crate) async fn answer(counter: &Arc<Counter>, name: &str, peer: Option<MacAddr>) -> Option<String> {
+pub(crate) async fn answer(
+    counter: &Arc<Counter>,
+    name: &str,
+    (peer, over): (Option<MacAddr>, Over),
+) -> Option<String> {
     let board = counter.board()?;
-    let boss = board.table().network.boss;
+    let boss = board.boss_over(over);
     let asked = asked(name)?;
     let mac = match asked {
         Asked::Mac(mac) => Some(mac),
@@ -52,14 +56,14 @@ pub(crate) async fn answer(counter: &Arc<Counter>, name: &str, peer: Option<MacA
         }
         (BootAnswer::Run { image, args }, Ok(nonce)) => match image.kernel.as_ref() {
             Some(kernel) => {
-                let base = counter.base_url(&board);
+                let base = counter.base_url_over(&board, over);
                 let line = kernel_line(&base, entry, image, args, &nonce.unwrap_or_default());
                 let initrds: Vec<_> = image.initrd.iter().map(|asset| asset_url("", asset)).collect();
                 let initrds: Vec<_> = initrds.iter().map(String::as_str).collect();
                 let config = BootConfig {
                     title: &format!("{}: {}", entry.node, entry.because),
                     boss,
-                    http: base == format!("http://{boss}"),
+                    http: counter.serves_http_on_its_port(),
                     kernel: &asset_url("", kernel),
                     args: &line,
                     initrds: &initrds,

@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::counter::{Counter, OpenError, Parts, Served};
+use crate::counter::{Both, Counter, OpenError, Parts, Served};
 use crate::dhcp::Dhcp;
 use crate::dhcp6::Dhcp6;
 use crate::dns::Dns;
@@ -116,7 +116,9 @@ impl Bench {
             http_port: http.port(),
             transfers: settings.transfers,
         })?;
-        counter.serve_also(Served { log: sockets.log.is_some(), ntp: sockets.ntp.is_some() });
+        let six = sockets.six.as_ref().is_some_and(|six| six.ntp.is_some());
+        let ntp = Both { four: sockets.ntp.is_some(), six };
+        counter.serve_also(Served { log: sockets.log.is_some(), ntp });
         Ok((Self { counter, sockets, http }, recovery))
     }
 
@@ -149,9 +151,9 @@ impl Bench {
         let core = link::listen(counter.state_folder()).map_err(RunError::io("the line to the core"))?;
         let mut services = JoinSet::new();
         services.spawn(http::run(Arc::clone(&counter), listener));
-        let (six, listener6) = match sockets.six {
-            Some(Sockets6 { dhcp, tftp, http }) => (Some((dhcp, tftp)), Some(http)),
-            None => (None, None),
+        let (six, listener6, dns6, ntp6) = match sockets.six {
+            Some(Sockets6 { dhcp, tftp, http, dns, ntp }) => (Some((dhcp, tftp)), Some(http), dns, ntp),
+            None => (None, None, None, None),
         };
         if let Some(listener) = listener6 {
             listener.set_nonblocking(true).map_err(RunError::io("the HTTP port of IPv6"))?;
@@ -168,7 +170,7 @@ impl Bench {
         // Dropped with this future, which ends the thread.
         let (_stop, stopped) = oneshot::channel::<()>();
         let (ended, end) = oneshot::channel();
-        if let Some((datagrams, connections)) = sockets.dns {
+        for (datagrams, connections) in sockets.dns.into_iter().chain(dns6) {
             let what = RunError::io("the DNS port");
             let open = || -> io::Result<_> {
                 datagrams.set_nonblocking(true)?;
@@ -182,7 +184,7 @@ impl Bench {
             dhcp: sockets.dhcp,
             boot_server: sockets.boot_server,
             tftp: sockets.tftp,
-            ntp: sockets.ntp,
+            ntp: sockets.ntp.into_iter().chain(ntp6).collect(),
             log: sockets.log,
             packets: sockets.packets,
             six,
@@ -207,7 +209,7 @@ struct Ports {
     dhcp: Option<std::net::UdpSocket>,
     boot_server: Option<std::net::UdpSocket>,
     tftp: std::net::UdpSocket,
-    ntp: Option<std::net::UdpSocket>,
+    ntp: Vec<std::net::UdpSocket>,
     log: Option<std::net::UdpSocket>,
     packets: Option<crate::packet::PacketSocket>,
     /// DHCPv6, and TFTP over IPv6.
@@ -224,7 +226,7 @@ fn packet_thread(counter: Arc<Counter>, ports: Ports, stopped: oneshot::Receiver
         let packets = ports.packets.map(PacketPort::new).transpose()?.map(Arc::new);
         let mut services = JoinSet::new();
         services.spawn(Tftp::new(Arc::clone(&counter), port(ports.tftp)?).run());
-        if let Some(ntp) = ports.ntp {
+        for ntp in ports.ntp {
             services.spawn(Ntp::new(Arc::clone(&counter), port(ntp)?).run());
         }
         if let Some(log) = ports.log {

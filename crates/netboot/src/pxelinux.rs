@@ -6,14 +6,14 @@ use model::{Asset, BootAnswer, BootEntry, Image, MacAddr, ScriptAnswer, Sight};
 use wire::pxelinux::{Asked, Config, DeviceTree, asked, disk};
 
 use crate::board::Board;
-use crate::counter::Counter;
+use crate::counter::{Counter, Over};
 use crate::script::{asset_url, dashed, plain_name};
 
 /// How the files of a configuration are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Links {
-    /// By whole addresses.
-    Http,
+    /// By whole addresses, over the protocol that the machine came with.
+    Http(Over),
     /// By paths from the root of the TFTP server, which both programs leave as they are.
     Tftp,
 }
@@ -43,7 +43,7 @@ pub(crate) fn answer(counter: &Counter, path: &str, peer: Option<MacAddr>, links
 
 fn base(counter: &Counter, board: &Board, links: Links) -> String {
     match links {
-        Links::Http => counter.base_url(board),
+        Links::Http(over) => counter.base_url_over(board, over),
         Links::Tftp => String::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -26,7 +26,7 @@ const DHCP_BUFFER: usize = 1 << 20;
 /// Connections the kernel keeps until they are accepted.
 const BACKLOG: i32 = 256;
 /// Most descriptors of one hand-over.
-const MOST: usize = 16;
+const MOST: usize = 24;
 
 /// Where to listen. Port 0 asks the system for a free one, as tests do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,9 +228,9 @@ impl Sockets {
             boot_server: config.boot_server.map(beside).transpose()?,
             tftp: udp(tftp, None, false).map_err(|error| named(error, Transport::Udp, tftp))?,
             http: tcp(http).map_err(|error| named(error, Transport::Tcp, http))?,
-            dns: config.dns.map(|port| names(config.address, port)).transpose()?,
-            ntp: config.ntp.and_then(|port| spare("time", config.address, port)),
-            log: config.log.and_then(|port| spare("iPXE's log", config.address, port)),
+            dns: config.dns.map(|port| names(config.address.into(), port)).transpose()?,
+            ntp: config.ntp.and_then(|port| spare("time", config.address.into(), port)),
+            log: config.log.and_then(|port| spare("iPXE's log", config.address.into(), port)),
             packets: packets.transpose()?,
             heads: device.and_then(|device| {
                 let opened = HeadSocket::open(device);
@@ -263,6 +263,10 @@ impl Sockets {
                 ("tftp6", six.tftp.as_fd()),
                 ("http6", six.http.as_fd()),
             ]);
+            if let Some((datagrams, connections)) = &six.dns {
+                named.extend([("dns6", datagrams.as_fd()), ("dns6-tcp", connections.as_fd())]);
+            }
+            named.extend(six.ntp.as_ref().map(|socket| ("ntp6", socket.as_fd())));
         }
         let (names, descriptors): (Vec<_>, Vec<_>) =
             named.into_iter().map(|(name, descriptor)| (Cow::Borrowed(name), descriptor)).unzip();
@@ -309,7 +313,11 @@ impl Sockets {
             six: match delivery.take("dhcp6") {
                 Some(dhcp) => {
                     let (tftp, http) = (delivery.expect("tftp6")?, delivery.expect("http6")?);
-                    Some(Sockets6 { dhcp, tftp, http })
+                    let dns = match delivery.take("dns6") {
+                        Some(datagrams) => Some((datagrams, delivery.expect("dns6-tcp")?)),
+                        None => None,
+                    };
+                    Some(Sockets6 { dhcp, tftp, http, dns, ntp: delivery.take("ntp6") })
                 }
                 None => None,
             },
@@ -331,7 +339,7 @@ impl Sockets {
 }
 
 /// Both ports of names, which have one number. With port 0 the second follows the first.
-fn names(address: Ipv4Addr, port: u16) -> Result<(UdpSocket, TcpListener), BindError> {
+pub(crate) fn names(address: IpAddr, port: u16) -> Result<(UdpSocket, TcpListener), BindError> {
     let at = SocketAddr::from((address, port));
     let connections = tcp(at).map_err(|error| named(error, Transport::Tcp, at))?;
     let port = connections.local_addr().map_or(port, |at| at.port());
@@ -341,7 +349,7 @@ fn names(address: Ipv4Addr, port: u16) -> Result<(UdpSocket, TcpListener), BindE
 }
 
 /// A UDP port that a lab boots without, such as one that a daemon of this machine has.
-fn spare(what: &str, address: Ipv4Addr, port: u16) -> Option<UdpSocket> {
+pub(crate) fn spare(what: &str, address: IpAddr, port: u16) -> Option<UdpSocket> {
     let at = SocketAddr::from((address, port));
     let bound = udp(at, None, false).map_err(|error| named(error, Transport::Udp, at));
     bound.map_err(|error| tracing::warn!("no port for {what}: {error}; {}", error.advice())).ok()

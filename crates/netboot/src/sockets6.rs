@@ -1,10 +1,10 @@
-//! The counter's IPv6 sockets: DHCPv6, TFTP and boot HTTP on the boss's IPv6 address.
+//! The counter's IPv6 sockets: DHCPv6, TFTP, boot HTTP, names and time on the boss's IPv6 address.
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use wire::dhcp6::{ALL_SERVERS, SERVER_PORT};
 
-use crate::sockets::{BindConfig, BindError, Transport, named, tcp, udp};
+use crate::sockets::{BindConfig, BindError, Transport, named, names, spare, tcp, udp};
 
 /// Where to listen over IPv6. Port 0 asks the system for a free one, as tests do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +32,14 @@ pub struct Sockets6 {
     pub tftp: UdpSocket,
     /// Boot HTTP.
     pub http: TcpListener,
+    /// Names.
+    pub dns: Option<(UdpSocket, TcpListener)>,
+    /// Time.
+    pub ntp: Option<UdpSocket>,
 }
 
 impl Sockets6 {
-    /// Binds everything. Files are served on the ports that IPv4 has.
+    /// Binds everything. Files, names and time are served on the ports that IPv4 has.
     ///
     /// # Errors
     /// As [`Sockets::bind`](crate::Sockets::bind).
@@ -57,6 +61,8 @@ impl Sockets6 {
             dhcp: dhcp.map_err(|error| named(error, Transport::Udp, at))?,
             tftp: udp(tftp, None, false).map_err(|error| named(error, Transport::Udp, tftp))?,
             http: tcp(http).map_err(|error| named(error, Transport::Tcp, http))?,
+            dns: config.dns.map(|port| names(six.address.into(), port)).transpose()?,
+            ntp: config.ntp.and_then(|port| spare("time over IPv6", six.address.into(), port)),
         })
     }
 }

@@ -7,7 +7,10 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{BootTable, ClientKind, Ipv6Spec, MacAddr, Notice, Sight};
+use hickory_proto::op::{MessageType as DnsMessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
+use model::{BootTable, ClientKind, DnsSpec, Ipv6Spec, MacAddr, Notice, NtpMode, Sight};
+use netboot::dns::{Names, Verdict};
 use netboot::ledger::{Holder, Lease6, Ledger};
 use netboot::{Bench, BindConfig, BindConfig6, Cable, Counter, Loaders, Parts, Settings, Sockets, Up};
 use stand::{Answer, BOSS, Folder, NODE1, table, within};
@@ -171,13 +174,15 @@ async fn the_ports_of_ipv6_answer_beside_those_of_ipv4_and_name_the_boss_as_they
         http: 0,
         six: Some(BindConfig6 { address: Ipv6Addr::LOCALHOST, dhcp: 0 }),
         boot_server: None,
-        dns: None,
-        ntp: None,
+        dns: Some(0),
+        ntp: Some(0),
         log: None,
     };
     let sockets = Sockets::bind(&config).unwrap();
     let six = sockets.six.as_ref().unwrap();
     let (dhcp, http) = (six.dhcp.local_addr().unwrap(), six.http.local_addr().unwrap());
+    let names = six.dns.as_ref().unwrap().0.local_addr().unwrap();
+    let clock = six.ntp.as_ref().unwrap().local_addr().unwrap();
     // They go over to the counter's process like the others.
     let (parent, child) = std::os::unix::net::UnixStream::pair().unwrap();
     sockets.send_over(&parent).unwrap();
@@ -192,7 +197,12 @@ async fn the_ports_of_ipv6_answer_beside_those_of_ipv4_and_name_the_boss_as_they
     std::fs::create_dir_all(&settings.state).unwrap();
     let (bench, _) = Bench::open(sockets, &settings).unwrap();
     let counter = Arc::clone(bench.counter());
-    counter.publish(board(&shelf)).unwrap();
+    let mut table = board(&shelf);
+    table.network.domain = Some("lab.internal".to_owned());
+    table.network.names =
+        Some(DnsSpec { domain: "lab.internal".to_owned(), forward: Vec::new(), ingress: Vec::new() });
+    table.network.ntp = NtpMode::Trust;
+    counter.publish(table).unwrap();
     let running = tokio::spawn(bench.run());
 
     let socket = UdpSocket::bind(("::1", 0)).await.unwrap();
@@ -207,20 +217,74 @@ async fn the_ports_of_ipv6_answer_beside_those_of_ipv4_and_name_the_boss_as_they
     let url = offer.options.text(OptionCode::BOOT_URL).unwrap().to_owned();
     assert!(url.starts_with("http://[fd00::1]:") && url.ends_with("/boot/02-00-00-00-00-01.ipxe"), "{url}");
 
-    let get = async |at: SocketAddr| {
-        let mut stream = TcpStream::connect(at).await.unwrap();
-        let ask = b"GET /boot/02-00-00-00-00-01.ipxe HTTP/1.1\r\nHost: boss\r\nConnection: close\r\n\r\n";
-        stream.write_all(ask).await.unwrap();
+    let time = [&[0, 1, 0, 16][..], &address("fd00::1").octets()].concat();
+    assert_eq!(offer.options.get(OptionCode::TIME_SERVER), Some(time.as_slice()));
+    assert_eq!(offer.options.get(OptionCode::SEARCH), Some(&b"\x03lab\x08internal\0"[..]));
+
+    let get = async |path: &str| {
+        let mut stream = TcpStream::connect(http).await.unwrap();
+        let ask = format!("GET {path} HTTP/1.1\r\nHost: boss\r\nConnection: close\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
         within(stream.read_to_end(&mut bytes)).await.unwrap();
         Answer::parse(&bytes).text()
     };
-    let script = get(http).await;
+    let script = get("/boot/02-00-00-00-00-01.ipxe").await;
     assert!(
         script.contains("kernel http://[fd00::1]:") && script.contains("labinator.boss=http://[fd00::1]:"),
         "{script}"
     );
+    // The other loaders are told the same address.
+    let grub = get("/grub/grub.cfg-01-02-00-00-00-00-01").await;
+    assert!(
+        grub.contains("'(tftp,fd00::1)/f/") && grub.contains("labinator.boss=http://[fd00::1]:"),
+        "{grub}"
+    );
+    let pxelinux = get("/pxelinux.cfg/01-02-00-00-00-00-01").await;
+    assert!(pxelinux.contains("KERNEL http://[fd00::1]:"), "{pxelinux}");
+
+    names_and_time(&socket, names, clock).await;
     running.abort();
+}
+
+/// Both ports are asked and answer.
+async fn names_and_time(socket: &UdpSocket, names: SocketAddr, clock: SocketAddr) {
+    let mut buffer = [0; 1500];
+    let mut question = hickory_proto::op::Message::new(7, DnsMessageType::Query, OpCode::Query);
+    question.add_query(Query::query(Name::from_ascii("boss.lab.internal.").unwrap(), RecordType::AAAA));
+    socket.send_to(&question.to_vec().unwrap(), names).await.unwrap();
+    let count = within(socket.recv(&mut buffer)).await.unwrap();
+    let answer = hickory_proto::op::Message::from_vec(buffer.get(..count).unwrap()).unwrap();
+    let told = answer.answers.iter().map(|record| record.data.to_string()).collect::<Vec<_>>();
+    assert_eq!(told, ["fd00::1"]);
+
+    let mut question = [0; wire::ntp::SIZE];
+    // Version 4, a client.
+    question[0] = 0x23;
+    socket.send_to(&question, clock).await.unwrap();
+    let count = within(socket.recv(&mut buffer)).await.unwrap();
+    // Version 4, a server, whatever its leap warning.
+    assert_eq!((count, buffer[0] & 0x3f), (wire::ntp::SIZE, 0x24));
+}
+
+#[test]
+fn names_are_for_the_labs_prefix_and_for_nobody_elses() {
+    let folder = Folder::new();
+    let mut table = board(&Shelf::new(folder.0.join("store")));
+    table.network.names =
+        Some(DnsSpec { domain: "lab.internal".to_owned(), forward: Vec::new(), ingress: Vec::new() });
+    let names = Names::of(&table).unwrap();
+    let mut question = hickory_proto::op::Message::new(7, DnsMessageType::Query, OpCode::Query);
+    question.add_query(Query::query(Name::from_ascii("node1.lab.internal.").unwrap(), RecordType::AAAA));
+    let question = question.to_vec().unwrap();
+    for (from, code) in [
+        ("fd00::99", ResponseCode::NoError),
+        ("fd01::99", ResponseCode::Refused),
+        ("fe80::1", ResponseCode::Refused),
+    ] {
+        let Verdict::Answer(answer) = names.take(&question, address(from).into()) else { panic!("{from}") };
+        assert_eq!(answer.metadata.response_code, code, "{from}");
+    }
 }
 
 #[test]

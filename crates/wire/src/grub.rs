@@ -8,7 +8,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use model::MacAddr;
 
@@ -54,8 +54,8 @@ pub fn asked(name: &str) -> Option<Asked> {
 pub struct BootConfig<'a> {
     /// Shown on the screen.
     pub title: &'a str,
-    /// The boss.
-    pub boss: Ipv4Addr,
+    /// The boss, over the protocol that the machine came with.
+    pub boss: IpAddr,
     /// True where the boss serves HTTP on port 80: GRUB before 2.12 knows no other.
     pub http: bool,
     /// Path of the kernel, from the root.
@@ -94,7 +94,7 @@ impl BootConfig<'_> {
 
 /// Has a machine wait: it asks for [`NEXT`] after so many seconds, again and again.
 #[must_use]
-pub fn waiting(lines: &[&str], retry_seconds: u16, boss: Ipv4Addr) -> String {
+pub fn waiting(lines: &[&str], retry_seconds: u16, boss: IpAddr) -> String {
     let mut text = String::new();
     for line in lines {
         say(&mut text, line);
@@ -155,7 +155,7 @@ mod tests {
     fn a_kernel_is_fetched_by_tftp_or_else_by_http() {
         let config = BootConfig {
             title: "node1: it's time",
-            boss: Ipv4Addr::new(10, 79, 0, 1),
+            boss: Ipv4Addr::new(10, 79, 0, 1).into(),
             http: true,
             kernel: "/f/aa/vmlinuz",
             args: "quiet  a=$b;reboot",
@@ -172,8 +172,11 @@ mod tests {
 
     #[test]
     fn a_machine_that_waits_asks_again_for_a_file_that_does_not_make_it_wait_twice() {
-        let text = waiting(&["This is node2."], 3, Ipv4Addr::new(10, 79, 0, 1));
+        let text = waiting(&["This is node2."], 3, Ipv4Addr::new(10, 79, 0, 1).into());
         assert!(text.contains("sleep 3\n  source (tftp,10.79.0.1)/grub/next.cfg\n"), "{text}");
         assert!(!still_waiting().contains("while"));
+        // GRUB takes an IPv6 address as it stands; in brackets only where a port follows, which old builds know not.
+        let text = waiting(&[], 3, "fd00::1".parse().unwrap());
+        assert!(text.contains("source (tftp,fd00::1)/grub/next.cfg\n"), "{text}");
     }
 }

@@ -52,7 +52,7 @@ fn told(network: &NetworkSpec, served: Served, mut extra: Options) -> Options {
     if let Some(domain) = &network.domain {
         extra.set(OptionCode::DOMAIN_NAME, domain.as_bytes());
     }
-    if served.ntp && network.ntp != NtpMode::Off {
+    if served.ntp.four && network.ntp != NtpMode::Off {
         extra.set_address(OptionCode::TIME_SERVERS, network.boss);
     }
     extra

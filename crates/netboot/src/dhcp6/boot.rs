@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use model::{BootAnswer, BootEntry, ClientKind, Ipv6Spec, MacAddr};
+use model::{BootAnswer, BootEntry, ClientKind, Ipv6Spec, MacAddr, NetworkSpec, NtpMode};
 use wire::dhcp6::server::{Boot, Config, Pool, Reservation};
 use wire::dhcp6::{Caller, Options};
 
 use crate::board::Board;
-use crate::counter::{Counter, Over};
+use crate::counter::{Counter, Over, Served};
 use crate::dhcp::efi_url;
 use crate::loaders::UEFI_LOADER;
 use crate::script::script_url;
 
-pub(super) fn config_of(board: &Board) -> Option<Config> {
+pub(super) fn config_of(board: &Board, served: Served) -> Option<Config> {
     let network = &board.table().network;
     let spec = network.ipv6.as_ref()?;
     let reserve = |entry: &BootEntry| {
@@ -31,8 +31,20 @@ pub(super) fn config_of(board: &Board) -> Option<Config> {
             .iter()
             .filter_map(|entry| reserve(entry))
             .collect::<BTreeMap<_, _>>(),
-        extra: Options::new(),
+        extra: told(network, spec, served),
     })
+}
+
+/// What every client is told beside its address: whose time to take, and the lab's domain.
+fn told(network: &NetworkSpec, spec: &Ipv6Spec, served: Served) -> Options {
+    let mut told = Options::new();
+    if served.ntp.six && network.ntp != NtpMode::Off {
+        told.push_time_server(spec.boss);
+    }
+    if let Some(domain) = &network.domain {
+        told.push_search(domain);
+    }
+    told
 }
 
 /// What this client boots: every URL with the boss's IPv6 address in it. A system has booted already; an agent is

@@ -67,7 +67,7 @@ impl Clerk {
             engine.board = board;
             return;
         }
-        let Some(config) = config_of(&board) else {
+        let Some(config) = config_of(&board, self.counter.served()) else {
             self.engine = None;
             return;
         };

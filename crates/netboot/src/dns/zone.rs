@@ -6,9 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA, NS, PTR, SOA, SRV};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
-use model::{BootTable, NtpMode};
+use model::{BootTable, NetworkSpec, NtpMode};
 
-use crate::board::{is_of_lab, subnets};
+use crate::board::Reach;
 
 /// Seconds an answer may be kept: a machine that moves is found again within a minute.
 const TTL: u32 = 60;
@@ -37,8 +37,8 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Names {
     domain: Name,
-    boss: Ipv4Addr,
-    subnets: Vec<(u32, u32)>,
+    boss: Vec<RData>,
+    reach: Reach,
     records: HashMap<Name, Vec<RData>>,
     /// Names that hold nothing and have names below them: they exist all the same (RFC 8020).
     between: HashSet<Name>,
@@ -57,8 +57,8 @@ impl Names {
         let domain = Name::from_ascii(format!("{}.", spec.domain)).ok()?.to_lowercase();
         let below = |label: &str| Name::from_ascii(label).ok()?.append_domain(&domain).ok();
         let mut names = Self {
-            boss: network.boss,
-            subnets: subnets(network),
+            boss: addresses(network),
+            reach: Reach::of(network),
             records: HashMap::new(),
             between: HashSet::new(),
             reverse: HashMap::new(),
@@ -68,14 +68,14 @@ impl Names {
             domain: domain.clone(),
         };
         let boss = below("boss")?;
-        names.add(&boss, RData::A(A(network.boss)));
-        names.add(&names.domain.clone(), RData::A(A(network.boss)));
+        for address in names.boss.clone() {
+            names.add(&boss, address.clone());
+            names.add(&domain, address);
+        }
         names.add(&names.domain.clone(), RData::NS(NS(boss.clone())));
         names.add(&names.domain.clone(), names.authority());
         names.reverse.insert(network.boss.into(), boss.clone());
         if let Some(six) = &network.ipv6 {
-            names.add(&boss, RData::AAAA(AAAA(six.boss)));
-            names.add(&names.domain.clone(), RData::AAAA(AAAA(six.boss)));
             names.reverse.insert(six.boss.into(), boss.clone());
         }
         for (service, port) in services(network.ntp) {
@@ -124,7 +124,7 @@ impl Names {
             return Verdict::Ignore;
         }
         let refuse = |code| Verdict::Answer(Box::new(failure(&request, code)));
-        if !is_of_lab(&self.subnets, from) {
+        if !self.reach.holds(from) {
             return refuse(ResponseCode::Refused);
         }
         if request.metadata.op_code != OpCode::Query {
@@ -200,14 +200,11 @@ impl Names {
         let records = found.iter().map(|data| Record::from_rdata(query.name.clone(), TTL, data.clone()));
         answer.add_answers(records);
         if query.query_type == RecordType::SRV {
-            let boss = Record::from_rdata(
-                Name::from_ascii("boss")
-                    .and_then(|name| name.append_domain(&self.domain))
-                    .unwrap_or_default(),
-                TTL,
-                RData::A(A(self.boss)),
-            );
-            answer.add_additional(boss);
+            let name = Name::from_ascii("boss").and_then(|name| name.append_domain(&self.domain));
+            let name = name.unwrap_or_default();
+            for address in &self.boss {
+                answer.add_additional(Record::from_rdata(name.clone(), TTL, address.clone()));
+            }
         }
         answer
     }
@@ -221,6 +218,12 @@ impl Names {
         answer.add_authority(Record::from_rdata(apex, NEGATIVE_TTL, self.authority()));
         answer
     }
+}
+
+/// The boss's addresses.
+fn addresses(network: &NetworkSpec) -> Vec<RData> {
+    let six = network.ipv6.iter().map(|six| RData::AAAA(AAAA(six.boss)));
+    std::iter::once(RData::A(A(network.boss))).chain(six).collect()
 }
 
 /// Services of the boss as SRV names (RFC 2782).

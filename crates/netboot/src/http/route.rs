@@ -81,7 +81,7 @@ pub(super) async fn answer(
             _ => not_found(),
         },
         ["", folder, name] | ["", "boot", folder, name] if *folder == grub::FOLDER => {
-            grub::answer(counter, name, counter.who_has(peer))
+            grub::answer(counter, name, (counter.who_has(peer), over))
                 .await
                 .map_or_else(not_found, |text| as_script(Some(text)))
         }

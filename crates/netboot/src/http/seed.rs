@@ -14,7 +14,7 @@ use model::{Asset, MacAddr, Sight};
 
 use super::body::Body;
 use super::route::text;
-use crate::counter::Counter;
+use crate::counter::{Counter, Over};
 use crate::pxelinux;
 
 /// Largest body of a machine that says that it is done: `phone_home` of cloud-init sends its host keys.
@@ -34,7 +34,8 @@ pub(super) fn find(counter: &Counter, peer: IpAddr, who: &str, name: &str) -> Op
 
 /// A configuration for PXELINUX or U-Boot, over HTTP.
 pub(super) fn pxelinux(counter: &Counter, peer: IpAddr, path: &str) -> Option<Response<Body>> {
-    let text = pxelinux::answer(counter, path, counter.who_has(peer), pxelinux::Links::Http)?;
+    let links = pxelinux::Links::Http(Over::of(peer));
+    let text = pxelinux::answer(counter, path, counter.who_has(peer), links)?;
     let mut response = Response::new(Body::memory(Bytes::from(text)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Some(response)

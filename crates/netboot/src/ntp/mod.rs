@@ -17,7 +17,7 @@ use wire::ntp::{Packet, Timestamp};
 
 use self::clock::Watch;
 pub use self::clock::{Keeper, Reading, describe};
-use crate::board::{is_of_lab, subnets};
+use crate::board::Reach;
 use crate::clock::boottime_ms;
 use crate::counter::Counter;
 
@@ -82,7 +82,7 @@ impl Ntp {
         let reading = Reading::now();
         let board = self.counter.board()?;
         let network = &board.table().network;
-        if network.ntp == NtpMode::Off || !is_of_lab(&subnets(network), from.ip()) {
+        if network.ntp == NtpMode::Off || !Reach::of(network).holds(from.ip()) {
             return None;
         }
         let Ok(question) = Packet::decode(bytes) else {

@@ -127,7 +127,7 @@ pub(super) async fn find(
             Ok(Found::text(AUTOEXEC, &script::with_network(&text, over)))
         }
         Named::Grub(name) => {
-            let text = grub::answer(counter, &name, mac).await.ok_or(Refused::Missing)?;
+            let text = grub::answer(counter, &name, (mac, over)).await.ok_or(Refused::Missing)?;
             Ok(Found::text(&name, &text))
         }
         Named::Content(digest, name) => {

@@ -37,6 +37,10 @@ impl OptionCode {
     pub const NAME_SERVERS: Self = Self(23);
     /// An identity association for prefixes (RFC 8415 section 21.21); none are given here.
     pub const IA_PD: Self = Self(25);
+    /// Domains in which short names are looked for (RFC 3646 section 4).
+    pub const SEARCH: Self = Self(24);
+    /// Time servers, each as an option inside (RFC 5908).
+    pub const TIME_SERVER: Self = Self(56);
     /// Seconds until a client without an address asks again (section 21.23).
     pub const REFRESH_SECONDS: Self = Self(32);
     /// The client's name (RFC 4704).

@@ -73,6 +73,26 @@ impl Options {
         self.push_counted(OptionCode::VENDOR_CLASS, &enterprise.to_be_bytes(), class);
     }
 
+    /// Adds a time server by its address (RFC 5908 section 4.1).
+    pub fn push_time_server(&mut self, server: Ipv6Addr) {
+        const BY_ADDRESS: u16 = 1;
+        let head = [BY_ADDRESS.to_be_bytes(), 16_u16.to_be_bytes()].concat();
+        self.push(OptionCode::TIME_SERVER, [&head[..], &server.octets()].concat());
+    }
+
+    /// Adds a domain in which short names are looked for, in the form of RFC 1035 section 3.1; one that is no domain is
+    /// left out.
+    pub fn push_search(&mut self, domain: &str) {
+        let mut name = Vec::new();
+        for label in domain.trim_end_matches('.').split('.') {
+            let Ok(length @ 1..=63) = u8::try_from(label.len()) else { return };
+            name.push(length);
+            name.extend_from_slice(label.as_bytes());
+        }
+        name.push(0);
+        self.push(OptionCode::SEARCH, name);
+    }
+
     fn push_counted(&mut self, code: OptionCode, head: &[u8], class: &[u8]) {
         let Ok(length) = u16::try_from(class.len()) else { return };
         self.push(code, [head, &length.to_be_bytes(), class].concat());

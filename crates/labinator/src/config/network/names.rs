@@ -27,7 +27,11 @@ impl Told {
     /// Completes a network by it.
     pub(in crate::config) fn complete(self, network: NetworkSpec) -> NetworkSpec {
         let dns = if self.names.is_some() { vec![network.boss] } else { self.dns };
-        NetworkSpec { dns, domain: self.domain, names: self.names, ntp: self.ntp, ..network }
+        let mut ipv6 = network.ipv6.clone();
+        if let Some(six) = ipv6.as_mut().filter(|six| self.names.is_some() && six.dns.is_empty()) {
+            six.dns.push(six.boss);
+        }
+        NetworkSpec { dns, ipv6, domain: self.domain, names: self.names, ntp: self.ntp, ..network }
     }
 }
 
