@@ -87,13 +87,12 @@ pub fn import(bytes: &[u8]) -> Result<Import, CaptureError> {
 
 fn boots_of(lab: &Lab, mac: MacAddr, now: LabTime) -> Vec<(MacAddr, Trace)> {
     let Some(machine) = name_of(mac).and_then(|name| lab.machines.get(&name)) else { return Vec::new() };
-    let boots = machine.earlier.iter().chain(&machine.boot);
-    let trace = |boot: &model::Boot| Trace {
+    let trace = |boot: model::Boot| Trace {
         node: machine.node.clone(),
-        waterfall: waterfall_of(machine, boot, now),
-        boot: boot.clone(),
+        waterfall: waterfall_of(machine, &boot, now),
+        boot,
     };
-    boots.map(|boot| (mac, trace(boot))).collect()
+    machine.kept_boots().map(|boot| (mac, trace(boot))).collect()
 }
 
 /// The name of a machine of which only its address is known: `mac-52-54-00-12-34-56`.

@@ -6,11 +6,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    BOOTS_KEPT, Bar, Boot, Command, CommandId, Event, Fact, Fault, Goal, MacAddr, MarkKind, Moment, NodeName,
-    Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
+    Bar, Boot, Command, CommandId, Event, Fact, Fault, Goal, MacAddr, MarkKind, Moment, NodeName, Notice,
+    Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
 };
 
-use crate::lab::{CoreStart, Install, Lab, Machine, PastBoot, Run};
+use crate::lab::{CoreStart, Install, Lab, Machine, Run};
+use crate::past::{self, PastBoot, Room};
 use crate::{record, waterfall};
 
 /// Strangers remembered.
@@ -44,8 +45,8 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
             // Images that were found before are served on until the new core has looked for itself.
             lab.describe(Arc::new((**spec).clone()));
             lab.images_known = false;
-            lab.core =
-                Some(CoreStart { at: at.since_start, kernel: kernel.clone(), boottime_ms: *boottime_ms });
+            let (kernel, boottime_ms) = (kernel.clone(), *boottime_ms);
+            lab.core = Some(CoreStart { at: at.since_start, kernel, boottime_ms });
             restarted(lab, at);
             Touched::All
         }
@@ -90,15 +91,20 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         }
         Fact::Finished { id, outcome } => finished(lab, *id, outcome, at),
         Fact::PowerAccepted { node, order, .. } => about(lab, node, |m| person(m, *order, at)),
-        Fact::PowerSeen { node, state, evidence } => about(lab, node, |m| {
-            power_seen(m, *state, at);
-            m.evidence.clone_from(evidence);
-        }),
+        Fact::PowerSeen { node, state, evidence } => power(lab, node, (*state, evidence), at),
         Fact::InstallAccepted { node, .. } => about(lab, node, |m| install_again(m, at)),
         Fact::PortSeen { node, open, .. } => about(lab, node, |m| m.port = Some((*open, at.since_start))),
         Fact::Entered { node, rung } => about(lab, node, |m| entered(m, *rung, at)),
         Fact::Faulted { node, fault, bad } => about(lab, node, |m| faulted(m, fault, *bad, at)),
     }
+}
+
+fn power(lab: &mut Lab, node: &NodeName, (state, evidence): (PowerState, &str), at: Moment) -> Touched {
+    let room = lab.room();
+    about(lab, node, |m| {
+        power_seen(m, state, at, room);
+        evidence.clone_into(&mut m.evidence);
+    })
 }
 
 fn about(lab: &mut Lab, node: &NodeName, change: impl FnOnce(&mut Machine)) -> Touched {
@@ -251,8 +257,9 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
 
 fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
     if let Some(node) = lab.by_mac.get(&mac).cloned() {
+        let room = lab.room();
         return about(lab, &node, |m| {
-            record::sight(m, at, sight);
+            record::sight(m, at, sight, room);
             record::note_install(m);
         });
     }
@@ -312,7 +319,7 @@ fn faulted(machine: &mut Machine, fault: &Fault, bad: bool, at: Moment) {
     machine.refused = None;
 }
 
-fn power_seen(machine: &mut Machine, state: PowerState, at: Moment) {
+fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, room: Room) {
     let before = machine.power;
     machine.power = state;
     machine.power_seen = Some(at);
@@ -327,7 +334,7 @@ fn power_seen(machine: &mut Machine, state: PowerState, at: Moment) {
                 PowerState::Off => machine.live_boot().is_some_and(asked),
             };
             if !goes_on {
-                record::begin(machine, at, before == PowerState::Off);
+                record::begin(machine, at, before == PowerState::Off, room);
             }
             if machine.person == Some(PowerOrder::On) {
                 machine.person = None;
@@ -368,17 +375,11 @@ fn entered(machine: &mut Machine, rung: Rung, at: Moment) {
     }
     record::mark(machine, at.since_start, MarkKind::Ready);
     if let Some(fall) = waterfall(machine, at.since_start) {
-        if machine.past.len() >= BOOTS_KEPT {
-            machine.past.pop_front();
-        }
         // A firmware bar that began with the first packet has no length, which would be a lie later.
         let powered = machine.boot.as_ref().is_some_and(|boot| boot.powered);
         let told = |bar: &&Bar| powered || bar.stage != Stage::Firmware;
-        machine.past.push_back(PastBoot {
-            number: fall.number,
-            firmware: fall.firmware,
-            stages: fall.bars.iter().filter(told).map(|bar| (bar.stage, bar.took_ms)).collect(),
-            total_ms: fall.total_ms,
-        });
+        let stages = fall.bars.iter().filter(told).map(|bar| (bar.stage, bar.took_ms));
+        let boot = PastBoot::new((fall.number, fall.firmware, fall.total_ms), stages);
+        past::keep_times(&mut machine.past, boot);
     }
 }

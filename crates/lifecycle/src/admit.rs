@@ -273,7 +273,7 @@ pub fn plan(lab: &Lab, scenario: &ScenarioName) -> PlanOutline {
                 outline.switched_on.push(node);
             }
         }
-        let mut totals: Vec<u64> = machine.past.iter().map(|p| p.total_ms).collect();
+        let mut totals: Vec<u64> = machine.past.iter().map(|p| p.total_ms.into()).collect();
         totals.sort_unstable();
         slowest = slowest.zip(totals.get(totals.len() / 2)).map(|(a, b): (u64, &u64)| a.max(*b));
     }

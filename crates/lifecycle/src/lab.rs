@@ -5,17 +5,19 @@
 //!
 //! What is large is shared: a copy of the lab costs little, and a machine is copied when it changes while a copy is held.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentView, Boot, ClientKind, CommandId, Fault, Goal, Image, IpxeView, LabSpec, LabTime, MacAddr, Moment,
-    NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec,
-    Stage, Stranger,
+    AgentView, Boot, CommandId, Fault, Goal, Image, IpxeView, LabSpec, LabTime, MacAddr, Moment, NodeBoot,
+    NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stranger,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::packed::PackedBoot;
+use crate::past::{self, PastBoot, Room};
 
 /// The lab. Its machines are written one by one, see [`Lab::put_back`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,9 +126,10 @@ pub struct Machine {
     /// Boots so far.
     pub boots: u32,
     /// Boots before the present one, newest last; a few, for whoever asks what went wrong last time.
-    pub earlier: VecDeque<Boot>,
+    pub earlier: Vec<PackedBoot>,
     /// Stages of earlier boots that became ready, newest last.
-    pub past: VecDeque<PastBoot>,
+    #[serde(serialize_with = "past::write", deserialize_with = "past::read")]
+    pub past: Vec<PastBoot>,
     /// Which iPXE it boots by, as far as it told.
     pub ipxe: Option<IpxeView>,
     /// What its agent said in this boot.
@@ -171,19 +174,6 @@ pub struct Install {
     pub done: bool,
 }
 
-/// The length of each stage of an earlier boot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PastBoot {
-    /// Which of the machine's boots it was.
-    pub number: u32,
-    /// Compared only with boots of the same firmware.
-    pub firmware: Option<ClientKind>,
-    /// Milliseconds per stage.
-    pub stages: Vec<(Stage, u64)>,
-    /// Milliseconds in all.
-    pub total_ms: u64,
-}
-
 impl Machine {
     fn new(node: NodeName) -> Self {
         Self {
@@ -202,8 +192,8 @@ impl Machine {
             boot: None,
             running: false,
             boots: 0,
-            earlier: VecDeque::new(),
-            past: VecDeque::new(),
+            earlier: Vec::new(),
+            past: Vec::new(),
             ipxe: None,
             agent: None,
             system: None,
@@ -226,8 +216,15 @@ impl Machine {
 
     /// A boot by its number, if it is still kept.
     #[must_use]
-    pub fn boot_number(&self, number: u32) -> Option<&Boot> {
-        self.boot.iter().chain(&self.earlier).find(|boot| boot.number == number)
+    pub fn boot_number(&self, number: u32) -> Option<Boot> {
+        let present = self.boot.as_ref().filter(|boot| boot.number == number).cloned();
+        let packed = || self.earlier.iter().find(|packed| packed.number() == number);
+        present.or_else(|| packed()?.boot())
+    }
+
+    /// The boots that are kept, oldest first.
+    pub fn kept_boots(&self) -> impl Iterator<Item = Boot> {
+        self.earlier.iter().filter_map(PackedBoot::boot).chain(self.boot.clone())
     }
 
     /// The boot that goes on, if one does.
@@ -295,6 +292,11 @@ impl Lab {
         }
         let by_mac = &self.by_mac;
         self.strangers.retain(|s| !by_mac.contains_key(&s.mac));
+    }
+
+    /// How much may be kept of each machine.
+    pub(crate) fn room(&self) -> Room {
+        Room::of(self.machines.len())
     }
 
     /// How a machine is described.

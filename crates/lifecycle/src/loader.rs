@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use model::{Boot, ClientKind, IpxeView, LOG_KEPT, LogLine, MarkKind, OldIpxe};
+use model::{Boot, ClientKind, IpxeView, LogLine, MarkKind, OldIpxe};
 
 use crate::lab::Machine;
 
@@ -72,16 +72,16 @@ fn date(version: &str) -> Option<u32> {
     (20_050_101..21_000_101).contains(&date).then_some(date)
 }
 
-/// A line of iPXE's log belongs to the boot that goes on, until the machine is ready.
-pub(crate) fn logged(machine: &mut Machine, line: LogLine) {
+/// A line of iPXE's log belongs to the boot that goes on, until the machine is ready. At `most` so many are kept.
+pub(crate) fn logged(machine: &mut Machine, line: LogLine, most: usize) {
     let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) else { return };
     if boot.marks.iter().any(|mark| matches!(mark.what, MarkKind::Ready)) {
         return;
     }
-    if boot.log.len() >= LOG_KEPT {
+    if boot.log.len() >= most {
         boot.unrecorded = boot.unrecorded.saturating_add(1);
         // The beginning tells which build it is, the end what went wrong; an error outlives what says less.
-        let quarter = LOG_KEPT / 4;
+        let quarter = most / 4;
         let plain = boot.log.iter().skip(quarter).position(|line| line.error.is_none());
         boot.log.remove(plain.map_or(quarter, |at| at.saturating_add(quarter)));
     }

@@ -10,14 +10,12 @@ use model::{
 };
 
 use crate::lab::{Install, Machine};
-use crate::loader;
-use crate::transfer;
-
-/// Earlier boots kept with all their marks.
-const EARLIER_KEPT: usize = 3;
+use crate::packed::PackedBoot;
+use crate::past::{self, Room};
+use crate::{loader, transfer};
 
 /// Begins a boot. `powered` says whether power was seen to come on, or a packet was the first sign.
-pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
+pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool, room: Room) {
     machine.boots = machine.boots.saturating_add(1);
     machine.running = true;
     machine.agent = None;
@@ -31,10 +29,7 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool) {
         marks.push(Mark { at: at.since_start, what: MarkKind::Powered });
     }
     if let Some(ended) = machine.boot.take() {
-        if machine.earlier.len() >= EARLIER_KEPT {
-            machine.earlier.pop_front();
-        }
-        machine.earlier.push_back(ended);
+        past::keep_boot(&mut machine.earlier, ended, room);
     }
     machine.boot = Some(Boot {
         number: machine.boots,
@@ -167,12 +162,12 @@ pub(crate) fn image_taken(boot: &Boot) -> Option<LabTime> {
 }
 
 /// Writes down one sight of a machine of the board.
-pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
+pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room) {
     let now = at.since_start;
     match sight {
         Sight::Frame => mark(machine, now, MarkKind::Frame),
         Sight::Discover { client, secs, version, .. } => {
-            asked(machine, at, *client);
+            asked(machine, at, *client, room);
             if *client == ClientKind::Other {
                 machine.system.get_or_insert_default().asking = true;
             }
@@ -193,7 +188,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         }
         Sight::Nak => mark(machine, now, MarkKind::Nak),
         Sight::Solicit { client, elapsed_ms, .. } => {
-            asked(machine, at, *client);
+            asked(machine, at, *client, room);
             mark(machine, now, MarkKind::Solicit { client: *client, elapsed_ms: *elapsed_ms });
         }
         Sight::Advertise { .. } => mark(machine, now, MarkKind::Advertise),
@@ -206,6 +201,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
         Sight::Logged { severity, text, error } => loader::logged(
             machine,
             LogLine { at: now, severity: *severity, text: text.clone(), error: error.clone() },
+            room.lines,
         ),
         Sight::FileAsked { .. }
         | Sight::FileMoved { .. }
@@ -222,7 +218,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight) {
             }
             mark(machine, now, MarkKind::Done);
         }
-        Sight::Agent { report } => reported(machine, at, report),
+        Sight::Agent { report } => reported(machine, at, report, room),
         Sight::Beat { beat } => heard(machine, at, beat),
     }
 }
@@ -237,9 +233,13 @@ fn heard(machine: &mut Machine, at: Moment, beat: &AgentBeat) {
 
 /// The heads of a boot's packets lie on the disk.
 fn saved(machine: &mut Machine, boot: u32, packets: SavedPackets) {
-    let mut boots = machine.earlier.iter_mut().chain(machine.boot.as_mut());
-    if let Some(failed) = boots.find(|b| b.number == boot) {
+    if let Some(present) = machine.boot.as_mut().filter(|present| present.number == boot) {
+        present.packets = Some(packets);
+    } else if let Some(packed) = machine.earlier.iter_mut().find(|packed| packed.number() == boot)
+        && let Some(mut failed) = packed.boot()
+    {
         failed.packets = Some(packets);
+        *packed = PackedBoot::of(&failed);
     }
 }
 
@@ -264,7 +264,7 @@ pub(crate) fn note_install(machine: &mut Machine) {
 }
 
 /// An ask may be the first sign of a boot, and a boot does what switching off was to bring about.
-fn asked(machine: &mut Machine, at: Moment, client: ClientKind) {
+fn asked(machine: &mut Machine, at: Moment, client: ClientKind, room: Room) {
     let new = is_new_boot(machine, client);
     let first = new || machine.live_boot().is_some_and(|b| !b.marks.iter().any(|m| asker(&m.what).is_some()));
     if new {
@@ -274,7 +274,7 @@ fn asked(machine: &mut Machine, at: Moment, client: ClientKind) {
         if machine.goal == Goal::Ready && ordered_on(machine).is_none() && !installed {
             machine.tries = machine.tries.saturating_add(1);
         }
-        begin(machine, at, false);
+        begin(machine, at, false, room);
         if machine.power != PowerState::Off {
             machine.carried_out = None;
         }
@@ -305,12 +305,12 @@ fn script(machine: &mut Machine, now: LabTime, answer: ScriptAnswer) {
     mark(machine, now, MarkKind::Script { answer });
 }
 
-fn reported(machine: &mut Machine, at: Moment, report: &Arc<AgentReport>) {
+fn reported(machine: &mut Machine, at: Moment, report: &Arc<AgentReport>, room: Room) {
     let same = machine.agent.as_ref().is_some_and(|a| a.report.boot_id == report.boot_id);
     if !same {
         let other_boot = machine.agent.is_some();
         if !machine.running || other_boot {
-            begin(machine, at, false);
+            begin(machine, at, false, room);
         }
         mark(machine, at.since_start, MarkKind::Reported { uptime_ms: report.uptime_ms });
     }

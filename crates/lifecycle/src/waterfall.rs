@@ -33,11 +33,7 @@ pub fn waterfall_of(machine: &Machine, boot: &Boot, now: LabTime) -> Waterfall {
     let mut bars = points.bars(boot, start, end, open);
     let alike = || machine.past.iter().filter(|p| p.firmware == boot.firmware && p.number < boot.number);
     for bar in &mut bars {
-        bar.median_ms = median(
-            alike()
-                .filter_map(|p| p.stages.iter().find(|(s, _)| *s == bar.stage).map(|(_, ms)| *ms))
-                .collect(),
-        );
+        bar.median_ms = median(alike().filter_map(|p| p.took(bar.stage)).collect());
         bar.note = cause(bar, boot, &points);
     }
     Waterfall {
@@ -48,7 +44,7 @@ pub fn waterfall_of(machine: &Machine, boot: &Boot, now: LabTime) -> Waterfall {
         total_ms: end.since(start).0,
         open,
         bars,
-        median_ms: median(alike().map(|p| p.total_ms).collect()),
+        median_ms: median(alike().map(|p| p.total_ms.into()).collect()),
         median_of: u16::try_from(alike().count()).unwrap_or(u16::MAX),
     }
 }

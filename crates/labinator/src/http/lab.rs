@@ -152,12 +152,12 @@ pub(super) async fn trace(
             let machine = find(&look, &asked)?;
             let boot = match query.boot {
                 Some(number) => machine.boot_number(number),
-                None => machine.boot.as_ref(),
+                None => machine.boot.clone(),
             };
             Ok(boot.map(|boot| Trace {
                 node: machine.node.clone(),
-                waterfall: waterfall_of(machine, boot, look.now.since_start),
-                boot: boot.clone(),
+                waterfall: waterfall_of(machine, &boot, look.now.since_start),
+                boot,
             }))
         })
         .await;
@@ -170,7 +170,7 @@ pub(super) async fn trace(
                     StatusCode::NOT_FOUND,
                     "no_boot",
                     &why,
-                    "the last four boots of a machine are kept",
+                    "the last four boots of a machine are kept, fewer where thousands boot",
                 )
             }
             None => {

@@ -22,11 +22,7 @@ pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
 
 /// How long this machine's firmware took earlier, in brackets.
 fn usual(machine: &Machine) -> String {
-    let mut took: Vec<u64> = machine
-        .past
-        .iter()
-        .filter_map(|p| p.stages.iter().find(|(s, _)| *s == Stage::Firmware).map(|(_, ms)| *ms))
-        .collect();
+    let mut took: Vec<u64> = machine.past.iter().filter_map(|p| p.took(Stage::Firmware)).collect();
     took.sort_unstable();
     took.get(took.len() / 2)
         .map_or_else(String::new, |ms| format!(" (usually after {}, {} boots)", model::Span(*ms), took.len()))
