@@ -174,8 +174,8 @@ mod tests {
         let line = |n: usize| LogLine {
             at: LabTime(1_000 + u64::try_from(n).unwrap()),
             severity: 6,
-            text: std::format!("{:>100}", n),
-            error: (n % 10 == 0).then(|| String::from("no route")),
+            text: std::format!("{n:>100}"),
+            error: n.is_multiple_of(10).then(|| String::from("no route")),
         };
         Boot {
             number,

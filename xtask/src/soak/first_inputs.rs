@@ -15,7 +15,7 @@ pub(super) fn of(root: &Path, target: &str) -> Outcome<Vec<Input>> {
     let packets = root.join("crates/wire/tests/captures");
     let captures = root.join("crates/labinator/tests/captures");
     match target {
-        "capture_read" => files(&captures, |name| name.contains(".pcap"), |bytes| Ok(bytes)),
+        "capture_read" => files(&captures, |name| name.contains(".pcap"), Ok),
         "dhcp_decode" | "dhcp_proxy" => {
             let of_dhcp = |name: &str| {
                 name.ends_with("-discover.hex") || (name.ends_with("-request.hex") && !name.contains("tftp"))
