@@ -119,7 +119,7 @@ fn noise() -> Vec<Sight> {
     let line = |n: u32| Sight::Logged {
         severity: 6,
         text: format!("{n:>100}"),
-        error: (n % 8 == 0).then(String::new),
+        error: n.is_multiple_of(8).then(String::new),
     };
     let ask = |_| Sight::Request { client: ClientKind::Ipxe };
     let file = |n: u32| Sight::FileAsked {

@@ -417,7 +417,7 @@ fn saved_packets_belong_to_the_boot_that_failed() {
     bench.power(PowerState::Off).power(PowerState::On);
     bench.saw(Sight::PacketsSaved { boot: first, file: "n1-1-1.pcap".to_owned(), frames: 7 });
     let machine = &bench.world.lab.machines[&name(1)];
-    let saved = machine.boot_number(first).unwrap().packets.clone().unwrap();
+    let saved = machine.boot_number(first).unwrap().packets.unwrap();
     assert_eq!((saved.file.as_str(), saved.frames), ("n1-1-1.pcap", 7));
     assert_eq!(machine.boot.as_ref().unwrap().packets, None);
 }
