@@ -392,6 +392,13 @@ async fn a_machine_that_solicits_without_end_is_told_of_and_costs_nobody_else_an
     }
     assert_eq!(answers, 40);
     assert_eq!(notices(&counter), [Notice::Flooding { mac: NODE1, count: 1 }]);
+    // The same card under another name, and the same name on another card.
+    let mut renamed = pxe(MessageType::Solicit, None);
+    renamed.options = wire::dhcp6::Options::new();
+    renamed.options.push(OptionCode::CLIENT_ID, Duid::of_uuid([6; 16]).as_bytes());
+    renamed.options.push(OptionCode::IA_NA, Ia::new(1).value(""));
+    let renamed = frame((link_local(NODE1), CLIENT_PORT), (ALL_SERVERS, SERVER_PORT), &renamed.encode());
+    assert_eq!(cable.on_frame(&renamed, 5).await.len(), 1);
     let from = SocketAddrV6::new(link_local(stand::NODE2), CLIENT_PORT, 0, 0);
     let to = SocketAddrV6::new(ALL_SERVERS, SERVER_PORT, 0, 0);
     let (to_mac, from_mac, payload) = (ALL_SERVERS_MAC, stand::NODE2, solicit.as_slice());

@@ -172,11 +172,13 @@ fn see(counter: &Counter, mac: MacAddr, sight: Sight) {
     counter.see_all(vec![Sighting { mac, boottime_ms: boottime_ms(), sight }]);
 }
 
-/// True for a message that is left unread, because its sender asks without end.
+/// True for a message that is left unread, because its sender asks without end. Counted by Ethernet address and
+/// identifier together: boards may share a UUID, and one card may speak for many, as that of a bridge does.
 fn floods(flood: &mut Flood, counter: &Counter, mac: Option<MacAddr>, envelope: &Envelope, now: u64) -> bool {
     let duid = envelope.message.client();
-    let named = || Key::of_name(duid.as_ref().map_or(&[][..], Duid::as_bytes));
-    match flood.judge(mac.map_or_else(named, Key::of_machine), now) {
+    let own = mac.iter().flat_map(|mac| mac.0);
+    let name: Vec<u8> = own.chain(duid.iter().flat_map(Duid::as_bytes).copied()).collect();
+    match flood.judge(Key::of_name(&name), now) {
         Verdict::Pass => return false,
         Verdict::Drop => {}
         Verdict::Tell(count) => {
