@@ -2,7 +2,7 @@
 
 use netboot::{Bench, Settings, Sockets, TRANSFERS};
 
-use super::{Folders, ServeError, ended, parent, priority};
+use super::{Folders, ServeError, ended, parent, priority, rights};
 
 pub(super) fn run(folders: &Folders) -> Result<(), ServeError> {
     priority::of_counter();
@@ -21,6 +21,7 @@ pub(super) fn run(folders: &Folders) -> Result<(), ServeError> {
             recovery.dropped
         );
     }
+    rights::of_counter(&folders.state).map_err(ServeError::io("giving rights away"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

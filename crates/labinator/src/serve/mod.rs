@@ -13,6 +13,7 @@ mod core;
 mod counter;
 mod handover;
 mod priority;
+mod rights;
 mod supervisor;
 
 use std::io;
