@@ -38,6 +38,20 @@ pub(crate) const CLIENTS: &[&str] = &[
     "ldnsutils",
     "dnsperf",
     "ntpsec-ntpdig",
+    "nftables",
+    // What cloud-init stands on; itself it would take over the machine's next start.
+    "python3-configobj",
+    "python3-jinja2",
+    "python3-jsonpatch",
+    "python3-jsonschema",
+    "python3-netifaces",
+    "python3-oauthlib",
+    "python3-requests",
+    "python3-serial",
+    "python3-yaml",
+    "bookworm/cloud-init",
+    "trixie/cloud-init",
+    "bookworm/ignition",
     // Installed, it would take the place of the machine's own clock keeper.
     "bookworm/chrony",
 ];

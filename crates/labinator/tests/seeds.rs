@@ -76,7 +76,7 @@ fn the_example_means_what_it_says() {
     assert_eq!(
         live.args.unwrap(),
         "ip=dhcp boot=casper netboot=url url=http://10.20.0.1/n/52-54-00-aa-00-02/root.squashfs \
-         ds=nocloud;s=http://10.20.0.1/n/52-54-00-aa-00-02/"
+         ds=nocloud-net;s=http://10.20.0.1/n/52-54-00-aa-00-02/"
     );
     let user_data = &live.texts["user-data"];
     assert!(
@@ -86,7 +86,7 @@ fn the_example_means_what_it_says() {
     assert!(user_data.contains("content: storage\n"), "its group outranks the scenario: {user_data}");
     assert!(user_data.contains("url: http://10.20.0.1/n/52-54-00-aa-00-02/done\n"), "{user_data}");
     assert_eq!(live.texts["meta-data"], "instance-id: systems-node2\nlocal-hostname: node2\n");
-    assert_eq!(live.texts["vendor-data"], "");
+    assert_eq!((live.texts["vendor-data"].as_str(), live.texts["network-config"].as_str()), ("", ""));
     assert!(live.files["root.squashfs"].ends_with("assets/ubuntu/root.squashfs"));
     assert!(cook(&spec, "live", "node1").texts["user-data"].contains("content: compute\n"));
 
@@ -181,7 +181,10 @@ fn what_is_rendered_lies_on_the_shelf_and_what_fails_names_file_and_line() {
     assert_eq!(text(&two, "user-data"), "#cloud-config\nhostname: n2 # plain\n");
     assert_eq!(text(&one, "overlays/a.dtbo"), "overlay");
     let names: Vec<&str> = one.files.keys().map(String::as_str).collect();
-    assert_eq!(names, ["meta-data", "overlays/a.dtbo", "start4.elf", "user-data", "vendor-data"]);
+    assert_eq!(
+        names,
+        ["meta-data", "network-config", "overlays/a.dtbo", "start4.elf", "user-data", "vendor-data"]
+    );
 }
 
 /// Every YAML example of the guide is part of a lab that is right, with the files it names.

@@ -212,8 +212,9 @@ fn kernel_line(name: &ScenarioName, parts: &[&str], known: &Known) -> Result<Str
     if mistakes.is_empty() { Ok(line.join(" ")) } else { Err(mistakes) }
 }
 
-/// cloud-init refuses a seed without `meta-data` and warns about one without `vendor-data`: who gives
-/// user data gets both.
+/// cloud-init refuses a seed without `meta-data`, warns about one without `vendor-data`, and since version 24 asks
+/// eleven times, a second apart, for a `network-config` that is not there. Who gives user data gets all three; an
+/// empty configuration of the network leaves it as it would be without one.
 fn add_cloud_init(
     texts: &mut BTreeMap<String, String>,
     files: &BTreeMap<String, String>,
@@ -228,8 +229,10 @@ fn add_cloud_init(
         let text = format!("instance-id: {}-{node}\nlocal-hostname: {node}\n", spec.lab);
         texts.insert("meta-data".to_owned(), text);
     }
-    if !has(texts, "vendor-data") {
-        texts.insert("vendor-data".to_owned(), String::new());
+    for name in ["vendor-data", "network-config"] {
+        if !has(texts, name) {
+            texts.insert(name.to_owned(), String::new());
+        }
     }
 }
 
