@@ -245,8 +245,15 @@ async fn every_layout_of_the_catalogue_is_understood() {
     put("/ipxe/netboot.xyz.efi", &b);
     put(
         "/ipxe/netboot.xyz-sha256-checksums.txt",
-        format!("{}  netboot.xyz.lkrn\n{}  netboot.xyz.efi\n", sha256(&a), sha256(&b)).as_bytes(),
+        format!(
+            "{}  netboot.xyz.lkrn\n{}  netboot.xyz.efi\n{}  netboot.xyz-arm64.efi\n",
+            sha256(&a),
+            sha256(&b),
+            sha256(&c)
+        )
+        .as_bytes(),
     );
+    put("/ipxe/netboot.xyz-arm64.efi", &c);
     let maker = Maker::start(files).await;
     for (name, version, image, initrds, uki) in [
         ("ubuntu", None, "ubuntu-24.04-amd64", 1, false),
@@ -265,6 +272,28 @@ async fn every_layout_of_the_catalogue_is_understood() {
             assert!(got.manifest.is_complete(&folder.0.join("images").join(image)), "{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_architecture_gets_its_own_loader_and_no_other() {
+    let folder = Folder::new("architectures");
+    let menu = b"MZ a menu".to_vec();
+    let sums = format!("{}  netboot.xyz-arm64.efi\n", hex(Sha256::digest(&menu)));
+    let files = [
+        ("/ipxe/netboot.xyz-arm64.efi".to_owned(), menu),
+        ("/ipxe/netboot.xyz-sha256-checksums.txt".to_owned(), sums.into_bytes()),
+    ];
+    let maker = Maker::start(files.into()).await;
+    let order = |arch: &str| Order { arch: arch.to_owned(), ..folder.order("netboot.xyz", None, &maker) };
+    for pinned in [true, false] {
+        let got = fetched(&order("arm64")).await.unwrap();
+        assert_eq!((got.image.as_str(), got.pinned), ("netboot.xyz-latest-arm64", pinned));
+        assert!(got.manifest.is_complete(&folder.0.join("images/netboot.xyz-latest-arm64")));
+        let image = got.manifest.image();
+        assert_eq!((image.kernel, image.uki.unwrap().name.as_str()), (None, "netboot.xyz-arm64.efi"));
+    }
+    let why = fetched(&order("riscv64")).await.unwrap_err();
+    assert_eq!((why.code(), why.advice().contains("arm64")), ("fetch-architecture", true));
 }
 
 #[tokio::test]

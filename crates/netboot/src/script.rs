@@ -143,13 +143,16 @@ fn run(
     let Some(kernel) = &image.kernel else {
         // A UKI has its command line inside and takes none from here.
         let kernel = asset_url(base, image.uki.as_ref()?);
-        return Some(BootScript { title: &title, kernel: &kernel, args: "", initrds: &[] }.text());
+        return Some(BootScript { title: &title, kernel: &kernel, args: "", initrds: &[], efi: None }.text());
     };
     let line = kernel_line(base, entry, image, args, nonce);
     let initrds: Vec<_> = image.initrd.iter().map(|asset| asset_url(base, asset)).collect();
     let initrds: Vec<_> = initrds.iter().map(String::as_str).collect();
+    // iPXE's own form of a BIOS program (its `.lkrn` targets) is no EFI program: what is, is booted under UEFI.
+    let efi = image.uki.as_ref().filter(|_| kernel.name.ends_with(".lkrn")).map(|uki| asset_url(base, uki));
     let kernel = asset_url(base, kernel);
-    Some(BootScript { title: &title, kernel: &kernel, args: &line, initrds: &initrds }.text())
+    let (kernel, efi) = (kernel.as_str(), efi.as_deref());
+    Some(BootScript { title: &title, kernel, args: &line, initrds: &initrds, efi }.text())
 }
 
 /// A machine's kernel arguments: the image's, its own, and what our agent reads.

@@ -79,6 +79,32 @@ async fn a_machine_fetches_what_belongs_to_it_by_its_address_and_as_me() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_menu_that_has_a_form_for_each_firmware_is_booted_in_the_right_one() {
+    let stand = Stand::start(4);
+    let uki = |stand: &Stand| Some(put(&stand.shelf(), "menu.efi", b"MZ a menu"));
+    publish(&stand, None, |image| image.uki = uki(&stand));
+    let script = stand.get(NODE1_IP, SCRIPT).await.text();
+    assert!(
+        !script.contains("menu.efi"),
+        "a kernel with a stub boots under both, with its arguments: {script}"
+    );
+    publish(&stand, None, |image| {
+        image.kernel = Some(put(&stand.shelf(), "menu.lkrn", b"a menu"));
+        image.initrd.clear();
+        image.uki = uki(&stand);
+    });
+    let script = stand.get(NODE1_IP, SCRIPT).await.text();
+    let (bios, efi) = script.split_once(":efi\n").unwrap();
+    assert!(
+        bios.contains("iseq ${platform} efi && goto efi ||") && bios.contains("/menu.lkrn ip=dhcp"),
+        "{script}"
+    );
+    let url = efi.split_whitespace().find(|word| word.ends_with("/menu.efi")).unwrap();
+    let path = url.split_once("//").unwrap().1.split_once('/').unwrap().1;
+    assert_eq!(stand.get(NODE1_IP, &format!("/{path}")).await.text(), "MZ a menu");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_machine_says_that_it_is_done_and_no_other_says_it_for_it() {
     let stand = Stand::start(4);
     publish(&stand, None, |_| {});

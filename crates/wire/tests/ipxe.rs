@@ -13,6 +13,7 @@ fn a_boot_script_names_each_initramfs_where_bios_and_uefi_look() {
         kernel: "http://10.9.0.1/assets/vmlinuz",
         args: "console=tty0  talos.platform=metal",
         initrds: &["http://10.9.0.1/assets/initramfs", "http://10.9.0.1/assets/extra"],
+        efi: None,
     };
     assert_eq!(
         script.text().unwrap(),
@@ -24,6 +25,19 @@ fn a_boot_script_names_each_initramfs_where_bios_and_uefi_look() {
          initrd --name initrd1 http://10.9.0.1/assets/extra\n\
          boot\n"
     );
+}
+
+#[test]
+fn a_program_for_a_bios_alone_is_left_to_it_and_uefi_gets_the_other() {
+    let (kernel, efi) = ("http://10.9.0.1/f/1/menu.lkrn", Some("http://10.9.0.1/f/2/menu.efi"));
+    let script = BootScript { title: "", kernel, args: "a", initrds: &[], efi };
+    assert_eq!(
+        script.text().unwrap(),
+        "#!ipxe\nimgfree ||\niseq ${platform} efi && goto efi ||\nkernel http://10.9.0.1/f/1/menu.lkrn a\nboot\nexit 1\n\
+         :efi\nkernel http://10.9.0.1/f/2/menu.efi\nboot\n"
+    );
+    let named = BootScript { efi: Some("http://menu.example/menu.efi"), ..script };
+    assert!(matches!(named.text(), Err(ScriptError::NotLiteral(_))));
 }
 
 #[test]
@@ -75,7 +89,8 @@ fn hostile_text_is_shown_and_not_obeyed() {
     let script = waiting_script(&[line], 1, URL).unwrap();
     let shown = "echo a shell reboot _ poweroff _ x _ y $(net0/mac} _ gone ? ?";
     assert_eq!(script.lines().nth(1), Some(shown));
-    let args = BootScript { title: "", kernel: "http://10.0.0.1/k", args: "a=1\nshell && sh", initrds: &[] };
+    let (kernel, args) = ("http://10.0.0.1/k", "a=1\nshell && sh");
+    let args = BootScript { title: "", kernel, args, initrds: &[], efi: None };
     assert_eq!(args.text().unwrap().lines().nth(2), Some("kernel http://10.0.0.1/k a=1 shell _ sh"));
 }
 

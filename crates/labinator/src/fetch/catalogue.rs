@@ -40,10 +40,20 @@ pub(super) struct Recipe {
     pub(super) version: &'static str,
     /// Files, by path below the base.
     pub(super) files: &'static [(For, &'static str)],
+    /// Files of one architecture alone.
+    pub(super) only: &'static [(&'static str, For, &'static str)],
     /// Their digests, by path below the base.
     pub(super) sums: Sums,
     /// Kernel arguments that every start of it needs.
     pub(super) args: &'static str,
+}
+
+impl Recipe {
+    /// Files for an architecture, in order.
+    pub(super) fn files_for(&self, arch: &str) -> Vec<(For, &'static str)> {
+        let own = self.only.iter().filter(|(only, ..)| *only == arch).map(|(_, role, path)| (*role, *path));
+        self.files.iter().copied().chain(own).collect()
+    }
 }
 
 /// The catalogue.
@@ -63,6 +73,7 @@ pub(super) const CATALOGUE: [Recipe; 6] = [
                 "dists/{version}/main/installer-{arch}/current/images/netboot/debian-installer/{arch}/initrd.gz",
             ),
         ],
+        only: &[],
         sums: Sums::List("dists/{version}/main/installer-{arch}/current/images/SHA256SUMS"),
         args: "",
     },
@@ -81,6 +92,7 @@ pub(super) const CATALOGUE: [Recipe; 6] = [
                 "{version}/release/unpacked/ubuntu-{version}-server-cloudimg-{arch}-initrd-generic",
             ),
         ],
+        only: &[],
         sums: Sums::List("{version}/release/unpacked/SHA256SUMS"),
         args: "",
     },
@@ -93,6 +105,7 @@ pub(super) const CATALOGUE: [Recipe; 6] = [
             (For::Kernel, "{arch}-usr/{version}/flatcar_production_pxe.vmlinuz"),
             (For::Initrd, "{arch}-usr/{version}/flatcar_production_pxe_image.cpio.gz"),
         ],
+        only: &[],
         sums: Sums::Beside(".DIGESTS"),
         args: "flatcar.first_boot=1",
     },
@@ -102,6 +115,7 @@ pub(super) const CATALOGUE: [Recipe; 6] = [
         base: "https://builds.coreos.fedoraproject.org",
         version: "stable",
         files: &[(For::Kernel, "kernel"), (For::Initrd, "initramfs"), (For::Initrd, "rootfs")],
+        only: &[],
         sums: Sums::Streams("streams/{version}.json"),
         args: "ignition.firstboot ignition.platform.id=metal",
     },
@@ -111,6 +125,7 @@ pub(super) const CATALOGUE: [Recipe; 6] = [
         base: "https://github.com/siderolabs/talos/releases/download",
         version: "",
         files: &[(For::Kernel, "{version}/vmlinuz-{arch}"), (For::Initrd, "{version}/initramfs-{arch}.xz")],
+        only: &[],
         sums: Sums::List("{version}/sha256sum.txt"),
         args: "talos.platform=metal slab_nomerge pti=on",
     },
@@ -119,7 +134,13 @@ pub(super) const CATALOGUE: [Recipe; 6] = [
         about: "a menu of many systems; needs a way to the internet",
         base: "https://boot.netboot.xyz",
         version: "latest",
-        files: &[(For::Kernel, "ipxe/netboot.xyz.lkrn"), (For::Uki, "ipxe/netboot.xyz.efi")],
+        files: &[],
+        // `.lkrn` is for a BIOS alone: the counter gives machines with UEFI the other one.
+        only: &[
+            ("amd64", For::Kernel, "ipxe/netboot.xyz.lkrn"),
+            ("amd64", For::Uki, "ipxe/netboot.xyz.efi"),
+            ("arm64", For::Uki, "ipxe/netboot.xyz-arm64.efi"),
+        ],
         sums: Sums::List("ipxe/netboot.xyz-sha256-checksums.txt"),
         args: "",
     },

@@ -46,6 +46,14 @@ pub enum FetchError {
         /// Which system.
         name: &'static str,
     },
+    /// Its maker has nothing for this architecture.
+    #[error("{name} has no files for {arch}")]
+    NoArchitecture {
+        /// Which system.
+        name: &'static str,
+        /// As typed.
+        arch: String,
+    },
     /// Not an address this client can ask.
     #[error("`{url}` is not an http:// or https:// address")]
     Address {
@@ -67,6 +75,16 @@ pub enum FetchError {
         url: String,
         /// What happened.
         why: String,
+    },
+    /// The server did not prove that it is who it is called.
+    #[error("{url}: its certificate is not to be trusted: {why}")]
+    Untrusted {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with the certificate.
+        why: String,
+        /// The certificates that are trusted.
+        trusted: PathBuf,
     },
     /// No certificate to trust.
     #[error("{path}: {why}", path = path.display())]
@@ -121,9 +139,11 @@ impl FetchError {
         match self {
             Self::Unknown { .. } => "fetch-unknown",
             Self::NoVersion { .. } => "fetch-version",
+            Self::NoArchitecture { .. } => "fetch-architecture",
             Self::Address { .. } => "fetch-address",
             Self::Status { .. } => "fetch-refused",
             Self::Broken { .. } => "fetch-broken",
+            Self::Untrusted { .. } => "fetch-untrusted",
             Self::Trust { .. } => "fetch-trust",
             Self::NotListed { .. } => "fetch-not-listed",
             Self::Mismatch { .. } => "fetch-mismatch",
@@ -141,11 +161,17 @@ impl FetchError {
                 format!("there are: {}", names.join(", "))
             }
             Self::NoVersion { .. } => "name it with --version, such as v1.9.0".to_owned(),
+            Self::NoArchitecture { .. } => "--arch is amd64 or arm64, as Debian calls them".to_owned(),
             Self::Address { .. } => "--mirror takes http://HOST/PATH or https://HOST/PATH".to_owned(),
             Self::Status { .. } => {
                 "look whether the version exists; name another place with --mirror".to_owned()
             }
             Self::Broken { .. } => "start it again: it goes on where it broke off".to_owned(),
+            Self::Untrusted { trusted, .. } => format!(
+                "nothing was fetched. Look at the clock and at the name of the mirror; for an authority of your own, name a \
+                 bundle with its certificate in SSL_CERT_FILE (now {})",
+                trusted.display()
+            ),
             Self::Trust { .. } => {
                 "apt-get install -y ca-certificates, or name a bundle in SSL_CERT_FILE".to_owned()
             }
@@ -277,16 +303,14 @@ fn file_name(url: &str) -> String {
 }
 
 fn by_pins(recipe: &Recipe, order: &Order, wanted: &Wanted, known: &BTreeMap<String, Pin>) -> Vec<Part> {
+    let files = recipe.files_for(&wanted.arch);
     let role = |name: &str, at: usize| {
-        let by_name = recipe.files.iter().find(|(_, path)| file_name(&wanted.fill(path)) == name);
+        let by_name = files.iter().find(|(_, path)| file_name(&wanted.fill(path)) == name);
         // Streams name their files by what they are for, in the order of the catalogue.
-        by_name
-            .or_else(|| recipe.files.iter().find(|(_, what)| name.contains(what)))
-            .or_else(|| recipe.files.get(at))
+        by_name.or_else(|| files.iter().find(|(_, what)| name.contains(what))).or_else(|| files.get(at))
     };
     let order_of = |name: &str| {
-        recipe
-            .files
+        files
             .iter()
             .position(|(_, path)| file_name(&wanted.fill(path)) == name || name.contains(path))
             .unwrap_or(usize::MAX)
@@ -327,18 +351,22 @@ async fn by_lists(
     };
     let missing =
         |list: &str, file: &str| FetchError::NotListed { list: list.to_owned(), file: file.to_owned() };
+    let files = recipe.files_for(&wanted.arch);
+    if files.is_empty() {
+        return Err(FetchError::NoArchitecture { name: recipe.name, arch: wanted.arch.clone() });
+    }
     match recipe.sums {
         Sums::List(list) => {
             let list = mirrored(recipe, order, &at(list));
             let text = client.text(&list).await?;
-            for (role, path) in recipe.files {
+            for (role, path) in &files {
                 let path = wanted.fill(path);
                 let told = in_list(&text, &path).ok_or_else(|| missing(&list, &path))?;
                 parts.push(part(*role, at(&path), told, &list));
             }
         }
         Sums::Beside(ending) => {
-            for (role, path) in recipe.files {
+            for (role, path) in &files {
                 let path = wanted.fill(path);
                 let list = mirrored(recipe, order, &at(&format!("{path}{ending}")));
                 let text = client.text(&list).await?;
@@ -352,7 +380,7 @@ async fn by_lists(
             let metadata = serde_json::from_str(&text)
                 .map_err(|why| FetchError::Broken { url: list.clone(), why: why.to_string() })?;
             let cpu = wanted.fill("{cpu}");
-            for (role, name) in recipe.files {
+            for (role, name) in &files {
                 let (url, told) = in_stream(&metadata, &cpu, name).ok_or_else(|| missing(&list, name))?;
                 parts.push(part(*role, url, told, &list));
             }

@@ -19,7 +19,7 @@ const FORM: u32 = 1;
 pub struct ImageManifest {
     /// Form of this file; 1.
     pub form: u32,
-    /// The kernel.
+    /// The kernel; without a name where there is only a UKI.
     pub kernel: Asset,
     /// Initramfs files, in order.
     pub initrd: Vec<Asset>,
@@ -88,7 +88,8 @@ impl ImageManifest {
 
     /// Every file of it.
     pub fn files(&self) -> impl Iterator<Item = &Asset> {
-        std::iter::once(&self.kernel).chain(&self.initrd).chain(&self.uki)
+        let kernel = Some(&self.kernel).filter(|kernel| !kernel.name.is_empty());
+        kernel.into_iter().chain(&self.initrd).chain(&self.uki)
     }
 
     /// True when every file is in `folder` with its size. Content is checked where it enters the shelf.
@@ -101,7 +102,7 @@ impl ImageManifest {
     #[must_use]
     pub fn image(&self) -> Image {
         Image {
-            kernel: Some(self.kernel.clone()),
+            kernel: Some(self.kernel.clone()).filter(|kernel| !kernel.name.is_empty()),
             initrd: self.initrd.clone(),
             uki: self.uki.clone(),
             args: self.args.clone(),

@@ -41,6 +41,8 @@ pub struct BootScript<'a> {
     pub args: &'a str,
     /// Initramfs files in order.
     pub initrds: &'a [&'a str],
+    /// An EFI program that a machine with UEFI boots instead, where the kernel is for a BIOS alone.
+    pub efi: Option<&'a str>,
 }
 
 impl BootScript<'_> {
@@ -57,6 +59,9 @@ impl BootScript<'_> {
             echo(&mut script, self.title);
         }
         script.push_str("imgfree ||\n");
+        if self.efi.is_some() {
+            script.push_str("iseq ${platform} efi && goto efi ||\n");
+        }
         let _infallible = write!(script, "kernel {}", literal_url(self.kernel)?);
         for index in 0..self.initrds.len() {
             let _infallible = write!(script, " initrd=initrd{index}");
@@ -70,6 +75,10 @@ impl BootScript<'_> {
             let _infallible = writeln!(script, "initrd --name initrd{index} {}", literal_url(url)?);
         }
         script.push_str("boot\n");
+        if let Some(efi) = self.efi {
+            // A kernel that failed on a BIOS does not fall through to a program of UEFI.
+            let _infallible = write!(script, "exit 1\n:efi\nkernel {}\nboot\n", literal_url(efi)?);
+        }
         Ok(script)
     }
 }
