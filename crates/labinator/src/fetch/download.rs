@@ -15,7 +15,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as TlsError, RootCertStore, crypto::ring};
 
 use super::FetchError;
 
@@ -62,7 +62,11 @@ impl Client {
                 Ok(()) => return Ok(()),
                 // What cannot get better is told at once.
                 Err(
-                    why @ (FetchError::Status { .. } | FetchError::Address { .. } | FetchError::Io { .. }),
+                    why @ (FetchError::Status { .. }
+                    | FetchError::Address { .. }
+                    | FetchError::Untrusted { .. }
+                    | FetchError::Trust { .. }
+                    | FetchError::Io { .. }),
                 ) => {
                     return Err(why);
                 }
@@ -160,7 +164,10 @@ impl Client {
         }
         let name = ServerName::try_from(host).map_err(|_| wrong())?;
         let connector = TlsConnector::from(self.tls()?);
-        let stream = connector.connect(name, stream).await.map_err(|why| broken(url, why))?;
+        let stream = connector.connect(name, stream).await.map_err(|why| match distrust(&why) {
+            Some(why) => FetchError::Untrusted { url: url.to_owned(), why, trusted: trusted() },
+            None => broken(url, why),
+        })?;
         send(url, stream, request).await
     }
 
@@ -168,7 +175,7 @@ impl Client {
         if let Some(config) = self.tls.get() {
             return Ok(Arc::clone(config));
         }
-        let path = std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(TRUSTED), PathBuf::from);
+        let path = trusted();
         let fault = |source| FetchError::Trust { path: path.clone(), why: source };
         let mut pem = Vec::new();
         File::open(&path)
@@ -189,6 +196,22 @@ impl Client {
             .with_no_client_auth();
         Ok(Arc::clone(self.tls.get_or_init(|| Arc::new(config))))
     }
+}
+
+/// The bundle of certificates that are trusted.
+fn trusted() -> PathBuf {
+    std::env::var_os("SSL_CERT_FILE").map_or_else(|| PathBuf::from(TRUSTED), PathBuf::from)
+}
+
+/// What is wrong with a server's certificate, where that is why there is no connection.
+fn distrust(why: &std::io::Error) -> Option<String> {
+    let Some(TlsError::InvalidCertificate(fault)) = why.get_ref()?.downcast_ref::<TlsError>() else {
+        return None;
+    };
+    Some(match fault {
+        CertificateError::UnknownIssuer => "nobody who is trusted signed it".to_owned(),
+        other => other.to_string(),
+    })
 }
 
 async fn send<S>(
