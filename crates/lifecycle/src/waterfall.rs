@@ -24,7 +24,12 @@ pub fn waterfall(machine: &Machine, now: LabTime) -> Option<Waterfall> {
 /// The bars of one of a machine's boots.
 #[must_use]
 pub fn waterfall_of(machine: &Machine, boot: &Boot, now: LabTime) -> Waterfall {
-    let points = Points::of(boot);
+    let mut points = Points::of(boot);
+    let installer = installer(machine, boot);
+    if installer.is_some() {
+        // The address that an installer asks for is not the system's.
+        points.os_discover = None;
+    }
     let live = machine.live_boot().is_some_and(|live| live.number == boot.number);
     let open = live && points.ready.is_none();
     let began = boot.began.since_start;
@@ -34,7 +39,8 @@ pub fn waterfall_of(machine: &Machine, boot: &Boot, now: LabTime) -> Waterfall {
     let alike = || machine.past.iter().filter(|p| p.firmware == boot.firmware && p.number < boot.number);
     for bar in &mut bars {
         bar.median_ms = median(alike().filter_map(|p| p.took(bar.stage)).collect());
-        bar.note = cause(bar, boot, &points);
+        let own = installer.clone().filter(|_| bar.stage == Stage::Kernel);
+        bar.note = own.or_else(|| cause(bar, boot, &points));
     }
     Waterfall {
         number: boot.number,
@@ -47,6 +53,23 @@ pub fn waterfall_of(machine: &Machine, boot: &Boot, now: LabTime) -> Waterfall {
         median_ms: median(alike().map(|p| p.total_ms.into()).collect()),
         median_of: u16::try_from(alike().count()).unwrap_or(u16::MAX),
     }
+}
+
+/// What the installer of this boot does or did, where it was given one.
+fn installer(machine: &Machine, boot: &Boot) -> Option<String> {
+    let install = machine.install.filter(|install| install.spent_in == Some(boot.number))?;
+    let over =
+        |what: &MarkKind| matches!(what, MarkKind::Done | MarkKind::Script { answer: ScriptAnswer::Disk });
+    let end = boot.marks.iter().find(|mark| mark.at >= install.since && over(&mark.what));
+    let live = machine.live_boot().is_some_and(|live| live.number == boot.number);
+    Some(String::from(match (end, live) {
+        (Some(mark), _) if matches!(mark.what, MarkKind::Done) => {
+            "its installer worked until it said that it is done"
+        }
+        (Some(_), _) => "its installer worked until the machine started again",
+        (None, true) => "installing: its installer is at work",
+        (None, false) => "its installer did not say that it is done",
+    }))
 }
 
 /// `once`, or how many times.

@@ -18,8 +18,10 @@ with installs
 @ 20
 > n1 takes its address as system
 ? rung n1 fetched
+? bar n1 kernel installing: its installer is at work
 @ 700
 > n1 says done
+? bar n1 kernel until it said that it is done
 > n1 takes its address as ipxe
 > n1 asks its script
 ? boots n1 2

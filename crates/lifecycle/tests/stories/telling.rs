@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use lifecycle::{Machine, Refusal, Request, Verdict, explain, machine_view};
+use lifecycle::{Machine, Refusal, Request, Verdict, explain, machine_view, waterfall};
 use model::{
     AgentBeat, AgentReport, BootAnswer, Carrier, ClientKind, Command, CommandId, Fact, FileRole, Inventory,
     LabTime, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder, PowerState, ScriptAnswer, Sight, Span,
@@ -474,6 +474,13 @@ impl Teller {
                 let waiting = self.world.decision.waits.get(&machine.node);
                 let said = explain(lab, machine, waiting, self.world.moment());
                 holds(&words.join(" "), &format!("{said:?}"))
+            }
+            ["bar", node, stage, words @ ..] => {
+                let machine = self.machine(&self.node(node)?)?;
+                let fall = waterfall(machine, self.world.now).ok_or("it never booted")?;
+                let bar = fall.bars.iter().find(|bar| bar.stage.to_string() == *stage);
+                let bar = bar.ok_or_else(|| format!("there is no such bar in {:?}", fall.bars))?;
+                holds(&words.join(" "), bar.note.as_deref().unwrap_or_default())
             }
             [what, node, words @ ..] => {
                 let node = self.node(node)?;
