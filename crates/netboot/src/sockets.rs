@@ -109,6 +109,16 @@ pub enum BindError {
 }
 
 impl BindError {
+    /// The same, with the interface that is not there.
+    fn on(self, device: Option<&str>) -> Self {
+        match (self, device) {
+            (Self::Absent { what, source }, Some(device)) => {
+                Self::Absent { what: format!("{what} on {device}"), source }
+            }
+            (error, _) => error,
+        }
+    }
+
     /// A stable word for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -208,7 +218,7 @@ impl Sockets {
             // Loopback has no broadcasts: without an interface only this machine's own clients can ask.
             let at = if device.is_none() { SocketAddrV4::new(config.address, port) } else { at };
             let at = SocketAddr::V4(at);
-            udp(at, device, true).map_err(|error| named(error, Transport::Udp, at))
+            udp(at, device, true).map_err(|error| named(error, Transport::Udp, at).on(device))
         };
         let tftp = SocketAddr::from((config.address, config.tftp));
         let http = SocketAddr::from((config.address, config.http));

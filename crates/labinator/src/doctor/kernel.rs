@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{Duration, Instant};
 
 use api::{Check, Finding};
+use model::NetworkSpec;
 use rustix::fs::OFlags;
 
 use super::{check, well_or};
@@ -21,6 +22,37 @@ const SQUEEZES_A_MINUTE: u64 = 10;
 const LOG: usize = 4 << 20;
 /// Words of the kernel log that tell of a port or card that was lost for a moment.
 const RESETS: [&str; 4] = ["reset SuperSpeed USB", "reset high-speed USB", "NETDEV WATCHDOG", "Tx timeout"];
+
+/// Machines from which on the kernel's table of neighbours is looked at: it holds 1024 unless told.
+const MANY_NEIGHBOURS: usize = 800;
+
+/// Room for every machine of a large lab in the kernel's tables of neighbours: a full one drops packets to machines
+/// that asked, and says so only in the kernel's log (`ip-sysctl.rst`, `neigh/default/gc_thresh3`).
+pub(super) fn neighbours(network: &NetworkSpec, machines: usize) -> Vec<Check> {
+    let families = [Some("ipv4"), network.ipv6.is_some().then_some("ipv6")];
+    let read = |family| fs::read_to_string(format!("/proc/sys/net/{family}/neigh/default/gc_thresh3")).ok();
+    let tables = families
+        .into_iter()
+        .flatten()
+        .filter_map(|family| Some((family, read(family)?.trim().parse().ok()?)));
+    tables.filter_map(|(family, room)| room_for(machines, family, room)).collect()
+}
+
+/// A quarter more than the machines: the boss has other neighbours too.
+fn room_for(machines: usize, family: &str, room: usize) -> Option<Check> {
+    if machines <= MANY_NEIGHBOURS {
+        return None;
+    }
+    let wanted = machines.saturating_add(machines / 4);
+    let seen = format!(
+        "the kernel remembers up to {room} neighbours over {family}, and the lab has {machines} machines"
+    );
+    let (most, some) = (wanted.next_power_of_two(), wanted.next_power_of_two() / 2);
+    let help = format!(
+        "sysctl -w net.{family}.neigh.default.gc_thresh3={most} net.{family}.neigh.default.gc_thresh2={some}"
+    );
+    Some(check("neighbours", well_or(room >= wanted, Finding::Warning), seen, &help))
+}
 
 /// One reading of the counters. `None` where a table cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +218,15 @@ mod tests {
 
     fn counts(at: Instant, softnet: (u64, u64), udp: u64) -> Counts {
         Counts { at, softnet: Some(softnet), udp: Some(udp), card: Some((7, 7)), resets: Some(1) }
+    }
+
+    #[test]
+    fn a_large_lab_needs_room_for_its_neighbours() {
+        assert!(room_for(800, "ipv4", 1024).is_none());
+        let full = room_for(900, "ipv4", 1024).unwrap();
+        assert_eq!(full.finding, Finding::Warning);
+        assert!(full.help.contains("net.ipv4.neigh.default.gc_thresh3=2048"), "{}", full.help);
+        assert_eq!(room_for(900, "ipv6", 2048).unwrap().finding, Finding::Well);
     }
 
     #[test]
