@@ -128,8 +128,10 @@ fn a_kernel_learns_the_prefix_and_no_router_and_dhcpcd_asks_because_it_is_told_t
     // No address of the prefix: only DHCPv6 gives one.
     assert!(!node.shell("ip -6 addr show dev eth0 scope global").contains("fd00:79"), "{routes}");
     let conf = house.write("dhcpcd.conf", "duid\nipv6only\nnooption domain_name_servers\nscript /bin/true\n");
-    let mut command = node.command(90, "dhcpcd");
-    command.args(["-6", "-1", "-B", "-d", "-t", "60", "-f"]).arg(&conf).arg("eth0");
+    // With the lease of an earlier run in its folder it would only ask whether that still holds.
+    let fresh = "mount -t tmpfs none /var/lib/dhcpcd && exec dhcpcd -6 -1 -B -d -t 60 -f \"$0\" eth0";
+    let mut command = node.command(90, "unshare");
+    command.args(["--mount", "sh", "-c", fresh]).arg(&conf);
     let heard = said(&command.output().unwrap());
     assert!(heard.contains("fd00:79::11/128"), "{heard}");
     in_ledger(&controller, "\"address\":\"fd00:79::11\"");
