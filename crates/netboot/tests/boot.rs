@@ -42,7 +42,8 @@ async fn sights_up_to(core: &mut Core, last: impl Fn(&Sight) -> bool) -> Vec<Str
     core.find(|up| {
         let Up::Sighting(Sighting { mac, sight, .. }) = up else { return None };
         assert_eq!(*mac, NODE1);
-        names.push(serde_json::to_value(sight).unwrap()["sight"].as_str().unwrap().to_owned());
+        let word = serde_json::to_value(sight).unwrap();
+        names.push(word.get("sight").and_then(serde_json::Value::as_str).unwrap().to_owned());
         last(sight).then_some(())
     })
     .await;
