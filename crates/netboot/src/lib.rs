@@ -7,6 +7,7 @@
 //! ```
 
 mod board;
+mod bpf;
 mod cable;
 mod clock;
 mod counter;

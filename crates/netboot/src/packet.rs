@@ -11,13 +11,17 @@ use std::sync::{Mutex, PoisonError};
 use model::MacAddr;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, eth, netdevice, recvfrom,
-    sendto, socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, netdevice, recvfrom, sendto,
+    socket_with, sockopt,
 };
-use socket2::{SockFilter, SockRef};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use wire::frame::{Checksum, Udp4};
+
+use crate::bpf::{
+    self, IF_EQUAL, IF_SET, INDEX_BY_IP_HEADER, INTERFACE, LOAD_BYTE, LOAD_HALF, LOAD_HALF_INDEXED,
+    LOAD_WORD, OUTGOING, PACKET_TYPE, RETURN, Step,
+};
 
 /// Largest frame read; what is longer is none of ours.
 pub(crate) const LARGEST_FRAME: usize = 2048;
@@ -47,12 +51,7 @@ impl PacketSocket {
         if let Err(error) = sockopt::set_ipv6_add_membership(&group, &ALL_ROUTERS, index) {
             tracing::warn!("{interface} does not listen for router solicitations: {error}");
         }
-        let frames = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, Some(eth::ALL))?;
-        SockRef::from(&frames).attach_filter(&filter(index))?;
-        // Frames that came before the filter may be of any interface.
-        let mut frame = [0; LARGEST_FRAME];
-        while recvfrom(&frames, &mut frame[..], RecvFlags::empty()).is_ok() {}
-        Ok(Self { frames, group, mac })
+        Ok(Self { frames: bpf::open(&filter(index))?, group, mac })
     }
 }
 
@@ -140,23 +139,11 @@ impl AsFd for PacketPort {
     }
 }
 
-/// The kernel's filter (classic BPF): incoming frames of this interface that are sent to a group, or are DHCP, or
+/// The filter: incoming frames of this interface that are sent to a group, or are DHCP, or
 /// come from a DHCPv6 server, or speak of IPv6 routers. A booting machine's first frames are always to a group, and
 /// image transfers never pass.
-fn filter(index: u32) -> [SockFilter; 24] {
-    const LOAD_BYTE: u16 = 0x30;
-    const LOAD_HALF: u16 = 0x28;
-    const LOAD_WORD: u16 = 0x20;
-    const LOAD_HALF_INDEXED: u16 = 0x48;
-    const LOAD_IP_HEADER_LENGTH: u16 = 0xb1;
-    const IF_EQUAL: u16 = 0x15;
-    const IF_SET: u16 = 0x45;
-    const RETURN: u16 = 0x06;
-    // Loads relative to SKF_AD_OFF ask the kernel instead of the frame (linux/filter.h).
-    const PACKET_TYPE: u32 = 0xffff_f000 + 4;
-    const INTERFACE: u32 = 0xffff_f000 + 8;
-    const OUTGOING: u32 = 4;
-    let step = SockFilter::new;
+fn filter(index: u32) -> [Step; 24] {
+    let step = |code, yes, no, k| (code, yes, no, k);
     [
         /* 0 */ step(LOAD_BYTE, 0, 0, PACKET_TYPE),
         /* 1 */ step(IF_EQUAL, 21, 0, OUTGOING),
@@ -169,7 +156,7 @@ fn filter(index: u32) -> [SockFilter; 24] {
         /* 8 */ step(IF_EQUAL, 0, 14, 0x0800),
         /* 9 */ step(LOAD_BYTE, 0, 0, 23),
         /* 10 */ step(IF_EQUAL, 0, 12, 17),
-        /* 11 */ step(LOAD_IP_HEADER_LENGTH, 0, 0, 14),
+        /* 11 */ step(INDEX_BY_IP_HEADER, 0, 0, 14),
         /* 12 */ step(LOAD_HALF_INDEXED, 0, 0, 16),
         /* 13 */ step(IF_EQUAL, 8, 0, 67),
         /* 14 */ step(IF_EQUAL, 7, 8, 68),
@@ -227,6 +214,39 @@ fn link_address(index: u32) -> io::Result<MacAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpf::trial::{self, ipv4, ipv6, tcp, udp};
+
+    #[test]
+    fn frames_to_groups_and_those_of_servers_and_routers_come_in_and_files_do_not() {
+        const CARD: u32 = 3;
+        let comes = |frame: &[u8], kind, card| trial::kept(&filter(CARD), frame, kind, card, 0) > 0;
+        let incoming = |frame: &[u8]| comes(frame, 0, CARD);
+        let from = |port: u16, mut packet: Vec<u8>| {
+            packet[..2].copy_from_slice(&port.to_be_bytes());
+            packet
+        };
+        for port in [67, 68] {
+            assert!(incoming(&ipv4(17, &udp(port, 300))), "to port {port}");
+        }
+        assert!(incoming(&ipv6(17, &from(547, udp(546, 80)))), "from a DHCPv6 server");
+        assert!(incoming(&ipv6(58, &[134, 0])), "a router's advertisement");
+        let none = [
+            ipv4(17, &udp(30_000, 516)),
+            ipv4(6, &tcp(0x10, 0)),
+            ipv6(6, &tcp(0x18, 900)),
+            ipv6(17, &from(546, udp(547, 80))),
+            ipv6(58, &[128, 0]),
+        ];
+        for mut frame in none {
+            assert!(!incoming(&frame), "{frame:?}");
+            frame[0] = 0x33;
+            assert!(incoming(&frame), "the same to a group: {frame:?}");
+            assert!(
+                !comes(&frame, OUTGOING, CARD) && !comes(&frame, 0, CARD + 1),
+                "our own, and another card's"
+            );
+        }
+    }
 
     #[test]
     fn the_loopback_interface_has_an_address_of_zeros_and_a_wrong_index_none() {

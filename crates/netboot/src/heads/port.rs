@@ -3,12 +3,16 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, eth, netdevice, recvfrom, socket_with};
-use socket2::{SockFilter, SockRef};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, netdevice, recvfrom, socket_with};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::WHOLE;
+use crate::bpf::{
+    self, IF_EQUAL, IF_GREATER, IF_SET, INDEX_BY, INDEX_BY_IP_HEADER, INTERFACE, LOAD_BYTE,
+    LOAD_BYTE_INDEXED, LOAD_HALF, LOAD_HALF_INDEXED, LOAD_LENGTH, LOAD_WORD, OUTGOING, PACKET_TYPE, RANDOM,
+    RETURN, Step,
+};
 
 /// Kept of a TCP segment in bytes.
 const SEGMENT: u32 = 96;
@@ -26,13 +30,7 @@ impl HeadSocket {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let asking = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
         let index = netdevice::name_to_index(&asking, interface)?;
-        let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, Some(eth::ALL))?;
-        let steps = filter(index).map(|(code, yes, no, k)| SockFilter::new(code, yes, no, k));
-        SockRef::from(&socket).attach_filter(&steps)?;
-        // Frames that came before the filter may be of any interface.
-        let mut byte = [0; 1];
-        while recvfrom(&socket, &mut byte[..], RecvFlags::empty()).is_ok() {}
-        Ok(Self(socket))
+        Ok(Self(bpf::open(&filter(index))?))
     }
 }
 
@@ -53,10 +51,7 @@ impl HeadPort {
     }
 }
 
-/// `struct sock_filter` of linux/filter.h: code, steps to skip if it holds and if not, operand.
-type Step = (u16, u8, u8, u32);
-
-/// The kernel's filter (classic BPF): frames of this interface in both directions. Of TCP all that opens, closes or
+/// The filter: frames of this interface in both directions. Of TCP all that opens, closes or
 /// asks, short answers, and one in 64 of the rest; of TFTP's blocks and their acknowledgements one in 64 as well: an
 /// image of a gigabyte must cost nobody anything.
 fn filter(index: u32) -> [Step; 31] {
@@ -97,25 +92,6 @@ fn filter(index: u32) -> [Step; 31] {
     ]
 }
 
-// Codes of classic BPF (linux/bpf_common.h).
-const LOAD_BYTE: u16 = 0x30;
-const LOAD_HALF: u16 = 0x28;
-const LOAD_WORD: u16 = 0x20;
-const LOAD_LENGTH: u16 = 0x80;
-const LOAD_BYTE_INDEXED: u16 = 0x50;
-const LOAD_HALF_INDEXED: u16 = 0x48;
-const INDEX_BY_IP_HEADER: u16 = 0xb1;
-const INDEX_BY: u16 = 0x01;
-const IF_EQUAL: u16 = 0x15;
-const IF_GREATER: u16 = 0x25;
-const IF_SET: u16 = 0x45;
-const RETURN: u16 = 0x06;
-// Loads relative to SKF_AD_OFF ask the kernel instead of the frame (linux/filter.h).
-const PACKET_TYPE: u32 = 0xffff_f000 + 4;
-const INTERFACE: u32 = 0xffff_f000 + 8;
-const RANDOM: u32 = 0xffff_f000 + 56;
-/// A packet type: our own frame on its way out.
-const OUTGOING: u32 = 4;
 const TCP: u32 = 6;
 const UDP: u32 = 17;
 const FIN_SYN_RST: u32 = 0x07;
@@ -130,83 +106,12 @@ const BLOCK: u32 = 500;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpf::trial::{self, ipv4, ipv6, tcp, udp};
 
     const CARD: u32 = 3;
 
-    /// What the kernel would do with a frame: bytes it keeps. `random` is what it draws.
     fn kept(frame: &[u8], kind: u32, card: u32, random: u32) -> u32 {
-        let program = filter(CARD);
-        let (mut a, mut x, mut at) = (0_u32, 0_u32, 0);
-        let load = |from: u32, count: usize| {
-            let from = usize::try_from(from).unwrap();
-            frame.get(from..from + count).map(|bytes| bytes.iter().fold(0, |sum, b| sum << 8 | u32::from(*b)))
-        };
-        loop {
-            let (code, yes, no, k) = program[at];
-            at += 1;
-            let jump = |holds: bool| usize::from(if holds { yes } else { no });
-            match code {
-                LOAD_WORD if k == INTERFACE => a = card,
-                LOAD_WORD if k == RANDOM => a = random,
-                LOAD_BYTE if k == PACKET_TYPE => a = kind,
-                LOAD_LENGTH => a = u32::try_from(frame.len()).unwrap(),
-                INDEX_BY => x = k,
-                INDEX_BY_IP_HEADER => match load(k, 1) {
-                    Some(byte) => x = (byte & 15) * 4,
-                    None => return 0,
-                },
-                IF_EQUAL => at += jump(a == k),
-                IF_GREATER => at += jump(a > k),
-                IF_SET => at += jump(a & k != 0),
-                RETURN => return k,
-                _ => {
-                    let (from, count) = match code {
-                        LOAD_BYTE => (k, 1),
-                        LOAD_HALF => (k, 2),
-                        LOAD_BYTE_INDEXED => (x + k, 1),
-                        LOAD_HALF_INDEXED => (x + k, 2),
-                        _ => unreachable!("code {code:#x}"),
-                    };
-                    match load(from, count) {
-                        Some(found) => a = found,
-                        None => return 0,
-                    }
-                }
-            }
-        }
-    }
-
-    /// An Ethernet frame with an IPv4 header, as its protocol's bytes follow.
-    fn ipv4(protocol: u32, rest: &[u8]) -> Vec<u8> {
-        let mut frame = vec![0; 12];
-        frame.extend([0x08, 0, 0x45]);
-        frame.resize(14 + 20, 0);
-        frame[23] = u8::try_from(protocol).unwrap();
-        frame.extend(rest);
-        frame
-    }
-
-    fn ipv6(protocol: u32, rest: &[u8]) -> Vec<u8> {
-        let mut frame = vec![0; 12];
-        frame.extend([0x86, 0xdd, 0x60]);
-        frame.resize(14 + 40, 0);
-        frame[20] = u8::try_from(protocol).unwrap();
-        frame.extend(rest);
-        frame
-    }
-
-    fn udp(to: u16, payload: usize) -> Vec<u8> {
-        let mut packet = vec![0x12, 0x34];
-        packet.extend(to.to_be_bytes());
-        packet.extend(u16::try_from(payload + 8).unwrap().to_be_bytes());
-        packet.resize(8 + payload, 0);
-        packet
-    }
-
-    fn tcp(flags: u8, payload: usize) -> Vec<u8> {
-        let mut packet = vec![0; 20 + payload];
-        packet[13] = flags;
-        packet
+        trial::kept(&filter(CARD), frame, kind, card, random)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Bodies of answers: a text, a loader in memory, or a content read in large pieces as the peer takes them.
 //!
-//! Why not `sendfile`: a piece in memory is shared by all who boot together, and a file is not. `cargo xtask bench http`
-//! measures bare `sendfile` beside ours.
+//! Why not `sendfile`: it would need a path past the HTTP library. `cargo xtask bench http` tells what that would bring:
+//! nginx, which has one, took 0.87 to 0.97 of our time on two cores that client and server shared.
 
 use std::io;
 use std::pin::Pin;

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -23,8 +22,6 @@ const SPARE: usize = 4;
 /// The pieces at hand, and who reads.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
-    readers: AtomicUsize,
-    serial: AtomicU64,
     state: Mutex<State>,
     spare: Mutex<Vec<Vec<u8>>>,
 }
@@ -38,9 +35,19 @@ struct State {
     sum: usize,
     /// Content, next byte and number of each reader.
     at: BTreeSet<(Digest, u64, u64)>,
+    /// Number of the next reader.
+    serial: u64,
 }
 
 impl State {
+    /// Bytes of a piece: large where few read, so that each call does much; small where thousands do, since each holds
+    /// its piece until its peer has taken it. A power of two, so that readers come to the same borders.
+    fn size(&self) -> usize {
+        let share = TOGETHER / self.at.len().max(1);
+        let size = share.clamp(SMALLEST, LARGEST);
+        1 << size.ilog2()
+    }
+
     fn kept(&self, of: Digest, at: u64) -> Option<Bytes> {
         let ((_, first), bytes) = self.kept.range((of, 0)..=(of, at)).next_back()?;
         let skipped = usize::try_from(at - first).ok()?;
@@ -70,14 +77,6 @@ impl State {
 impl Pieces {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Bytes of a piece: large where few read, so that each call does much; small where thousands do, since each holds
-    /// its piece until its peer has taken it. A power of two, so that readers come to the same borders.
-    fn size(&self) -> usize {
-        let share = TOGETHER / self.readers.load(Ordering::Relaxed).max(1);
-        let size = share.clamp(SMALLEST, LARGEST);
-        1 << size.ilog2()
     }
 
     fn buffer(&self, size: usize) -> Vec<u8> {
@@ -110,7 +109,7 @@ impl Drop for Buffer {
     }
 }
 
-/// One reader of a content, counted while it lives.
+/// One reader of a content; those behind it count on it, and it counts for the size of pieces, while it lives.
 #[derive(Debug)]
 pub(super) struct Reading {
     content: Content,
@@ -122,9 +121,11 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn begin(content: Content, pieces: &Arc<Pieces>) -> Self {
-        pieces.readers.fetch_add(1, Ordering::Relaxed);
-        let serial = pieces.serial.fetch_add(1, Ordering::Relaxed);
-        pieces.state().at.insert((content.digest(), 0, serial));
+        let mut state = pieces.state();
+        let serial = state.serial;
+        state.serial += 1;
+        state.at.insert((content.digest(), 0, serial));
+        drop(state);
         Self { content, pieces: Arc::clone(pieces), serial, at: 0 }
     }
 
@@ -134,12 +135,11 @@ impl Reading {
     /// As the system says; `UnexpectedEof` if the content ends here, shorter than it was when it was opened.
     pub(super) fn piece(&mut self, at: u64, most: u64) -> io::Result<Bytes> {
         let of = self.content.digest();
-        let size = self.pieces.size();
-        let (kept, awaited) = {
+        let (size, kept, awaited) = {
             let mut state = self.pieces.state();
             state.at.remove(&(of, self.at, self.serial));
             state.at.insert((of, at, self.serial));
-            (state.kept(of, at), state.is_awaited(self.serial, of, at))
+            (state.size(), state.kept(of, at), state.is_awaited(self.serial, of, at))
         };
         self.at = at;
         if let Some(mut bytes) = kept {
@@ -171,7 +171,6 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.pieces.readers.fetch_sub(1, Ordering::Relaxed);
         self.pieces.state().at.remove(&(self.content.digest(), self.at, self.serial));
     }
 }
@@ -257,7 +256,7 @@ mod tests {
         let kept: usize = pieces.state().kept.values().map(Bytes::len).sum();
         assert_eq!((kept, pieces.state().sum), (TOGETHER, TOGETHER));
         drop(behind);
-        *pieces.state() = State::default();
+        pieces.state().kept.clear();
         drop(read(&mut reading, 0, length(&Bytes::copy_from_slice(&bytes))));
         assert!(pieces.state().kept.is_empty(), "nobody comes after");
         assert!(pieces.spare.lock().unwrap().len() <= SPARE);
@@ -273,7 +272,7 @@ mod tests {
         }
         assert_eq!(last, SMALLEST);
         crowd.clear();
-        assert_eq!(pieces.size(), LARGEST, "those who leave are not counted");
+        assert_eq!(pieces.state().size(), LARGEST, "those who leave are not counted");
     }
 
     #[test]

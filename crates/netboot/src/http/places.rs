@@ -66,18 +66,17 @@ struct Waiting {
 pub(crate) struct Place {
     places: Arc<Places>,
     machine: IpAddr,
-    last: bool,
+    /// The end of the file was sent.
     done: bool,
 }
 
 impl Place {
     fn new(places: &Arc<Places>, machine: IpAddr) -> Self {
-        Self { places: Arc::clone(places), machine, last: false, done: false }
+        Self { places: Arc::clone(places), machine, done: false }
     }
 
     /// What is fetched in it is the last file of the machine's image.
-    pub(super) fn for_the_last(mut self, last: bool) -> Self {
-        self.last = last;
+    pub(super) fn for_the_last(self, last: bool) -> Self {
         self.places.state().expect(self.machine, last);
         self
     }
@@ -165,12 +164,12 @@ impl State {
         }
     }
 
-    /// A transfer ended; `complete` when its machine now has its whole image.
-    fn leave(&mut self, machine: IpAddr, complete: bool, now: Instant) {
+    /// A transfer ended; `done` when the end of its file was sent.
+    fn leave(&mut self, machine: IpAddr, done: bool, now: Instant) {
         let Some(held) = self.machines.get_mut(&machine) else { return };
         held.transfers = held.transfers.saturating_sub(1);
         held.idle = now;
-        if complete && held.transfers == 0 {
+        if done && held.last && held.transfers == 0 {
             self.machines.remove(&machine);
         }
     }
@@ -205,7 +204,7 @@ impl State {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.state().leave(self.machine, self.last && self.done, Instant::now());
+        self.places.state().leave(self.machine, self.done, Instant::now());
         self.places.freed.notify_waiters();
     }
 }
@@ -277,7 +276,11 @@ mod tests {
     fn a_place_is_not_kept_for_a_machine_that_wants_nothing_more() {
         let mut house = House::of(1);
         house.ask(1).unwrap();
+        house.state.leave(machine(1), true, house.now);
+        assert!(house.ask(2).is_err(), "1 has its kernel");
         house.ask(1).unwrap();
+        house.ask(1).unwrap();
+        house.state.expect(machine(1), true);
         house.state.leave(machine(1), true, house.now);
         assert!(house.ask(2).is_err(), "another of its transfers goes on");
         house.state.leave(machine(1), true, house.now);
