@@ -96,7 +96,9 @@ impl Proxy {
         if !give_boot(&mut reply, message, boot) {
             return Err(Ignored::NothingToBoot);
         }
-        self.stand_beside(&mut reply, message);
+        if style == Style::Ipxe {
+            self.stand_beside(&mut reply);
+        }
         if let Some(item) = boot_item(message) {
             answer_item(&mut reply, item);
         }
@@ -126,27 +128,15 @@ impl Proxy {
         Some(plain)
     }
 
-    /// Changes an answer that would do alone into one that does beside another server's.
-    fn stand_beside(&self, reply: &mut Message, request: &Message) {
-        match classify(request) {
-            ClientKind::Ipxe => {
-                // Without a next server iPXE asks port 4011 instead, and drops that answer for the same reason, even
-                // where the file is a URL (`dhcp_has_pxeopts`).
-                if reply.siaddr.is_unspecified() {
-                    reply.siaddr = self.boss;
-                }
-                // "No second server" is a word for the one that gives the address. Ours is that its own file counts.
-                reply.options.set(OptionCode::IPXE, FIRST_RANK);
-            }
-            ClientKind::BiosPxe
-            | ClientKind::UefiPxe
-            | ClientKind::UefiHttp
-            | ClientKind::RaspberryPi
-            | ClientKind::UBoot
-            | ClientKind::UnknownFirmware
-            | ClientKind::Agent
-            | ClientKind::Other => {}
+    /// Changes what iPXE would take of one server alone into what it takes beside another.
+    fn stand_beside(&self, reply: &mut Message) {
+        // Without a next server it asks port 4011 instead, and drops that answer for the same reason, even where the
+        // file is a URL (`dhcp_has_pxeopts`).
+        if reply.siaddr.is_unspecified() {
+            reply.siaddr = self.boss;
         }
+        // "No second server" is a word for the one that gives the address. Ours is that its own file counts.
+        reply.options.set(OptionCode::IPXE, FIRST_RANK);
     }
 }
 
