@@ -35,6 +35,7 @@ mod sniff;
 mod sockets;
 mod sockets6;
 mod tftp;
+mod told;
 
 pub use board::Board;
 pub use cable::Cable;

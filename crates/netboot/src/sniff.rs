@@ -15,11 +15,10 @@ use wire::ndp::{Announcement, Audience, Routing, bare_advertisement};
 use crate::clock::boottime_ms;
 use crate::counter::Counter;
 use crate::packet::{LARGEST_FRAME, PacketPort};
+use crate::told::Told;
 
 /// Silence after which a machine's next frame is a first one, in milliseconds.
 const SILENCE_MS: u64 = 5_000;
-/// How often the same stranger is told of, in milliseconds.
-const TELL_AGAIN_MS: u64 = 60_000;
 /// Longest pause between two advertisements that nobody asked for (RFC 4861 section 6.2.1, `MaxRtrAdvInterval`).
 const ADVERTISE_EVERY: Duration = Duration::from_secs(600);
 /// How long we are a default router after each of them (`AdvDefaultLifetime`), in seconds.
@@ -43,7 +42,7 @@ pub(crate) struct Watch {
     /// Our own port's address.
     mac: MacAddr,
     last_frame: HashMap<MacAddr, u64>,
-    told: HashMap<(Stranger, MacAddr), u64>,
+    told: Told<(Stranger, MacAddr)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,7 +124,7 @@ impl Sniffer {
 
 impl Watch {
     pub(crate) fn new(counter: Arc<Counter>, mac: MacAddr) -> Self {
-        Self { counter, mac, last_frame: HashMap::new(), told: HashMap::new() }
+        Self { counter, mac, last_frame: HashMap::new(), told: Told::default() }
     }
 
     /// Looks at a frame; who asks for a router, and the answer for it.
@@ -256,12 +255,7 @@ impl Watch {
     }
 
     fn tell(&mut self, who: (Stranger, MacAddr), now: u64, notice: Notice, what: &dyn fmt::Display) {
-        if self.told.len() >= MACHINES {
-            self.told.clear();
-        }
-        let last = self.told.get(&who).copied();
-        if last.is_none_or(|last| now.saturating_sub(last) >= TELL_AGAIN_MS) {
-            self.told.insert(who, now);
+        if self.told.is_news(who, now) {
             let (stranger, mac) = who;
             tracing::warn!(%mac, "another {stranger:?} serves this segment: {what}");
             self.counter.sights.notice(notice);

@@ -75,6 +75,28 @@ impl Machine {
     }
 }
 
+/// A counter on these ports.
+fn bench(config: &BindConfig, folder: &Folder) -> Bench {
+    let loaders = folder.0.join("loaders");
+    std::fs::create_dir_all(&loaders).unwrap();
+    let settings =
+        Settings { state: folder.0.join("state"), loaders, shelf: folder.0.join("store"), transfers: 1 };
+    Bench::open(Sockets::bind(config).unwrap(), &settings).unwrap().0
+}
+
+/// The boot table of a lab on the cable.
+fn table(ipv6: Option<model::Ipv6Spec>, nodes: Vec<Arc<model::BootEntry>>) -> model::BootTable {
+    let network = model::NetworkSpec {
+        interface: "lab0".to_owned(),
+        subnet: Ipv4Addr::new(10, 77, 0, 0),
+        boss: BOSS,
+        pool: None,
+        ipv6,
+        ..network()
+    };
+    model::BootTable { number: 1, lab: "cable".parse().unwrap(), network, nodes }
+}
+
 /// Somebody else plays DHCP server.
 fn foreign_offer(to: &Message, from: MacAddr) -> Vec<u8> {
     let mut foreign = to.reply(MessageType::Offer);
@@ -104,24 +126,11 @@ async fn inside_the_namespace() {
     let machine = Machine(PacketPort::new(PacketSocket::open("m0").unwrap()).unwrap());
     let mac = machine.0.mac();
     let folder = Folder::new();
-    let sockets = Sockets::bind(&BindConfig::on("lab0", BOSS)).unwrap();
-    let loaders = folder.0.join("loaders");
-    std::fs::create_dir_all(&loaders).unwrap();
-    let settings =
-        Settings { state: folder.0.join("state"), loaders, shelf: folder.0.join("store"), transfers: 1 };
-    let (bench, _) = Bench::open(sockets, &settings).unwrap();
+    let bench = bench(&BindConfig::on("lab0", BOSS), &folder);
     let boss_mac = bench.mac().unwrap();
     let counter = Arc::clone(bench.counter());
-    let network = model::NetworkSpec {
-        interface: "lab0".to_owned(),
-        subnet: Ipv4Addr::new(10, 77, 0, 0),
-        boss: BOSS,
-        pool: None,
-        ..network()
-    };
     let node = entry("node1", mac, NODE, model::BootAnswer::Wait { retry_seconds: 3 });
-    let lab = "cable".parse().unwrap();
-    counter.publish(model::BootTable { number: 1, lab, network, nodes: vec![Arc::new(node)] }).unwrap();
+    counter.publish(table(None, vec![Arc::new(node)])).unwrap();
     let serving = tokio::spawn(bench.run());
 
     // A port speaks only after it has heard: the cable's own first frames come within a second or two.
@@ -199,12 +208,7 @@ async fn inside_a_namespace_of_ipv6() {
     let mut config = BindConfig::on("lab0", BOSS);
     let boss = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
     config.six = Some(BindConfig6::on(boss));
-    let sockets = Sockets::bind(&config).unwrap();
-    let loaders = folder.0.join("loaders");
-    std::fs::create_dir_all(&loaders).unwrap();
-    let settings =
-        Settings { state: folder.0.join("state"), loaders, shelf: folder.0.join("store"), transfers: 1 };
-    let (bench, _) = Bench::open(sockets, &settings).unwrap();
+    let bench = bench(&config, &folder);
     let counter = Arc::clone(bench.counter());
     let ipv6 = model::Ipv6Spec {
         prefix: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0),
@@ -214,16 +218,7 @@ async fn inside_a_namespace_of_ipv6() {
         router: false,
         autonomous: false,
     };
-    let network = model::NetworkSpec {
-        interface: "lab0".to_owned(),
-        subnet: Ipv4Addr::new(10, 77, 0, 0),
-        boss: BOSS,
-        pool: None,
-        ipv6: Some(ipv6),
-        ..network()
-    };
-    let lab = "cable".parse().unwrap();
-    counter.publish(model::BootTable { number: 1, lab, network, nodes: Vec::new() }).unwrap();
+    counter.publish(table(Some(ipv6), Vec::new())).unwrap();
     let serving = tokio::spawn(bench.run());
 
     // Nobody has said a word yet, and the boss asks.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 
 use model::{MacAddr, MachineUuid};
 use wire::frame::{Checksum, Udp4, Udp6};
-use wire::ndp::{Advertisement, link_local};
+use wire::ndp::{Advertisement, group_mac, link_local};
 
 use crate::config::Config;
 use crate::dice::Dice;
@@ -290,10 +290,8 @@ impl Body {
         };
         let to_ip = IpAddr::V6(*to.ip());
         let Some(IpAddr::V6(from)) = self.address_to(to_ip) else { return };
-        let [.., a, b, c, d] = to.ip().octets();
         let to_mac = if to.ip().is_multicast() {
-            // RFC 2464 section 7.
-            MacAddr([0x33, 0x33, a, b, c, d])
+            group_mac(*to.ip())
         } else {
             self.mac_of(to_ip).unwrap_or(MacAddr::BROADCAST)
         };

@@ -55,8 +55,8 @@ pub(crate) struct Exchange6 {
     tries: usize,
     deadline: u64,
     state: State,
-    /// Answers of the present state that were lost on their way, by a manner.
-    lost: u8,
+    /// The question of the present state was answered, whether that was heard or not.
+    answered: bool,
 }
 
 impl Exchange6 {
@@ -74,7 +74,7 @@ impl Exchange6 {
         let duid = body.manners.odd_duid(body.config.mac).unwrap_or_else(|| program.duid(body));
         let (iaid, xid) = (body.dice.word(), body.dice.word() & 0x00ff_ffff);
         let mut exchange =
-            Self { program, duid, iaid, xid, began: now, tries: 0, deadline: now, state, lost: 0 };
+            Self { program, duid, iaid, xid, began: now, tries: 0, deadline: now, state, answered: false };
         exchange.transmit(body, now);
         exchange
     }
@@ -109,9 +109,9 @@ impl Exchange6 {
 
     /// True for an answer that a bad manner keeps from the program.
     fn is_lost(&mut self, message: &Message, body: &Body) -> bool {
-        let first = body.manners.has(Manner::LosesFirstAnswers6) && self.lost == 0;
-        self.lost = self.lost.saturating_add(1);
-        first || (message.kind == MessageType::Reply && body.manners.has(Manner::NeverHearsReply))
+        let first = !std::mem::replace(&mut self.answered, true);
+        (first && body.manners.has(Manner::LosesFirstAnswers6))
+            || (message.kind == MessageType::Reply && body.manners.has(Manner::NeverHearsReply))
     }
 
     /// Lets the timer fire when it is due.
@@ -189,7 +189,7 @@ impl Exchange6 {
     }
 
     fn next_exchange(&mut self, body: &mut Body, now: u64) {
-        (self.lost, self.began) = (0, now);
+        (self.answered, self.began) = (false, now);
         self.xid = body.dice.word() & 0x00ff_ffff;
         self.transmit(body, now);
     }

@@ -1,12 +1,9 @@
 //! The DHCPv6 accent of each program: its timers, its identifier, its options, what it accepts.
 
-use wire::dhcp6::{Duid, INTEL, Message, OptionCode};
+use wire::dhcp6::{Duid, INTEL, Message, OURS, OptionCode};
 
 use crate::body::Body;
 use crate::program::{Program, swap_uuid};
-
-/// Enterprise number in front of our agent's class: reserved for documentation (RFC 5612).
-const DOCUMENTATION: u32 = 32_473;
 
 impl Program {
     /// Waits after each SOLICIT or INFORMATION-REQUEST, in milliseconds. EDK2's boot clients: 4 s doubling, four times
@@ -52,7 +49,7 @@ impl Program {
             }
             Self::Agent => {
                 options.push_wishes(&[OptionCode::NAME_SERVERS, OptionCode::BOOT_URL]);
-                return options.push_vendor_class(DOCUMENTATION, model::AGENT_VENDOR_CLASS.as_bytes());
+                return options.push_vendor_class(OURS, model::AGENT_VENDOR_CLASS.as_bytes());
             }
         };
         options.push_wishes(&firmware);

@@ -13,8 +13,10 @@ const ROUTER_SOLICITATION: u8 = 133;
 const ROUTER_ADVERTISEMENT: u8 = 134;
 /// All nodes of the link (RFC 4291 section 2.7.1).
 pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-/// Ethernet group of [`ALL_NODES`] (RFC 2464 section 7).
-pub const ALL_NODES_MAC: MacAddr = MacAddr([0x33, 0x33, 0, 0, 0, 1]);
+/// Ethernet group of [`ALL_NODES`].
+pub const ALL_NODES_MAC: MacAddr = group_mac(ALL_NODES);
+/// All routers of the link (RFC 4291 section 2.7.1).
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// Options read from one advertisement; RFC 4861 sets no limit, a stranger needs one.
 const MOST_OPTIONS: usize = 64;
 
@@ -244,10 +246,10 @@ pub fn solicitation(from: MacAddr) -> Vec<u8> {
     let [a, b, c, d, e, f] = from.0;
     let body = [0, 0, 0, 0, 1, 1, a, b, c, d, e, f];
     let frame = Icmp6 {
-        to_mac: MacAddr([0x33, 0x33, 0, 0, 0, 2]),
+        to_mac: group_mac(ALL_ROUTERS),
         from_mac: from,
         from: link_local(from),
-        to: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2),
+        to: ALL_ROUTERS,
         hop_limit: 255,
         kind: ROUTER_SOLICITATION,
         code: 0,
@@ -255,6 +257,13 @@ pub fn solicitation(from: MacAddr) -> Vec<u8> {
         checksum_good: true,
     };
     frame.build().unwrap_or_default()
+}
+
+/// The Ethernet group that a multicast address is sent to (RFC 2464 section 7).
+#[must_use]
+pub const fn group_mac(group: Ipv6Addr) -> MacAddr {
+    let [.., a, b, c, d] = group.octets();
+    MacAddr([0x33, 0x33, a, b, c, d])
 }
 
 /// The link-local address made from an Ethernet address (RFC 4291 appendix A).

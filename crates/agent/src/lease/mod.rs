@@ -107,6 +107,15 @@ async fn keep_over(protocol: Protocol, console: &Console, line: &KernelLine, hel
     }
 }
 
+/// Tells what is held, where that is news: a conversation under way is not to begin anew with each renewal.
+fn tell(held: &Tell, now: Held) -> bool {
+    held.send_if_modified(|told| {
+        let news = told.as_ref() != Some(&now);
+        *told = Some(now);
+        news
+    })
+}
+
 /// Waits until a port can be asked on. A person is told once what is missing.
 async fn plugged_port(
     console: &Console,
@@ -140,4 +149,24 @@ async fn plugged_port(
 
 fn millis_since(clock: Instant) -> u64 {
     u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renewal_is_no_news_and_another_boss_is() {
+        let (held, mut hear) = watch::channel(None);
+        let now = |boss| Held {
+            port: Port { name: "eth0".to_owned(), index: 2, mac: model::MacAddr([2, 0, 0, 0, 0, 1]) },
+            address: "10.0.0.11".parse().unwrap(),
+            boss,
+        };
+        let boss = Some("10.0.0.1:80".parse().unwrap());
+        for (boss, news) in [(None, true), (None, false), (boss, true), (boss, false)] {
+            assert_eq!((tell(&held, now(boss)), hear.has_changed().unwrap()), (news, news));
+            assert_eq!(*hear.borrow_and_update(), Some(now(boss)));
+        }
+    }
 }

@@ -13,7 +13,9 @@ use wire::dhcp::{
     OptionCode, SERVER_PORT, Sending, boss_url,
 };
 
-use super::{FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, plugged_port};
+use super::{
+    FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, plugged_port, tell,
+};
 use crate::console::Console;
 use crate::kernel_line::{BOOT_HTTP_PORT, KernelLine, boss};
 use crate::link::{Links, Port};
@@ -96,15 +98,6 @@ pub(super) async fn keep_once(
             Step::Lease(ClientStep::Wait | ClientStep::Send(..)) => {}
         }
     }
-}
-
-/// Tells what is held, where that is news: a conversation under way is not to begin anew with each renewal.
-fn tell(held: &Tell, now: Held) -> bool {
-    held.send_if_modified(|told| {
-        let news = told.as_ref() != Some(&now);
-        *told = Some(now);
-        news
-    })
 }
 
 /// Where the boss may be when it answers no DHCP at all (`dhcp: off`): the server that the other one names for booting,

@@ -12,18 +12,18 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 use wire::dhcp::AGENT_VENDOR_CLASS;
 use wire::dhcp6::{
-    ALL_SERVERS, CLIENT_PORT, Client, ClientSettings, ClientStep, Duid, OptionCode, SERVER_PORT,
+    ALL_SERVERS, CLIENT_PORT, Client, ClientSettings, ClientStep, Duid, OURS, OptionCode, SERVER_PORT,
 };
 
-use super::{FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, plugged_port};
+use super::{
+    FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, plugged_port, tell,
+};
 use crate::console::Console;
 use crate::kernel_line::{KernelLine, boss};
 use crate::link::{Links, Port};
 
 /// Where the kernel keeps what it does with IPv6, one folder a port; missing from a kernel without it.
 const CONFIG: &str = "/proc/sys/net/ipv6/conf";
-/// Enterprise number in front of our vendor class. We have none; this one is reserved for documentation (RFC 5612).
-const ENTERPRISE: u32 = 32_473;
 
 /// Keeps the kernel from looking for a second one who has an address before it is used: ours are made of this port's
 /// Ethernet address or given to it alone, and the look costs a second or two of each boot.
@@ -75,11 +75,7 @@ pub(super) async fn keep_once(
                     console.say(&format!("address {}", binding.address));
                 }
                 links.set6(port.index, binding.address).await?;
-                held.send_replace(Some(Held {
-                    port: port.clone(),
-                    address: binding.address.into(),
-                    boss: told,
-                }));
+                tell(held, Held { port: port.clone(), address: binding.address.into(), boss: told });
                 set = Some(binding.address);
             }
             ClientStep::Lost => {
@@ -101,7 +97,7 @@ fn settings(port: &Port) -> io::Result<ClientSettings> {
     let mut settings = ClientSettings::new(Duid::of_mac(port.mac), port.index, u32::from_ne_bytes(random));
     settings.first_wait_ms = FIRST_WAIT_MS;
     settings.longest_wait_ms = LONGEST_WAIT_MS;
-    settings.options.push_vendor_class(ENTERPRISE, AGENT_VENDOR_CLASS.as_bytes());
+    settings.options.push_vendor_class(OURS, AGENT_VENDOR_CLASS.as_bytes());
     settings.options.push_wishes(&[OptionCode::NAME_SERVERS, OptionCode::BOOT_URL]);
     Ok(settings)
 }

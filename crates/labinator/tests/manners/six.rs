@@ -19,6 +19,17 @@ async fn boots(kind: Kind, manners: &[Manner]) -> Bench {
     bench
 }
 
+/// Two machines with this manner come up, each with the address that the board has for it.
+async fn two_keep_their_own(manner: Manner) {
+    let manners = [Manner::StartsWithIpv6, manner];
+    let machines = vec![machine(1, Kind::UefiPxe, &manners), machine(2, Kind::UefiHttp, &manners)];
+    let bench = Bench::open_six(machines);
+    assert!(bench.comes_up().await, "{}\n{}", bench.story(0), bench.story(1));
+    for (at, number) in [(0, 1), (1, 2)] {
+        assert_eq!(addresses(&bench, at), BTreeSet::from([address6(number)]), "{}", bench.story(at));
+    }
+}
+
 /// Addresses a machine was given.
 fn addresses(bench: &Bench, at: usize) -> BTreeSet<Ipv6Addr> {
     let bound = bench.steps(at, |s| matches!(s, Step::Bound6 { .. }));
@@ -106,26 +117,14 @@ async fn rfc_8415_identifiers_of_every_type_are_one_machine() {
 #[tokio::test(start_paused = true)]
 async fn two_machines_that_call_themselves_by_each_others_address_keep_their_own() {
     for duid in [1, 3] {
-        let manners = [Manner::StartsWithIpv6, Manner::OddDuid(duid)];
-        let machines = vec![machine(1, Kind::UefiPxe, &manners), machine(2, Kind::UefiHttp, &manners)];
-        let bench = Bench::open_six(machines);
-        assert!(bench.comes_up().await, "{}\n{}", bench.story(0), bench.story(1));
-        for (at, number) in [(0, 1), (1, 2)] {
-            assert_eq!(addresses(&bench, at), BTreeSet::from([address6(number)]), "{}", bench.story(at));
-        }
+        two_keep_their_own(Manner::OddDuid(duid)).await;
     }
 }
 
 // Cure: as above. EDK2's identifier is the UUID, and thousands of boards share one.
 #[tokio::test(start_paused = true)]
 async fn two_boards_with_the_same_uuid_are_two_machines_over_ipv6() {
-    let manners = [Manner::StartsWithIpv6, Manner::SharesUuid];
-    let machines = vec![machine(1, Kind::UefiPxe, &manners), machine(2, Kind::UefiHttp, &manners)];
-    let bench = Bench::open_six(machines);
-    assert!(bench.comes_up().await, "{}\n{}", bench.story(0), bench.story(1));
-    for (at, number) in [(0, 1), (1, 2)] {
-        assert_eq!(addresses(&bench, at), BTreeSet::from([address6(number)]), "{}", bench.story(at));
-    }
+    two_keep_their_own(Manner::SharesUuid).await;
 }
 
 // Cure: that of IPv4. The blocks that fit are smaller by the 20 bytes that IPv6's header is longer.

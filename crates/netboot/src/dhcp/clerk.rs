@@ -4,7 +4,7 @@
 //! consider (each message) ─▶ settle: all leases written, or none acknowledged ─▶ replies leave ─▶ tell the core
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -21,11 +21,7 @@ use crate::clock::boottime_ms;
 use crate::counter::Counter;
 use crate::flood::{Flood, Key, Verdict};
 use crate::ledger::{self, Change};
-
-/// How often a machine that follows another server is told of, in milliseconds.
-const TELL_AGAIN_MS: u64 = 60_000;
-/// Other servers remembered.
-const OTHERS: usize = 64;
+use crate::told::Told;
 
 /// Decides what a message is answered, without a socket.
 #[derive(Debug)]
@@ -35,8 +31,8 @@ pub(crate) struct Clerk {
     door: Door,
     engine: Option<Engine>,
     flood: Flood,
-    /// Servers that machines were heard to follow, with when it was told last.
-    others: BTreeMap<Ipv4Addr, u64>,
+    /// Servers that machines were heard to follow.
+    others: Told<Ipv4Addr>,
 }
 
 #[derive(Debug)]
@@ -121,7 +117,7 @@ impl Group {
 impl Clerk {
     pub(crate) fn new(counter: Arc<Counter>, door: Door) -> Self {
         let boards = counter.boards();
-        let (flood, others) = (Flood::default(), BTreeMap::new());
+        let (flood, others) = (Flood::default(), Told::default());
         let mut clerk = Self { counter, boards, door, engine: None, flood, others };
         clerk.take_board();
         clerk
@@ -217,16 +213,10 @@ impl Clerk {
     /// A machine follows another server: told at once, and once a minute while it goes on.
     fn note_choice(&mut self, mac: MacAddr, server: Ipv4Addr, group: &mut Group) {
         group.heard_of_another = true;
-        let last = self.others.get(&server);
-        if last.is_some_and(|last| group.now.saturating_sub(*last) < TELL_AGAIN_MS) {
-            return;
+        if self.others.is_news(server, group.now) {
+            tracing::warn!(%mac, %server, "follows another DHCP server");
+            self.counter.sights.notice(Notice::ForeignChoice { mac, server });
         }
-        if self.others.len() >= OTHERS {
-            self.others.clear();
-        }
-        self.others.insert(server, group.now);
-        tracing::warn!(%mac, %server, "follows another DHCP server");
-        self.counter.sights.notice(Notice::ForeignChoice { mac, server });
     }
 
     /// Says what to boot, and leaves the addresses to another.

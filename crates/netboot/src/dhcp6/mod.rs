@@ -67,12 +67,12 @@ impl Dhcp6 {
     /// Asks the link for other servers, at first and when a machine follows one. Their answers come to this port's
     /// clients' number, where nobody listens but the sniffer.
     async fn look_for_others(&mut self) {
+        let now = boottime_ms();
+        let Some(question) = self.clerk.question(now) else { return };
         // Without an interface there is no link, only this machine's own clients.
         if !self.socket.local_addr().is_ok_and(|at| at.ip().is_unspecified()) {
             return;
         }
-        let now = boottime_ms();
-        let Some(question) = self.clerk.question(now) else { return };
         let everybody = SocketAddrV6::new(ALL_SERVERS, SERVER_PORT, 0, 0);
         match self.socket.send_to(&question.encode(), everybody).await {
             Ok(_) => self.clerk.note_question(now),

@@ -1,27 +1,20 @@
 //! Other DHCPv6 servers of the link. What they answer goes to the asker alone, so a machine that names one gives it
 //! away, and an answer to a question of our own names it whole (the sniffer hears that).
 
-use std::collections::BTreeMap;
-
 use model::{MacAddr, Notice};
-use wire::dhcp6::{Duid, Message, MessageType, OptionCode};
+use wire::dhcp6::{Duid, Message, MessageType, OURS, OptionCode};
 
 use crate::counter::Counter;
 use crate::dhcp::{PROBE_CLASS, Schedule};
+use crate::told::Told;
 
-/// How often a machine that follows another server is told of, in milliseconds.
-const TELL_AGAIN_MS: u64 = 60_000;
-/// Other servers remembered.
-const OTHERS: usize = 64;
-/// Enterprise number in front of our class. We have none; this one is reserved for documentation (RFC 5612).
-const ENTERPRISE: u32 = 32_473;
 /// Transaction number of our question.
 const XID: u32 = 0x006c_6162;
 
 /// Servers that machines were heard to follow, and when to ask for more.
 #[derive(Debug, Default)]
 pub(super) struct Others {
-    told: BTreeMap<Duid, u64>,
+    told: Told<Duid>,
     /// A machine follows one, and the link was not asked since.
     heard: bool,
     schedule: Schedule,
@@ -38,14 +31,9 @@ impl Others {
     ) {
         let Some(server) = message.server() else { return };
         self.heard = true;
-        let last = self.told.get(&server);
-        if last.is_some_and(|last| now.saturating_sub(*last) < TELL_AGAIN_MS) {
+        if !self.told.is_news(server.clone(), now) {
             return;
         }
-        if self.told.len() >= OTHERS {
-            self.told.clear();
-        }
-        self.told.insert(server.clone(), now);
         tracing::warn!(?mac, %server, "follows another DHCPv6 server");
         if let Some(mac) = mac {
             counter.sights.notice(Notice::ForeignChoice6 { mac, duid: server.to_hex() });
@@ -61,7 +49,7 @@ impl Others {
         let mut question = Message::new(MessageType::InformationRequest, XID, own);
         question.options.push(OptionCode::ELAPSED, [0, 0]);
         question.options.push_wishes(&[OptionCode::NAME_SERVERS]);
-        question.options.push_vendor_class(ENTERPRISE, PROBE_CLASS.as_bytes());
+        question.options.push_vendor_class(OURS, PROBE_CLASS.as_bytes());
         Some(question)
     }
 

@@ -2,15 +2,14 @@
 
 use std::net::IpAddr;
 
+use wire::tftp;
+
 use super::http_boot::HttpBoot;
 use super::{Doing, Entry, Rom};
 use crate::body::{Body, Next};
 use crate::download::Style;
 use crate::exchange6::Verdict6;
 use crate::http::place;
-
-/// Port of TFTP (RFC 1350).
-const TFTP_PORT: u16 = 69;
 
 impl Rom {
     pub(super) fn after_dhcp6(&mut self, verdict: Verdict6, entry: Entry, body: &mut Body, now: u64) -> Next {
@@ -36,5 +35,5 @@ impl Rom {
 /// Server and file of a `tftp://` URL.
 fn tftp_place(url: &str) -> Option<(IpAddr, String)> {
     let (authority, file) = url.strip_prefix("tftp://")?.split_once('/')?;
-    Some((place(authority, TFTP_PORT)?.ip(), file.to_owned()))
+    Some((place(authority, tftp::PORT)?.ip(), file.to_owned()))
 }

@@ -35,16 +35,16 @@ impl OptionCode {
     pub const INTERFACE_ID: Self = Self(18);
     /// Recursive name servers (RFC 3646 section 3).
     pub const NAME_SERVERS: Self = Self(23);
-    /// An identity association for prefixes (RFC 8415 section 21.21); none are given here.
-    pub const IA_PD: Self = Self(25);
     /// Domains in which short names are looked for (RFC 3646 section 4).
     pub const SEARCH: Self = Self(24);
-    /// Time servers, each as an option inside (RFC 5908).
-    pub const TIME_SERVER: Self = Self(56);
+    /// An identity association for prefixes (RFC 8415 section 21.21); none are given here.
+    pub const IA_PD: Self = Self(25);
     /// Seconds until a client without an address asks again (section 21.23).
     pub const REFRESH_SECONDS: Self = Self(32);
     /// The client's name (RFC 4704).
     pub const CLIENT_NAME: Self = Self(39);
+    /// Time servers, each as an option inside (RFC 5908).
+    pub const TIME_SERVER: Self = Self(56);
     /// URL of the boot file (RFC 5970 section 3.1).
     pub const BOOT_URL: Self = Self(59);
     /// Parameters of the boot file (section 3.2).

@@ -11,6 +11,8 @@ use crate::dhcp::{AGENT_VENDOR_CLASS, Architecture, Family, printable};
 
 /// Enterprise number (IANA "private enterprise numbers") under which UEFI writes its classes: Intel's.
 pub const INTEL: u32 = 343;
+/// That in front of our own classes. We have none; this one is reserved for documentation (RFC 5612).
+pub const OURS: u32 = 32_473;
 
 /// Which program sent this message (options 15, 16, 61). iPXE tells its user class and no architecture; EDK2
 /// writes the vendor class it has for DHCPv4 behind Intel's number (`PxeBcDhcp6.c`, `HttpBootDhcp6.c`).

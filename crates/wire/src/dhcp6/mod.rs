@@ -21,7 +21,7 @@ pub use duid::Duid;
 pub use envelope::{Envelope, HOP_LIMIT, RelayHop};
 pub use fault::{DecodeError, Fault};
 pub use identity::{Ia, IaAddress};
-pub use kind::{Caller, INTEL, classify};
+pub use kind::{Caller, INTEL, OURS, classify};
 pub use message::{LARGEST_MESSAGE, Message, MessageType};
 pub use options::Options;
 
@@ -31,5 +31,5 @@ pub const SERVER_PORT: u16 = 547;
 pub const CLIENT_PORT: u16 = 546;
 /// All servers and relays of the link (RFC 8415 section 7.1): every client's message goes there.
 pub const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
-/// Ethernet group of [`ALL_SERVERS`] (RFC 2464 section 7).
-pub const ALL_SERVERS_MAC: MacAddr = MacAddr([0x33, 0x33, 0, 1, 0, 2]);
+/// Ethernet group of [`ALL_SERVERS`].
+pub const ALL_SERVERS_MAC: MacAddr = group_mac(ALL_SERVERS);

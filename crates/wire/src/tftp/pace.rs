@@ -16,9 +16,9 @@ const FIRST: u16 = 16;
 const STEP: u16 = 4;
 /// Blocks for which one gap is taken for bad luck.
 const LUCK: u64 = 1024;
-/// Blocks that are offered after larger ones were not taken. First those of a cable without jumbo frames. 1228: the 1280 bytes that every link of IPv6 carries (RFC
-/// 8200 section 5) less 52 of headers, which tunnels are built for. Then those of RFC 1350, which fit the 576 bytes that
-/// every host of IPv4 takes in (RFC 791 section 3.1).
+/// Blocks that are offered after larger ones were not taken. First those of a cable without jumbo frames. Then 1228:
+/// the 1280 bytes that every link of IPv6 carries (RFC 8200 section 5) less 52 of headers, which tunnels are built for.
+/// Then those of RFC 1350, which fit the 576 bytes that every host of IPv4 takes in (RFC 791 section 3.1).
 const NARROWER: [u16; 3] = [LARGEST_BLOCK, 1228, STANDARD_BLOCK];
 
 /// What is known of one client's path.
