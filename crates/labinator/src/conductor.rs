@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::Accepted;
-use lifecycle::{Judge, Judgment, Lab, Touched, Verdict, absorb, admit};
+use lifecycle::{Judge, Judgment, Lab, Touched, Verdict, absorb, admit, keeping};
 use model::{BootTable, Command, CommandId, Event, Fact, Keeping, LabSpec, Moment, Outcome};
 use store::log::Synced;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -223,7 +223,7 @@ impl Conductor {
             |fact| {
                 *seq += 1;
                 let event = Event { seq: *seq, at: now, fact };
-                if let Err(error) = journal.append(&event) {
+                if let Err(error) = journal.append(&event, event.fact.keeping()) {
                     *disk = Some(error.to_string());
                 }
                 kept.push(Arc::new(event.clone()));
@@ -295,10 +295,10 @@ impl Conductor {
 
     /// Numbers, keeps and absorbs a fact. An intent that cannot be kept has not happened: false.
     fn record(&mut self, fact: Fact, at: Moment) -> bool {
-        let keeping = fact.keeping();
+        let keeping = keeping(&self.lab, &fact);
         let fleeting = keeping == Keeping::Fleeting;
         let event = Event { seq: self.seq + u64::from(!fleeting), at, fact };
-        if let Err(error) = self.journal.append(&event) {
+        if let Err(error) = self.journal.append(&event, keeping) {
             self.disk = Some(error.to_string());
             tracing::error!(code = error.code(), "{error}: {}", error.advice());
             if keeping == Keeping::Intent {

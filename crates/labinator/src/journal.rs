@@ -74,12 +74,11 @@ impl Journal {
         Ok((journal, reader.past, recovery))
     }
 
-    /// Writes an event behind the others, unless it is fleeting.
+    /// Writes an event behind the others as carefully as [`lifecycle::keeping`] says, unless it is fleeting.
     ///
     /// # Errors
     /// [`JournalError::Log`], most likely a full disk; the event is not in the journal.
-    pub fn append(&mut self, event: &Event) -> Result<(), JournalError> {
-        let keeping = event.fact.keeping();
+    pub fn append(&mut self, event: &Event, keeping: Keeping) -> Result<(), JournalError> {
         if keeping == Keeping::Fleeting {
             return Ok(());
         }

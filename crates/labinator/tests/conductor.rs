@@ -11,7 +11,7 @@ use std::time::Duration;
 use api::StreamItem;
 use labinator::desk::DeskError;
 use labinator::journal::Journal;
-use model::{Fact, Outcome, Phase, PowerOrder, PowerState, Rung};
+use model::{Carrier, Fact, FileRole, Outcome, Phase, PowerOrder, PowerState, Rung, ScriptAnswer, Sight};
 use stand::{
     Core, Gate, JOURNAL, beat, boot_sights, mac, node, power, report, safe_facts, seen, sighted, start, stop,
     within,
@@ -281,6 +281,39 @@ async fn an_idle_ready_lab_writes_nothing_and_shows_no_more_pictures_than_hearts
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_that_polls_for_an_hour_writes_nothing() {
+    let (files, core) = core(1, PowerState::On).await;
+    let polls = || {
+        let name = "again.cfg".to_owned();
+        let asked = Sight::FileAsked {
+            role: FileRole::Script,
+            name: name.clone(),
+            carrier: Carrier::Tftp,
+            size: 900,
+        };
+        let script = Sight::ScriptAsked { answer: ScriptAnswer::Wait };
+        [asked, script, Sight::FileServed { name, bytes: 900, repeats: 0 }].map(|sight| sighted(1, sight))
+    };
+    core.tell(boot_sights(1).into_iter().take(2)).await;
+    for _ in 0..2 {
+        core.tell(polls()).await;
+    }
+    sleep(Duration::from_secs(2)).await;
+    let (operations, size) = (files.operations(), stand::events_in(&files).len());
+    let asked = core.look(|look| look.lab.machines[&node(1)].boot.clone().unwrap()).await;
+    for _ in 0..1800 {
+        sleep(Duration::from_secs(2)).await;
+        core.tell(polls()).await;
+    }
+    assert_eq!((files.operations(), stand::events_in(&files).len()), (operations, size));
+    let boot = core.look(|look| look.lab.machines[&node(1)].boot.clone().unwrap()).await;
+    assert_eq!((boot.marks.len(), boot.transfers.len()), (asked.marks.len(), asked.transfers.len()));
+    let hour = boot.marks.last().unwrap().at.since(asked.marks.last().unwrap().at);
+    assert!(hour.0 >= 3_600_000, "its latest asking is known: {hour}");
+    assert_eq!(boot.files[0].begun, 1802, "and what it cost is counted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn silence_costs_nothing_until_a_limit_passes() {
     let (_files, mut core) = core(1, PowerState::Off).await;
     within(core.desk.ask(start())).await.unwrap();
@@ -402,7 +435,7 @@ async fn a_checkpoint_that_finds_no_room_is_tried_again_later_and_nothing_else_s
 async fn closing_writes_everything_down_and_answers_whoever_asked_before() {
     let (files, core) = core(1, PowerState::Off).await;
     core.look(|_| ()).await;
-    let stranger = model::Sight::Nak;
+    let stranger = Sight::Nak;
     core.tell([sighted(1, stranger.clone())]).await;
     let desk = core.desk.clone();
     let (answer, closed) = tokio::join!(desk.ask(start()), desk.close());

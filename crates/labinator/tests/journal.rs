@@ -75,7 +75,7 @@ fn open(files: &LossyFiles) -> (Journal, Past) {
 }
 
 fn append(journal: &mut Journal, events: &[Event]) {
-    events.iter().for_each(|event| journal.append(event).unwrap());
+    events.iter().for_each(|event| journal.append(event, event.fact.keeping()).unwrap());
     let synced = journal.begin_sync().run();
     journal.finish_sync(synced).unwrap();
 }
@@ -161,7 +161,7 @@ fn what_is_appended_while_a_checkpoint_is_written_is_behind_it() {
     compact(&mut journal, &Past::of(events), |journal| {
         let more = (0..40).flat_map(|n| boot(1, 2 + n));
         let more = numbered(more, u64::try_from(all.len()).unwrap());
-        more.iter().for_each(|event| journal.append(event).unwrap());
+        more.iter().for_each(|event| journal.append(event, event.fact.keeping()).unwrap());
         all.extend(more);
     })
     .unwrap();

@@ -104,7 +104,7 @@ pub(crate) const fn is_before_system(client: ClientKind) -> bool {
 /// once when firmware loaded it and first when it is the card's ROM, so its ask is a new boot only after
 /// the image was taken. Firmware that was told to boot its disk walks through its other boot entries first,
 /// and some of those are network boots, too: until a system speaks, it is the same boot.
-fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
+pub(crate) fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
     let Some(boot) = machine.live_boot() else { return true };
     if told_disk(boot).is_some() && !system_spoke(boot) {
         return false;
@@ -290,17 +290,35 @@ fn asked(machine: &mut Machine, at: Moment, client: ClientKind, room: Room) {
     }
 }
 
+/// When this answer was given last, if it was given twice and nothing else was marked since.
+fn same_script(boot: &Boot, answer: ScriptAnswer) -> Option<LabTime> {
+    let again = |m: &Mark| matches!(&m.what, MarkKind::Script { answer: a } if *a == answer);
+    let mut last = boot.marks.iter().rev().filter(|m| !matches!(m.what, MarkKind::Frame));
+    let (last, before) = (last.next()?, last.next()?);
+    (again(last) && again(before)).then_some(last.at)
+}
+
+/// True when a loader that waits is told the same for the third time, and took nothing in between.
+pub(crate) fn repeats_script(boot: &Boot, answer: ScriptAnswer) -> bool {
+    let waits = match answer {
+        ScriptAnswer::Wait | ScriptAnswer::Stranger => true,
+        ScriptAnswer::Boot | ScriptAnswer::Disk => false,
+    };
+    waits && same_script(boot, answer).is_some_and(|at| !transfer::touched_since(boot, at))
+}
+
 /// A machine that waits asks every few seconds: the first and the latest asking are kept.
 fn script(machine: &mut Machine, now: LabTime, answer: ScriptAnswer) {
-    if let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) {
-        let again = |m: &Mark| matches!(&m.what, MarkKind::Script { answer: a } if *a == answer);
-        if let [.., before, last] = boot.marks.as_mut_slice()
-            && again(before)
-            && again(last)
-        {
-            last.at = now;
-            return;
+    if let Some(boot) = machine.boot.as_mut().filter(|_| machine.running)
+        && same_script(boot, answer).is_some()
+    {
+        while boot.marks.last().is_some_and(|m| matches!(m.what, MarkKind::Frame)) {
+            boot.marks.pop();
         }
+        if let Some(last) = boot.marks.last_mut() {
+            last.at = now;
+        }
+        return;
     }
     mark(machine, now, MarkKind::Script { answer });
 }

@@ -1,5 +1,6 @@
 //! What may happen to a lab: facts true, late, repeated or wrong, people, restarts, and time.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use lifecycle::Request;
@@ -38,6 +39,8 @@ pub(crate) enum Fate {
     Beat(u8, u8),
     /// All the files of an image are taken.
     Image(u8),
+    /// A loader that waits asks for its script so many times.
+    Polls(u8, u8),
 }
 
 fn order() -> impl Strategy<Value = PowerOrder> {
@@ -56,6 +59,8 @@ fn sight() -> impl Strategy<Value = Sight> {
         4 => client.prop_map(discover),
         1 => Just(Sight::Frame),
         1 => Just(Sight::Nak),
+        1 => Just(Sight::Request { client: ClientKind::Other }),
+        2 => Just(Sight::Ack { address: Ipv4Addr::new(10, 0, 0, 11), client: ClientKind::Other }),
         1 => Just(Sight::ScriptAsked { answer: ScriptAnswer::Wait }),
         1 => Just(asked(FileRole::Loader, "undionly.kpxe")),
         1 => Just(asked(FileRole::Kernel, "vmlinuz")),
@@ -93,6 +98,7 @@ pub(crate) fn fates() -> impl Strategy<Value = Vec<Fate>> {
         4 => (node(), 1..=3_u8).prop_map(|(n, boot)| Fate::Report(n, boot)),
         3 => (node(), 1..=3_u8).prop_map(|(n, boot)| Fate::Beat(n, boot)),
         3 => node().prop_map(Fate::Image),
+        3 => (node(), 1..6_u8).prop_map(|(n, times)| Fate::Polls(n, times)),
     ];
     prop::collection::vec(fate, 0..60)
 }
@@ -182,6 +188,11 @@ impl Fate {
             Self::Report(machine, boot) => reports(world, *machine, &format!("b{boot}")),
             Self::Beat(machine, boot) => beats(world, *machine, &format!("b{boot}")),
             Self::Image(machine) => takes_image(world, *machine),
+            Self::Polls(machine, times) => (0..*times).try_for_each(|_| {
+                saw(world, *machine, asked(FileRole::Script, "again.cfg"))?;
+                saw(world, *machine, Sight::ScriptAsked { answer: ScriptAnswer::Wait })?;
+                saw(world, *machine, served("again.cfg"))
+            }),
         }
     }
 }

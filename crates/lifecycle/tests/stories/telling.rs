@@ -62,7 +62,8 @@ fn role(word: &str) -> Result<FileRole, String> {
         "kernel" => FileRole::Kernel,
         "initrd" => FileRole::Initrd,
         "uki" => FileRole::Uki,
-        _ => return Err(format!("`{word}` is none of loader, kernel, initrd, uki")),
+        "script" => FileRole::Script,
+        _ => return Err(format!("`{word}` is none of loader, kernel, initrd, uki, script")),
     })
 }
 
@@ -80,6 +81,8 @@ pub(crate) struct Teller {
     /// Agents that are alive, by their boot.
     agents: BTreeMap<NodeName, String>,
     next_beat: LabTime,
+    /// Events that were written when `? writes` was asked last.
+    written: usize,
     /// Commands that no `=` line has named yet.
     unnamed: BTreeSet<String>,
     /// A request that was not simply accepted, until a `?` line names its answer.
@@ -98,6 +101,7 @@ impl Teller {
             orders: BTreeMap::new(),
             agents: BTreeMap::new(),
             next_beat: began,
+            written: 0,
             unnamed: BTreeSet::new(),
             untold: None,
             told: None,
@@ -125,6 +129,7 @@ impl Teller {
                 (0..number(times)?).try_for_each(|_| self.line(line))
             }
             "=" => self.asked(rest),
+            "?" if words.first() == Some(&"writes") => self.writes(&words),
             "?" => self.look(&words),
             _ => Err("a line begins with >, =, ?, @ or *".to_owned()),
         }
@@ -240,6 +245,10 @@ impl Teller {
                 self.finish(node, Outcome::Failed { code: "refused".to_owned(), why: why.join(" ") })
             }
             ["sees", node, state] => self.sees(node, state),
+            ["stranger", mac, "asks", "its", "script"] => {
+                let (mac, answer) = (mac.parse().map_err(text)?, ScriptAnswer::Stranger);
+                self.world.happens(Fact::Sighted { mac, sight: Sight::ScriptAsked { answer } })
+            }
             ["stranger", mac, "discovers", kind] => {
                 let (mac, sight) = (mac.parse::<MacAddr>().map_err(text)?, discover(client(kind)?));
                 self.world.happens(Fact::Sighted { mac, sight })
@@ -443,6 +452,17 @@ impl Teller {
         expected.sort_unstable();
         let shown = |list: String| if list.is_empty() { "nothing".to_owned() } else { list };
         same(shown(expected.join(", ")), shown(actual.join(", ")))
+    }
+
+    /// How many events were written since this was asked last, or only that it is asked.
+    fn writes(&mut self, words: &[&str]) -> Result<(), String> {
+        let written = self.world.events.len() - self.world.fleeting.len();
+        let since = written - std::mem::replace(&mut self.written, written);
+        match words {
+            [_] => Ok(()),
+            [_, count] => same(number(count)?, u64::try_from(since).map_err(text)?),
+            _ => Err("`? writes` or `? writes COUNT`".to_owned()),
+        }
     }
 
     fn look(&mut self, words: &[&str]) -> Result<(), String> {

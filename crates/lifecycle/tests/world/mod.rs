@@ -2,12 +2,12 @@
 
 mod oracle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use lifecycle::{
-    Decision, Judge, Judgment, Lab, Refusal, Request, Verdict, absorb, admit, boot_table, decide,
+    Decision, Judge, Judgment, Lab, Refusal, Request, Verdict, absorb, admit, boot_table, decide, keeping,
 };
 use model::{
     Asset, BoardSpec, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal, Image,
@@ -125,6 +125,8 @@ pub(crate) struct World {
     pub(crate) lab: Lab,
     /// Everything recorded, in order.
     pub(crate) events: Vec<Event>,
+    /// Numbers of those that are fleeting.
+    pub(crate) fleeting: BTreeSet<u64>,
     /// The clock.
     pub(crate) now: LabTime,
     /// The last decision.
@@ -143,6 +145,7 @@ impl World {
         let mut world = Self {
             lab: Lab::new(board.spec.clone()),
             events: Vec::new(),
+            fleeting: BTreeSet::new(),
             now: LabTime(1_000_000),
             decision: Decision::default(),
             asked: Vec::new(),
@@ -213,9 +216,9 @@ impl World {
     }
 
     /// The lab that some of the events tell.
-    pub(crate) fn replayed(&self, told: impl Fn(&Fact) -> bool) -> Lab {
+    pub(crate) fn replayed(&self, told: impl Fn(&Event) -> bool) -> Lab {
         let mut lab = Lab::new(self.board.spec.clone());
-        for event in self.events.iter().filter(|event| told(&event.fact)) {
+        for event in self.events.iter().filter(|event| told(event)) {
             absorb(&mut lab, event);
         }
         lab
@@ -224,7 +227,7 @@ impl World {
     /// A core that knows only what the journal keeps judges as this one would after a restart.
     pub(crate) fn rule_of_the_journal(&self) -> Result<(), String> {
         let (mut here, mut kept) =
-            (self.lab.clone(), self.replayed(|fact| fact.keeping() != Keeping::Fleeting));
+            (self.lab.clone(), self.replayed(|event| !self.fleeting.contains(&event.seq)));
         let event = numbered(&self.events, self.moment(), self.core_started());
         absorb(&mut here, &event);
         absorb(&mut kept, &event);
@@ -262,6 +265,9 @@ impl World {
 
     fn keep(&mut self, fact: Fact) {
         let event = numbered(&self.events, self.moment(), fact);
+        if keeping(&self.lab, &event.fact) == Keeping::Fleeting {
+            self.fleeting.insert(event.seq);
+        }
         self.judge.touch(&absorb(&mut self.lab, &event));
         self.events.push(event);
     }
