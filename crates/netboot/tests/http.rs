@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use model::{AGENT_HELLO_PATH, Sight, Sighting};
+use model::{AGENT_HELLO_PATH, BootAnswer, Image, Sight, Sighting};
 use netboot::http::{Patience, serve_connection};
 use netboot::{Counter, Loaders, Parts, Up};
 use stand::{Answer, NODE1, NODE1_IP, NODE2_IP, Stand, kernel, put, within};
@@ -164,6 +164,36 @@ async fn only_the_patient_are_asked_to_come_back_when_all_places_are_taken() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_has_its_whole_image_or_hung_up_after_asking_for_it_keeps_nobody_waiting() {
+    const IPXE: &str = "User-Agent: iPXE/2.0.0\r\n";
+    for (wants, hangs_up) in [("", false), ("Range: bytes=0-9\r\n", true)] {
+        let stand = Stand::start(1);
+        let mut table = stand::table(&stand.shelf(), 1);
+        let kernel = Image { kernel: Some(put(&stand.shelf(), "vmlinuz", &kernel())), ..Image::default() };
+        let answer = BootAnswer::Run { image: Arc::new(kernel), args: String::new() };
+        table.nodes[0] = Arc::new(stand::entry("node1", NODE1, NODE1_IP, answer));
+        stand.counter.publish(table).unwrap();
+        let path = kernel_path(&stand);
+        let mut first = stand::connect(NODE1_IP, stand.http).await;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: boss\r\n{IPXE}{wants}\r\n");
+        first.write_all(request.as_bytes()).await.unwrap();
+        let size = if hangs_up { 10 } else { 3_333_333 };
+        let (mut got, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        while got.windows(4).position(|four| four == b"\r\n\r\n").is_none_or(|end| got.len() - end - 4 < size)
+        {
+            let count = within(first.read(&mut buffer)).await.unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&got));
+            got.extend_from_slice(&buffer[..count]);
+        }
+        let kept = (!hangs_up).then_some(first);
+        // Were the place kept for it, the next would be sent away before it falls free.
+        let next = stand.get_with(NODE2_IP, &path, IPXE).await;
+        assert_eq!(next.status, 200, "{wants:?}");
+        drop(kept);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,8 @@ use core::net::Ipv6Addr;
 
 use model::MacAddr;
 
+use crate::ndp::group_mac;
+
 pub use client::{Binding, Client, ClientSettings, ClientStep};
 pub use code::{OptionCode, Status};
 pub use duid::Duid;
