@@ -1,7 +1,7 @@
 //! Any file name is one of GRUB's or none, and any words stay inside the quotes of its configuration.
 #![no_main]
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use libfuzzer_sys::fuzz_target;
 use wire::grub::{BootConfig, asked, waiting};
@@ -24,7 +24,7 @@ fn outside(line: &str) -> String {
 
 fuzz_target!(|text: &str| {
     let _any = asked(text);
-    let boss = Ipv4Addr::new(10, 0, 0, 1);
+    let boss = IpAddr::from([10, 0, 0, 1]);
     let config = BootConfig { title: text, boss, http: true, kernel: "/f/a/k", args: text, initrds: &["/f/b/i"] };
     for line in config.text().lines().chain(waiting(&[text], 1, boss).lines()) {
         let left = outside(line);
