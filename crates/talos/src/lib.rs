@@ -1,0 +1,1 @@
+//! Talos Linux, natively: secrets, machine configs, patches, client configs, the machine API and its events.
