@@ -1,1 +1,3 @@
 //! Talos Linux, natively: secrets, machine configs, patches, client configs, the machine API and its events.
+
+pub mod pki;
