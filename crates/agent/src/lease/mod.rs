@@ -159,7 +159,12 @@ mod tests {
     fn a_renewal_is_no_news_and_another_boss_is() {
         let (held, mut hear) = watch::channel(None);
         let now = |boss| Held {
-            port: Port { name: "eth0".to_owned(), index: 2, carrier: true, mac: model::MacAddr([2, 0, 0, 0, 0, 1]) },
+            port: Port {
+                name: "eth0".to_owned(),
+                index: 2,
+                carrier: true,
+                mac: model::MacAddr([2, 0, 0, 0, 0, 1]),
+            },
             address: "10.0.0.11".parse().unwrap(),
             boss,
         };
