@@ -1,3 +1,4 @@
 //! Talos Linux, natively: secrets, machine configs, patches, client configs, the machine API and its events.
 
 pub mod pki;
+pub mod yaml;

@@ -42,6 +42,14 @@ pub(super) fn of(root: &Path, target: &str) -> Outcome<Vec<Input>> {
                 Ok([text.as_slice(), &length.to_be_bytes()].concat())
             },
         ),
+        "talos_yaml" => Ok(texts(
+            &[
+                "version: v1alpha1\nmachine:\n    type: worker\n    certSANs: []\n---\nkind: HostnameConfig\nauto: off\n",
+                "a: &x {k: [1.10, 0x1F, ~, \"q\", 's']}\nb:\n  <<: *x\n  ? long\n  : |2-\n     t\n    u\n",
+                "- >+\n  a\n\n  b\n\n- !!str 1\n- 2001-01-01T1:2:3Z\n",
+            ],
+            |text| text.as_bytes().to_vec(),
+        )),
         "tftp_decode" => files(
             &packets,
             |name| name.contains("-tftp-"),
