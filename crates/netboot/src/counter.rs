@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::board::Board;
 use crate::heads::Heads;
-use crate::http::{Pieces, Places};
+use crate::http::Places;
 use crate::install::Taken;
 use crate::kept::KeptTable;
 use crate::ledger::{Ledger, LedgerError};
@@ -137,8 +137,6 @@ pub struct Counter {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) sights: Sights,
     pub(crate) places: Arc<Places>,
-    /// Pieces of contents that readers share.
-    pub(crate) pieces: Arc<Pieces>,
     http_port: u16,
     board: watch::Sender<Option<Arc<Board>>>,
     /// Who has an address by lease or is seen with it; the board's own reservations are looked up there.
@@ -185,7 +183,6 @@ impl Counter {
             ledger,
             sights,
             places: Places::new(parts.transfers),
-            pieces: Arc::default(),
             http_port: parts.http_port,
             board: watch::Sender::new(board),
             neighbours,

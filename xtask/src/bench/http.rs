@@ -1,9 +1,7 @@
-//! Boot HTTP against nginx with `sendfile`, the same files in one run; and bare `sendfile`, to see what it would bring.
+//! Boot HTTP against nginx with `sendfile`, the same files in one run.
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,9 +24,8 @@ const SMALL: usize = 1 << 20;
 const BIG: usize = 256 << 20;
 /// Downloads of the large one at once: a board of six.
 const SIX: usize = 6;
-/// Ports of the others; ours is 80.
+/// Port of the other; ours is 80.
 const NGINX: u16 = 8081;
-const BARE: u16 = 8082;
 
 /// Runs the rounds.
 ///
@@ -51,8 +48,6 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report
         report.push(Row::new(peer.clone(), unit, plain::samples(&found, &format!("/nginx/{key}"))?));
         let ours = plain::samples(&found, &format!("/ours/{key}"))?;
         report.push(Row::new(format!("labinator: {what}"), unit, ours).at_most(1.0, peer));
-        let bare = plain::samples(&found, &format!("/bare/{key}"))?;
-        report.push(Row::new(format!("bare sendfile: {what}"), unit, bare));
     }
     Ok(report)
 }
@@ -71,9 +66,8 @@ fn measure(ground: &Ground, rounds: usize) -> Outcome<Value> {
     let controller = ground.controller(&loaders, image)?;
     let ours = [ours(&controller.state, &www.join("small"))?, ours(&controller.state, &www.join("big"))?];
     let _nginx = nginx(&ground.folder)?;
-    bare(www)?;
-    let at = |port: u16| ["small", "big"].map(|name| format!("http://{BOSS}:{port}/{name}"));
-    let sides = [("ours", ours), ("nginx", at(NGINX)), ("bare", at(BARE))];
+    let theirs = ["small", "big"].map(|name| format!("http://{BOSS}:{NGINX}/{name}"));
+    let sides = [("ours", ours), ("nginx", theirs)];
     let mut found = json!({});
     for (name, [small, _]) in &sides {
         wait(Duration::from_secs(120), name, || {
@@ -157,38 +151,6 @@ fn nginx(folder: &Path) -> Outcome<Nginx> {
         ),
     )?;
     Ok(Nginx(Command::new("nginx").arg("-c").arg(config).stdin(Stdio::null()).spawn()?))
-}
-
-/// A server that does nothing but `sendfile`, with a thread for each connection: what a path of our own past the HTTP
-/// library could reach at most. It ends with the process.
-fn bare(www: PathBuf) -> Outcome<()> {
-    let listener = TcpListener::bind((BOSS, BARE))?;
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let www = www.clone();
-            // A peer that went away ends its thread.
-            std::thread::spawn(move || drop(attend(stream, &www)));
-        }
-    });
-    Ok(())
-}
-
-fn attend(mut stream: TcpStream, www: &Path) -> std::io::Result<()> {
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    while let Some(first) = lines.next().transpose()? {
-        for line in lines.by_ref() {
-            if line?.is_empty() {
-                break;
-            }
-        }
-        let name = first.split(['/', ' ']).nth(2).unwrap_or_default().to_owned();
-        let mut file = File::open(www.join(name))?;
-        let size = file.metadata()?.len();
-        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n")?;
-        // From a file to a socket the standard library calls sendfile(2).
-        std::io::copy(&mut file, &mut stream)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

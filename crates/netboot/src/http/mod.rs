@@ -16,8 +16,8 @@ mod agent;
 mod body;
 mod digests;
 mod manner;
+mod outlet;
 mod pace;
-mod pieces;
 mod places;
 mod range;
 mod route;
@@ -34,15 +34,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::counter::Counter;
+pub use outlet::Stream;
+use outlet::{Filling, Outlet};
 use pace::Paced;
 pub use pace::Patience;
-pub(crate) use pieces::Pieces;
 pub(crate) use places::Places;
 pub use range::{Part, Validators, choose};
 
@@ -68,12 +68,14 @@ const BREATH: Duration = Duration::from_millis(100);
 /// Serves one connection until either side ends it. Any stream will do, so that tests need no socket.
 pub async fn serve_connection<S>(counter: Arc<Counter>, stream: S, peer: SocketAddr, patience: Patience)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: Stream,
 {
     let peer = peer.ip().to_canonical();
+    let outlet = Outlet::default();
+    let stream = Filling::new(stream, outlet.clone());
     let answer = service_fn(|request| {
-        let counter = Arc::clone(&counter);
-        async move { Ok::<_, Infallible>(route::answer(&counter, peer, request).await) }
+        let (counter, outlet) = (Arc::clone(&counter), outlet.clone());
+        async move { Ok::<_, Infallible>(route::answer(&counter, &outlet, peer, request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

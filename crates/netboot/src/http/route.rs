@@ -20,6 +20,7 @@ use wire::ipxe::user_agent_version;
 
 use super::body::{Body, Transfer};
 use super::manner::Manner;
+use super::outlet::Outlet;
 use super::places::{Place, Places};
 use super::range::{Part, Validators, choose};
 use super::{agent, digests, seed};
@@ -39,6 +40,7 @@ const WAIT: Duration = Duration::from_secs(8);
 /// Answers one request of a peer.
 pub(super) async fn answer(
     counter: &Arc<Counter>,
+    outlet: &Outlet,
     peer: IpAddr,
     request: Request<Incoming>,
 ) -> Response<Body> {
@@ -62,7 +64,7 @@ pub(super) async fn answer(
     }
     let headers = request.headers();
     let trailers = !head && digests::reads_trailers(headers, request.version());
-    let asked = Asked { peer, headers, head, trailers };
+    let asked = Asked { peer, outlet, headers, head, trailers };
     let over = Over::of(peer);
     note_ipxe(counter, peer, headers);
     let answer = match path.split('/').collect::<Vec<_>>().as_slice() {
@@ -111,6 +113,8 @@ fn as_script(text: Option<String>) -> Response<Body> {
 #[derive(Debug, Clone, Copy)]
 struct Asked<'a> {
     peer: IpAddr,
+    /// What its connection sends contents by.
+    outlet: &'a Outlet,
     headers: &'a HeaderMap,
     head: bool,
     /// Trailers are read.
@@ -167,7 +171,7 @@ async fn content(counter: &Arc<Counter>, asked: &Asked<'_>, digest: &str, name: 
         etag: format!("\"{digest}\""),
         digest,
         modified: content.modified(),
-        body: Body::shelf(content, &counter.pieces).admitted(place),
+        body: Body::shelf(content, asked.outlet).admitted(place),
     };
     serve(counter, asked, file)
 }
