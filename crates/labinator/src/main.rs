@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Verb::Serve(args) => in_runtime(runtime(), start::serve(&cli.globals, args)),
         Verb::Demo(args) => in_runtime(runtime(), start::demo(&cli.globals, args)),
         Verb::Image(verb) => in_runtime(runtime(), start::image(&cli.globals, verb)),
+        Verb::Talos(verb) => cli::ended(cli::talos::run(&cli.globals, verb)),
         Verb::Replay(args) => cli::ended(start::replay(&cli.globals, &args)),
         Verb::Client(verb) => match runtime() {
             Ok(runtime) => runtime.block_on(cli::run(&cli.globals, verb)),

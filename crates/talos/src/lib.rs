@@ -1,4 +1,5 @@
 //! Talos Linux, natively: secrets, machine configs, patches, client configs, the machine API and its events.
 
 pub mod pki;
+pub mod release;
 pub mod yaml;

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{MacAddr, NodeName, ScenarioName};
 
 use super::args_lab::{ImportVerb, InitArgs};
+use super::talos::TalosVerb;
 
 const IMAGES_HELP: &str =
     "Folder of boot images [default: $LABINATOR_IMAGES, else images below the state folder]";
@@ -72,6 +73,9 @@ pub enum Verb {
     /// Build and list boot images
     #[command(subcommand)]
     Image(ImageVerb),
+    /// Configs, certificates and nodes of Talos Linux
+    #[command(subcommand)]
+    Talos(TalosVerb),
     /// Tell again what a journal recorded
     Replay(ReplayArgs),
     /// A part of this program that it starts itself

@@ -6,11 +6,13 @@
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | error numbers of iPXE | `code.rs` |
+//! | Talos without its own tool | `talos/` |
 //! | pictures and sentences | `render/` |
 //! | the door to the terminal, exit codes | `out.rs`, `failure.rs` |
 
 pub mod out;
 pub mod render;
+pub mod talos;
 
 mod args;
 mod args_lab;

@@ -1,0 +1,62 @@
+//! `labinator talos`: what people do with a Talos cluster's own tool, without it.
+
+mod images;
+
+use clap::{Args, Subcommand};
+use talos::release::{Minor, Version, VersionError};
+
+pub use images::ImagesArgs;
+
+use super::args::Globals;
+use super::failure::Failure;
+
+/// What can be asked of Talos.
+#[derive(Debug, Clone, Subcommand)]
+pub enum TalosVerb {
+    /// List the container images that a cluster pulls
+    Images(ImagesArgs),
+}
+
+/// Which Talos and which Kubernetes.
+#[derive(Debug, Clone, Args)]
+pub struct VersionArgs {
+    /// Talos release, 1.9 to 1.14 [default: 1.13, its newest release known here]
+    #[arg(long, value_name = "VERSION")]
+    pub talos_version: Option<Version>,
+    /// Kubernetes release [default: the one that this Talos brings]
+    #[arg(long, value_name = "VERSION")]
+    pub kubernetes_version: Option<Version>,
+}
+
+impl VersionArgs {
+    /// The minor release, the Talos and the Kubernetes meant; a Talos of two numbers is its newest known release.
+    ///
+    /// # Errors
+    /// A Talos that is not known, or a Kubernetes that it does not run.
+    pub(super) fn chosen(&self) -> Result<(Minor, Version, Version), Failure> {
+        let minor = match &self.talos_version {
+            Some(version) => Minor::of(version).map_err(|why| version_failure(&why))?,
+            None => Minor::DEFAULT,
+        };
+        let newest = minor.latest();
+        let given = self.talos_version.as_ref().filter(|v| v.patch > 0 || !v.candidate.is_empty());
+        let talos = given.cloned().unwrap_or(newest);
+        let kubernetes = self.kubernetes_version.clone().unwrap_or_else(|| minor.default_kubernetes());
+        minor.check_kubernetes(&kubernetes).map_err(|why| version_failure(&why))?;
+        Ok((minor, talos, kubernetes))
+    }
+}
+
+fn version_failure(why: &VersionError) -> Failure {
+    Failure::with_advice(why.to_string(), why.advice())
+}
+
+/// Carries out the verb.
+///
+/// # Errors
+/// What each verb says.
+pub fn run(_globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
+    match verb {
+        TalosVerb::Images(args) => images::list(&args),
+    }
+}
