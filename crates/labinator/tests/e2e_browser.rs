@@ -1,17 +1,15 @@
 //! A real browser on the page of a real lab: the demo with two machines, and the page's own tests.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
 #![expect(clippy::print_stdout, reason = "what the page's tests said")]
 
-#[path = "e2e/ground.rs"]
-mod ground;
+mod e2e;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use ground::{Folder, given, limited, said, until};
+use e2e::ground::{Folder, given, limited, said, until};
 
 /// Two cold machines take ten seconds on an idle machine with two processors.
 const LIMIT: Duration = Duration::from_secs(600);

@@ -2,22 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 #![expect(clippy::panic, reason = "a test may stop")]
 #![expect(clippy::indexing_slicing, reason = "a test may stop")]
-#![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
 
-#[path = "e2e/client.rs"]
-mod client;
-#[path = "e2e/controller.rs"]
-mod controller;
 #[path = "e2e/deaths.rs"]
 mod deaths;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/lab.rs"]
-mod lab;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,13 +14,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use client::Client;
-use controller::Controller;
-use ground::{limited, said, until};
-use house::House;
-use lab::BOSS;
+use e2e::client::Client;
+use e2e::controller::Controller;
+use e2e::ground::{self, limited, said, until};
+use e2e::house::House;
+use e2e::lab::{self, BOSS};
+use e2e::processes::{self, signal, told};
 use model::{Fact, MacAddr, Notice, Sight};
-use processes::{signal, told};
 use rustix::process::Signal;
 
 /// Enough for anything here on a machine that is busy with other things.

@@ -1,22 +1,9 @@
 //! Care for a boss: a lab file that `init` writes beside servers of others, and what is kept of a failed start, as
 //! tshark reads it.
-#![expect(dead_code, reason = "other tests use the rest of the ground")]
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 #![expect(clippy::panic, reason = "a test may stop")]
-#![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
 
-#[path = "e2e/client.rs"]
-mod client;
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/lab.rs"]
-mod lab;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -25,12 +12,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use api::Captures;
-use client::Client;
-use controller::Controller;
-use ground::{given, limited, said, until};
-use house::House;
+use e2e::client::Client;
+use e2e::controller::{self, Controller};
+use e2e::ground::{given, limited, said, until};
+use e2e::house::House;
+use e2e::lab;
+use e2e::processes::told;
 use model::{NodeWord, Trace};
-use processes::told;
 
 /// Enough for anything here on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(60);

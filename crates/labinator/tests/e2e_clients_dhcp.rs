@@ -1,35 +1,21 @@
 //! DHCP with what others wrote: dhcpcd and systemd-networkd as clients, isc-dhcp-relay between, dnsmasq beside, and a
 //! second controller.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
-#![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
-#![expect(dead_code, reason = "the stand is shared with other tests")]
 
-#[path = "e2e/client.rs"]
-mod client;
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/lab.rs"]
-mod lab;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use client::Client;
-use controller::Controller;
-use ground::{given, said, until};
-use house::House;
-use lab::BOSS;
+use e2e::client::Client;
+use e2e::controller::{self, Controller};
+use e2e::ground::{given, said, until};
+use e2e::house::House;
+use e2e::lab::{self, BOSS};
+use e2e::processes::told;
 use model::{Fact, MacAddr, Notice, Sight};
-use processes::told;
 
 /// Enough for anything here on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(120);

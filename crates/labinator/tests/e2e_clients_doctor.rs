@@ -2,31 +2,19 @@
 //! that cannot start at all.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 #![expect(clippy::panic, reason = "a test may stop")]
-#![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
-#![expect(dead_code, reason = "the parts of other tests are used as they are")]
 
-#[path = "e2e/client.rs"]
-mod client;
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/lab.rs"]
-mod lab;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::fs;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use api::{Check, Diagnosis, Finding};
-use client::Client;
-use controller::Controller;
-use ground::{given, said, until};
-use house::House;
+use e2e::client::Client;
+use e2e::controller::Controller;
+use e2e::ground::{given, said, until};
+use e2e::house::House;
+use e2e::lab;
 
 /// Enough for anything here on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,11 +1,8 @@
 //! `image fetch` over HTTPS, from a server whose certificates OpenSSL made: trusted, signed by nobody who is trusted,
 //! made out to another name; and a transfer that breaks off.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(dead_code, reason = "other tests use the rest of the ground")]
-#![expect(clippy::panic, reason = "a test may stop")]
 
-#[path = "e2e/ground.rs"]
-mod ground;
+mod e2e;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -14,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use ground::{Folder, given, limited, said};
+use e2e::ground::{Folder, given, limited, said};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};

@@ -1,32 +1,18 @@
 //! Clients of TFTP and HTTP that others wrote, against a running controller: netascii, windows, one port, resuming.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
-#![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
-#![expect(dead_code, reason = "the parts of other tests are used as they are")]
 
-#[path = "e2e/client.rs"]
-mod client;
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/lab.rs"]
-mod lab;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use client::Client;
-use controller::Controller;
-use ground::{said, until};
-use house::House;
-use lab::BOSS;
-use processes::told;
+use e2e::client::Client;
+use e2e::controller::Controller;
+use e2e::ground::{said, until};
+use e2e::house::House;
+use e2e::lab::{self, BOSS};
+use e2e::processes::told;
 
 /// Enough for anything here on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,31 +1,19 @@
 //! DHCPv6, router advertisements and boot files over IPv6, with clients that others wrote.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
-#![expect(clippy::print_stdout, reason = "what was not tested")]
-#![expect(dead_code, reason = "the house serves other tests, too")]
 
-#[path = "e2e/client.rs"]
-mod client;
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use client::Client;
-use controller::Controller;
-use ground::{said, until};
-use house::House;
+use e2e::client::Client;
+use e2e::controller::Controller;
+use e2e::ground::{said, until};
+use e2e::house::House;
+use e2e::processes::told;
 use model::{Fact, Sight};
-use processes::told;
 
 /// Enough for anything here on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(90);

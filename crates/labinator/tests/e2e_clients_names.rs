@@ -1,30 +1,16 @@
 //! Real resolvers and clock clients ask a running controller: dig, kdig, drill, glibc, dnsperf, ntpdig, chrony.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
-#![expect(clippy::print_stdout, reason = "figures, and what was not tested")]
-#![expect(dead_code, reason = "shared with the other tests of this stage")]
 
-#[path = "e2e/client.rs"]
-mod client;
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/lab.rs"]
-mod lab;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::fs;
 
-use client::Client;
-use controller::Controller;
-use ground::said;
-use house::House;
-use lab::BOSS;
-use processes::{skip, told};
+use e2e::client::Client;
+use e2e::controller::Controller;
+use e2e::ground::said;
+use e2e::house::House;
+use e2e::lab::{self, BOSS};
+use e2e::processes::{skip, told};
 
 /// A lab with names and time whose other names belong to a server that is not there.
 fn started(ntp: &str) -> (Controller, House) {

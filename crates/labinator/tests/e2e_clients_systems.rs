@@ -1,20 +1,9 @@
 //! What belongs to one machine, fetched from a running boot counter: by cloud-init itself, and of a folder of matchbox
 //! as matchbox served it.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
-#![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
-#![expect(dead_code, reason = "the parts of other tests are used as they are")]
 
-#[path = "e2e/client.rs"]
-mod client;
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
+#[expect(dead_code, reason = "another test uses the rest")]
 #[path = "recorded/mod.rs"]
 mod recorded;
 
@@ -23,11 +12,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use client::Client;
-use controller::Controller;
-use ground::{given, limited, said, until};
-use house::House;
-use processes::told;
+use e2e::client::Client;
+use e2e::controller::Controller;
+use e2e::ground::{self, given, limited, said, until};
+use e2e::house::House;
+use e2e::processes::told;
 use recorded::{MACHINES, as_ours, fixtures, recorded, same_text, served_as};
 
 /// Enough for anything here on a machine that is busy with other things.

@@ -1,30 +1,20 @@
 //! Real firmware boots the node image: SeaBIOS with iPXE, OVMF over TFTP and over HTTP; and the demo.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
 #![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
 
-#[path = "e2e/controller.rs"]
-mod controller;
 #[path = "e2e/demo.rs"]
 mod demo;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/machines.rs"]
-mod machines;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use controller::Controller;
-use ground::until;
-use house::House;
-use machines::machines_below;
+use e2e::controller::Controller;
+use e2e::ground::{self, until};
+use e2e::house::House;
+use e2e::machines::machines_below;
+use e2e::processes::{signal, told};
 use model::{Carrier, ClientKind, Fact, NodeWord, Phase, PowerState, Snapshot, Stage, Trace};
-use processes::{signal, told};
 use rustix::process::Signal;
 
 /// Three cold machines take half a minute on an idle machine with two processors, and many times that on a

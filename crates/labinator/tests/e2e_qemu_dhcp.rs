@@ -1,19 +1,8 @@
 //! Real firmware boots by our proxy while dnsmasq gives the addresses.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
 #![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
-#![expect(dead_code, reason = "the stand is shared with other tests")]
 
-#[path = "e2e/client.rs"]
-mod client;
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,12 +10,12 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use client::Client;
-use controller::Controller;
-use ground::until;
-use house::House;
+use e2e::client::Client;
+use e2e::controller::Controller;
+use e2e::ground::{self, until};
+use e2e::house::House;
+use e2e::processes::{skip, told};
 use model::{ClientKind, Fact, MacAddr, Sight};
-use processes::{skip, told};
 
 /// As in the tests of every firmware: half a minute on an idle machine, many times that on a busy one.
 const LIMIT: Duration = Duration::from_secs(600);

@@ -1,27 +1,18 @@
 //! GRUB as the network boot program: Debian's signed image, started by OVMF's PXE client, boots the node image.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
 #![expect(clippy::indexing_slicing, reason = "a test may stop")]
 #![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
-#![expect(dead_code, reason = "the parts of other tests are used as they are")]
 
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::fs;
 use std::time::Duration;
 
-use controller::Controller;
-use ground::until;
-use house::House;
+use e2e::controller::Controller;
+use e2e::ground::{self, until};
+use e2e::house::House;
+use e2e::processes::told;
 use model::{Carrier, FileRole, NodeWord, PowerState, Trace};
-use processes::told;
 
 /// One cold machine takes half a minute on an idle machine with two processors, and many times that on a busy one.
 const LIMIT: Duration = Duration::from_secs(600);

@@ -2,24 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 #![expect(clippy::panic, reason = "a test may stop")]
 #![expect(clippy::print_stdout, reason = "what a failed test heard")]
-#![expect(dead_code, reason = "the house serves other tests, too")]
 
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::time::Duration;
 
-use controller::Controller;
-use ground::until;
-use house::House;
+use e2e::controller::Controller;
+use e2e::ground::{self, until};
+use e2e::house::House;
+use e2e::processes::told;
 use model::{Carrier, ClientKind, MarkKind, NodeWord, Phase, Stage, Trace};
-use processes::told;
 
 /// A machine that insists on HTTP asks for a minute over IPv4 first; all of it takes many times longer on a busy machine.
 const LIMIT: Duration = Duration::from_secs(600);

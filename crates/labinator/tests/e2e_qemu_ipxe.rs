@@ -1,27 +1,18 @@
 //! Three builds of iPXE boot by OVMF: Debian 12's of 2019, Debian 13's of 2025, and 2.0. The new ones get everything
 //! from one script and keep the firmware's lease.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
 #![expect(clippy::print_stdout, reason = "figures, and what was not tested")]
-#![expect(dead_code, reason = "shared with the other tests of this stage")]
 
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use controller::Controller;
-use ground::until;
-use house::House;
+use e2e::controller::Controller;
+use e2e::ground::{self, until};
+use e2e::house::House;
+use e2e::processes::{skip, told};
 use model::{Carrier, ClientKind, FileRole, MachineView, MarkKind, Stage, Trace};
-use processes::{skip, told};
 
 const LIMIT: Duration = Duration::from_secs(600);
 const MAC: model::MacAddr = model::MacAddr([0x52, 0x54, 0, 0x4c, 0x42, 2]);

@@ -2,26 +2,19 @@
 //! file, an EFI program that fetches its Ignition configuration, a live image whose root comes over HTTP.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop")]
 #![expect(clippy::print_stdout, reason = "what a failed test heard, and what was not tested")]
-#![expect(dead_code, reason = "the ground is shared with other files")]
 
-#[path = "e2e/controller.rs"]
-mod controller;
-#[path = "e2e/ground.rs"]
-mod ground;
-#[path = "e2e/house.rs"]
-mod house;
-#[path = "e2e/processes.rs"]
-mod processes;
+mod e2e;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use controller::Controller;
-use house::House;
+use e2e::controller::Controller;
+use e2e::ground;
+use e2e::house::House;
+use e2e::processes::{skip, told};
 use model::{FileRole, MacAddr, NodeWord, Trace};
-use processes::{skip, told};
 
 /// The Debian installer as its package brings it.
 const INSTALLER: &str = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64";

@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::process::Command;
 
-use crate::house::House;
-use crate::processes::told;
+use super::house::House;
+use super::processes::told;
 
 /// One port of the segment with a machine at it.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use model::{Event, Snapshot};
 
-use crate::ground::{given, limited, said, until};
-use crate::house::House;
-use crate::processes::{children, lives, signal, told};
+use super::ground::{given, limited, said, until};
+use super::house::House;
+use super::processes::{children, lives, signal, told};
 
 /// How long a controller may take to be there: its images are hashed by a debug build on a busy machine.
 const RISE: Duration = Duration::from_secs(60);

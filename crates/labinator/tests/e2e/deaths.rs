@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::client::Client;
-use crate::controller::Controller;
-use crate::ground::{said, until};
-use crate::house::House;
-use crate::lab::BOSS;
-use crate::processes::{lives, signal, skip, told};
+use crate::e2e::client::Client;
+use crate::e2e::controller::Controller;
+use crate::e2e::ground::{said, until};
+use crate::e2e::house::House;
+use crate::e2e::lab::BOSS;
+use crate::e2e::processes::{lives, signal, skip, told};
 use crate::{LIMIT, acknowledged, kernel_url, lab, nothing_lost, perfdhcp, started};
 
 /// How soon a part that died is back on a machine that has nothing else to do.

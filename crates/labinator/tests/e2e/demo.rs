@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use crate::LIMIT;
-use crate::controller::picture;
-use crate::ground::{Folder, given, limited, said, until};
-use crate::machines::machines_below;
-use crate::processes::{lives, signal, skip, told};
+use crate::e2e::controller::picture;
+use crate::e2e::ground::{Folder, given, limited, said, until};
+use crate::e2e::machines::machines_below;
+use crate::e2e::processes::{lives, signal, skip, told};
 
 /// The demo with everything it writes in this folder.
 fn in_folder(mut command: Command, folder: &Path) -> Command {

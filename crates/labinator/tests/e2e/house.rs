@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use crate::ground::{Folder, limited, until};
-use crate::processes::{children, told};
+use super::ground::{Folder, limited, until};
+use super::processes::{children, told};
 
 /// Namespaces of network, processes and mounts. Everything inside dies with the house, and the house dies
 /// with this process, however that ends: its first process reads a pipe of ours to the end.
@@ -93,7 +93,7 @@ impl Drop for House {
         let pid = self.pid;
         if !std::thread::panicking() {
             until(Duration::from_secs(30), "the house is empty", || {
-                (!crate::processes::lives(pid)).then_some(())
+                (!super::processes::lives(pid)).then_some(())
             });
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::house::House;
+use super::house::House;
 
 /// The boss's address; the segment is 10.79.0.0/20.
 pub(crate) const BOSS: &str = "10.79.0.1";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::processes::lives;
+use super::processes::lives;
 
 /// Every QEMU whose working folder lies below this one: process id and name of the folder.
 pub(crate) fn machines_below(folder: &Path) -> Vec<(u32, String)> {

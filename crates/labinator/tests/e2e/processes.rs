@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::ground::said;
+use super::ground::said;
 
 /// Says that something was not tested, in words that the stage's closing table repeats.
 pub(crate) fn skip(why: &str) {
