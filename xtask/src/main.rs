@@ -17,6 +17,7 @@ mod licences;
 mod metadata;
 mod node;
 mod openapi;
+mod protos;
 mod soak;
 mod stage;
 mod stages;
@@ -47,6 +48,11 @@ const VERBS: &[Verb] = &[
         name: "openapi",
         about: "write docs/openapi.json and docs/lab.schema.json [--check]",
         run: openapi::run,
+    },
+    Verb {
+        name: "protos",
+        about: "write crates/talos/src/api/proto from the .proto files",
+        run: protos::run,
     },
     Verb { name: "ui", about: "build the page into ui/dist [--check]", run: ui::run },
     Verb { name: "image", about: "build the node image that the demo boots", run: image::run },

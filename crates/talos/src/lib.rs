@@ -1,5 +1,7 @@
 //! Talos Linux, natively: secrets, machine configs, patches, client configs, the machine API and its events.
 
+pub mod api;
+pub mod feed;
 pub mod pki;
 pub mod release;
 pub mod yaml;

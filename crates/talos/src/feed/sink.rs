@@ -1,0 +1,72 @@
+//! The event sink: nodes call it in plain HTTP/2, one call an event, in order, from the first event of a boot.
+
+use std::net::IpAddr;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status};
+
+use super::event::Event;
+use super::hint::Hint;
+use crate::api::proto::events::event_sink_service_server::{EventSinkService, EventSinkServiceServer};
+use crate::api::proto::events::{EventRequest, EventResponse};
+
+/// An event as somebody pushed it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pushed {
+    /// From where: the message does not say which node it is.
+    pub from: IpAddr,
+    /// Its number: 20 letters that grow with time (xid).
+    pub id: String,
+    /// Whose request it belongs to, if any.
+    pub actor: String,
+    /// What is said to have happened.
+    pub event: Hint<Event>,
+}
+
+/// The largest event taken, in bytes.
+const LARGEST: usize = 256 * 1024;
+
+/// Answers one connection until it ends. The queue behind `events` bounds how much is taken: when it is full the node
+/// waits, and sends again what was not answered.
+///
+/// # Errors
+/// The connection is no HTTP/2, or broke.
+pub async fn serve<S>(stream: S, from: IpAddr, events: mpsc::Sender<Pushed>) -> Result<(), hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = EventSinkServiceServer::new(Sink { from, events }).max_decoding_message_size(LARGEST);
+    hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        // The node is silent between events for hours; one that is gone must not keep its place.
+        .keep_alive_interval(Some(std::time::Duration::from_secs(60)))
+        .max_concurrent_streams(8)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .await
+}
+
+#[derive(Debug)]
+struct Sink {
+    from: IpAddr,
+    events: mpsc::Sender<Pushed>,
+}
+
+#[tonic::async_trait]
+impl EventSinkService for Sink {
+    async fn publish(&self, request: Request<EventRequest>) -> Result<Response<EventResponse>, Status> {
+        let EventRequest { data, id, actor_id } = request.into_inner();
+        let data = data.unwrap_or_default();
+        // Answering with an error would have the node send the same event for ever.
+        let Ok(event) = Event::decode(&data.type_url, &data.value) else {
+            return Ok(Response::new(EventResponse {}));
+        };
+        let pushed = Pushed { from: self.from, id, actor: actor_id, event: Hint::new(event) };
+        match self.events.send(pushed).await {
+            Ok(()) => Ok(Response::new(EventResponse {})),
+            Err(_) => Err(Status::unavailable("nobody listens to events now")),
+        }
+    }
+}
