@@ -1,7 +1,9 @@
 //! Talos Linux, natively: secrets, machine configs, patches, client configs, the machine API and its events.
 
 pub mod api;
+pub mod config;
 pub mod feed;
 pub mod pki;
 pub mod release;
+pub mod secrets;
 pub mod yaml;
