@@ -35,22 +35,21 @@ fn started() -> (Controller, House) {
     (Controller::start(&house, &lab), house)
 }
 
-/// Addresses that were acknowledged after an event, in order, with whom.
-fn acknowledged(controller: &Controller, after: u64) -> Vec<(MacAddr, String)> {
-    let acks = controller.events(after).into_iter().filter_map(|event| match event.fact {
-        Fact::Sighted { mac, sight: Sight::Ack { address, .. } } => Some((mac, address.to_string())),
-        _ => None,
-    });
-    acks.collect()
-}
-
-/// Waits for the acknowledgement with this place among those of a client, counted from 1.
+/// Waits for the acknowledgement with this place among those of a machine of the board, counted from 1.
 fn ack(controller: &Controller, mac: &str, place: usize) -> String {
     let mac: MacAddr = mac.parse().unwrap();
     until(LIMIT, &format!("acknowledgement {place} of {mac}"), || {
-        let of_client = acknowledged(controller, 0).into_iter().filter(|(seen, _)| *seen == mac);
-        of_client.map(|(_, address)| address).nth(place - 1)
+        let acks = controller.events(0).into_iter().filter_map(|event| match event.fact {
+            Fact::Sighted { mac: of, sight: Sight::Ack { address, .. } } if of == mac => Some(address),
+            _ => None,
+        });
+        acks.map(|address| address.to_string()).nth(place - 1)
     })
+}
+
+/// Each machine and the address that was given to it last.
+fn holders(controller: &Controller) -> BTreeMap<MacAddr, String> {
+    controller.leases().into_iter().collect()
 }
 
 fn freed(controller: &Controller, address: &str) {
@@ -150,12 +149,13 @@ fn udhcpc_gets_an_address_of_the_pool_renews_it_and_releases_it() {
     let bound = udhcpc.hear("bound");
     let address = bound.split(' ').nth(1).unwrap().to_owned();
     assert!(address.starts_with("10.79.") && bound.ends_with(&format!("600  {BOSS}")), "{bound}");
-    assert_eq!(ack(&controller, &stranger.mac, 1), address);
+    let mac: MacAddr = stranger.mac.parse().unwrap();
+    assert_eq!(holders(&controller).get(&mac), Some(&address));
     let pid = udhcpc.pid("busybox");
     signal(pid, Signal::USR1);
     let renewed = udhcpc.hear("renew");
     assert!(renewed.contains(&address), "{renewed}");
-    assert_eq!(ack(&controller, &stranger.mac, 2), address);
+    assert_eq!(holders(&controller).get(&mac), Some(&address));
     signal(pid, Signal::USR2);
     udhcpc.hear("deconfig");
     freed(&controller, &address);
@@ -210,21 +210,16 @@ fn perfdhcp_loses_nothing_and_gets_the_same_addresses_from_a_counter_that_was_ki
     let controller = Controller::start(&house, &lab::with_pool(&house, "10.79.1.1-10.79.1.110"));
     let relay = Client::with_address(&house, "relay", "02:4c:41:00:02:01", "10.79.8.1");
     nothing_lost(&told(&mut perfdhcp(&relay, "02:4c:42:00:00:00", 100, (100, 3))), 200);
-    let before: BTreeMap<_, _> = acknowledged(&controller, 0).into_iter().collect();
+    let before = holders(&controller);
     assert_eq!(before.len(), 100);
     let addresses: BTreeSet<_> = before.values().collect();
     assert_eq!(addresses.len(), 100, "no address is given twice");
-    let through = controller.look().unwrap().through;
 
     controller.replace("counter");
     controller.wait(LIMIT, "the new counter is connected", |picture| picture.lab.counter_up);
     // Those who came last come first now.
     nothing_lost(&told(&mut perfdhcp(&relay, "02:4c:42:00:00:32", 100, (50, 2))), 100);
-    let again: BTreeMap<_, _> = acknowledged(&controller, through).into_iter().collect();
-    assert_eq!(again.len(), 50);
-    for (mac, address) in again {
-        assert_eq!(before.get(&mac), Some(&address), "{mac}");
-    }
+    assert_eq!(holders(&controller), before);
 }
 
 #[test]

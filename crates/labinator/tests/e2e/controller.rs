@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
-use model::{Event, Snapshot};
+use model::{Event, MacAddr, Snapshot};
+use serde_json::Value;
 
 use super::ground::{given, limited, said, until};
 use super::house::House;
@@ -90,6 +91,20 @@ impl Controller {
         signal(self.pid, rustix::process::Signal::TERM);
         let entered = &mut self.entered;
         until(RISE, "the controller ends", || entered.try_wait().unwrap())
+    }
+
+    /// Addresses that the ledger says were given, in order, with whom. A machine that is not on the board leaves no other
+    /// lasting trace of them.
+    pub(crate) fn leases(&self) -> Vec<(MacAddr, String)> {
+        // As the controller sees it: a test may have mounted something there.
+        let ledger = format!("/proc/{}/root{}/ledger", self.pid, self.state.display());
+        let ledger = fs::read_to_string(ledger).unwrap();
+        let records = ledger.lines().filter_map(|line| serde_json::from_str(line.split_once(' ')?.1).ok());
+        let leases = records.filter_map(|record: Value| {
+            let word = |name: &str| record.pointer(&format!("/lease/{name}"))?.as_str();
+            Some((word("mac")?.parse().ok()?, word("address")?.to_owned()))
+        });
+        leases.collect()
     }
 
     /// What it wrote.

@@ -10,7 +10,7 @@ use crate::e2e::ground::{said, until};
 use crate::e2e::house::House;
 use crate::e2e::lab::BOSS;
 use crate::e2e::processes::{lives, signal, skip, told};
-use crate::{LIMIT, acknowledged, kernel_url, lab, nothing_lost, perfdhcp, started};
+use crate::{LIMIT, kernel_url, lab, nothing_lost, perfdhcp, started};
 
 /// How soon a part that died is back on a machine that has nothing else to do.
 const SOON: Duration = Duration::from_secs(2);
@@ -27,7 +27,7 @@ fn killing_the_core_loses_no_exchange_and_the_lab_comes_back_as_it_was() {
 
     let mut exchanges = perfdhcp(&relay, "02:4c:44:00:00:00", 50, (200, 6));
     let exchanges = exchanges.stdout(std::process::Stdio::piped()).spawn().unwrap();
-    until(LIMIT, "exchanges go on", || (acknowledged(&controller, 0).len() > 10).then_some(()));
+    until(LIMIT, "exchanges go on", || (controller.leases().len() > 10).then_some(()));
     controller.replace("core");
     let after = controller.wait(LIMIT, "the lab is back", |picture| picture.lab.counter_up);
     let report = exchanges.wait_with_output().unwrap();
@@ -136,7 +136,7 @@ fn a_full_disk_stops_new_leases_only_and_only_while_it_is_full() {
     assert!(full.lab.counter_up);
     let refused = udhcpc();
     assert!(!refused.status.success(), "{}", said(&refused));
-    assert!(acknowledged(&controller, 0).iter().all(|(mac, _)| mac.to_string() != guest.mac));
+    assert!(controller.leases().iter().all(|(mac, _)| mac.to_string() != guest.mac));
     let doctor = said(&controller.verb("doctor").output().unwrap());
     assert!(doctor.contains("leases cannot be written"), "{doctor}");
     // Those who hold an address keep it.
