@@ -3,7 +3,12 @@
 pub mod api;
 pub mod config;
 pub mod feed;
+pub mod kinds;
+pub mod load;
+pub mod mistake;
+pub mod patch;
 pub mod pki;
 pub mod release;
 pub mod secrets;
+pub mod validate;
 pub mod yaml;
