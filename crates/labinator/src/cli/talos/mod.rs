@@ -1,11 +1,15 @@
 //! `labinator talos`: what people do with a Talos cluster's own tool, without it.
 
 mod images;
+mod patch;
+mod validate;
 
 use clap::{Args, Subcommand};
 use talos::release::{Minor, Version, VersionError};
 
 pub use images::ImagesArgs;
+pub use patch::PatchArgs;
+pub use validate::{ModeName, ValidateArgs};
 
 use super::args::Globals;
 use super::failure::Failure;
@@ -15,6 +19,10 @@ use super::failure::Failure;
 pub enum TalosVerb {
     /// List the container images that a cluster pulls
     Images(ImagesArgs),
+    /// Apply patches to a machine config and print it
+    Patch(PatchArgs),
+    /// Find every mistake of a machine config
+    Validate(ValidateArgs),
 }
 
 /// Which Talos and which Kubernetes.
@@ -58,5 +66,7 @@ fn version_failure(why: &VersionError) -> Failure {
 pub fn run(_globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
     match verb {
         TalosVerb::Images(args) => images::list(&args),
+        TalosVerb::Patch(args) => patch::patch(&args),
+        TalosVerb::Validate(args) => validate::validate(&args),
     }
 }
