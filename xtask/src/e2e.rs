@@ -54,6 +54,7 @@ pub(crate) const CLIENTS: &[&str] = &[
     "bookworm/ignition",
     // Installed, it would take the place of the machine's own clock keeper.
     "bookworm/chrony",
+    "sid/kubectl",
 ];
 
 /// What the tests of `e2e_qemu*.rs` may call.

@@ -13,6 +13,7 @@
 //! | the power ports | `board.rs` |
 //! | a boot as a capture of it shows it; its questions, asked again | `observe/`, `replay/` |
 //! | all of it running by itself over streams | `net/` |
+//! | a cluster's API server, with what runs behind it | `kubernetes/` |
 //!
 //! Outside `net`, nothing reads a clock or opens a socket: time is an argument in milliseconds, frames and HTTP
 //! answers go in, [`Effect`]s come out, and the same seed gives the same history. Timers are those of
@@ -32,6 +33,7 @@ mod fetch;
 mod firmware;
 mod http;
 mod ipxe;
+pub mod kubernetes;
 mod machine;
 mod manners;
 mod merge;
