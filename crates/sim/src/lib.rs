@@ -14,8 +14,10 @@
 //! | a boot as a capture of it shows it; its questions, asked again | `observe/`, `replay/` |
 //! | all of it running by itself over streams | `net/` |
 //! | a cluster's API server, with what runs behind it | `kubernetes/` |
+//! | Talos nodes and their machine API | `talos/` |
 //!
-//! Outside `net`, nothing reads a clock or opens a socket: time is an argument in milliseconds, frames and HTTP
+//! Outside `net`, `kubernetes` and `talos` nothing reads a clock or opens a socket: time is an argument in
+//! milliseconds, frames and HTTP
 //! answers go in, [`Effect`]s come out, and the same seed gives the same history. Timers are those of
 //! the named firmware's source; what only a real chip can tell (POST, decompression) is drawn from
 //! the seed.
@@ -47,6 +49,7 @@ pub mod replay;
 mod segment;
 mod step;
 mod stuck;
+pub mod talos;
 
 pub use board::{PortConfig, PowerBoard, PowerReport};
 pub use cable::{Cable, Copied, Fate, Lane, Passed, Way};

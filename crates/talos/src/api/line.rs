@@ -51,6 +51,14 @@ impl Dial {
         Self(Arc::new(move |at| Box::pin(dial(at))))
     }
 
+    /// A stream to that address.
+    ///
+    /// # Errors
+    /// Nobody is there.
+    pub async fn dial(&self, at: SocketAddr) -> io::Result<Box<dyn Carrier>> {
+        (self.0)(at).await
+    }
+
     /// TCP, with probes of its own: a machine that lost power is noticed within half a minute. HTTP/2 cannot do this,
     /// see [`PING`].
     #[must_use]
@@ -122,7 +130,7 @@ pub(super) async fn open(
 ) -> Result<Line, NodeError> {
     let (config, witness) = tls::config(trust)?;
     let opening = async {
-        let stream = (dial.0)(at).await.map_err(|why| unreachable(at, &why))?;
+        let stream = dial.dial(at).await.map_err(|why| unreachable(at, &why))?;
         let name = ServerName::IpAddress(at.ip().into());
         let tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
         let mut tls = tls.map_err(|why| verdict(at, trust, &witness, &why))?;

@@ -34,6 +34,9 @@ pub struct Push<'a> {
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// A node that took a config still answers in maintenance for a moment: only one that waits after so long did not take it.
+const SETTLED: Duration = Duration::from_secs(5);
+
 /// How often a config is sent again after a lost reply to a node that is still the same and still waits.
 const SENDINGS: u32 = 3;
 
@@ -47,6 +50,7 @@ struct Sent {
     /// It had a config already.
     refused: bool,
     sendings: u32,
+    at: Instant,
 }
 
 /// Sends the config, looks before repeating, and ends with proof or with what stands in the way.
@@ -65,7 +69,9 @@ pub async fn push(push: Push<'_>) -> ApplyOutcome {
             }
             Look::Proven(version) => return ApplyOutcome::Confirmed { version, warnings: sent.warnings },
             Look::Ended(outcome) => return outcome,
-            Look::Waits if sent.lost.is_some() && sent.sendings < SENDINGS => {
+            Look::Waits
+                if sent.lost.is_some() && sent.sendings < SENDINGS && sent.at.elapsed() >= SETTLED =>
+            {
                 sent = match send(&push, sent.fingerprint, sent.sendings + 1).await {
                     Ok(sent) => sent,
                     Err(outcome) => return outcome,
@@ -104,6 +110,7 @@ async fn send(push: &Push<'_>, expected: Option<Fingerprint>, sendings: u32) -> 
         lost: None,
         refused: false,
         sendings,
+        at: Instant::now(),
     };
     match push.waiting.apply_configuration(push.config, Apply::default()).await {
         ApplyOutcome::Unconfirmed { fingerprint, warnings, details } => {

@@ -1,0 +1,391 @@
+//! A simulated node's way up, boot by boot, in Talos's order.
+//!
+//! ```text
+//!  initialize ─▶ config on disk? ─no─▶ maintenance ─▶ config
+//!      ▲              │yes                              │
+//!      │              ▼                                 ▼
+//!      │            boot ◀── installed? ◀───────────────┤
+//!      │              │                                 │no
+//!      └─ reboot,     ▼                                 ▼
+//!         reset ◀── running                install ─▶ kexec ─▶ initialize
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use talos::api::Character;
+use talos::api::proto::machine::{MachineStage, SeqAction, StartStop, SvcAction};
+use talos::pki::{Authority, KeyKind};
+use tokio::task::JoinSet;
+
+use super::cluster::Member;
+use super::config::{self, Config};
+use super::events::{Events, Payload};
+use super::manner::{Manner, Place};
+use super::node::{Etcd, Inner, Order, Port, Stage};
+use super::pushed;
+use super::tls;
+
+/// How a boot ends.
+enum Ending {
+    /// Into the next kernel, without firmware.
+    Kexec,
+    /// Through firmware.
+    Reset,
+    /// Off.
+    Off,
+}
+
+impl Inner {
+    /// Lives until it is switched off.
+    pub(super) async fn live(self: &Arc<Self>) {
+        self.own_another_cluster();
+        tokio::time::sleep(self.settings.pace.firmware).await;
+        loop {
+            let mut feeds = JoinSet::new();
+            let ending = self.boot(&mut feeds).await;
+            self.turn(Port::Closed);
+            feeds.shutdown().await;
+            match ending {
+                Ending::Kexec => tokio::time::sleep(self.settings.pace.kexec).await,
+                Ending::Reset => tokio::time::sleep(self.settings.pace.firmware).await,
+                Ending::Off => {
+                    self.now().stage = Stage::Off;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn boot(self: &Arc<Self>, feeds: &mut JoinSet<()>) -> Ending {
+        self.begin();
+        self.push(feeds, self.settings.sink, self.settings.kernel_log);
+        let phases = ["systemRequirements", "earlyServices", "meta", "dashboard"];
+        self.sequence("initialize", &phases, MachineStage::Booting, Stage::Booting).await;
+        self.publish(Payload::Address(self.hostname(), vec![self.settings.address.ip().to_string()]));
+        self.publish(Payload::Phase("config", StartStop::Start));
+        if std::mem::take(&mut self.now().wipe) {
+            let mut now = self.now();
+            now.state = None;
+            now.installed = false;
+        }
+        let saved = self.now().state.clone();
+        let text = match saved {
+            Some(saved) => saved,
+            None => match self.maintenance().await {
+                Ok(pushed) => pushed,
+                Err(ending) => return ending,
+            },
+        };
+        // What is on disk was validated when it was taken.
+        let Ok(Some(config)) = config::read(&text, true) else { return Ending::Off };
+        {
+            let mut now = self.now();
+            now.config = Some(config.clone());
+            if now.installed {
+                now.state = Some(text.clone());
+            }
+        }
+        self.publish(Payload::Phase("config", StartStop::Stop));
+        self.publish(Payload::Sequence("initialize", SeqAction::SeqStop));
+        let early = self.settings.character == Character::From13;
+        if early {
+            self.open_configured(&config, feeds);
+        }
+        if !self.now().installed {
+            return self.install(text).await;
+        }
+        let known = (self.settings.sink, self.settings.kernel_log);
+        self.push(
+            feeds,
+            config.sink.filter(|_| known.0.is_none()),
+            config.kernel_log.filter(|_| known.1.is_none()),
+        );
+        let phases = ["memorySizeCheck", "diskSizeCheck", "env", "dbus", "ephemeral", "userSetup"];
+        self.sequence("boot", &phases, MachineStage::Booting, Stage::Booting).await;
+        if self.has(&Manner::DiesAt(Place::Boot)) {
+            return Ending::Off;
+        }
+        if !early {
+            self.open_configured(&config, feeds);
+        }
+        tokio::select! {
+            () = self.come_up(&config) => Ending::Off,
+            ending = self.ordered() => ending,
+        }
+    }
+
+    /// A new kernel: another boot, no events, no services.
+    fn begin(&self) {
+        let [a, b, c, d, e, f, g, h]: [u8; 8] = self.bytes();
+        let boot_id = self.uuid();
+        let mut now = self.now();
+        now.boot_id = boot_id;
+        now.events = Arc::new(Events::new([a, b, c, d, e], u32::from_be_bytes([0, f, g, h])));
+        now.services = vec![];
+        now.config = None;
+        now.order = None;
+        now.pushed = None;
+        now.stage = Stage::Booting;
+    }
+
+    fn push(self: &Arc<Self>, feeds: &mut JoinSet<()>, sink: Option<SocketAddr>, kernel: Option<SocketAddr>) {
+        let events = Arc::clone(&self.now().events);
+        if let Some(at) = sink {
+            feeds.spawn(pushed::events(self.dial.clone(), at, Arc::clone(&events)));
+        }
+        if let Some(at) = kernel {
+            feeds.spawn(pushed::kernel(self.dial.clone(), at, events, self.wall()));
+        }
+    }
+
+    fn stage(&self, wire: MachineStage, stage: Stage, unmet: Vec<(String, String)>) {
+        {
+            let mut now = self.now();
+            now.stage = stage;
+            now.unmet.clone_from(&unmet);
+        }
+        self.publish(Payload::Status(wire, unmet));
+    }
+
+    /// Begins a sequence and walks through phases.
+    async fn sequence(&self, name: &'static str, phases: &[&'static str], wire: MachineStage, stage: Stage) {
+        self.publish(Payload::Sequence(name, SeqAction::SeqStart));
+        let unmet = vec![("services".to_owned(), "apid, machined are not healthy".to_owned())];
+        self.stage(wire, stage, unmet);
+        for phase in phases {
+            self.phase(phase).await;
+        }
+    }
+
+    async fn phase(&self, name: &'static str) {
+        self.publish(Payload::Phase(name, StartStop::Start));
+        tokio::time::sleep(self.settings.pace.phase).await;
+        self.publish(Payload::Phase(name, StartStop::Stop));
+    }
+
+    /// Waits for a config on a port that asks nobody who he is.
+    async fn maintenance(&self) -> Result<Vec<u8>, Ending> {
+        let (wall, mut random) = (self.wall(), self.draw());
+        let Ok(tls) = tls::maintenance(self.settings.address.ip(), wall, &mut random) else {
+            return Err(Ending::Off);
+        };
+        self.publish(Payload::Task("runningMaintenance", StartStop::Start));
+        self.stage(MachineStage::Maintenance, Stage::Maintenance, vec![]);
+        self.turn(Port::Open { tls, maintenance: true });
+        let pushed = loop {
+            let told = self.told.notified();
+            if let Some(pushed) = self.now().pushed.take() {
+                break pushed;
+            }
+            told.await;
+        };
+        // The reply is on its way; then whoever is connected is cut off.
+        tokio::time::sleep(self.settings.pace.phase).await;
+        self.turn(Port::Closed);
+        self.publish(Payload::Task("runningMaintenance", StartStop::Stop));
+        if self.once(&Manner::RebootsInApply) {
+            self.publish(Payload::Sequence("initialize", SeqAction::SeqStop));
+            self.publish(Payload::SequenceFailed(
+                "initialize",
+                "sequence failed: no space left on device".to_owned(),
+            ));
+            return Err(Ending::Reset);
+        }
+        self.stage(MachineStage::Booting, Stage::Booting, vec![]);
+        Ok(pushed)
+    }
+
+    async fn install(&self, text: Vec<u8>) -> Ending {
+        self.publish(Payload::Sequence("install", SeqAction::SeqStart));
+        self.phase("env").await;
+        self.publish(Payload::Phase("install", StartStop::Start));
+        self.stage(MachineStage::Installing, Stage::Installing, vec![]);
+        if self.has(&Manner::DiesAt(Place::Install)) {
+            return Ending::Off;
+        }
+        tokio::time::sleep(self.settings.pace.install).await;
+        {
+            let mut now = self.now();
+            now.installed = true;
+            now.state = Some(text);
+        }
+        self.publish(Payload::Phase("install", StartStop::Stop));
+        self.phase("saveMeta").await;
+        self.publish(Payload::Phase("kexec", StartStop::Start));
+        self.stage(MachineStage::Rebooting, Stage::Rebooting, vec![]);
+        // What was told is sent before the kernel ends.
+        tokio::time::sleep(self.settings.pace.phase).await;
+        if self.has(&Manner::DiesAt(Place::Kexec)) {
+            return Ending::Off;
+        }
+        self.publish(Payload::Sequence("install", SeqAction::SeqStop));
+        Ending::Kexec
+    }
+
+    /// Opens the port for the cluster's clients: a control plane at once, a worker once a control plane signs for it.
+    fn open_configured(self: &Arc<Self>, config: &Config, feeds: &mut JoinSet<()>) {
+        let (node, config) = (Arc::clone(self), config.clone());
+        let id = config.cluster.clone();
+        if config.control_plane {
+            self.cluster.signs(&id, &self.settings.address.ip().to_string(), true);
+            drop(node.open(&config.ca, &config.ca_key));
+            return;
+        }
+        feeds.spawn(async move {
+            node.cluster.until_signed(&id).await;
+            let Some(key) = node.cluster.authority(&id) else { return };
+            drop(node.open(&config.ca, &key));
+        });
+    }
+
+    fn open(&self, ca: &str, ca_key: &str) -> Result<(), tls::Trouble> {
+        let ca = Authority::from_pem(ca, ca_key)?;
+        let hostname = self.hostname();
+        let (address, now, age) = (self.settings.address.ip(), self.wall(), self.age());
+        let own = tls::Own { ca: &ca, hostname: &hostname, address, now, age };
+        let tls = tls::configured(&own, &mut self.draw())?;
+        if let Some(config) = &self.now().config
+            && config.control_plane
+        {
+            self.cluster.keep_authority(&config.cluster, ca_key);
+        }
+        self.turn(Port::Open { tls, maintenance: false });
+        Ok(())
+    }
+
+    fn service(&self, id: &str, state: &'static str, action: SvcAction, healthy: Option<bool>) {
+        {
+            let mut now = self.now();
+            now.services.retain(|(known, _, _)| known != id);
+            now.services.push((id.to_owned(), state, healthy));
+        }
+        self.told.notify_waiters();
+        let message = format!("Service {id} is {}", state.to_lowercase());
+        self.publish(Payload::Service(id.to_owned(), action, message, healthy));
+    }
+
+    /// Services, etcd, readiness; then it runs until it is told otherwise.
+    async fn come_up(&self, config: &Config) {
+        for id in ["machined", "apid", "containerd", "cri", "kubelet"] {
+            self.service(id, "Running", SvcAction::Running, Some(true));
+        }
+        if config.control_plane {
+            self.service("trustd", "Running", SvcAction::Running, Some(true));
+            self.service("etcd", "Preparing", SvcAction::Preparing, None);
+            let unmet = vec![("services".to_owned(), "etcd is not healthy".to_owned())];
+            self.stage(MachineStage::Booting, Stage::Booting, unmet);
+            self.etcd(&config.cluster).await;
+            self.service("etcd", "Running", SvcAction::Running, Some(true));
+        } else {
+            self.cluster.until_begun(&config.cluster).await;
+        }
+        tokio::time::sleep(self.settings.pace.join).await;
+        self.publish(Payload::Sequence("boot", SeqAction::SeqStop));
+        self.stage(MachineStage::MsRunning, Stage::Running, vec![]);
+        std::future::pending::<()>().await;
+    }
+
+    /// Begins etcd if asked to, joins one that has begun, or takes up the one it has.
+    async fn etcd(&self, cluster: &str) {
+        let had = self.now().etcd.member();
+        let known = had.is_some_and(|id| self.cluster.members(cluster).iter().any(|member| member.id == id));
+        if known {
+            return tokio::time::sleep(self.settings.pace.join).await;
+        }
+        let id = u64::from_be_bytes(self.bytes());
+        let address = self.settings.address.ip().to_string();
+        let member = |learner| Member { id, hostname: self.hostname(), address: address.clone(), learner };
+        let begins = tokio::select! {
+            () = self.until_bootstrapped() => true,
+            () = self.cluster.until_begun(cluster) => false,
+        };
+        if begins {
+            tokio::time::sleep(self.settings.pace.join).await;
+            self.cluster.begin(cluster, member(false));
+            self.now().etcd = Etcd::Member(id);
+        } else {
+            self.cluster.join(cluster, member(true));
+            self.now().etcd = Etcd::Member(id);
+            tokio::time::sleep(self.settings.pace.join).await;
+            self.cluster.promote(cluster, id);
+        }
+    }
+
+    async fn until_bootstrapped(&self) {
+        loop {
+            let told = self.told.notified();
+            if self.now().etcd == Etcd::Asked {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    /// Waits for an order and carries it out.
+    async fn ordered(&self) -> Ending {
+        let (order, actor) = loop {
+            let told = self.told.notified();
+            if let Some(order) = self.now().order.take() {
+                break order;
+            }
+            told.await;
+        };
+        let (name, wire, stage): (&'static str, _, _) = match order {
+            Order::Reboot => ("reboot", MachineStage::Rebooting, Stage::Rebooting),
+            Order::Shutdown => ("shutdown", MachineStage::ShuttingDown, Stage::Rebooting),
+            Order::Reset { .. } => ("reset", MachineStage::Resetting, Stage::Resetting),
+        };
+        self.publish_for(&actor, Payload::Sequence(name, SeqAction::SeqStart));
+        self.stage(wire, stage, vec![]);
+        tokio::time::sleep(self.settings.pace.phase).await;
+        let config = self.now().config.clone();
+        if let Some(config) = config.filter(|config| config.control_plane) {
+            self.cluster.signs(&config.cluster, &self.settings.address.ip().to_string(), false);
+        }
+        match order {
+            Order::Reboot => Ending::Kexec,
+            Order::Shutdown => Ending::Off,
+            Order::Reset { everything, reboot } => {
+                self.wiped(everything);
+                self.publish_for(&actor, Payload::Sequence(name, SeqAction::SeqStop));
+                if reboot { Ending::Reset } else { Ending::Off }
+            }
+        }
+    }
+
+    fn wiped(&self, everything: bool) {
+        let (config, member) = {
+            let mut now = self.now();
+            now.state = None;
+            now.installed &= !everything;
+            (now.config.clone(), std::mem::replace(&mut now.etcd, Etcd::Absent).member())
+        };
+        if let (Some(config), Some(member)) = (config, member) {
+            self.cluster.leave(&config.cluster, member);
+        }
+    }
+
+    /// Puts a config of a cluster that nobody here knows on its disk.
+    fn own_another_cluster(&self) {
+        if !self.has(&Manner::OfAnotherCluster) {
+            return;
+        }
+        let mut random = self.draw();
+        let Ok(ca) = Authority::mint(KeyKind::Ed25519, Some("talos"), self.wall(), &mut random) else {
+            return;
+        };
+        let (certificate, key) = ca.to_pem();
+        let encoded = |text: &str| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+        let text = format!(
+            "version: v1alpha1\nmachine:\n    type: controlplane\n    token: a\n    ca:\n        crt: {}\n        key: {}\n    \
+             install:\n        disk: /dev/sda\ncluster:\n    id: theirs\n    clusterName: theirs\n    controlPlane:\n        endpoint: \
+             https://192.0.2.1:6443\n",
+            encoded(&certificate),
+            encoded(&key),
+        );
+        let mut now = self.now();
+        now.state = Some(text.into_bytes());
+        now.installed = true;
+    }
+}

@@ -1,0 +1,406 @@
+//! What a simulated node answers on its machine API, with the refusals of its release, state and caller.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::stream;
+use hyper::body::Incoming;
+use talos::api::Character;
+use talos::api::proto::cosi::state_server::StateServer;
+use talos::api::proto::machine::machine_service_server::{MachineService, MachineServiceServer};
+use talos::api::proto::machine::{self, ApplyMode};
+use talos::api::proto::{common, storage::storage_service_server::StorageServiceServer};
+use tonic::body::Body;
+use tonic::codegen::{BoxStream, Service as _, http};
+use tonic::{Request, Response, Status};
+
+use super::config::{self, Bad};
+use super::events::Kept;
+use super::manner::Manner;
+use super::node::{Etcd, Inner, Node, Order};
+
+/// What a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    Nobody,
+    Reader,
+    Operator,
+    Admin,
+}
+
+/// One connection's view of the node.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    pub(super) node: Arc<Inner>,
+    pub(super) maintenance: bool,
+    role: Role,
+}
+
+type Reply<T> = Result<Response<T>, Status>;
+
+impl Api {
+    pub(super) fn new(node: Arc<Inner>, maintenance: bool, roles: &[String]) -> Self {
+        let of = |name: &str| match name {
+            "os:admin" => Role::Admin,
+            "os:operator" => Role::Operator,
+            "os:reader" => Role::Reader,
+            _ => Role::Nobody,
+        };
+        let shown = roles.iter().map(|name| of(name)).max().unwrap_or(Role::Nobody);
+        let role = if maintenance { Role::Reader } else { shown };
+        Self { node, maintenance, role }
+    }
+
+    /// Finds the service of a call by its path.
+    pub(super) async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Body> {
+        tokio::time::sleep(self.node.late()).await;
+        let path = request.uri().path().to_owned();
+        let service = path.split('/').nth(1).unwrap_or_default();
+        let answered = match service {
+            "machine.MachineService" => {
+                let server = MachineServiceServer::new(self.clone()).max_decoding_message_size(32 << 20);
+                { server }.call(request).await
+            }
+            "storage.StorageService" => StorageServiceServer::new(self.clone()).call(request).await,
+            "cosi.resource.State" => StateServer::new(self.clone()).call(request).await,
+            unknown => return Status::unimplemented(format!("unknown service {unknown}")).into_http(),
+        };
+        match answered {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The release's and the caller's refusals. `here` says that the small server of maintenance up to 1.12 has it.
+    pub(super) fn may(&self, method: &str, need: Role, here: bool) -> Result<(), Status> {
+        if self.maintenance && !here && self.node.settings.character == Character::UpTo12 {
+            return Err(Status::unimplemented(format!("method {method} not implemented")));
+        }
+        if self.role < need {
+            return Err(Status::permission_denied("not authorized"));
+        }
+        Ok(())
+    }
+
+    fn control_plane(&self, api: &str) -> Result<(), Status> {
+        let is = self.node.now().config.as_ref().is_some_and(|config| config.control_plane);
+        let no = || Status::unimplemented(format!("{api} is only available on control plane nodes"));
+        if is { Ok(()) } else { Err(no()) }
+    }
+
+    fn order(&self, order: Order) -> String {
+        let actor = self.node.uuid();
+        self.node.now().order = Some((order, actor.clone()));
+        self.node.told.notify_waiters();
+        actor
+    }
+
+    /// A config as it came, judged as its release does.
+    fn judged(&self, request: &machine::ApplyReq) -> Result<bool, Status> {
+        let old = self.maintenance && self.node.settings.character == Character::UpTo12;
+        if old && matches!(request.mode(), ApplyMode::NoReboot | ApplyMode::Staged) {
+            let mode = request.mode().as_str_name().to_lowercase().replace('_', "-");
+            let text = format!("apply configuration --mode='{mode}' is not supported in maintenance mode");
+            return Err(Status::unimplemented(text));
+        }
+        let installed = self.node.now().installed;
+        let read = config::read(&request.data, installed).map_err(|bad| match bad {
+            Bad::Parse(text) if old => Status::unknown(format!("failed to parse config: {text}")),
+            Bad::Valid(text) if old => {
+                Status::invalid_argument(format!("configuration validation failed: {text}"))
+            }
+            Bad::Parse(text) | Bad::Valid(text) => Status::invalid_argument(text),
+        })?;
+        let refused = self.node.now().manners.iter().find_map(|manner| match manner {
+            Manner::RefusesConfig(text) => Some(text.clone()),
+            _ => None,
+        });
+        match refused {
+            Some(text) => Err(Status::invalid_argument(format!("1 error occurred:\n\t* {text}\n\n"))),
+            None => Ok(read.is_some()),
+        }
+    }
+
+    fn etcd_runs(&self) -> Result<u64, Status> {
+        let now = self.node.now();
+        let runs = now.services.iter().any(|(id, state, _)| id == "etcd" && *state == "Running");
+        let missing = || {
+            Status::unknown(
+                "failed to create etcd client: error getting etcd endpoints: context deadline exceeded",
+            )
+        };
+        now.etcd.member().filter(|_| runs).ok_or_else(missing)
+    }
+}
+
+#[tonic::async_trait]
+impl MachineService for Api {
+    async fn apply_configuration(&self, request: Request<machine::ApplyReq>) -> Reply<machine::ApplyResp> {
+        let request = request.into_inner();
+        self.may("ApplyConfiguration", if self.maintenance { Role::Reader } else { Role::Admin }, true)?;
+        if self.maintenance && self.node.once(&Manner::LosesRequest) {
+            return self.cut_off().await;
+        }
+        let complete = self.judged(&request)?;
+        let old = self.maintenance && self.node.settings.character == Character::UpTo12;
+        let (mode, details) = if old {
+            let dry = "Dry run summary:\nNode is running in maintenance mode and does not have a config yet.";
+            (ApplyMode::Reboot, if request.dry_run { dry } else { "" })
+        } else if request.dry_run {
+            (
+                ApplyMode::NoReboot,
+                "Dry run summary:\nApplied configuration without a reboot (skipped in dry-run).\n",
+            )
+        } else {
+            (ApplyMode::NoReboot, "Applied configuration without a reboot")
+        };
+        if !request.dry_run {
+            self.node.now().applied += 1;
+            if !self.maintenance {
+                self.node.now().state = Some(request.data);
+            } else if complete {
+                self.node.now().pushed = Some(request.data);
+                self.node.told.notify_waiters();
+            }
+            if self.maintenance && self.node.once(&Manner::LosesReply) {
+                return self.cut_off().await;
+            }
+        }
+        let item =
+            machine::ApplyItem { mode: mode.into(), mode_details: details.to_owned(), ..Default::default() };
+        Ok(Response::new(machine::ApplyResp { messages: vec![item] }))
+    }
+
+    async fn bootstrap(&self, _: Request<machine::BootstrapReq>) -> Reply<machine::AckResp> {
+        self.may("Bootstrap", Role::Admin, false)?;
+        let cri = self.node.now().services.iter().any(|(id, _, _)| id == "cri");
+        if !cri {
+            return Err(Status::failed_precondition("bootstrap is not available yet"));
+        }
+        if self.node.settings.character == Character::UpTo12 && self.control_plane("").is_err() {
+            return Err(Status::failed_precondition(
+                "bootstrap can only be performed on a control plane node",
+            ));
+        }
+        self.control_plane("bootstrap")?;
+        if self.node.now().etcd.member().is_some() {
+            return Err(Status::already_exists("etcd data directory is not empty"));
+        }
+        self.node.now().etcd = Etcd::Asked;
+        self.node.told.notify_waiters();
+        Ok(Response::new(machine::AckResp { messages: vec![machine::Ack::default()] }))
+    }
+
+    async fn version(&self, _: Request<()>) -> Reply<machine::VersionResp> {
+        if self.maintenance && self.node.settings.character == Character::UpTo12 {
+            return Err(Status::unimplemented("API is not implemented in maintenance mode"));
+        }
+        self.may("Version", Role::Reader, true)?;
+        let version = machine::VersionInfo {
+            tag: self.node.settings.version.clone(),
+            os: "linux".to_owned(),
+            arch: "amd64".to_owned(),
+            ..Default::default()
+        };
+        let metal = "metal".to_owned();
+        let platform = machine::PlatformInfo { name: metal.clone(), mode: metal };
+        let item =
+            machine::VersionItem { version: Some(version), platform: Some(platform), ..Default::default() };
+        Ok(Response::new(machine::VersionResp { messages: vec![item] }))
+    }
+
+    async fn kubeconfig(&self, _: Request<()>) -> Reply<BoxStream<common::Data>> {
+        self.may("Kubeconfig", Role::Admin, false)?;
+        self.control_plane("kubeconfig")?;
+        let (name, endpoint) = {
+            let now = self.node.now();
+            let config = now.config.as_ref();
+            config.map(|config| (config.cluster_name.clone(), config.endpoint.clone())).unwrap_or_default()
+        };
+        let text = format!(
+            "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    server: {endpoint}\nusers:\n- name: admin@{name}\n\
+             contexts:\n- context:\n    cluster: {name}\n    namespace: default\n    user: admin@{name}\n  name: admin@{name}\n\
+             current-context: admin@{name}\n"
+        );
+        let archive = unfinished_tar(&text).map_err(|why| Status::unknown(why.to_string()))?;
+        Ok(once(common::Data { metadata: None, bytes: archive }))
+    }
+
+    async fn events(&self, request: Request<machine::EventsReq>) -> Reply<BoxStream<machine::Event>> {
+        self.may("Events", Role::Reader, false)?;
+        let request = request.into_inner();
+        let set = [request.tail_events != 0, !request.tail_id.is_empty(), request.tail_seconds != 0];
+        if set.iter().filter(|set| **set).count() > 1 {
+            return Err(Status::unknown("only one of tail_events, tail_seconds, tail_id can be specified"));
+        }
+        let events = Arc::clone(&self.node.now().events);
+        let kept = events.len();
+        let start = if request.tail_events < 0 {
+            0
+        } else if request.tail_events > 0 {
+            kept.saturating_sub(usize::try_from(request.tail_events).unwrap_or(kept))
+        } else if request.tail_id.is_empty() {
+            kept
+        } else {
+            events.after(&request.tail_id)
+        };
+        let hello = machine::Event {
+            data: Some(prost_types::Any::default()),
+            id: events.id(self.node.wall().0 / 1000),
+            ..Default::default()
+        };
+        let following =
+            stream::unfold((events, start, request.with_actor_id), |(events, mut index, actor)| async move {
+                loop {
+                    events.until(index).await;
+                    let event = events.get(index)?;
+                    index += 1;
+                    if actor.is_empty() || event.actor == actor {
+                        return Some((Ok(told(event)), (events, index, actor)));
+                    }
+                }
+            });
+        let all = futures_util::StreamExt::chain(stream::iter([Ok(hello)]), following);
+        Ok(Response::new(Box::pin(all)))
+    }
+
+    async fn service_list(&self, _: Request<()>) -> Reply<machine::ServiceListResp> {
+        self.may("ServiceList", Role::Reader, false)?;
+        let services = self.node.now().services.clone().into_iter().map(|(id, state, healthy)| {
+            let health = machine::ServiceHealth {
+                unknown: healthy.is_none(),
+                healthy: healthy == Some(true),
+                ..Default::default()
+            };
+            machine::ServiceInfo { id, state: state.to_owned(), events: None, health: Some(health) }
+        });
+        let item = machine::ServiceListItem { metadata: None, services: services.collect() };
+        Ok(Response::new(machine::ServiceListResp { messages: vec![item] }))
+    }
+
+    async fn reboot(&self, _: Request<machine::RebootReq>) -> Reply<machine::ActorResp> {
+        self.may("Reboot", Role::Operator, false)?;
+        Ok(actor(self.order(Order::Reboot)))
+    }
+
+    async fn shutdown(&self, _: Request<machine::ShutdownReq>) -> Reply<machine::ActorResp> {
+        self.may("Shutdown", Role::Operator, false)?;
+        Ok(actor(self.order(Order::Shutdown)))
+    }
+
+    async fn reset(&self, request: Request<machine::ResetReq>) -> Reply<machine::ActorResp> {
+        self.may("Reset", Role::Admin, false)?;
+        let request = request.into_inner();
+        let everything = request.system_partitions_to_wipe.is_empty();
+        Ok(actor(self.order(Order::Reset { everything, reboot: request.reboot })))
+    }
+
+    async fn dmesg(&self, request: Request<machine::DmesgReq>) -> Reply<BoxStream<common::Data>> {
+        self.may("Dmesg", Role::Reader, false)?;
+        let request = request.into_inner();
+        let events = Arc::clone(&self.node.now().events);
+        let (start, kept) = (if request.tail { events.len() } else { 0 }, events.len());
+        let lines = stream::unfold((events, start), move |(events, index)| async move {
+            if !request.follow && index >= kept {
+                return None;
+            }
+            events.until(index).await;
+            let event = events.get(index)?;
+            let line = format!("user: warning: [{}]: [talos] {}\n", event.id, event.kind);
+            Some((Ok(common::Data { metadata: None, bytes: line.into_bytes() }), (events, index + 1)))
+        });
+        Ok(Response::new(Box::pin(lines)))
+    }
+
+    async fn logs(&self, request: Request<machine::LogsReq>) -> Reply<BoxStream<common::Data>> {
+        self.may("Logs", Role::Reader, false)?;
+        let id = request.into_inner().id;
+        let known = self.node.now().services.iter().any(|(known, _, _)| *known == id);
+        if !known {
+            return Err(Status::unknown(format!("log \"{id}\" was not registered")));
+        }
+        Ok(once(common::Data { metadata: None, bytes: format!("{id}: started\n").into_bytes() }))
+    }
+
+    async fn read(&self, request: Request<machine::ReadReq>) -> Reply<BoxStream<common::Data>> {
+        self.may("Read", Role::Admin, false)?;
+        let path = request.into_inner().path;
+        if path != "/proc/sys/kernel/random/boot_id" {
+            return Err(Status::unknown(format!("stat {path}: no such file or directory")));
+        }
+        let bytes = format!("{}\n", self.node.now().boot_id).into_bytes();
+        Ok(once(common::Data { metadata: None, bytes }))
+    }
+
+    async fn etcd_member_list(&self, _: Request<machine::EtcdMembersReq>) -> Reply<machine::EtcdMembersResp> {
+        self.may("EtcdMemberList", Role::Reader, false)?;
+        self.control_plane("etcd member list")?;
+        self.etcd_runs()?;
+        let cluster =
+            self.node.now().config.as_ref().map(|config| config.cluster.clone()).unwrap_or_default();
+        let members = self.node.cluster.members(&cluster).into_iter().map(|member| machine::EtcdMember {
+            id: member.id,
+            hostname: member.hostname,
+            peer_urls: vec![format!("https://{}:2380", member.address)],
+            client_urls: vec![format!("https://{}:2379", member.address)],
+            is_learner: member.learner,
+        });
+        let item = machine::EtcdMembersItem { members: members.collect(), ..Default::default() };
+        Ok(Response::new(machine::EtcdMembersResp { messages: vec![item] }))
+    }
+
+    async fn etcd_status(&self, _: Request<()>) -> Reply<machine::EtcdStatusResp> {
+        self.may("EtcdStatus", Role::Reader, false)?;
+        self.control_plane("etcd status")?;
+        let member_id = self.etcd_runs()?;
+        let cluster =
+            self.node.now().config.as_ref().map(|config| config.cluster.clone()).unwrap_or_default();
+        let leader = self.node.cluster.members(&cluster).first().map(|member| member.id).unwrap_or_default();
+        let status = machine::EtcdMemberStatus { member_id, leader, ..Default::default() };
+        let item = machine::EtcdStatusItem { metadata: None, member_status: Some(status) };
+        Ok(Response::new(machine::EtcdStatusResp { messages: vec![item] }))
+    }
+}
+
+impl Api {
+    /// Ends every connection to the port without a reply.
+    async fn cut_off<T>(&self) -> Reply<T> {
+        Node(Arc::clone(&self.node)).cut();
+        std::future::pending().await
+    }
+}
+
+fn actor(actor_id: String) -> Response<machine::ActorResp> {
+    Response::new(machine::ActorResp { messages: vec![machine::Actor { metadata: None, actor_id }] })
+}
+
+fn once<T: Send + 'static>(message: T) -> Response<BoxStream<T>> {
+    Response::new(Box::pin(stream::iter([Ok(message)])))
+}
+
+fn told(event: Kept) -> machine::Event {
+    let type_url = format!("talos/runtime/{}", event.kind);
+    let data = Some(prost_types::Any { type_url, value: event.value });
+    machine::Event { metadata: None, data, id: event.id, actor_id: event.actor }
+}
+
+/// A gzipped tar whose writer was never closed, as Talos sends it: a header, the text, nothing behind it.
+fn unfinished_tar(text: &str) -> std::io::Result<Vec<u8>> {
+    let mut header = vec![0u8; 512];
+    let mut put = |at: usize, what: &[u8]| {
+        for (to, from) in header.iter_mut().skip(at).zip(what) {
+            *to = *from;
+        }
+    };
+    put(0, b"kubeconfig");
+    put(100, b"0000600\0");
+    put(124, format!("{:011o}\0", text.len()).as_bytes());
+    put(156, b"0");
+    put(257, b"ustar\0");
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&header)?;
+    gzip.write_all(text.as_bytes())?;
+    gzip.finish()
+}

@@ -1,0 +1,385 @@
+//! A simulated node: what it is told to be, what it keeps, its port and who is connected to it.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use model::{Span, WallTime};
+use talos::api::{Character, Dial};
+use talos::pki::{Random as _, Seeded};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use super::cluster::Cluster;
+use super::config::Config;
+use super::events::{Events, Payload};
+use super::machine::Api;
+use super::manner::Manner;
+use super::tls;
+
+/// How long its steps take.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// One phase of a sequence.
+    pub phase: Duration,
+    /// Writing to disk.
+    pub install: Duration,
+    /// From one kernel to the next.
+    pub kexec: Duration,
+    /// From firmware to kernel, without kexec.
+    pub firmware: Duration,
+    /// From the bootstrap to a healthy etcd, and from there to the node's readiness.
+    pub join: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let (s, ms) = (Duration::from_secs, Duration::from_millis);
+        Self { phase: ms(200), install: s(40), kexec: s(8), firmware: s(30), join: s(15) }
+    }
+}
+
+/// What a node is told to be.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name until a config gives it one.
+    pub name: String,
+    /// Where its machine API is.
+    pub address: SocketAddr,
+    /// How it behaves before it has a config.
+    pub character: Character,
+    /// The release it says it is.
+    pub version: String,
+    /// Its SMBIOS UUID.
+    pub uuid: String,
+    /// What its randomness comes from.
+    pub seed: [u8; 32],
+    /// Its wall clock when it is made.
+    pub wall: WallTime,
+    /// How long its steps take.
+    pub pace: Pace,
+    /// Where its first kernel's arguments tell it to push events (`talos.events.sink`).
+    pub sink: Option<SocketAddr>,
+    /// Where its first kernel's arguments tell it to push kernel lines (`talos.logging.kernel`).
+    pub kernel_log: Option<SocketAddr>,
+    /// The next boot by firmware wipes its disk (`talos.experimental.wipe=system`).
+    pub wipe: bool,
+    /// How it misbehaves.
+    pub manners: Vec<Manner>,
+}
+
+/// Where it is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Off.
+    Off,
+    /// On its way up.
+    Booting,
+    /// Waits for a config.
+    Maintenance,
+    /// Writes itself to disk.
+    Installing,
+    /// Between two kernels.
+    Rebooting,
+    /// Up.
+    Running,
+    /// Wipes itself.
+    Resetting,
+}
+
+/// What answers at its port.
+#[derive(Clone)]
+pub(super) enum Port {
+    Closed,
+    Open { tls: Arc<ServerConfig>, maintenance: bool },
+}
+
+/// What somebody asked it to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Order {
+    Reboot,
+    Shutdown,
+    Reset { everything: bool, reboot: bool },
+}
+
+/// How far its etcd is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Etcd {
+    Absent,
+    /// A bootstrap was asked for.
+    Asked,
+    /// It is a member, by this number.
+    Member(u64),
+}
+
+impl Etcd {
+    pub(super) const fn member(self) -> Option<u64> {
+        match self {
+            Self::Member(id) => Some(id),
+            Self::Absent | Self::Asked => None,
+        }
+    }
+}
+
+/// What a node has that changes.
+pub(super) struct Now {
+    pub(super) stage: Stage,
+    pub(super) unmet: Vec<(String, String)>,
+    pub(super) port: Port,
+    /// Connections made before are over.
+    pub(super) generation: u64,
+    pub(super) boot_id: String,
+    pub(super) events: Arc<Events>,
+    pub(super) services: Vec<(String, &'static str, Option<bool>)>,
+    /// The config it runs.
+    pub(super) config: Option<Config>,
+    /// The config on its disk.
+    pub(super) state: Option<Vec<u8>>,
+    pub(super) installed: bool,
+    /// A config that was pushed and not taken up yet.
+    pub(super) pushed: Option<Vec<u8>>,
+    pub(super) order: Option<(Order, String)>,
+    pub(super) etcd: Etcd,
+    pub(super) manners: Vec<Manner>,
+    pub(super) random: Seeded,
+    pub(super) wipe: bool,
+    pub(super) applied: u32,
+}
+
+pub(super) struct Inner {
+    pub(super) settings: Settings,
+    pub(super) cluster: Cluster,
+    pub(super) dial: Dial,
+    pub(super) made: Instant,
+    now: Mutex<Now>,
+    /// Something in `now` changed that its boot waits for.
+    pub(super) told: Notify,
+    generation: watch::Sender<u64>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Node({})", self.settings.name)
+    }
+}
+
+/// A Talos node that does not exist.
+#[derive(Debug, Clone)]
+pub struct Node(pub(super) Arc<Inner>);
+
+impl Node {
+    /// A node that is off, on the network of `cluster`; it reaches others by `dial`.
+    #[must_use]
+    pub fn new(settings: Settings, cluster: &Cluster, dial: Dial) -> Self {
+        let now = Now {
+            stage: Stage::Off,
+            unmet: vec![],
+            port: Port::Closed,
+            generation: 0,
+            boot_id: String::new(),
+            events: Arc::new(Events::new([0; 5], 0)),
+            services: vec![],
+            config: None,
+            state: None,
+            installed: false,
+            pushed: None,
+            order: None,
+            etcd: Etcd::Absent,
+            manners: settings.manners.clone(),
+            random: Seeded::new(settings.seed),
+            wipe: settings.wipe,
+            applied: 0,
+        };
+        Self(Arc::new(Inner {
+            settings,
+            cluster: cluster.clone(),
+            dial,
+            made: Instant::now(),
+            now: Mutex::new(now),
+            told: Notify::new(),
+            generation: watch::channel(0).0,
+        }))
+    }
+
+    /// Where it is on its way.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        self.0.now().stage
+    }
+
+    /// How many configs it said yes to.
+    #[must_use]
+    pub fn applied(&self) -> u32 {
+        self.0.now().applied
+    }
+
+    /// Switches it on; it lives until it is dropped out of the runtime or powers off.
+    pub async fn run(&self) {
+        self.0.live().await;
+    }
+
+    /// A connection to its port in memory.
+    ///
+    /// # Errors
+    /// The port is closed.
+    pub fn connect(&self) -> io::Result<DuplexStream> {
+        if matches!(self.0.now().port, Port::Closed) {
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused"));
+        }
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let node = self.clone();
+        tokio::spawn(async move { node.answer(theirs).await });
+        Ok(ours)
+    }
+
+    /// Ends every connection to its port, as a cable that is pulled for a moment; the port stays as it is.
+    pub fn cut(&self) {
+        let port = self.0.now().port.clone();
+        self.0.turn(port);
+    }
+
+    /// Answers one connection, until it ends or the port changes.
+    pub async fn answer<S>(&self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (port, generation) = {
+            let now = self.0.now();
+            (now.port.clone(), now.generation)
+        };
+        let Port::Open { tls, maintenance } = port else { return };
+        if maintenance && self.0.once(&Manner::Impostor) {
+            self.0.turn_impostor(generation);
+        }
+        let mut watched = self.0.generation.subscribe();
+        let answering = async {
+            let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await else { return };
+            let roles = tls::roles(stream.get_ref().1.peer_certificates());
+            let api = Api::new(Arc::clone(&self.0), maintenance, &roles);
+            let service = hyper::service::service_fn(move |request| {
+                let api = api.clone();
+                async move { Ok::<_, std::convert::Infallible>(api.answer(request).await) }
+            });
+            // How a connection ends is the caller's business.
+            drop(
+                hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
+        };
+        tokio::select! {
+            () = answering => {}
+            _ = watched.wait_for(|now| *now > generation) => {}
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The node's wall clock.
+    pub(super) fn wall(&self) -> WallTime {
+        let passed = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let behind = self.now().manners.iter().find_map(|manner| match manner {
+            Manner::ClockBehind(behind) => u64::try_from(behind.as_millis()).ok(),
+            _ => None,
+        });
+        WallTime((self.settings.wall.0 + passed).saturating_sub(behind.unwrap_or(0)))
+    }
+
+    pub(super) fn publish(&self, payload: Payload) {
+        self.publish_for("", payload);
+    }
+
+    pub(super) fn publish_for(&self, actor: &str, payload: Payload) {
+        let seconds = self.wall().0 / 1000;
+        let events = Arc::clone(&self.now().events);
+        events.publish(seconds, actor, payload);
+    }
+
+    pub(super) fn has(&self, manner: &Manner) -> bool {
+        self.now().manners.contains(manner)
+    }
+
+    /// A manner that is shown once.
+    pub(super) fn once(&self, manner: &Manner) -> bool {
+        let mut now = self.now();
+        let found = now.manners.iter().position(|one| one == manner);
+        if let Some(index) = found {
+            now.manners.remove(index);
+        }
+        found.is_some()
+    }
+
+    pub(super) fn late(&self) -> Duration {
+        let now = self.now();
+        let slow = now.manners.iter().find_map(|manner| match manner {
+            Manner::Slow(late) => Some(*late),
+            _ => None,
+        });
+        slow.unwrap_or_default()
+    }
+
+    /// Opens or closes the port; who was connected is cut off.
+    pub(super) fn turn(&self, port: Port) {
+        let generation = {
+            let mut now = self.now();
+            now.port = port;
+            now.generation += 1;
+            now.generation
+        };
+        self.generation.send_replace(generation);
+    }
+
+    /// The next connection meets another key; the ones there are stay.
+    fn turn_impostor(&self, seen: u64) {
+        let (wall, mut random) = (self.wall(), self.draw());
+        let other = tls::maintenance(self.settings.address.ip(), wall, &mut random);
+        let mut now = self.now();
+        if let (Ok(tls), true) = (other, now.generation == seen) {
+            now.port = Port::Open { tls, maintenance: true };
+        }
+    }
+
+    /// A source of its own for what is drawn next.
+    pub(super) fn draw(&self) -> Seeded {
+        let mut now = self.now();
+        Seeded::drawn(&mut now.random).unwrap_or_else(|_| Seeded::new([0; 32]))
+    }
+
+    /// Random bytes; a seeded source has no end.
+    pub(super) fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0u8; N];
+        if self.draw().fill(&mut bytes).is_err() {
+            return [0u8; N];
+        }
+        bytes
+    }
+
+    /// A random UUID.
+    pub(super) fn uuid(&self) -> String {
+        let bytes: [u8; 16] = self.bytes();
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_owned();
+        [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
+    }
+
+    pub(super) fn hostname(&self) -> String {
+        let now = self.now();
+        let given = now.config.as_ref().and_then(|config| config.hostname.clone());
+        given.unwrap_or_else(|| self.settings.name.clone())
+    }
+
+    /// How long ago its certificate was issued.
+    pub(super) fn age(&self) -> Span {
+        if self.has(&Manner::OldCertificate) { Span::secs(48 * 3600) } else { Span(0) }
+    }
+}
