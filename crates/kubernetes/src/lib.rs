@@ -6,7 +6,6 @@
 //! | one question over HTTP and TLS | `client/` |
 //! | nodes and pods, kept up to date | `watch/` |
 //! | manifests in waves, scale, prune, bundles | `apply/` |
-//! | which Kubernetes a Talos release runs | `version.rs` |
 //!
 //! Only the fields that somebody looks at are read from what the server sends; the rest is never kept.
 
@@ -14,11 +13,9 @@ pub mod apply;
 mod client;
 mod kubeconfig;
 mod trouble;
-mod version;
 pub mod watch;
 
 pub use client::{Client, Dial, Dialed, Duplex, Tcp};
 pub use kubeconfig::Access;
 pub use trouble::{Cause, Status, Trouble};
-pub use version::{Release, runs_on};
 pub use watch::Watch;

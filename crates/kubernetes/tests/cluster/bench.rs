@@ -124,7 +124,7 @@ impl Bench {
         let mut running = JoinSet::new();
         let cluster = server.clone();
         running.spawn(async move { cluster.run().await });
-        Self { server, trust, wire, running: running }
+        Self { server, trust, wire, running }
     }
 
     /// Nodes `node1` to `nodeN`; the first carries the control plane.
@@ -198,6 +198,8 @@ pub(crate) fn created(bench: &Bench, object: &Value) {
 
 /// Tells the pods of a workload what to do.
 pub(crate) fn that_does(mut workload: Value, does: &str) -> Value {
-    workload["spec"]["template"]["metadata"]["annotations"] = json!({"labinator.sim/does": does});
+    let template = workload.pointer_mut("/spec/template").unwrap().as_object_mut().unwrap();
+    let metadata = template.entry("metadata").or_insert_with(|| json!({})).as_object_mut().unwrap();
+    metadata.insert("annotations".to_owned(), json!({"labinator.sim/does": does}));
     workload
 }

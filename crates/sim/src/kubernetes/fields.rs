@@ -220,8 +220,16 @@ pub(super) fn apply(
         owners.iter().find(|owner| mine(owner)).map(|owner| owner.fields.clone()).unwrap_or_default();
     let mut result = live.clone();
     let others: BTreeSet<&Path> = owners.iter().filter(|o| !mine(o)).flat_map(|o| &o.fields).collect();
-    for path in before.iter().filter(|path| !want.contains_key(*path) && !others.contains(path)) {
+    let left = before.iter().filter(|path| !want.contains_key(*path) && !others.contains(path));
+    // The keys of an item go last, and with them the item: without them nothing else of it would be found.
+    let (keys, plain): (Vec<&Path>, Vec<&Path>) = left.partition(|path| item_of_key(path).is_some());
+    for path in plain {
         remove(&mut result, path);
+    }
+    for item in keys.into_iter().filter_map(|path| item_of_key(path)) {
+        if is_bare(&result, item) {
+            remove(&mut result, item);
+        }
     }
     for (path, value) in &want {
         set(&mut result, path, value.clone());
@@ -302,6 +310,32 @@ fn set(object: &mut Value, path: &[String], value: Value) {
     *at = value;
 }
 
+/// The path of the item whose key this field is.
+fn item_of_key(path: &[String]) -> Option<&[String]> {
+    let (last, item) = path.split_last()?;
+    let (_, list) = item.split_last()?;
+    let name = last.strip_prefix("f:")?;
+    keys_of(list)?.contains(&name).then_some(item)
+}
+
+/// Whether nothing is left of an item but its keys.
+fn is_bare(object: &Value, item: &[String]) -> bool {
+    let Some((_, list)) = item.split_last() else { return false };
+    let keys = keys_of(list).unwrap_or_default();
+    let mut at = Some(object);
+    for (depth, step) in item.iter().enumerate() {
+        at = match (at, step.strip_prefix("f:")) {
+            (Some(Value::Array(items)), None) => {
+                item_at(items, step, item.get(..depth).unwrap_or_default()).and_then(|index| items.get(index))
+            }
+            (Some(fields), Some(name)) => fields.get(name),
+            (Some(_) | None, _) => None,
+        };
+    }
+    at.and_then(Value::as_object)
+        .is_some_and(|fields| fields.keys().all(|name| keys.contains(&name.as_str())))
+}
+
 /// Takes a field out, and what became empty around it.
 fn remove(object: &mut Value, path: &[String]) {
     remove_below(object, path, 0);
@@ -322,17 +356,11 @@ fn remove_below(at: &mut Value, path: &[String], depth: usize) -> bool {
             let Some(index) = item_at(items, step, path.get(..depth).unwrap_or_default()) else {
                 return false;
             };
-            let keys = keys_of(path.get(..depth).unwrap_or_default()).unwrap_or_default();
             let gone = items.get_mut(index).is_some_and(|below| remove_below(below, path, depth + 1));
-            // An item of which only its keys are left is gone too.
-            let bare = items
-                .get(index)
-                .and_then(Value::as_object)
-                .is_some_and(|item| item.keys().all(|name| keys.contains(&name.as_str())));
-            if gone || bare {
+            if gone {
                 items.remove(index);
             }
-            items.is_empty()
+            gone && items.is_empty()
         }
         _ => false,
     }
