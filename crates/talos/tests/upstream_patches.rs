@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use talos::load::{Config, load};
 use talos::patch::{Patch, apply};
+use talos::release::Minor;
+use talos::validate::{Asked, Mode, check};
 use talos::yaml::{Map, Value, parse};
 
 fn folder() -> Option<PathBuf> {
@@ -130,4 +132,28 @@ fn every_document_of_talos_s_test_data_is_known() {
     }
     eprintln!("{count} files");
     assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn configs_that_talos_generates_are_valid_and_written_with_the_same_bytes() {
+    let Some(folder) = folder() else { return };
+    let folder = folder.join("types/v1alpha1/testdata/stability");
+    for release in Minor::ALL {
+        for name in ["base-controlplane", "base-worker", "overrides-controlplane", "overrides-worker"] {
+            let path = folder.join(format!("v{release}/{name}.yaml"));
+            let text = text(&path);
+            assert_eq!(config(&path).to_yaml(), text, "{}", path.display());
+            // They run Kubernetes 1.28, and without overrides name no disk.
+            let codes: Vec<_> = check(&text, Asked { mode: Mode::Metal, release: Some(release) })
+                .into_iter()
+                .filter(|m| m.code() != "kubernetes-version")
+                .map(|m| m.to_string())
+                .collect();
+            let no_disk = name.starts_with("base") && release < Minor::V1_14;
+            // What its test asks for has kernel arguments beside a command line that comes with the image.
+            let two_lines = name.starts_with("overrides") && [Minor::V1_12, Minor::V1_13].contains(&release);
+            let expected = usize::from(no_disk || two_lines);
+            assert_eq!(codes.len(), expected, "{}: {codes:#?}", path.display());
+        }
+    }
 }
