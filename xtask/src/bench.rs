@@ -6,6 +6,7 @@ mod dhcp;
 mod fleet;
 mod http;
 mod idle;
+mod mint;
 mod plain;
 mod raised;
 mod report;
@@ -60,6 +61,12 @@ const BENCHES: &[Bench] = &[
         about: "what a Ready lab costs, and exec to the first answered DISCOVER",
         packages: segment::PACKAGES,
         run: idle::run,
+    },
+    Bench {
+        name: "mint",
+        about: "configs and certificates of a lab of 27 machines on Talos",
+        packages: &[],
+        run: mint::run,
     },
     Bench {
         name: "start",

@@ -1,26 +1,40 @@
 //! `labinator talos`: what people do with a Talos cluster's own tool, without it.
 
+mod generate;
 mod images;
+mod kubeconfig;
 mod patch;
+mod private;
+mod schematic;
 mod validate;
 
 use clap::{Args, Subcommand};
 use talos::release::{Minor, Version, VersionError};
 
+pub use generate::{ConfigArgs, GenArgs, GenPart, SecretsArgs};
 pub use images::ImagesArgs;
+pub use kubeconfig::KubeconfigArgs;
 pub use patch::PatchArgs;
+pub use schematic::SchematicArgs;
 pub use validate::{ModeName, ValidateArgs};
 
 use super::args::Globals;
 use super::failure::Failure;
+use super::out::Look;
 
 /// What can be asked of Talos.
 #[derive(Debug, Clone, Subcommand)]
 pub enum TalosVerb {
+    /// Make a cluster: secrets, a config for each role, and a talosconfig
+    Gen(Box<GenArgs>),
     /// List the container images that a cluster pulls
     Images(ImagesArgs),
+    /// Print the administrator's kubeconfig, made from the secrets alone
+    Kubeconfig(KubeconfigArgs),
     /// Apply patches to a machine config and print it
     Patch(PatchArgs),
+    /// Name the image factory's image for what is asked of it, without asking the factory
+    Schematic(SchematicArgs),
     /// Find every mistake of a machine config
     Validate(ValidateArgs),
 }
@@ -63,10 +77,13 @@ fn version_failure(why: &VersionError) -> Failure {
 ///
 /// # Errors
 /// What each verb says.
-pub fn run(_globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
+pub fn run(globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
     match verb {
+        TalosVerb::Gen(args) => generate::generate(&args, Look::new(globals)),
         TalosVerb::Images(args) => images::list(&args),
+        TalosVerb::Kubeconfig(args) => kubeconfig::kubeconfig(&args),
         TalosVerb::Patch(args) => patch::patch(&args),
+        TalosVerb::Schematic(args) => schematic::schematic(&args),
         TalosVerb::Validate(args) => validate::validate(&args),
     }
 }
