@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | begins with a line break | loses it | `\|` and an empty line, as go-yaml v4 |
 //! | nothing but white space, with a line break | a block of nothing | `"\n"`, as go-yaml v4 |
-//! | several lines, the first indented, less than four columns below its parent | `\|4`, whatever is true | the true number of columns |
+//! | several lines, the first of them (or the first behind line breaks) indented, less than four columns below its parent | `\|4`, whatever is true | the true number of columns |
 //! | has U+2028 or U+2029 | broken and indented as a line | `"\L"`, `"\P"` |
 //! | is `<<` | `<<`, which merges | `'<<'`, as go-yaml v4 |
 
@@ -155,7 +155,8 @@ impl Emitter {
     fn literal(&mut self, text: &str, parent: usize, inside: usize) {
         self.space();
         self.write("|");
-        if text.starts_with(' ') {
+        // The first line that is not empty tells a reader the indentation.
+        if text.trim_start_matches('\n').starts_with(' ') {
             self.write(&inside.saturating_sub(parent).to_string());
         }
         let lines = text.strip_suffix('\n');

@@ -92,6 +92,7 @@ fn text_of_several_lines_is_a_block() {
         ("a\n\n\n", "k: |+\n    a\n\n\n"),
         ("\na", "k: |-\n\n    a\n"),
         (" a\nb\n", "k: |4\n     a\n    b\n"),
+        ("\n a", "k: |4-\n\n     a\n"),
         ("a\n  b\n\n  c\n", "k: |\n    a\n      b\n\n      c\n"),
         ("\tx\n", "k: |\n    \tx\n"),
     ] {
