@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{MacAddr, NodeName, ScenarioName};
 
 use super::args_lab::{ImportVerb, InitArgs};
+use super::cluster::{ManifestsVerb, PodsArgs};
 use super::talos::TalosVerb;
 
 const IMAGES_HELP: &str =
@@ -76,6 +77,11 @@ pub enum Verb {
     /// Configs, certificates and nodes of Talos Linux
     #[command(subcommand)]
     Talos(TalosVerb),
+    /// Objects of a Kubernetes cluster, written in files
+    #[command(subcommand)]
+    Manifests(ManifestsVerb),
+    /// Nodes and pods of a Kubernetes cluster, with the reason of each that is not ready
+    Pods(PodsArgs),
     /// Tell again what a journal recorded
     Replay(ReplayArgs),
     /// A part of this program that it starts itself

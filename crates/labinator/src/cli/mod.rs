@@ -7,9 +7,11 @@
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | error numbers of iPXE | `code.rs` |
 //! | Talos without its own tool | `talos/` |
+//! | a Kubernetes cluster by its kubeconfig | `cluster.rs` |
 //! | pictures and sentences | `render/` |
 //! | the door to the terminal, exit codes | `out.rs`, `failure.rs` |
 
+pub mod cluster;
 pub mod out;
 pub mod render;
 pub mod talos;
