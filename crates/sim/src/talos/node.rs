@@ -11,6 +11,7 @@ use model::{Span, WallTime};
 use talos::api::{Character, Dial};
 use talos::pki::{Random as _, Seeded};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -236,6 +237,31 @@ impl Node {
         let node = self.clone();
         tokio::spawn(async move { node.answer(theirs).await });
         Ok(ours)
+    }
+
+    /// Keeps its port on the machine's own network: bound while it is open, so that a closed one refuses.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn listen(&self) -> io::Result<std::convert::Infallible> {
+        let mut turned = self.0.generation.subscribe();
+        loop {
+            if matches!(self.0.now().port, Port::Closed) {
+                // The sender lives in `self`, so waiting cannot fail.
+                drop(turned.changed().await);
+                continue;
+            }
+            let listener = TcpListener::bind(self.0.settings.address).await?;
+            while !matches!(self.0.now().port, Port::Closed) {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        let (node, (stream, _)) = (self.clone(), accepted?);
+                        tokio::spawn(async move { node.answer(stream).await });
+                    }
+                    changed = turned.changed() => drop(changed),
+                }
+            }
+        }
     }
 
     /// Ends every connection to its port, as a cable that is pulled for a moment; the port stays as it is.

@@ -1,8 +1,12 @@
 //! `labinator talos`: what people do with a Talos cluster's own tool, without it.
 
+mod apply;
+mod ask;
+mod events;
 mod generate;
 mod images;
 mod kubeconfig;
+mod nodes;
 mod patch;
 mod private;
 mod schematic;
@@ -11,9 +15,12 @@ mod validate;
 use clap::{Args, Subcommand};
 use talos::release::{Minor, Version, VersionError};
 
+pub use apply::ApplyArgs;
+pub use ask::{AskArgs, BootstrapArgs, RebootArgs, ResetArgs};
 pub use generate::{ConfigArgs, GenArgs, GenPart, SecretsArgs};
 pub use images::ImagesArgs;
 pub use kubeconfig::KubeconfigArgs;
+pub use nodes::{InsecureArgs, NodesArgs};
 pub use patch::PatchArgs;
 pub use schematic::SchematicArgs;
 pub use validate::{ModeName, ValidateArgs};
@@ -25,6 +32,12 @@ use super::out::Look;
 /// What can be asked of Talos.
 #[derive(Debug, Clone, Subcommand)]
 pub enum TalosVerb {
+    /// Give nodes a machine config
+    Apply(ApplyArgs),
+    /// Begin a cluster's etcd, once, on one control plane
+    Bootstrap(BootstrapArgs),
+    /// Follow what happens on a node
+    Events(AskArgs),
     /// Make a cluster: secrets, a config for each role, and a talosconfig
     Gen(Box<GenArgs>),
     /// List the container images that a cluster pulls
@@ -37,6 +50,14 @@ pub enum TalosVerb {
     Schematic(SchematicArgs),
     /// Find every mistake of a machine config
     Validate(ValidateArgs),
+    /// Boot nodes anew
+    Reboot(RebootArgs),
+    /// Wipe nodes
+    Reset(ResetArgs),
+    /// List nodes' services
+    Services(AskArgs),
+    /// Say which release nodes run, or that they wait for a config
+    Version(AskArgs),
 }
 
 /// Which Talos and which Kubernetes.
@@ -79,11 +100,18 @@ fn version_failure(why: &VersionError) -> Failure {
 /// What each verb says.
 pub fn run(globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
     match verb {
+        TalosVerb::Apply(args) => apply::apply(&args),
+        TalosVerb::Bootstrap(args) => ask::bootstrap(&args),
+        TalosVerb::Events(args) => events::events(&args),
         TalosVerb::Gen(args) => generate::generate(&args, Look::new(globals)),
         TalosVerb::Images(args) => images::list(&args),
         TalosVerb::Kubeconfig(args) => kubeconfig::kubeconfig(&args),
         TalosVerb::Patch(args) => patch::patch(&args),
         TalosVerb::Schematic(args) => schematic::schematic(&args),
         TalosVerb::Validate(args) => validate::validate(&args),
+        TalosVerb::Reboot(args) => ask::reboot(&args),
+        TalosVerb::Reset(args) => ask::reset(&args),
+        TalosVerb::Services(args) => ask::services(&args),
+        TalosVerb::Version(args) => ask::version(&args),
     }
 }
