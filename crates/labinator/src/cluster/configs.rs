@@ -1,0 +1,182 @@
+//! The config of one machine: what Talos's own generator would write, what the lab knows of the machine, and the patches
+//! of the lab file.
+
+use std::fmt::Write as _;
+
+use model::{LabSpec, NodeName, NtpMode, PatchTarget, ScenarioName, TalosSpec};
+use talos::config::{Endpoint, Input, Options, Role, documents};
+use talos::load::{Config, load};
+use talos::patch::{Patch, Source, apply};
+use talos::pki::{OsRandom, Seeded};
+use talos::release::{Minor, Version};
+use talos::secrets::{Secrets, ServiceAccountKey};
+use talos::validate::{Asked, Mode, validate};
+use talos::yaml::emit_all;
+use zeroize::Zeroizing;
+
+use super::minted::now;
+
+/// Port of the Kubernetes API.
+pub(super) const KUBERNETES_PORT: u16 = 6443;
+/// The disk of a machine that names none, as Talos's own generator has it.
+const DISK: &str = "/dev/sda";
+
+/// What a config is made of beside the secrets.
+pub(super) struct Order<'a> {
+    spec: &'a LabSpec,
+    scenario: &'a ScenarioName,
+    talos: &'a TalosSpec,
+    /// The oldest release that will read it.
+    pub(super) contract: Minor,
+    kubernetes: Version,
+    endpoint: Endpoint,
+}
+
+impl<'a> Order<'a> {
+    /// Of a scenario that is a cluster.
+    pub(super) fn of(spec: &'a LabSpec, scenario: &'a ScenarioName) -> Result<Self, String> {
+        let talos = spec.scenarios.get(scenario).and_then(|scenario| scenario.talos.as_ref());
+        let talos = talos.ok_or_else(|| format!("scenario {scenario} boots no Talos"))?;
+        let advised = |why: &dyn std::fmt::Display, advice: &str| format!("{why}: {advice}");
+        let version = |text: &str| text.parse::<Version>().map_err(|why| advised(&why, why.advice()));
+        let contract = Minor::of(&version(&talos.version)?).map_err(|why| advised(&why, why.advice()))?;
+        let kubernetes = match &talos.kubernetes {
+            Some(told) => version(told)?,
+            None => contract.default_kubernetes(),
+        };
+        contract.check_kubernetes(&kubernetes).map_err(|why| advised(&why, why.advice()))?;
+        let host =
+            spec.endpoint(scenario).ok_or_else(|| format!("scenario {scenario} has no control plane"))?;
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let endpoint = format!("https://{host}:{KUBERNETES_PORT}").parse();
+        let endpoint = endpoint.map_err(|why: talos::config::InputError| advised(&why, why.advice()))?;
+        Ok(Self { spec, scenario, talos, contract, kubernetes, endpoint })
+    }
+
+    /// The config of a machine, whole. It holds keys: nobody but the machine may see it.
+    pub(super) fn config(&self, node: &NodeName, secrets: &Secrets) -> Result<Zeroizing<String>, String> {
+        let role = if self.talos.controls(node) { Role::ControlPlane } else { Role::Worker };
+        let options = Options {
+            sans: vec![self.endpoint.host().to_owned()],
+            install_disk: Some(self.node(node)?.disk.clone().unwrap_or_else(|| DISK.to_owned())),
+            // A lab is to start without the Internet, and its machines find each other by the endpoint's name.
+            discovery: false,
+            ..Options::default()
+        };
+        let input = Input {
+            cluster: self.scenario.as_str(),
+            endpoint: &self.endpoint,
+            contract: self.contract,
+            kubernetes: &self.kubernetes,
+            options: &options,
+        };
+        let made = documents(&input, secrets, role).map_err(|why| why.to_string())?;
+        let release = Some(self.contract);
+        let base = load(&emit_all(&made), release).into_result().map_err(|all| told("its config", &all))?;
+        let config = apply(&base, &self.patches(node)?, release).map_err(|why| why.to_string())?;
+        self.check(&config)?;
+        Ok(Zeroizing::new(config.to_yaml()))
+    }
+
+    /// A kubeconfig of the cluster's administrator, made here: no machine is asked for it.
+    pub(super) fn kubeconfig(&self, secrets: &Secrets) -> Result<Zeroizing<String>, String> {
+        let name = self.scenario.as_str();
+        let made = talos::kubeconfig::mint(secrets, name, &self.endpoint, now(), &mut OsRandom::new());
+        made.map_err(|why| why.to_string())
+    }
+
+    fn node(&self, node: &NodeName) -> Result<&model::NodeSpec, String> {
+        self.spec.board.nodes.get(node).ok_or_else(|| format!("there is no machine {node}"))
+    }
+
+    fn check(&self, config: &Config) -> Result<(), String> {
+        let found = validate(config, Asked { mode: Mode::Metal, release: Some(self.contract) });
+        if found.is_empty() { Ok(()) } else { Err(told("its config", &found)) }
+    }
+
+    /// What the lab knows of the machine first, so that a patch of the owner's outranks it.
+    fn patches(&self, node: &NodeName) -> Result<Vec<Patch>, String> {
+        let mut all = vec![self.own(node)?];
+        let role = if self.talos.controls(node) { PatchTarget::ControlPlane } else { PatchTarget::Worker };
+        for patch in &self.talos.patches {
+            if patch.of == PatchTarget::All || patch.of == role || patch.of == PatchTarget::Node(node.clone())
+            {
+                let place = |why: &dyn std::fmt::Display| format!("{}: {why}", patch.path);
+                let text = Source::File(patch.path.clone().into()).read().map_err(|why| why.to_string())?;
+                all.push(Patch::parse(&text, Some(self.contract)).map_err(|why| place(&why))?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Its name, and the boss's clock where the boss serves one.
+    fn own(&self, node: &NodeName) -> Result<Patch, String> {
+        let serves_time = self.spec.network.ntp != NtpMode::Off;
+        let boss = self.spec.network.boss;
+        let by_document = self.contract.number() >= 12;
+        let mut text = String::new();
+        let machine = !by_document || (serves_time && self.contract != Minor::V1_14);
+        if machine {
+            text.push_str("machine:\n");
+        }
+        if !by_document {
+            writeln!(text, "  network:\n    hostname: {node}").map_err(|why| why.to_string())?;
+        }
+        if machine && serves_time {
+            writeln!(text, "  time:\n    servers:\n      - {boss}").map_err(|why| why.to_string())?;
+        }
+        if by_document {
+            let separator = if machine { "---\n" } else { "" };
+            write!(
+                text,
+                "{separator}apiVersion: v1alpha1\nkind: HostnameConfig\nhostname: {node}\nauto: off\n"
+            )
+            .map_err(|why| why.to_string())?;
+        }
+        if serves_time && !machine {
+            write!(text, "---\napiVersion: v1alpha1\nkind: TimeSyncConfig\nntp:\n  servers:\n    - {boss}\n")
+                .map_err(|why| why.to_string())?;
+        }
+        Patch::parse(&text, Some(self.contract)).map_err(|why| why.to_string())
+    }
+}
+
+/// What is wrong, one a line, with what to do.
+fn told(what: &str, all: &[talos::mistake::Mistake]) -> String {
+    let lines: Vec<String> = all.iter().map(|mistake| format!("{mistake} ({})", mistake.advice())).collect();
+    format!("{what}: {}", lines.join("; "))
+}
+
+/// What is wrong with the configs of a scenario, found with secrets that nobody uses. Empty for one that is no cluster.
+pub(crate) fn mistakes(spec: &LabSpec, scenario: &ScenarioName) -> Vec<String> {
+    let Some(talos) = spec.scenarios.get(scenario).and_then(|scenario| scenario.talos.as_ref()) else {
+        return Vec::new();
+    };
+    let order = match Order::of(spec, scenario) {
+        Ok(order) => order,
+        Err(why) => return vec![why],
+    };
+    let secrets = match throwaway(order.contract) {
+        Ok(secrets) => secrets,
+        Err(why) => return vec![why],
+    };
+    let nodes = spec.scenarios.get(scenario).map(|scenario| scenario.nodes.as_slice()).unwrap_or_default();
+    let mut all: Vec<String> = Vec::new();
+    for node in nodes {
+        if let Err(why) = order.config(node, &secrets) {
+            let role = if talos.controls(node) { "control plane" } else { "worker" };
+            all.push(format!("{node} ({role}): {why}"));
+        }
+    }
+    all
+}
+
+/// Secrets for a look at a config: made from a known seed and with a small key, so that they cost nothing.
+fn throwaway(contract: Minor) -> Result<Secrets, String> {
+    let mut random = Seeded::new([0; 32]);
+    let made = Secrets::mint(contract, now(), &mut random).map_err(|why| why.to_string());
+    let (mut secrets, _) = made?;
+    let (_, key) = secrets.kubernetes().to_pem();
+    secrets.complete(ServiceAccountKey::from_pem(&key).map_err(|why| why.to_string())?);
+    Ok(secrets)
+}

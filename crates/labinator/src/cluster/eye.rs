@@ -1,0 +1,201 @@
+//! The eye: looks at the Talos of each machine of the run, and tells what is news to the lab.
+//!
+//! ```text
+//! pushed to?  yes ─▶ mutual TLS ─▶ Known, Foreign        no, or no answer ─▶ without a certificate ─▶ Maintenance, Locked
+//! ```
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lifecycle::Lab;
+use model::{Fact, Goal, NodeName, Rung, TalosSight, TalosStage};
+use talos::api::{MachineStatus, Node, NodeError, Seen};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::Room;
+use super::minted::Minted;
+
+/// Pause between two rounds.
+const EVERY: Duration = Duration::from_secs(2);
+/// Looks without an answer after which a machine that was known counts as silent: one lost packet proves nothing.
+const MISSES: u32 = 5;
+/// The service that tells whether etcd runs.
+const ETCD: &str = "etcd";
+
+/// A machine to look at.
+#[derive(Debug, Clone)]
+struct Target {
+    node: NodeName,
+    at: SocketAddr,
+    boot: u32,
+    /// A config was pushed to it in this run.
+    pushed: bool,
+    controls: bool,
+    /// What the lab believes.
+    believed: TalosSight,
+}
+
+/// What is kept of a machine between two looks.
+#[derive(Debug, Default)]
+struct Kept {
+    boot: u32,
+    line: Option<(u32, Arc<Node>)>,
+    version: String,
+    misses: u32,
+}
+
+/// Looks until the desk closes.
+pub(super) async fn run(room: Arc<Room>) {
+    let mut kept: BTreeMap<NodeName, Kept> = BTreeMap::new();
+    while let Ok((run, targets)) = room.desk.look(|look| targets(look.lab)).await {
+        kept.retain(|node, _| targets.iter().any(|target| target.node == *node));
+        let minted = match run {
+            Some(run) => room.minted(run).await.ok(),
+            None => None,
+        };
+        let mut looks = JoinSet::new();
+        for target in targets {
+            let mut known = kept.remove(&target.node).unwrap_or_default();
+            if known.boot != target.boot {
+                known = Kept { boot: target.boot, ..Kept::default() };
+            }
+            let (room, minted) = (Arc::clone(&room), minted.clone());
+            looks.spawn(async move {
+                let sight = room.sight(&target, minted.as_deref(), &mut known).await;
+                (target, known, sight)
+            });
+        }
+        while let Some(look) = looks.join_next().await {
+            let Ok((target, known, sight)) = look else { continue };
+            let news = sight.filter(|sight| *sight != target.believed);
+            kept.insert(target.node.clone(), known);
+            if let Some(sight) = news
+                && room.desk.tell(Fact::TalosSeen { node: target.node, sight }).await.is_err()
+            {
+                return;
+            }
+        }
+        sleep(EVERY).await;
+    }
+}
+
+/// The machines that took their image, and the run whose secrets are kept.
+fn targets(lab: &Lab) -> (Option<u32>, Vec<Target>) {
+    let Some(((cluster, spec), run)) = lab.cluster().zip(lab.active_run()) else { return (None, Vec::new()) };
+    let looked_at = |machine: &&Arc<lifecycle::Machine>| {
+        machine.goal == Goal::Ready && machine.off_wanted.is_none() && machine.rung >= Rung::Fetched
+    };
+    let target = |machine: &Arc<lifecycle::Machine>| {
+        let ip = lab.node(&machine.node)?.ip;
+        Some(Target {
+            node: machine.node.clone(),
+            at: SocketAddr::new(ip.into(), Node::PORT),
+            boot: machine.boots,
+            pushed: machine.talos.push.is_some(),
+            controls: spec.controls(&machine.node),
+            believed: machine.talos.sight.clone(),
+        })
+    };
+    let all = lab.machines.values().filter(looked_at).filter_map(target).collect();
+    (cluster.secrets.is_some().then_some(run.number), all)
+}
+
+impl Room {
+    /// One look. `None` while it is too early to say that a known machine is silent.
+    async fn sight(&self, target: &Target, minted: Option<&Minted>, kept: &mut Kept) -> Option<TalosSight> {
+        let sight = match minted.filter(|_| target.pushed) {
+            Some(minted) => self.as_one_of_us(target, minted, kept).await,
+            None => self.from_outside(target).await,
+        };
+        if sight != TalosSight::Silent {
+            kept.misses = 0;
+            return Some(sight);
+        }
+        kept.misses = kept.misses.saturating_add(1);
+        let known = matches!(target.believed, TalosSight::Known { .. });
+        (!known || kept.misses >= MISSES).then_some(sight)
+    }
+
+    async fn as_one_of_us(&self, target: &Target, minted: &Minted, kept: &mut Kept) -> TalosSight {
+        let line = match kept.line.take().filter(|(run, _)| *run == minted.run) {
+            Some((_, line)) => line,
+            None => {
+                Arc::new(Node::of_cluster(target.at, Arc::clone(&minted.identity)).over(self.dial.clone()))
+            }
+        };
+        match self.known(target, &line, kept).await {
+            Ok(sight) => {
+                kept.line = Some((minted.run, line));
+                sight
+            }
+            // What waits for a config shows a certificate of nobody's, too.
+            Err(NodeError::WrongCluster { .. } | NodeError::IdentityRefused { .. }) => {
+                match self.from_outside(target).await {
+                    TalosSight::Locked => TalosSight::Foreign,
+                    other => other,
+                }
+            }
+            // It may wait again: without its state, or before it took the config.
+            Err(_) => match self.from_outside(target).await {
+                TalosSight::Locked => TalosSight::Silent,
+                other => other,
+            },
+        }
+    }
+
+    async fn known(&self, target: &Target, line: &Node, kept: &mut Kept) -> Result<TalosSight, NodeError> {
+        let MachineStatus { stage, status } = line.machine_status().await?;
+        if kept.version.is_empty() {
+            kept.version = line.version().await?.tag.trim_start_matches('v').to_owned();
+        }
+        let etcd = target.controls
+            && line
+                .services()
+                .await?
+                .iter()
+                .any(|service| service.id == ETCD && service.healthy == Some(true));
+        Ok(TalosSight::Known {
+            version: kept.version.clone(),
+            stage: stage_of(&stage),
+            ready: status.ready,
+            unmet: status
+                .unmet_conditions
+                .into_iter()
+                .map(|unmet| format!("{}: {}", unmet.name, unmet.reason))
+                .collect(),
+            etcd,
+        })
+    }
+
+    async fn from_outside(&self, target: &Target) -> TalosSight {
+        match Node::in_maintenance(target.at, None).over(self.dial.clone()).probe().await {
+            Seen::Maintenance { fingerprint, .. } => {
+                TalosSight::Maintenance { fingerprint: fingerprint.to_string() }
+            }
+            Seen::Configured => TalosSight::Locked,
+            Seen::NotReady
+            | Seen::Closed
+            | Seen::Silent { .. }
+            | Seen::NotTalos { .. }
+            | Seen::Impostor { .. } => TalosSight::Silent,
+        }
+    }
+}
+
+/// The words of `MachineStatuses.runtime.talos.dev`.
+fn stage_of(word: &str) -> TalosStage {
+    match word {
+        "booting" => TalosStage::Booting,
+        "installing" => TalosStage::Installing,
+        "maintenance" => TalosStage::Maintenance,
+        "running" => TalosStage::Running,
+        "rebooting" => TalosStage::Rebooting,
+        "shutting down" => TalosStage::ShuttingDown,
+        "resetting" => TalosStage::Resetting,
+        "upgrading" => TalosStage::Upgrading,
+        _ => TalosStage::Unknown,
+    }
+}

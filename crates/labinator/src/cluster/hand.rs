@@ -1,0 +1,154 @@
+//! The hand: makes secrets, pushes configs, begins etcd. Each order is a task of its own; one that takes long keeps no
+//! other waiting.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use model::{Command, CommandId, Fact, NodeName, Outcome, ScenarioName};
+use talos::api::{Apply, ApplyOutcome, Bootstrap, Fingerprint, Node};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Room;
+use super::configs::Order;
+use super::minted::Minted;
+
+/// Takes orders until nobody gives any.
+pub(super) async fn run(room: Arc<Room>, mut orders: mpsc::Receiver<(CommandId, Command)>) {
+    let mut under_way = JoinSet::new();
+    loop {
+        tokio::select! {
+            order = orders.recv() => {
+                let Some((id, command)) = order else { return };
+                under_way.spawn(carry_out(Arc::clone(&room), id, command));
+            }
+            Some(_) = under_way.join_next() => {}
+        }
+    }
+}
+
+async fn carry_out(room: Arc<Room>, id: CommandId, command: Command) {
+    let outcome = match &command {
+        Command::Mint { run } => room.mint(*run).await,
+        Command::Push { node, fingerprint } => room.push(node, fingerprint).await,
+        Command::Bootstrap { node } => room.bootstrap(node).await,
+        Command::Power { .. } => failed("wrong_driver", "power is no matter of the cluster's"),
+    };
+    if room.desk.tell(Fact::Finished { id, outcome }).await.is_err() {
+        tracing::debug!("the lab was closed before {command:?} had ended");
+    }
+}
+
+fn failed(code: &str, why: impl ToString) -> Outcome {
+    Outcome::Failed { code: code.to_owned(), why: why.to_string() }
+}
+
+impl Room {
+    /// The run in hand and its scenario.
+    async fn run(&self) -> Result<(u32, ScenarioName), Outcome> {
+        let run = self.desk.look(|look| {
+            let run = look.lab.run.as_ref()?;
+            Some((run.number, run.scenario.clone()))
+        });
+        let run = run.await.map_err(|why| failed("closed", why))?;
+        run.ok_or_else(|| failed("no_run", "no scenario is running"))
+    }
+
+    async fn mint(self: &Arc<Self>, run: u32) -> Outcome {
+        let scenario = match self.run().await {
+            Ok((number, scenario)) if number == run => scenario,
+            Ok(_) => return failed("no_run", format!("run {run} is over")),
+            Err(outcome) => return outcome,
+        };
+        let room = Arc::clone(self);
+        let made = tokio::task::spawn_blocking(move || {
+            let contract = Order::of(&room.spec, &scenario).map_err(|why| failed("config", why))?.contract;
+            room.keeper.mint(run, contract).map_err(|why| failed(why.code(), why))
+        });
+        let minted = match made.await {
+            Ok(Ok(minted)) => minted,
+            Ok(Err(outcome)) => return outcome,
+            Err(why) => return failed("mint", why),
+        };
+        let fingerprint = minted.fingerprint.clone();
+        match self.desk.tell(Fact::SecretsReady { run, fingerprint }).await {
+            Ok(()) => Outcome::Done,
+            Err(why) => failed("closed", why),
+        }
+    }
+
+    /// The secrets of the run in hand.
+    pub(super) async fn minted(self: &Arc<Self>, run: u32) -> Result<Arc<Minted>, Outcome> {
+        let room = Arc::clone(self);
+        let found = tokio::task::spawn_blocking(move || room.keeper.find(run)).await;
+        found.map_err(|why| failed("secrets", why))?.map_err(|why| failed(why.code(), why))
+    }
+
+    /// Where a machine's Talos is.
+    pub(super) fn address(&self, node: &NodeName) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.spec.board.nodes.get(node)?.ip.into(), Node::PORT))
+    }
+
+    async fn push(self: &Arc<Self>, node: &NodeName, fingerprint: &str) -> Outcome {
+        let (at, minted, scenario) = match self.target(node).await {
+            Ok(target) => target,
+            Err(outcome) => return outcome,
+        };
+        let Ok(pin) = fingerprint.parse::<Fingerprint>() else {
+            return failed("impostor", format!("`{fingerprint}` is no fingerprint"));
+        };
+        let config =
+            match Order::of(&self.spec, &scenario).and_then(|order| order.config(node, &minted.secrets)) {
+                Ok(config) => config,
+                Err(why) => return failed("refused", why),
+            };
+        let waiting = Node::in_maintenance(at, Some(pin)).over(self.dial.clone());
+        match waiting.apply_configuration(config.as_bytes(), Apply::default()).await {
+            ApplyOutcome::Unconfirmed { warnings, .. } => {
+                for warning in warnings {
+                    tracing::warn!(%node, "Talos doubts its config: {warning}");
+                }
+                Outcome::Done
+            }
+            ApplyOutcome::Confirmed { .. } | ApplyOutcome::AlreadyConfigured { ours: true } => Outcome::Done,
+            ApplyOutcome::ReplyLost { .. } => Outcome::Unknown,
+            ApplyOutcome::Refused(refusal) => failed("refused", refusal.text),
+            ApplyOutcome::Impostor { expected, seen } => {
+                failed("impostor", format!("key {expected} was seen to wait, and key {seen} answers"))
+            }
+            ApplyOutcome::AlreadyConfigured { ours: false } => {
+                failed("configured", "it had a config before ours came")
+            }
+            ApplyOutcome::WrongCluster => failed("wrong-cluster", "it belongs to another cluster"),
+            ApplyOutcome::Unreachable(why) => failed("unreachable", why),
+        }
+    }
+
+    async fn target(
+        self: &Arc<Self>,
+        node: &NodeName,
+    ) -> Result<(SocketAddr, Arc<Minted>, ScenarioName), Outcome> {
+        let (run, scenario) = self.run().await?;
+        let at =
+            self.address(node).ok_or_else(|| failed("no_node", format!("there is no machine {node}")))?;
+        Ok((at, self.minted(run).await?, scenario))
+    }
+
+    async fn bootstrap(self: &Arc<Self>, node: &NodeName) -> Outcome {
+        let (at, minted, _) = match self.target(node).await {
+            Ok(target) => target,
+            Err(outcome) => return outcome,
+        };
+        let known = Node::of_cluster(at, Arc::clone(&minted.identity)).over(self.dial.clone());
+        match known.bootstrap().await {
+            Ok(Bootstrap::Begun | Bootstrap::AlreadyThere) => Outcome::Done,
+            Ok(Bootstrap::NotYet { text }) => failed("not-yet", text),
+            Ok(Bootstrap::Never { text }) => failed("never", text),
+            Ok(Bootstrap::Unknown { why }) => {
+                tracing::warn!(%node, "nobody knows whether etcd begins: {why}");
+                Outcome::Unknown
+            }
+            Err(why) => failed("unreachable", why),
+        }
+    }
+}

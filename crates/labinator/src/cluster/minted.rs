@@ -1,0 +1,143 @@
+//! The secrets of a run: made once, sealed and synced before anybody hears that they are there, and found again by a
+//! core that starts later.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use model::{Secret, WallTime};
+use pki::vault::{Vault, VaultError};
+use sha2::{Digest as _, Sha256};
+use talos::api::{Identity, NodeError};
+use talos::pki::{Leaf, OsRandom, PkiError};
+use talos::release::Minor;
+use talos::secrets::{Incomplete, Secrets, SecretsError};
+use zeroize::Zeroizing;
+
+/// The role of whoever may do everything (`pkg/machinery/role`).
+const ADMIN: &str = "os:admin";
+
+/// The secrets of one run, ready to be used.
+#[derive(Debug)]
+pub(crate) struct Minted {
+    /// Which run.
+    pub(crate) run: u32,
+    /// What every config is made from.
+    pub(crate) secrets: Secrets,
+    /// Who we are to its machines.
+    pub(crate) identity: Arc<Identity>,
+    /// Tells them from others: SHA-256 of the certificate of the Talos CA, in hexadecimal.
+    pub(crate) fingerprint: String,
+}
+
+/// Why there are no secrets.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MintError {
+    /// They cannot be kept or read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// They cannot be made.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// What was kept is none.
+    #[error("the secrets that were kept for run {run} cannot be read: {why}")]
+    Kept {
+        /// Which run.
+        run: u32,
+        /// Why.
+        why: SecretsError,
+    },
+    /// They lack a key.
+    #[error(transparent)]
+    Incomplete(#[from] Incomplete),
+    /// Our own certificate cannot be used.
+    #[error(transparent)]
+    Identity(#[from] NodeError),
+    /// Nobody made them.
+    #[error("no secrets were kept for run {0}")]
+    Absent(u32),
+}
+
+impl MintError {
+    /// Stable word for programs.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Vault(why) => why.code(),
+            Self::Pki(_) => "mint",
+            Self::Kept { .. } => "secrets_broken",
+            Self::Incomplete(_) => "secrets_incomplete",
+            Self::Identity(_) => "identity",
+            Self::Absent(_) => "secrets_absent",
+        }
+    }
+}
+
+/// Keeps the secrets of runs.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    folder: PathBuf,
+    latest: Mutex<Option<Arc<Minted>>>,
+}
+
+impl Keeper {
+    /// In this folder, which is made when it is needed.
+    pub(crate) fn of(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), latest: Mutex::default() }
+    }
+
+    /// Makes the secrets of a run and keeps them, or finds those that were kept. It takes seconds and waits for the disk.
+    pub(crate) fn mint(&self, run: u32, contract: Minor) -> Result<Arc<Minted>, MintError> {
+        match self.find(run) {
+            Err(MintError::Absent(_)) => {}
+            found => return found,
+        }
+        let (mut secrets, service_account) = Secrets::mint(contract, now(), &mut OsRandom::new())?;
+        secrets.complete(service_account.run()?);
+        let text = Zeroizing::new(secrets.to_yaml()?.as_bytes().to_vec());
+        let vault = Vault::open(&self.folder)?;
+        if !vault.put_new(&name(run), &Secret::new(text))? {
+            // Somebody else was faster: a run has one set of secrets.
+            return self.find(run);
+        }
+        // What was built with older ones is gone: every machine of a new run is wiped. The run before is kept for whoever
+        // still wants to look into its disks.
+        for old in run.saturating_sub(8)..run.saturating_sub(1) {
+            vault.forget(&name(old))?;
+        }
+        self.take(run, secrets)
+    }
+
+    /// The secrets of a run that were kept.
+    pub(crate) fn find(&self, run: u32) -> Result<Arc<Minted>, MintError> {
+        let known = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(known) = known.filter(|known| known.run == run) {
+            return Ok(known);
+        }
+        let kept = Vault::open(&self.folder)?.get(&name(run))?.ok_or(MintError::Absent(run))?;
+        let text = Zeroizing::new(String::from_utf8_lossy(kept.reveal()).into_owned());
+        let secrets = Secrets::from_yaml(&text).map_err(|why| MintError::Kept { run, why })?;
+        self.take(run, secrets)
+    }
+
+    fn take(&self, run: u32, secrets: Secrets) -> Result<Arc<Minted>, MintError> {
+        let admin = secrets.os().issue(&Leaf::talos_client(&[ADMIN]), now(), &mut OsRandom::new())?;
+        let (certificate, key) = admin.to_pem();
+        let (authority, _) = secrets.os().to_pem();
+        let identity = Identity::from_pem(authority.as_bytes(), certificate.as_bytes(), key.as_bytes())?;
+        let digest = Sha256::digest(secrets.os().certificate().der());
+        let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let minted = Arc::new(Minted { run, secrets, identity: Arc::new(identity), fingerprint });
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&minted));
+        Ok(minted)
+    }
+}
+
+fn name(run: u32) -> String {
+    format!("run-{run}")
+}
+
+/// The boss's clock. Certificates are back-dated, so that one that is a little ahead does no harm.
+pub(super) fn now() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

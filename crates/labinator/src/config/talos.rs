@@ -1,0 +1,263 @@
+//! What the lab file says about a Talos cluster: its release, its roles, its endpoint and its patches.
+
+use std::path::Path;
+
+use model::{NodeName, PatchTarget, TalosPatch, TalosSpec};
+use schemars::JsonSchema;
+
+use super::fields::{Entries, Fields, Found, Typed, text_of, texts_of};
+use super::file::ChoiceFile;
+use super::mistake::Mistake;
+use super::reading::choice;
+use super::scenarios::{Around, chosen};
+use super::yaml::{Entry, Place, Value};
+
+/// The releases of Talos that configs can be made for: 1.9 to 1.14.
+const MINORS: std::ops::RangeInclusive<u32> = 9..=14;
+/// Keys that only mean something beside `talos`.
+const BESIDE: [&str; 5] = ["kubernetes", "control-plane", "workers", "endpoint", "patches"];
+
+/// A cluster of the scenario's machines.
+#[derive(Debug, Clone, Default, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub struct TalosFile {
+    /// Release of Talos, such as `v1.12` or `v1.12.11`. The scenario's machines become a Kubernetes cluster.
+    #[schemars(with = "Option<String>", regex(pattern = r"^v?1\.[0-9]+(\.[0-9]+)?$"))]
+    pub talos: Option<Typed<String>>,
+    /// Release of Kubernetes, such as `v1.35.4`; what Talos's release comes with unless told.
+    #[schemars(with = "Option<String>", regex(pattern = r"^v?1\.[0-9]+\.[0-9]+$"))]
+    pub kubernetes: Option<Typed<String>>,
+    /// Machines of the control plane.
+    #[schemars(rename = "control-plane")]
+    pub control_plane: Option<ChoiceFile>,
+    /// Machines that only work.
+    pub workers: Option<ChoiceFile>,
+    /// Name or address of the control plane; `SCENARIO.DOMAIN` where the lab has a domain, else the address of its first
+    /// machine.
+    #[schemars(with = "Option<String>")]
+    pub endpoint: Option<Typed<String>>,
+    /// Patches of the machine configs, by whose: `all`, `control-plane`, `worker`, or a machine.
+    #[schemars(with = "Option<Entries<PatchPaths>>")]
+    pub patches: PatchesFile,
+    /// The first of its keys.
+    #[schemars(skip)]
+    pub place: Option<Place>,
+}
+
+/// Paths of patches, by whose.
+#[derive(Debug, Clone, Default)]
+pub struct PatchesFile(pub Vec<(Typed<String>, Vec<Typed<String>>)>);
+
+/// Shape of a path or a list of paths.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum PatchPaths {
+    One(String),
+    More(Vec<String>),
+}
+
+/// Reads the keys of a scenario that make it a cluster.
+pub(super) fn reading(fields: &mut Fields<'_>, found: &mut Found) -> TalosFile {
+    let mut place = None;
+    for key in BESIDE {
+        place = place.or(fields.node(key).map(|entry| entry.key_place));
+    }
+    TalosFile {
+        talos: fields.text("talos", found),
+        kubernetes: fields.text("kubernetes", found),
+        control_plane: fields.node("control-plane").and_then(|e| choice(&e.value, found)),
+        workers: fields.node("workers").and_then(|e| workers(e, found)),
+        endpoint: fields.text("endpoint", found),
+        patches: fields.node("patches").map(|e| patches(e, found)).unwrap_or_default(),
+        place,
+    }
+}
+
+fn workers(entry: &Entry, found: &mut Found) -> Option<ChoiceFile> {
+    if let Value::Map(_) = &entry.value.value {
+        let mistake =
+            Mistake::new("workers in virtual machines need a later version", entry.key_place, "not yet");
+        found.push(mistake.help("`workers: [node2, node4]` names machines of the board"));
+        return None;
+    }
+    choice(&entry.value, found)
+}
+
+fn patches(entry: &Entry, found: &mut Found) -> PatchesFile {
+    let Value::Map(all) = &entry.value.value else {
+        let label = format!("this is {}", entry.value.value.called());
+        let mistake = Mistake::new("`patches` is a mapping", entry.value.place, label);
+        found.push(
+            mistake.help("for example `patches: { all: patches/all.yaml, node1: [patches/one.yaml] }`"),
+        );
+        return PatchesFile::default();
+    };
+    let one = |one: &Entry, found: &mut Found| {
+        let paths = match &one.value.value {
+            Value::Word(..) => text_of(&one.key, &one.value, found).map(|path| vec![path]),
+            Value::Nothing | Value::List(_) | Value::Map(_) => {
+                texts_of(&one.key, &one.value, found).map(|list| list.value)
+            }
+        };
+        (Typed::new(one.key.clone(), one.key_place), paths.unwrap_or_default())
+    };
+    PatchesFile(all.iter().map(|entry| one(entry, found)).collect())
+}
+
+impl TalosFile {
+    /// True for a scenario that is a cluster.
+    pub(super) const fn is_told(&self) -> bool {
+        self.talos.is_some()
+    }
+
+    /// The machines that take part, in the board's order.
+    pub(super) fn nodes(&self, around: &Around<'_>, found: &mut Found) -> Option<Vec<String>> {
+        let control = self.control_plane.as_ref()?;
+        let control = chosen("control-plane", control, around, found)?;
+        let workers = match &self.workers {
+            None => Vec::new(),
+            Some(workers) => chosen("workers", workers, around, found)?,
+        };
+        if let Some(both) = control.iter().find(|node| workers.contains(node))
+            && let Some(ChoiceFile::Some(list)) = &self.workers
+        {
+            let place =
+                list.value.iter().find(|node| node.value == *both).map_or(list.place, |node| node.place);
+            let title = format!("`{both}` cannot be of the control plane and a worker");
+            found.push(
+                Mistake::new(title, place, "named in `control-plane`, too")
+                    .help("a control plane works as well, where a patch allows it: `cluster: { allowSchedulingOnControlPlanes: true }`"),
+            );
+            return None;
+        }
+        let takes_part = |node: &&String| control.contains(node) || workers.contains(node);
+        Some(around.nodes.iter().filter(takes_part).cloned().collect())
+    }
+
+    /// Judges it. `Some(None)` for a scenario that is no cluster.
+    pub(super) fn judge(&self, around: &Around<'_>, found: &mut Found) -> Option<Option<TalosSpec>> {
+        let Some(typed) = &self.talos else {
+            if let Some(place) = self.place {
+                let mistake = Mistake::new("this belongs to a cluster", place, "and `talos` is not here");
+                found.push(mistake.help("for example `talos: v1.12`"));
+                return None;
+            }
+            return Some(None);
+        };
+        let version = release("talos", typed, Some(MINORS), found);
+        let kubernetes = match &self.kubernetes {
+            None => Some(None),
+            Some(typed) => release("kubernetes", typed, None, found).map(Some),
+        };
+        let endpoint = match &self.endpoint {
+            None => Some(None),
+            Some(typed) => endpoint(typed, found).map(Some),
+        };
+        if self.control_plane.is_none() {
+            let mistake =
+                Mistake::new("a cluster needs a `control-plane`", typed.place, "and it is not here");
+            found.push(mistake.help("for example `control-plane: [node1, node3, node5]`"));
+            return None;
+        }
+        let patches = self.judged_patches(around, found);
+        let control = self
+            .control_plane
+            .as_ref()
+            .and_then(|nodes| chosen("control-plane", nodes, around, &mut Vec::new()));
+        let control_plane =
+            control?.iter().map(|node| node.parse::<NodeName>().ok()).collect::<Option<Vec<_>>>()?;
+        Some(Some(TalosSpec {
+            version: version?,
+            kubernetes: kubernetes?,
+            control_plane,
+            endpoint: endpoint?,
+            patches: patches?,
+        }))
+    }
+
+    fn judged_patches(&self, around: &Around<'_>, found: &mut Found) -> Option<Vec<TalosPatch>> {
+        let before = found.len();
+        let mut all = Vec::new();
+        for (whose, paths) in &self.patches.0 {
+            let of = match whose.value.as_str() {
+                "all" => PatchTarget::All,
+                "control-plane" => PatchTarget::ControlPlane,
+                "worker" => PatchTarget::Worker,
+                name => {
+                    match name.parse::<NodeName>().ok().filter(|_| around.nodes.iter().any(|n| n == name)) {
+                        Some(node) => PatchTarget::Node(node),
+                        None => {
+                            let title = format!("patches cannot be for `{name}`");
+                            let known = around.nodes.iter().map(String::as_str);
+                            let known = ["all", "control-plane", "worker"].into_iter().chain(known);
+                            let mistake = Mistake::new(title, whose.place, "neither a role nor a machine");
+                            found.push(mistake.nearest(name, known, "roles and machines"));
+                            continue;
+                        }
+                    }
+                }
+            };
+            for path in paths {
+                let whole = path_in(around.folder, path, found);
+                all.extend(whole.map(|path| TalosPatch { of: of.clone(), path }));
+            }
+        }
+        // All before the role, the role before the machine, as Talos's own generator does.
+        all.sort_by_key(|patch| match patch.of {
+            PatchTarget::All => 0,
+            PatchTarget::ControlPlane | PatchTarget::Worker => 1,
+            PatchTarget::Node(_) => 2,
+        });
+        (found.len() == before).then_some(all)
+    }
+}
+
+fn path_in(folder: &Path, typed: &Typed<String>, found: &mut Found) -> Option<String> {
+    if typed.value.trim().is_empty() || typed.value.contains('\0') {
+        found.push(Mistake::new("a patch is a path of a file", typed.place, "this is none"));
+        return None;
+    }
+    Some(folder.join(&typed.value).to_string_lossy().into_owned())
+}
+
+/// `v1.12`, `1.12.11`: without the `v`.
+fn release(
+    key: &str,
+    typed: &Typed<String>,
+    minors: Option<std::ops::RangeInclusive<u32>>,
+    found: &mut Found,
+) -> Option<String> {
+    let text = typed.value.strip_prefix('v').unwrap_or(&typed.value);
+    let numbers: Option<Vec<u32>> = text.split('.').map(|part| part.parse().ok()).collect();
+    let wrong = match numbers.as_deref() {
+        Some([1, minor] | [1, minor, _]) => match minors {
+            Some(minors) if !minors.contains(minor) => {
+                Some(format!("from 1.{} to 1.{}", minors.start(), minors.end()))
+            }
+            None if text.matches('.').count() < 2 => Some("three numbers, such as `v1.35.4`".to_owned()),
+            Some(_) | None => None,
+        },
+        Some(_) | None => Some("not a release".to_owned()),
+    };
+    let Some(wrong) = wrong else { return Some(text.to_owned()) };
+    found.push(Mistake::new(format!("`{key}` cannot be {}", typed.value), typed.place, wrong));
+    None
+}
+
+/// A name or an address, without a port.
+fn endpoint(typed: &Typed<String>, found: &mut Found) -> Option<String> {
+    let text = typed.value.trim();
+    let right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let address = text.parse::<std::net::IpAddr>().is_ok();
+    if address || (!text.is_empty() && text.len() <= 253 && text.chars().all(right)) {
+        return Some(text.to_ascii_lowercase());
+    }
+    let mistake = Mistake::new(
+        format!("`{text}` is no endpoint"),
+        typed.place,
+        "a name or an address, without scheme and port",
+    );
+    found.push(mistake.help("for example `physical.lab.internal`; the port is 6443"));
+    None
+}

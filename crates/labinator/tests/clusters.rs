@@ -1,0 +1,126 @@
+//! A cluster from cold to ready: the conductor and the cluster's hand, eye and ear, against simulated Talos nodes and a
+//! simulated API server over real TLS in memory; under paused time.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
+
+#[path = "clusters/board.rs"]
+mod board;
+#[path = "lost_writes/stand.rs"]
+mod stand;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use board::{Board, CLUSTER};
+use lifecycle::Lab;
+use model::{Fact, FaultCode, Phase, TalosSight};
+use sim::talos::{Manner, Place};
+use stand::node;
+use talos::api::Character;
+
+/// Longest wait for a cluster, in the lab's own time: three tries of a machine that never answers.
+const LIMIT: Duration = Duration::from_secs(4 * 3600);
+
+#[tokio::test(start_paused = true)]
+async fn machines_of_both_characters_become_one_cluster_and_each_takes_one_config() {
+    for character in [Character::UpTo12, Character::From13] {
+        let board = Board::new("ready", character, |_| Vec::new());
+        let house = board.open().await;
+        house.starts().await;
+        house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+        assert_eq!(board.bootstraps(), 1);
+        for n in 1..=CLUSTER {
+            assert_eq!(board.talos[&node(n)].applied(), 1, "node{n}");
+        }
+        let known = |lab: &Lab| {
+            lab.machines.values().all(|m| matches!(m.talos.sight, TalosSight::Known { ready: true, .. }))
+        };
+        house.until(LIMIT, known).await;
+        let facts = house.written().await;
+        let of = |is: fn(&Fact) -> bool| facts.iter().position(is).unwrap();
+        let secrets = of(|fact| matches!(fact, Fact::SecretsReady { .. }));
+        let push = of(|fact| matches!(fact, Fact::Issued { command: model::Command::Push { .. }, .. }));
+        assert!(secrets < push, "secrets are kept before the first push");
+        // What goes into the journal goes into backups and bug reports.
+        let text = serde_json::to_string(&facts).unwrap();
+        for marker in ["PRIVATE KEY", "BEGIN CERT", "LS0tLS1CRUdJTi"] {
+            assert!(!text.contains(marker), "the journal has {marker}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_core_that_is_killed_at_any_step_begins_one_etcd_and_gives_no_machine_other_secrets() {
+    type Moment = fn(&Lab) -> bool;
+    let moments: [(&str, Moment); 6] = [
+        ("mint", |lab| lab.run.as_ref().is_some_and(|run| run.cluster.mint.is_some())),
+        ("secrets", |lab| lab.run.as_ref().is_some_and(|run| run.cluster.secrets.is_some())),
+        ("push", |lab| lab.machines.values().any(|m| m.talos.push.is_some())),
+        ("known", |lab| lab.machines.values().any(|m| m.talos.known.is_some())),
+        ("bootstrap", |lab| lab.run.as_ref().is_some_and(|run| run.cluster.bootstrap.is_some())),
+        ("joined", |lab| lab.machines.values().any(|m| m.talos.member != model::Membership::Absent)),
+    ];
+    for (name, moment) in moments {
+        let board = Board::new(&format!("killed-{name}"), Character::UpTo12, |_| Vec::new());
+        let house = board.open().await;
+        house.starts().await;
+        house.until(LIMIT, moment).await;
+        let house = house.killed_and_opened(&board).await;
+        house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+        assert_eq!(board.bootstraps(), 1, "{name}");
+        let fingerprints: std::collections::BTreeSet<String> = house
+            .written()
+            .await
+            .iter()
+            .filter_map(|fact| match fact {
+                Fact::SecretsReady { fingerprint, .. } => Some(fingerprint.clone()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(fingerprints.len(), 1, "{name}: secrets were made twice");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_with_bad_manners_are_lived_with() {
+    let slow = Manner::Slow(Duration::from_secs(3));
+    for manner in [Manner::LosesReply, Manner::LosesRequest, Manner::RebootsInApply, slow] {
+        let name = format!("{manner:?}").to_lowercase().replace(['(', ')'], "");
+        let of_one = |n: u8| if n == 2 { vec![manner.clone()] } else { Vec::new() };
+        let board = Board::new(&name, Character::UpTo12, of_one);
+        let house = board.open().await;
+        house.starts().await;
+        house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+        assert_eq!(board.bootstraps(), 1, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_cannot_be_trusted_or_will_not_is_given_up_with_its_reason() {
+    let refuses = Manner::RefusesConfig("machine.install.disk: no such disk".to_owned());
+    let cases = [
+        (Manner::Impostor, FaultCode::Impostor, "key"),
+        (Manner::OfAnotherCluster, FaultCode::Impostor, "another cluster"),
+        (refuses, FaultCode::ConfigRefused, "machine.install.disk"),
+        (Manner::DiesAt(Place::Install), FaultCode::ConfigLost, "Talos to come back"),
+    ];
+    for (manner, code, words) in cases {
+        let name = format!("given-up-{code}-{}", words.len());
+        let of_one = |n: u8| if n == 2 { vec![manner.clone()] } else { Vec::new() };
+        let board = Board::new(&name, Character::UpTo12, of_one);
+        let house = board.open().await;
+        house.starts().await;
+        let second = Arc::new(node(2));
+        let bad = Arc::clone(&second);
+        house.until(LIMIT, move |lab| lab.machines[&*bad].bad).await;
+        let fault = house.look(move |lab| lab.machines[&*second].fault.clone().unwrap()).await;
+        assert_eq!(fault.code, code, "{manner:?}: {}", fault.text);
+        assert!(fault.text.contains(words), "{manner:?}: {}", fault.text);
+        if matches!(manner, Manner::OfAnotherCluster | Manner::Impostor) {
+            assert_eq!(board.talos[&node(2)].applied(), 0, "{manner:?} took a config");
+        }
+        // The others are a cluster without it.
+        house
+            .until(LIMIT, |lab| lab.machines.values().filter(|m| m.rung == model::Rung::Ready).count() == 2)
+            .await;
+    }
+}

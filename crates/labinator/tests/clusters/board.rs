@@ -1,0 +1,332 @@
+//! A board of Talos machines that do not exist, what switches them, and the cluster they become.
+#![expect(clippy::panic, reason = "a test may stop")]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use labinator::cluster;
+use lifecycle::Lab;
+use model::{
+    Command, CommandId, Fact, LabSpec, NodeName, Outcome, PowerOrder, PowerState, TalosSpec, WallTime,
+};
+use pki::vault::Vault;
+use sim::kubernetes::{Identity, Member, Server, Settings as ServerSettings};
+use sim::talos::{Cluster, Manner, Node, Pace, Settings, Stage};
+use store::lossy::LossyFiles;
+use talos::api::{Carrier, Character, Dial};
+use talos::pki::{Leaf, Name, OsRandom};
+use talos::secrets::Secrets;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::stand::{Core, all, boot_sights, images, node, spec, start};
+
+/// Machines of the cluster; the first is its control plane.
+pub(crate) const CLUSTER: u8 = 3;
+/// Port of the API server.
+const KUBERNETES: u16 = 6443;
+/// How often the world looks what became of the machines.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What outlives a core.
+pub(crate) struct Board {
+    pub(crate) talos: BTreeMap<NodeName, Node>,
+    shared: Cluster,
+    files: LossyFiles,
+    state: PathBuf,
+    spec: LabSpec,
+    dial: Dial,
+    _world: JoinSet<()>,
+    running: Arc<Mutex<BTreeMap<NodeName, oneshot::Sender<()>>>>,
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.state));
+    }
+}
+
+impl Board {
+    pub(crate) fn new(name: &str, character: Character, manners: impl Fn(u8) -> Vec<Manner>) -> Self {
+        let state = std::env::temp_dir().join(format!("labinator-clusters-{name}-{}", std::process::id()));
+        drop(std::fs::remove_dir_all(&state));
+        let mut spec = spec(CLUSTER);
+        let version = if character == Character::UpTo12 { "1.12.11" } else { "1.13.9" };
+        let scenario = spec.scenarios.get_mut(&all()).unwrap();
+        scenario.enough = 2;
+        scenario.talos = Some(TalosSpec {
+            version: version.to_owned(),
+            kubernetes: None,
+            control_plane: vec![node(1)],
+            endpoint: None,
+            patches: Vec::new(),
+        });
+        let (shared, server) = (Cluster::default(), Arc::new(Mutex::new(None)));
+        let nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>> = Arc::default();
+        let dial = dial(Arc::clone(&nodes), Arc::clone(&server));
+        let mut talos = BTreeMap::new();
+        for n in 1..=CLUSTER {
+            let address = SocketAddr::new(spec.board.nodes[&node(n)].ip.into(), 50_000);
+            let settings = Settings {
+                name: format!("talos-{n}"),
+                address,
+                character,
+                version: format!("v{version}"),
+                uuid: format!("00000000-0000-0000-0000-00000000000{n}"),
+                seed: [n; 32],
+                wall: now(),
+                pace: Pace::default(),
+                sink: None,
+                kernel_log: None,
+                wipe: false,
+                manners: manners(n),
+            };
+            let one = Node::new(settings, &shared, dial.clone());
+            nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(address, one.clone());
+            talos.insert(node(n), one);
+        }
+        let mut world = JoinSet::new();
+        let members = talos.iter().map(|(name, node)| (name.clone(), node.clone())).collect();
+        world.spawn(becomes_a_cluster(members, Arc::clone(&server), state.clone(), spec.clone()));
+        Self {
+            talos,
+            shared,
+            files: LossyFiles::new(),
+            state,
+            spec,
+            dial,
+            _world: world,
+            running: Arc::default(),
+        }
+    }
+
+    /// Etcds that were begun, of whatever cluster.
+    pub(crate) fn bootstraps(&self) -> u32 {
+        let secrets = secrets(&self.state).unwrap();
+        self.shared.bootstraps(secrets.cluster_id())
+    }
+
+    /// Starts a core on it.
+    pub(crate) async fn open(&self) -> House {
+        let core = Core::begin_lab(Arc::new(self.files.clone()), self.spec.clone(), 0, 16);
+        let mut tasks = JoinSet::new();
+        let cluster =
+            cluster::spawn(&mut tasks, &self.spec, &self.state, self.dial.clone(), core.desk.clone())
+                .unwrap();
+        let Core { desk, orders, clock, running, .. } = core;
+        let power =
+            Power { talos: self.talos.clone(), running: Arc::clone(&self.running), desk: desk.clone() };
+        tasks.spawn(power.carries_out(orders, cluster));
+        let house = House { desk, running, _tasks: tasks, _clock: clock };
+        let mut found = images();
+        if let Fact::ImagesFound { images, .. } = &mut found {
+            images.get_mut(&all()).unwrap().agent = false;
+        }
+        house.tell(Fact::CounterSeen { up: true }).await;
+        house.tell(found).await;
+        for (name, node) in &self.talos {
+            let state = if node.stage() == Stage::Off { PowerState::Off } else { PowerState::On };
+            house.tell(Fact::PowerSeen { node: name.clone(), state, evidence: "looked".to_owned() }).await;
+        }
+        house
+    }
+}
+
+fn now() -> WallTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    WallTime(u64::try_from(since.as_millis()).unwrap())
+}
+
+/// The secrets of the first run, as the core kept them.
+fn secrets(state: &std::path::Path) -> Option<Secrets> {
+    let kept = Vault::open(&state.join("secrets")).unwrap().get("run-1").unwrap()?;
+    Some(Secrets::from_yaml(std::str::from_utf8(kept.reveal()).unwrap()).unwrap())
+}
+
+/// The network: the machine API of each node, and behind every machine's other port the one API server.
+fn dial(nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>>, server: Arc<Mutex<Option<Server>>>) -> Dial {
+    Dial::by(move |at| {
+        let node = nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned();
+        let server = server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        async move {
+            if at.port() == KUBERNETES {
+                let server = server.ok_or(io::ErrorKind::ConnectionRefused)?;
+                let (ours, theirs) = tokio::io::duplex(64 * 1024);
+                tokio::spawn(async move { server.serve(theirs).await });
+                return Ok(Box::new(ours) as Box<dyn Carrier>);
+            }
+            let node = node.ok_or(io::ErrorKind::HostUnreachable)?;
+            Ok(Box::new(node.connect()?) as Box<dyn Carrier>)
+        }
+    })
+}
+
+/// Kubernetes begins with the first machine whose Talos runs, and every other one that runs joins it.
+async fn becomes_a_cluster(
+    members: Vec<(NodeName, Node)>,
+    place: Arc<Mutex<Option<Server>>>,
+    state: PathBuf,
+    spec: LabSpec,
+) {
+    let mut joined = Vec::new();
+    let mut tending = JoinSet::new();
+    loop {
+        sleep(LOOK).await;
+        if place.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+            && members.iter().any(|(_, node)| node.stage() == Stage::Running)
+        {
+            let secrets = secrets(&state).unwrap();
+            let host = Name::Ip(spec.board.nodes[&node(1)].ip.into());
+            let leaf = Leaf::server("kube-apiserver", std::slice::from_ref(&host));
+            let identity = secrets.kubernetes().issue(&leaf, now(), &mut OsRandom::new()).unwrap();
+            let ((chain, key), (authority, _)) = (identity.to_pem(), secrets.kubernetes().to_pem());
+            let identity =
+                Identity::from_pem(chain.as_bytes(), key.as_bytes(), authority.as_bytes()).unwrap();
+            let settings =
+                ServerSettings { seed: 1, began: now().0, version: "v1.35.4".to_owned(), remembers: 1000 };
+            let server = Server::new(&settings, identity);
+            let tended = server.clone();
+            tending.spawn(async move { tended.run().await });
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        }
+        let Some(server) = place.lock().unwrap_or_else(PoisonError::into_inner).clone() else { continue };
+        for (name, node) in &members {
+            if node.stage() == Stage::Running && !joined.contains(name) {
+                joined.push(name.clone());
+                server.join(&Member {
+                    name: name.to_string(),
+                    address: spec.board.nodes[name].ip.to_string(),
+                    control_plane: spec.scenarios[&all()].talos.as_ref().unwrap().controls(name),
+                    cores: 4,
+                    memory_mib: 4096,
+                    version: "v1.35.4".to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// What switches the machines; they boot from the network each time.
+struct Power {
+    talos: BTreeMap<NodeName, Node>,
+    running: Arc<Mutex<BTreeMap<NodeName, oneshot::Sender<()>>>>,
+    desk: labinator::desk::Desk,
+}
+
+impl Power {
+    async fn carries_out(
+        self,
+        mut orders: mpsc::Receiver<(CommandId, Command)>,
+        cluster: mpsc::Sender<(CommandId, Command)>,
+    ) {
+        while let Some((id, command)) = orders.recv().await {
+            let Command::Power { node, order, .. } = command else {
+                cluster.send((id, command)).await.unwrap();
+                continue;
+            };
+            let state = match order {
+                PowerOrder::On => PowerState::On,
+                PowerOrder::Off => PowerState::Off,
+            };
+            let number: u8 = node.as_str().trim_start_matches("node").parse().unwrap();
+            let mut facts = vec![
+                Fact::Finished { id, outcome: Outcome::Done },
+                Fact::PowerSeen { node: node.clone(), state, evidence: "its relay".to_owned() },
+            ];
+            if order == PowerOrder::On {
+                facts.extend(boot_sights(number));
+            }
+            self.switches(&node, order);
+            for fact in facts {
+                if self.desk.tell(fact).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A machine that is switched off dies where it is; one that is switched on boots from its network port.
+    fn switches(&self, node: &NodeName, order: PowerOrder) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.remove(node);
+        if order == PowerOrder::On {
+            let (alive, dies) = oneshot::channel::<()>();
+            running.insert(node.clone(), alive);
+            let one = self.talos[node].clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = one.run() => {}
+                    _ = dies => {}
+                }
+            });
+        }
+    }
+}
+
+/// A core and the tasks around it.
+pub(crate) struct House {
+    desk: labinator::desk::Desk,
+    running: tokio::task::JoinHandle<()>,
+    _tasks: JoinSet<()>,
+    _clock: labinator::clock::Clock,
+}
+
+impl House {
+    async fn tell(&self, fact: Fact) {
+        self.desk.tell(fact).await.unwrap();
+    }
+
+    pub(crate) async fn starts(&self) {
+        self.desk.ask(start()).await.unwrap();
+    }
+
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Lab) -> T + Send + 'static,
+    ) -> T {
+        self.desk.look(move |look| question(look.lab)).await.unwrap()
+    }
+
+    /// Waits until the lab is so.
+    pub(crate) async fn until(&self, limit: Duration, there: impl Fn(&Lab) -> bool + Send + Sync + 'static) {
+        let there = Arc::new(there);
+        let waited = async {
+            loop {
+                let there = Arc::clone(&there);
+                if self.look(move |lab| there(lab)).await {
+                    return;
+                }
+                sleep(LOOK).await;
+            }
+        };
+        if timeout(limit, waited).await.is_err() {
+            let told = self.desk.look(|look| {
+                let machines =
+                    look.lab.machines.values().map(|m| format!("{} {} {:?}", m.node, m.rung, m.talos));
+                format!("{} {:?}\n{:#?}", look.lab.phase, machines.collect::<Vec<_>>(), look.waits)
+            });
+            panic!("it never came to that: {}", told.await.unwrap());
+        }
+    }
+
+    /// Everything that was told, in order.
+    pub(crate) async fn written(&self) -> Vec<Fact> {
+        // What was told before is published before this is answered.
+        self.look(|_| ()).await;
+        let (events, _) = self.desk.publisher().events(0, usize::MAX);
+        events.iter().map(|event| event.fact.clone()).collect()
+    }
+
+    /// Ends the core as `kill -9` does, and starts another one on what it left.
+    pub(crate) async fn killed_and_opened(self, board: &Board) -> Self {
+        self.running.abort();
+        assert!(self.running.await.is_err_and(|why| why.is_cancelled()));
+        drop(self._tasks);
+        board.open().await
+    }
+}

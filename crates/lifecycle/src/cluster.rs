@@ -1,0 +1,187 @@
+//! What is known of the cluster that a run builds, and of each machine's part in it.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
+use model::{CommandId, LabTime, Membership, NodeName, Outcome, TalosSight, TalosSpec};
+use serde::{Deserialize, Serialize};
+
+use crate::lab::{Lab, Machine};
+
+/// The cluster of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// What tells its secrets from others, once they are kept.
+    pub secrets: Option<String>,
+    /// The order to make them.
+    pub mint: Option<Order>,
+    /// The order to begin etcd, and the one machine that was asked.
+    pub bootstrap: Option<(NodeName, Order)>,
+}
+
+/// An order to a driver, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Its number.
+    pub id: CommandId,
+    /// When it was given.
+    pub given: LabTime,
+    /// What its driver answered, and when.
+    pub ended: Option<(Outcome, LabTime)>,
+}
+
+impl Order {
+    pub(crate) const fn new(id: CommandId, given: LabTime) -> Self {
+        Self { id, given, ended: None }
+    }
+
+    /// Takes the driver's answer, if it is about this order.
+    pub(crate) fn end(&mut self, id: CommandId, outcome: &Outcome, at: LabTime) -> bool {
+        let ends = self.id == id && self.ended.is_none();
+        if ends {
+            self.ended = Some((outcome.clone(), at));
+        }
+        ends
+    }
+
+    /// Nobody will answer it any more.
+    pub(crate) fn lose(&mut self, at: LabTime) -> bool {
+        let id = self.id;
+        self.end(id, &Outcome::Unknown, at)
+    }
+
+    /// True when its driver did it.
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self.ended, Some((Outcome::Done, _)))
+    }
+}
+
+/// One machine's part.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TalosKnown {
+    /// What the last look at its API told.
+    pub sight: TalosSight,
+    /// Since when.
+    pub seen: LabTime,
+    /// Since when it is known by its identity without a gap.
+    pub known: Option<LabTime>,
+    /// When it was known first in this run: from then on it has the cluster's config.
+    pub applied: Option<LabTime>,
+    /// The last push of this run. Once there was one, no boot wipes the machine.
+    pub push: Option<Order>,
+    /// Pushes in this boot.
+    pub pushes: u8,
+    /// The key that it showed first in this boot.
+    pub key: Option<String>,
+    /// Another key was shown in the same boot: two machines claim to be this one.
+    pub two_keys: bool,
+    /// What the cluster says of it.
+    pub member: Membership,
+    /// Since when it says that, whatever the reason.
+    pub member_since: LabTime,
+}
+
+impl TalosKnown {
+    /// Records what a look told.
+    pub(crate) fn see(&mut self, sight: &TalosSight, at: LabTime) {
+        match sight {
+            TalosSight::Known { .. } => {
+                self.known.get_or_insert(at);
+                self.applied.get_or_insert(at);
+            }
+            TalosSight::Maintenance { fingerprint } => {
+                self.known = None;
+                let first = self.key.get_or_insert_with(|| fingerprint.clone());
+                self.two_keys |= first != fingerprint;
+            }
+            TalosSight::Silent | TalosSight::Locked | TalosSight::Foreign => self.known = None,
+        }
+        self.sight = sight.clone();
+        self.seen = at;
+    }
+
+    /// Nothing is known of what it runs any more: it starts anew, or its state just changed.
+    pub(crate) fn look_anew(&mut self, at: LabTime) {
+        self.see(&TalosSight::Silent, at);
+    }
+
+    /// Another boot begins.
+    pub(crate) fn begin(&mut self, at: LabTime) {
+        self.look_anew(at);
+        (self.pushes, self.key, self.two_keys) = (0, None, false);
+    }
+
+    /// Records what the cluster says of it.
+    pub(crate) fn join(&mut self, membership: &Membership, at: LabTime) {
+        if core::mem::discriminant(&self.member) != core::mem::discriminant(membership) {
+            self.member_since = at;
+        }
+        self.member = membership.clone();
+    }
+}
+
+/// What the machines of a cluster need to know of each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Around {
+    /// The secrets are kept.
+    pub(crate) secrets: bool,
+    /// A machine of the control plane has its config: workers find their certificates there (`trustd`).
+    pub(crate) controlled: bool,
+    /// No machine of the control plane is left.
+    pub(crate) lost: bool,
+    /// Why etcd has not begun yet; empty once it has.
+    pub(crate) before_etcd: String,
+}
+
+impl Around {
+    /// Of the run in hand. Nothing, where it boots no Talos.
+    pub(crate) fn of(lab: &Lab) -> Self {
+        let Some((cluster, spec)) = lab.cluster() else { return Self::default() };
+        let controllers = || spec.control_plane.iter().filter_map(|node| lab.machines.get(node));
+        Self {
+            secrets: cluster.secrets.is_some(),
+            controlled: controllers().any(|machine| machine.talos.applied.is_some() && !machine.bad),
+            lost: controllers().all(|machine| machine.bad),
+            before_etcd: if has_begun(lab) { String::new() } else { before_etcd(cluster) },
+        }
+    }
+}
+
+fn before_etcd(cluster: &Cluster) -> String {
+    match &cluster.bootstrap {
+        None => "a machine of the control plane to begin etcd on".to_owned(),
+        Some((node, Order { ended: Some((Outcome::Failed { why, .. }, _)), .. })) => {
+            alloc::format!("{node} to begin etcd, which it refused: {why}")
+        }
+        Some((node, _)) => alloc::format!("{node} to begin etcd"),
+    }
+}
+
+/// True once etcd was begun, or runs.
+pub(crate) fn has_begun(lab: &Lab) -> bool {
+    let Some((cluster, spec)) = lab.cluster() else { return false };
+    let runs = |machine: &Machine| matches!(machine.talos.sight, TalosSight::Known { etcd: true, .. });
+    cluster.bootstrap.as_ref().is_some_and(|(_, order)| order.is_done())
+        || spec.control_plane.iter().filter_map(|node| lab.machines.get(node)).any(|m| runs(m))
+}
+
+impl Lab {
+    /// The cluster of the run in hand, where it builds one.
+    #[must_use]
+    pub fn cluster(&self) -> Option<(&Cluster, &TalosSpec)> {
+        Some((&self.run.as_ref()?.cluster, self.scenario()?.talos.as_ref()?))
+    }
+
+    /// True once etcd of the cluster was begun, or runs.
+    #[must_use]
+    pub fn has_begun_etcd(&self) -> bool {
+        has_begun(self)
+    }
+
+    /// The cluster that this machine shall be part of.
+    #[must_use]
+    pub fn cluster_of(&self, machine: &Machine) -> Option<(&Cluster, &TalosSpec)> {
+        let takes_part = self.scenario()?.nodes.contains(&machine.node);
+        self.cluster().filter(|_| takes_part)
+    }
+}

@@ -1,0 +1,78 @@
+//! Gates of a cluster: its secrets are made once in a run, and its etcd is begun once, on one machine.
+
+use model::{Command, CommandId, LabTime, NodeName, Outcome, Span, TalosSight};
+
+use crate::cluster::{Cluster, Order, has_begun};
+use crate::lab::Lab;
+
+/// How long keys may take to be made on a small boss.
+const MINT: Span = Span::secs(120);
+/// How long etcd may take to be begun.
+const BOOTSTRAP: Span = Span::secs(60);
+/// Time between a refusal and the next order.
+const AFTER_FAILURE: Span = Span::secs(3);
+
+/// What a gate wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// To be asked of a driver now.
+    pub(crate) wish: Option<Command>,
+    /// An order that nobody answered in time.
+    pub(crate) unanswered: Option<CommandId>,
+    /// When to look again.
+    pub(crate) look_at: Option<LabTime>,
+}
+
+/// What the cluster of the run needs of all its machines' drivers.
+pub(crate) fn wanted(lab: &Lab, now: LabTime) -> Wanted {
+    let active = lab.active_run().map(|run| run.number);
+    let Some(((cluster, _), run)) = lab.cluster().zip(active) else { return Wanted::default() };
+    if cluster.secrets.is_none() {
+        return ask(cluster.mint.as_ref(), MINT, now, || Command::Mint { run });
+    }
+    if has_begun(lab) {
+        return Wanted::default();
+    }
+    let Some(node) = begins_on(lab, cluster) else { return Wanted::default() };
+    let order = cluster.bootstrap.as_ref().filter(|(asked, _)| *asked == node).map(|(_, order)| order);
+    ask(order, BOOTSTRAP, now, || Command::Bootstrap { node: node.clone() })
+}
+
+/// Gives an order, unless one is on its way or was refused just now.
+fn ask(order: Option<&Order>, limit: Span, now: LabTime, command: impl Fn() -> Command) -> Wanted {
+    let give = || Wanted { wish: Some(command()), ..Wanted::default() };
+    let Some(order) = order else { return give() };
+    match &order.ended {
+        None if now < order.given.after(limit) => {
+            Wanted { look_at: Some(order.given.after(limit)), ..Wanted::default() }
+        }
+        None => Wanted { unanswered: Some(order.id), ..Wanted::default() },
+        Some((Outcome::Failed { .. }, at)) if now < at.after(AFTER_FAILURE) => {
+            Wanted { look_at: Some(at.after(AFTER_FAILURE)), ..Wanted::default() }
+        }
+        Some((Outcome::Failed { .. } | Outcome::Done | Outcome::Unknown, _)) => give(),
+    }
+}
+
+/// The machine to begin etcd on. Once one was asked, no other one is, unless it surely never did: two machines that
+/// begin make two clusters.
+fn begins_on(lab: &Lab, cluster: &Cluster) -> Option<NodeName> {
+    let (_, spec) = lab.cluster()?;
+    let usable = |node: &&NodeName| {
+        lab.machines.get(*node).is_some_and(|machine| {
+            let stays = machine.off_wanted.is_none() && machine.in_flight.is_none();
+            stays && !machine.bad && matches!(machine.talos.sight, TalosSight::Known { .. })
+        })
+    };
+    match &cluster.bootstrap {
+        Some((node, order)) => {
+            let refused = matches!(order.ended, Some((Outcome::Failed { .. }, _)));
+            let given_up = lab.machines.get(node).is_none_or(|machine| machine.bad);
+            if refused && given_up {
+                return spec.control_plane.iter().find(usable).cloned();
+            }
+            Some(node).filter(usable).cloned()
+        }
+        None => spec.control_plane.iter().find(usable).cloned(),
+    }
+}

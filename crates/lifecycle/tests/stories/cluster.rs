@@ -1,0 +1,83 @@
+//! The words of stories about Talos and the cluster.
+
+use model::{CommandId, Fact, Membership, NodeName, Outcome, TalosSight, TalosStage};
+
+use crate::telling::Teller;
+
+/// The name under which a story speaks of an order to a driver.
+pub(crate) fn named(command: &model::Command) -> String {
+    match command {
+        model::Command::Power { node, order, .. } => format!("{order} {node}"),
+        model::Command::Mint { .. } => "mint".to_owned(),
+        model::Command::Push { node, .. } => format!("push {node}"),
+        model::Command::Bootstrap { node } => format!("bootstrap {node}"),
+    }
+}
+
+impl Teller {
+    /// What drivers and the cluster say; `None` when the words are about something else.
+    pub(crate) fn cluster(&mut self, words: &[&str]) -> Option<Result<(), String>> {
+        Some(match words {
+            ["keeps", "the", "secrets"] => self.keeps_secrets(),
+            ["takes", order @ .., "well"] => self.answers(&order.join(" "), Outcome::Done),
+            ["loses", order @ ..] => self.answers(&order.join(" "), Outcome::Unknown),
+            ["refuses", what, node, code, why @ ..] if *what != "mint" => {
+                let outcome = Outcome::Failed { code: (*code).to_owned(), why: why.join(" ") };
+                self.answers(&format!("{what} {node}"), outcome)
+            }
+            ["refuses", "mint", why @ ..] => {
+                self.answers("mint", Outcome::Failed { code: "disk".to_owned(), why: why.join(" ") })
+            }
+            ["cluster", what, node, why @ ..] => {
+                let membership = match *what {
+                    "forgets" => Membership::Absent,
+                    "knows" => Membership::NotReady { why: why.join(" ") },
+                    "uses" => Membership::Ready,
+                    _ => return None,
+                };
+                self.node(node).and_then(|node| self.told(Fact::MemberSeen { node, membership }))
+            }
+            _ => return None,
+        })
+    }
+
+    fn keeps_secrets(&mut self) -> Result<(), String> {
+        let run = self.run().ok_or("no scenario runs")?;
+        self.told(Fact::SecretsReady { run, fingerprint: "5ec7e7".to_owned() })?;
+        self.answers("mint", Outcome::Done)
+    }
+
+    fn answers(&mut self, order: &str, outcome: Outcome) -> Result<(), String> {
+        let id: CommandId = self.order(order).ok_or_else(|| format!("nobody asked for `{order}`"))?;
+        self.told(Fact::Finished { id, outcome })
+    }
+
+    /// What a look at a machine's Talos tells; `None` when the words are about something else.
+    pub(crate) fn talos(&mut self, node: &NodeName, words: &[&str]) -> Option<Result<(), String>> {
+        let sight = match words {
+            ["waits", "with", "key", key] => TalosSight::Maintenance { fingerprint: (*key).to_owned() },
+            ["is", "locked"] => TalosSight::Locked,
+            ["is", "foreign"] => TalosSight::Foreign,
+            ["has", "no", "Talos"] => TalosSight::Silent,
+            ["is", "known", stage, rest @ ..] => {
+                let stage = match *stage {
+                    "booting" => TalosStage::Booting,
+                    "running" => TalosStage::Running,
+                    _ => return Some(Err("it is known booting or running".to_owned())),
+                };
+                let unmet = |words: &[&str]| match words {
+                    [] => Vec::new(),
+                    words => vec![words.join(" ")],
+                };
+                let (etcd, unmet) = match rest {
+                    ["with", "etcd", rest @ ..] => (true, unmet(rest)),
+                    rest => (false, unmet(rest)),
+                };
+                let version = "1.12.11".to_owned();
+                TalosSight::Known { version, stage, ready: unmet.is_empty(), unmet, etcd }
+            }
+            _ => return None,
+        };
+        Some(self.told(Fact::TalosSeen { node: node.clone(), sight }))
+    }
+}

@@ -1,0 +1,3 @@
+//! Trust: where secrets are kept.
+
+pub mod vault;
