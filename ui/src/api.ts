@@ -1311,12 +1311,70 @@ export interface components {
              * @description Which port.
              */
             port: number;
+        } | {
+            /** @constant */
+            fact: "secrets-ready";
+            /** @description Tells them from others: SHA-256 of the certificate of the Talos CA, in hexadecimal. */
+            fingerprint: string;
+            /**
+             * Format: uint32
+             * @description Which run.
+             */
+            run: number;
         } | ({
+            /** @constant */
+            fact: "talos-seen";
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } & ({
+            /** @constant */
+            talos: "silent";
+        } | {
+            /** @description SHA-256 of the public key it showed, in base64: the push goes to this key alone. */
+            fingerprint: string;
+            /** @constant */
+            talos: "maintenance";
+        } | {
+            /** @constant */
+            talos: "locked";
+        } | {
+            /** @constant */
+            talos: "foreign";
+        } | {
+            /** @description True when its etcd runs and is healthy. */
+            etcd: boolean;
+            /** @description True when all it watches over is well. */
+            ready: boolean;
+            /** @description What it is doing. */
+            stage: components["schemas"]["TalosStage"];
+            /** @constant */
+            talos: "known";
+            /** @description What is not, for a person. */
+            unmet: string[];
+            /** @description Its release. */
+            version: string;
+        })) | ({
+            /** @constant */
+            fact: "member-seen";
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } & ({
+            /** @constant */
+            member: "absent";
+        } | {
+            /** @constant */
+            member: "not-ready";
+            /** @description Why, in Kubernetes' words. */
+            why: string;
+        } | {
+            /** @constant */
+            member: "ready";
+        })) | ({
             /** @constant */
             fact: "issued";
             /** @description Its number. */
             id: components["schemas"]["CommandId"];
-        } & {
+        } & ({
             /** @constant */
             command: "power";
             /** @description Which machine. */
@@ -1325,7 +1383,27 @@ export interface components {
             order: components["schemas"]["PowerOrder"];
             /** @description Its power port. */
             port: components["schemas"]["PortRef"];
-        }) | ({
+        } | {
+            /** @constant */
+            command: "mint";
+            /**
+             * Format: uint32
+             * @description Which run.
+             */
+            run: number;
+        } | {
+            /** @constant */
+            command: "push";
+            /** @description SHA-256 of the public key it showed when it was seen to wait, in base64. */
+            fingerprint: string;
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } | {
+            /** @constant */
+            command: "bootstrap";
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        })) | ({
             /** @constant */
             fact: "finished";
             /** @description Which command. */
@@ -1605,7 +1683,7 @@ export interface components {
             text: string;
         };
         /** @description The kinds of fault. Each has a page in the operating guide of the same name. */
-        FaultCode: "never-asked" | "fetch-stalled" | "kernel-silent" | "install-stalled" | "agent-lost" | "power-refused" | "power-unseen";
+        FaultCode: "never-asked" | "fetch-stalled" | "kernel-silent" | "install-stalled" | "agent-lost" | "config-lost" | "config-refused" | "impostor" | "not-joined" | "no-control-plane" | "power-refused" | "power-unseen";
         /** @description What one file cost one boot. */
         FileBytes: {
             /**
@@ -1832,6 +1910,11 @@ export interface components {
              * @default 1800000
              */
             install: components["schemas"]["Span"];
+            /**
+             * @description From Talos's new identity until the cluster gives the machine work.
+             * @default 900000
+             */
+            join: components["schemas"]["Span"];
             /** @description From lost until the machine is switched off and on again. */
             lost: components["schemas"]["Span"];
             /** @description From an order to the driver until the machine is seen on or off. */
@@ -1916,6 +1999,11 @@ export interface components {
             rung: components["schemas"]["Rung"];
             /** @description Since when that word is true. */
             since: components["schemas"]["Moment"];
+            /**
+             * @description What is known of its Talos, in a run that boots it.
+             * @default null
+             */
+            talos: components["schemas"]["TalosView"] | null;
             /**
              * Format: uint8
              * @description Starts tried in this run.
@@ -2026,6 +2114,19 @@ export interface components {
          * @description Memory in mebibytes (2^20 bytes).
          */
         Mebibytes: number;
+        /** @description What the cluster says of a machine. */
+        Membership: {
+            /** @constant */
+            member: "absent";
+        } | {
+            /** @constant */
+            member: "not-ready";
+            /** @description Why, in Kubernetes' words. */
+            why: string;
+        } | {
+            /** @constant */
+            member: "ready";
+        };
         /** @description When something happened, on both clocks. */
         Moment: {
             /** @description For limits and durations. */
@@ -2124,6 +2225,11 @@ export interface components {
         NodeSpec: {
             /** @description Its cell. */
             at: components["schemas"]["Cell"];
+            /**
+             * @description Disk that an installation may use; `/dev/sda` unless told.
+             * @default null
+             */
+            disk: string | null;
             /** @description Firmware, for virtual machines only. */
             firmware?: components["schemas"]["VirtualFirmware"] | null;
             /** @description Its reserved address. */
@@ -2146,7 +2252,7 @@ export interface components {
             zone?: number | null;
         };
         /** @description What a person is shown of a machine, one word. */
-        NodeWord: "off" | "starting" | "dhcp" | "waiting" | "loader" | "image" | "kernel" | "ready" | "degraded" | "stopping" | "bad" | "unknown";
+        NodeWord: "off" | "starting" | "dhcp" | "waiting" | "loader" | "image" | "kernel" | "maintenance" | "joining" | "ready" | "degraded" | "stopping" | "bad" | "unknown";
         /** @description Something the counter noticed that belongs to no machine of ours. */
         Notice: {
             /** @description Its Ethernet address. */
@@ -2275,6 +2381,10 @@ export interface components {
             /** @description More files, and others under the same name. */
             seed: components["schemas"]["SeedSpec"];
         };
+        /** @description Whose configs a patch changes. */
+        PatchTarget: "all" | "control-plane" | "worker" | {
+            node: components["schemas"]["NodeName"];
+        };
         /**
          * @description What is being done with the lab as a whole; derived from the machines, for people.
          *
@@ -2387,9 +2497,10 @@ export interface components {
          *
          *     ```text
          *     off → on → asked → fetched → up → ready
+         *                                  └ Talos: → configured → joined → ready
          *     ```
          */
-        Rung: "off" | "on" | "asked" | "fetched" | "up" | "ready";
+        Rung: "off" | "on" | "asked" | "fetched" | "up" | "configured" | "joined" | "ready";
         /** @description Heads of packets kept of a failed boot. */
         SavedPackets: {
             /** @description Name of the file in the folder `failures` of the state folder, and behind `/v1/failures/`. */
@@ -2433,6 +2544,11 @@ export interface components {
              *     }
              */
             system: components["schemas"]["SystemSpec"];
+            /**
+             * @description The cluster that its machines become, where it boots Talos.
+             * @default null
+             */
+            talos: components["schemas"]["TalosSpec"] | null;
         };
         /** @description A scenario as a choice. */
         ScenarioView: {
@@ -2533,6 +2649,71 @@ export interface components {
             ready: components["schemas"]["Readiness"];
             /** @description How long it may take from the whole image until it is ready; `limits.start` unless told. */
             within?: components["schemas"]["Span"] | null;
+        };
+        /** @description One patch file. */
+        TalosPatch: {
+            /** @description Whose configs it changes. */
+            of: components["schemas"]["PatchTarget"];
+            /** @description Path of the file. */
+            path: string;
+        };
+        /** @description What one look at a machine's Talos API tells. */
+        TalosSight: {
+            /** @constant */
+            talos: "silent";
+        } | {
+            /** @description SHA-256 of the public key it showed, in base64: the push goes to this key alone. */
+            fingerprint: string;
+            /** @constant */
+            talos: "maintenance";
+        } | {
+            /** @constant */
+            talos: "locked";
+        } | {
+            /** @constant */
+            talos: "foreign";
+        } | {
+            /** @description True when its etcd runs and is healthy. */
+            etcd: boolean;
+            /** @description True when all it watches over is well. */
+            ready: boolean;
+            /** @description What it is doing. */
+            stage: components["schemas"]["TalosStage"];
+            /** @constant */
+            talos: "known";
+            /** @description What is not, for a person. */
+            unmet: string[];
+            /** @description Its release. */
+            version: string;
+        };
+        /** @description A Kubernetes cluster of the machines of a scenario. */
+        TalosSpec: {
+            /** @description Machines of the control plane, in the board's order. The scenario's others are workers. */
+            control_plane: components["schemas"]["NodeName"][];
+            /** @description Name or address of the control plane, where told; see [`LabSpec::endpoint`]. */
+            endpoint?: string | null;
+            /** @description Release of Kubernetes, such as `1.35.4`; what Talos's comes with unless told. */
+            kubernetes?: string | null;
+            /** @description Patches of the machine configs, in the order in which they are applied. */
+            patches: components["schemas"]["TalosPatch"][];
+            /** @description Release of Talos, such as `1.12.11`; or `1.12`, any of these. */
+            version: string;
+        };
+        /** @description What a Talos machine is doing (`MachineStatuses.runtime.talos.dev`). */
+        TalosStage: "unknown" | "booting" | "installing" | "maintenance" | "running" | "rebooting" | "shutting-down" | "resetting" | "upgrading";
+        /** @description What is known of a machine's Talos, for people. */
+        TalosView: {
+            /** @description What the cluster says of it. */
+            cluster: components["schemas"]["Membership"];
+            /** @description True for a machine of the control plane. */
+            controls: boolean;
+            /**
+             * Format: uint8
+             * @description Times a config was pushed in this run.
+             */
+            pushes: number;
+            /** @description What the last look told. */
+            seen: components["schemas"]["TalosSight"];
         };
         /** @description From which port TFTP answers come. */
         TftpPorts: "own-ports" | "single-port";

@@ -139,7 +139,9 @@ export function withPage(picture: Picture, page: EventPage): Picture {
 function withEvent(picture: Picture, event: LabEvent): Picture {
   const { fact } = event;
   const orders =
-    fact.fact === "issued" ? remember(picture.orders, fact.id, { node: fact.node, order: fact.order }) : picture.orders;
+    fact.fact === "issued" && fact.command === "power"
+      ? remember(picture.orders, fact.id, { node: fact.node, order: fact.order })
+      : picture.orders;
   const line = sentence(event, {
     nameOf: (mac) => nameOf(picture.machines, mac),
     orderOf: (id) => orders.get(id),

@@ -75,7 +75,13 @@ export function sentence(event: LabEvent, known: Known): Line | null {
         fact.open ? `Port ${fact.port} accepts connections.` : `Port ${fact.port} accepts no connections.`,
       );
     case "issued":
-      return plain(fact.node, `Power ${fact.order} sent to ${fact.port.driver}/${fact.port.port}.`);
+      return issued(fact);
+    case "secrets-ready":
+      return plain("", `The secrets of run ${count(fact.run)} are kept: ${fact.fingerprint.slice(0, 12)}.`);
+    case "talos-seen":
+      return talosSeen(fact);
+    case "member-seen":
+      return memberSeen(fact);
     case "finished":
       return finished(fact, known);
     case "power-seen":
@@ -123,6 +129,54 @@ function imagesFound({ images, missing }: Extract<Fact, { fact: "images-found" }
 
 function stop(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
+}
+
+type Issued = Extract<Fact, { fact: "issued" }>;
+
+function issued(fact: Issued): Line {
+  switch (fact.command) {
+    case "power":
+      return plain(fact.node, `Power ${fact.order} sent to ${fact.port.driver}/${fact.port.port}.`);
+    case "mint":
+      return plain("", `The secrets of run ${count(fact.run)} are to be made.`);
+    case "push":
+      return plain(fact.node, "Its config is pushed, to the key that was seen to wait.");
+    case "bootstrap":
+      return plain(fact.node, "Etcd is to begin on it, and on no other machine.");
+  }
+}
+
+type TalosSeen = Extract<Fact, { fact: "talos-seen" }>;
+
+function talosSeen(fact: TalosSeen): Line {
+  switch (fact.talos) {
+    case "silent":
+      return plain(fact.node, "Its Talos is silent.");
+    case "maintenance":
+      return plain(fact.node, "Its Talos waits for a config.");
+    case "locked":
+      return { who: fact.node, text: "Its Talos has a config of which nothing is known.", tone: "care" };
+    case "foreign":
+      return { who: fact.node, text: "Its Talos belongs to another cluster.", tone: "bad" };
+    case "known": {
+      const etcd = fact.etcd ? ", with etcd" : "";
+      const unmet = fact.unmet.length > 0 ? `; not well: ${fact.unmet.join(", ")}` : "";
+      return plain(fact.node, stop(`Its Talos ${fact.version} is ${fact.stage}${etcd}${unmet}`));
+    }
+  }
+}
+
+type MemberSeen = Extract<Fact, { fact: "member-seen" }>;
+
+function memberSeen(fact: MemberSeen): Line {
+  switch (fact.member) {
+    case "absent":
+      return { who: fact.node, text: "The cluster does not know it.", tone: "care" };
+    case "not-ready":
+      return { who: fact.node, text: stop(`The cluster gives it no work: ${fact.why}`), tone: "care" };
+    case "ready":
+      return { who: fact.node, text: "The cluster gives it work.", tone: "well" };
+  }
 }
 
 type Finished = Extract<Fact, { fact: "finished" }>;

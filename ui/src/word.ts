@@ -1,4 +1,4 @@
-// Twelve words for a machine's state, each with its own shape and one of four hues or plain ink.
+// Fourteen words for a machine's state, each with its own shape and one of four hues or plain ink.
 import type { NodeWord, Phase } from "./types";
 
 /** What a colour means. `plain` is ink on paper. */
@@ -13,6 +13,8 @@ export const HUE: Record<NodeWord, Hue> = {
   loader: "busy",
   image: "busy",
   kernel: "busy",
+  maintenance: "busy",
+  joining: "busy",
   stopping: "busy",
   ready: "well",
   waiting: "care",
@@ -29,8 +31,10 @@ export const MEANING: Record<NodeWord, string> = {
   loader: "taking its loader",
   image: "taking its image",
   kernel: "its kernel starts",
+  maintenance: "its Talos waits for a config",
+  joining: "it has its config and joins the cluster",
   ready: "as wanted",
-  degraded: "was ready; its agent is silent",
+  degraded: "was ready; it is silent, or gets no work",
   stopping: "being switched off",
   bad: "given up for this run",
   unknown: "nothing tells",

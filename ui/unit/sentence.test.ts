@@ -27,6 +27,42 @@ test.each<[Fact, string]>([
   ],
   [{ fact: "images-found", boots: {}, images: {}, missing: {} }, "No scenario has its images here."],
   [{ fact: "counter-seen", up: true }, "The boot counter is connected."],
+  [{ fact: "issued", id: 8, command: "mint", run: 3 }, "The secrets of run 3 are to be made."],
+  [
+    { fact: "issued", id: 9, command: "push", node: "node1", fingerprint: "aaa" },
+    "node1: Its config is pushed, to the key that was seen to wait.",
+  ],
+  [
+    { fact: "issued", id: 10, command: "bootstrap", node: "node1" },
+    "node1: Etcd is to begin on it, and on no other machine.",
+  ],
+  [{ fact: "secrets-ready", run: 3, fingerprint: "0123456789abcdef" }, "The secrets of run 3 are kept: 0123456789ab."],
+  [{ fact: "talos-seen", node: "node1", talos: "silent" }, "node1: Its Talos is silent."],
+  [
+    { fact: "talos-seen", node: "node1", talos: "maintenance", fingerprint: "aaa" },
+    "node1: Its Talos waits for a config.",
+  ],
+  [{ fact: "talos-seen", node: "node1", talos: "locked" }, "node1: Its Talos has a config of which nothing is known."],
+  [{ fact: "talos-seen", node: "node1", talos: "foreign" }, "node1: Its Talos belongs to another cluster."],
+  [
+    {
+      fact: "talos-seen",
+      node: "node1",
+      talos: "known",
+      version: "1.12.11",
+      stage: "booting",
+      ready: false,
+      unmet: ["services: etcd"],
+      etcd: true,
+    },
+    "node1: Its Talos 1.12.11 is booting, with etcd; not well: services: etcd.",
+  ],
+  [{ fact: "member-seen", node: "node1", member: "absent" }, "node1: The cluster does not know it."],
+  [
+    { fact: "member-seen", node: "node1", member: "not-ready", why: "no network" },
+    "node1: The cluster gives it no work: no network.",
+  ],
+  [{ fact: "member-seen", node: "node1", member: "ready" }, "node1: The cluster gives it work."],
   [{ fact: "counter-seen", up: false }, "The boot counter is gone: nothing is seen of the machines."],
   [
     { fact: "start-accepted", run: 3, scenario: "all", by: "cli" },

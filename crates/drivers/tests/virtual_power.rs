@@ -22,6 +22,7 @@ fn port() -> PortRef {
 
 fn lab() -> LabSpec {
     let node = NodeSpec {
+        disk: None,
         at: Cell { column: 1, row: 1 },
         zone: None,
         mac: MAC,

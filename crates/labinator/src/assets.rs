@@ -10,6 +10,7 @@ use model::{
 };
 use store::shelf::Shelf;
 
+use crate::cluster;
 use crate::image::ImageManifest;
 use crate::seed::{Kitchen, Seed};
 
@@ -29,8 +30,9 @@ pub fn find(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Fact {
     for (name, scenario) in &spec.scenarios {
         let image = search.image(&scenario.image);
         let own = search.boots(&mut kitchen, name, scenario);
+        let configs = cluster::mistakes(spec, name);
         match (image, own) {
-            (Ok(image), Ok(own)) => {
+            (Ok(image), Ok(own)) if configs.is_empty() => {
                 found.insert(name.clone(), image);
                 if !own.is_empty() {
                     boots.insert(name.clone(), own);
@@ -38,7 +40,7 @@ pub fn find(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Fact {
             }
             (image, own) => {
                 let mut lacks: Vec<String> =
-                    image.err().into_iter().flatten().chain(own.err().into_iter().flatten()).collect();
+                    image.err().into_iter().chain(own.err()).flatten().chain(configs).collect();
                 if lacks.len() > TOLD {
                     let more = lacks.len() - TOLD;
                     lacks.truncate(TOLD);

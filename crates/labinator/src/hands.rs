@@ -4,9 +4,11 @@ use std::path::Path;
 
 use drivers::power::{DriverReport, Power, PowerCommand};
 use model::{Command, CommandId, Fact, LabSpec, Outcome};
+use talos::api::Dial;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::cluster;
 use crate::desk::{Desk, DeskError};
 
 /// Reports that may wait for the conductor; more make the drivers wait.
@@ -26,20 +28,32 @@ pub(crate) fn spawn(
         tracing::error!(code = why.code(), "no machine can be switched: {why}");
         Outcome::Failed { code: why.code().to_owned(), why: why.to_string() }
     });
-    tasks.spawn(carry_out(power, wishes, desk.clone()));
+    let cluster = cluster::spawn(tasks, spec, state, Dial::tcp(), desk.clone());
+    tasks.spawn(carry_out(power, cluster, wishes, desk.clone()));
     // The sender lives as long as its drivers; while none runs, one is kept so that the stream stays open.
     tasks.spawn(tell(reports, sender, desk));
 }
 
 async fn carry_out(
     power: Result<Power, Outcome>,
+    cluster: Option<mpsc::Sender<(CommandId, Command)>>,
     mut wishes: mpsc::Receiver<(CommandId, Command)>,
     desk: Desk,
 ) {
-    while let Some((id, Command::Power { node, port, order })) = wishes.recv().await {
-        let taken = match &power {
-            Ok(power) => power.order(&PowerCommand { id, node, port, order }),
-            Err(outcome) => Err(outcome.clone()),
+    while let Some((id, command)) = wishes.recv().await {
+        let taken = match (command, &power, &cluster) {
+            (Command::Power { node, port, order }, Ok(power), _) => {
+                power.order(&PowerCommand { id, node, port, order })
+            }
+            (Command::Power { .. }, Err(outcome), _) => Err(outcome.clone()),
+            (command, _, Some(cluster)) => cluster.try_send((id, command)).map_err(|refused| {
+                let why = format!("its driver does not take orders: {refused}");
+                Outcome::Failed { code: "driver_busy".to_owned(), why }
+            }),
+            (command, _, None) => {
+                let why = format!("no scenario of this lab is a cluster, and nobody carries out {command:?}");
+                Err(Outcome::Failed { code: "no_driver".to_owned(), why })
+            }
         };
         if let Err(outcome) = taken
             && desk.tell(Fact::Finished { id, outcome }).await.is_err()

@@ -6,6 +6,7 @@ pub mod boss;
 mod bulletin;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod conductor;
 pub mod config;
 pub mod demo;

@@ -103,7 +103,9 @@ const fn rank(word: NodeWord) -> u8 {
         NodeWord::Loader => 7,
         NodeWord::Image => 8,
         NodeWord::Kernel => 9,
-        NodeWord::Off => 10,
-        NodeWord::Ready => 11,
+        NodeWord::Maintenance => 10,
+        NodeWord::Joining => 11,
+        NodeWord::Off => 12,
+        NodeWord::Ready => 13,
     }
 }

@@ -166,7 +166,9 @@ fn the_schema_asks_for_the_same_keys_as_the_reader() {
     assert_eq!(required(&schema), ["board", "lab", "network", "power"]);
     assert_eq!(required(&schema["$defs"]["NodeFile"]), ["at", "ip", "mac", "power"]);
     assert_eq!(required(&schema["$defs"]["NetworkFile"]), ["boss", "dhcp", "interface", "subnet"]);
-    assert_eq!(required(&schema["$defs"]["ScenarioFile"]), ["image", "nodes"]);
+    let ways = schema["$defs"]["ScenarioFile"]["anyOf"].as_array().unwrap();
+    let ways: Vec<_> = ways.iter().map(required).collect();
+    assert_eq!(ways, [["image", "nodes"], ["control-plane", "talos"]]);
     // A key that the reader does not know is a mistake: so every key of the schema must be known to it.
     for (shape, properties) in schema["$defs"].as_object().unwrap() {
         for key in properties["properties"].as_object().into_iter().flatten().map(|(key, _)| key) {
@@ -178,17 +180,30 @@ fn the_schema_asks_for_the_same_keys_as_the_reader() {
 #[test]
 fn every_way_to_get_stuck_has_its_page() {
     use model::FaultCode::{
-        AgentLost, FetchStalled, InstallStalled, KernelSilent, NeverAsked, PowerRefused, PowerUnseen,
+        AgentLost, ConfigLost, ConfigRefused, FetchStalled, Impostor, InstallStalled, KernelSilent,
+        NeverAsked, NoControlPlane, NotJoined, PowerRefused, PowerUnseen,
     };
     let folder = here().join("../../docs/operating");
     let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
-    let faults =
-        [NeverAsked, FetchStalled, KernelSilent, InstallStalled, AgentLost, PowerRefused, PowerUnseen];
+    let faults = [
+        NeverAsked,
+        FetchStalled,
+        KernelSilent,
+        InstallStalled,
+        AgentLost,
+        PowerRefused,
+        PowerUnseen,
+        ConfigLost,
+        ConfigRefused,
+        Impostor,
+        NotJoined,
+        NoControlPlane,
+    ];
     for fault in faults {
         // A new fault must be added above, with a page of its own.
         match fault {
             NeverAsked | FetchStalled | KernelSilent | InstallStalled | AgentLost | PowerRefused
-            | PowerUnseen => {}
+            | PowerUnseen | ConfigLost | ConfigRefused | Impostor | NotJoined | NoControlPlane => {}
         }
     }
     let refusals = [

@@ -6,10 +6,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    Bar, Boot, Command, CommandId, Event, Fact, Fault, Goal, MacAddr, MarkKind, Moment, NodeName, Notice,
-    Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
+    Bar, Boot, Command, CommandId, Event, Fact, Fault, Goal, LabSpec, MacAddr, MarkKind, Moment, NodeName,
+    Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
 };
 
+use crate::cluster::{Cluster, Order, TalosKnown};
 use crate::lab::{CoreStart, Install, Lab, Machine, Run};
 use crate::past::{self, PastBoot, Room};
 use crate::{record, waterfall};
@@ -42,12 +43,8 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
 fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
     match fact {
         Fact::CoreStarted { spec, kernel, boottime_ms, .. } => {
-            // Images that were found before are served on until the new core has looked for itself.
-            lab.describe(Arc::new((**spec).clone()));
-            lab.images_known = false;
-            let (kernel, boottime_ms) = (kernel.clone(), *boottime_ms);
-            lab.core = Some(CoreStart { at: at.since_start, kernel, boottime_ms });
-            restarted(lab, at);
+            let start = CoreStart { at: at.since_start, kernel: kernel.clone(), boottime_ms: *boottime_ms };
+            core_started(lab, Arc::new((**spec).clone()), start, at);
             Touched::All
         }
         Fact::ImagesFound { images, missing, boots } => {
@@ -87,16 +84,36 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         Fact::Sighted { mac, sight } => sighted(lab, *mac, sight, at),
         Fact::Issued { id, command } => {
             lab.commands = lab.commands.max(id.0);
-            about(lab, command.node(), |m| issued(m, *id, command, at))
+            issued(lab, *id, command, at)
         }
         Fact::Finished { id, outcome } => finished(lab, *id, outcome, at),
         Fact::PowerAccepted { node, order, .. } => about(lab, node, |m| person(m, *order, at)),
         Fact::PowerSeen { node, state, evidence } => power(lab, node, (*state, evidence), at),
         Fact::InstallAccepted { node, .. } => about(lab, node, |m| install_again(m, at)),
         Fact::PortSeen { node, open, .. } => about(lab, node, |m| m.port = Some((*open, at.since_start))),
+        Fact::SecretsReady { run, fingerprint } => secrets_ready(lab, *run, fingerprint),
+        Fact::TalosSeen { node, sight } => about(lab, node, |m| m.hears_talos(sight, at.since_start)),
+        Fact::MemberSeen { node, membership } => {
+            about(lab, node, |m| m.talos.join(membership, at.since_start))
+        }
         Fact::Entered { node, rung } => about(lab, node, |m| entered(m, *rung, at)),
         Fact::Faulted { node, fault, bad } => about(lab, node, |m| faulted(m, fault, *bad, at)),
     }
+}
+
+fn core_started(lab: &mut Lab, spec: Arc<LabSpec>, start: CoreStart, at: Moment) {
+    // Images that were found before are served on until the new core has looked for itself.
+    lab.describe(spec);
+    lab.images_known = false;
+    lab.core = Some(start);
+    restarted(lab, at);
+}
+
+fn secrets_ready(lab: &mut Lab, run: u32, fingerprint: &str) -> Touched {
+    if let Some(run) = lab.run.as_mut().filter(|known| known.number == run) {
+        run.cluster.secrets = Some(fingerprint.to_owned());
+    }
+    Touched::Lab
 }
 
 fn power(lab: &mut Lab, node: &NodeName, (state, evidence): (PowerState, &str), at: Moment) -> Touched {
@@ -122,10 +139,19 @@ fn restarted(lab: &mut Lab, at: Moment) {
     lab.counter_up = false;
     // Agents were heard by the counter while the core was away; they get time to be heard again.
     lab.listening = at.since_start;
-    for machine in lab.machines.values_mut().filter(|machine| machine.in_flight.is_some()) {
+    let pushing = |machine: &Machine| machine.talos.push.as_ref().is_some_and(|push| push.ended.is_none());
+    for machine in lab.machines.values_mut().filter(|m| m.in_flight.is_some() || pushing(m)) {
         let machine = Arc::make_mut(machine);
         if let Some((_, order, _)) = machine.in_flight.take() {
             machine.carried_out = Some((order, at.since_start));
+        }
+        if machine.talos.push.as_mut().is_some_and(|push| push.lose(at.since_start)) {
+            machine.talos.look_anew(at.since_start);
+        }
+    }
+    if let Some(Run { cluster: Cluster { mint, bootstrap, .. }, .. }) = &mut lab.run {
+        for order in mint.iter_mut().chain(bootstrap.as_mut().map(|(_, order)| order)) {
+            order.lose(at.since_start);
         }
     }
 }
@@ -164,13 +190,21 @@ fn note(notices: &mut Vec<Notice>, new: &Notice) {
 
 fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) {
     lab.runs = lab.runs.max(number);
-    lab.run = Some(Run { number, scenario: scenario.clone(), since: at, released: false, stopping: false });
+    lab.run = Some(Run {
+        number,
+        scenario: scenario.clone(),
+        since: at,
+        released: false,
+        stopping: false,
+        cluster: Cluster::default(),
+    });
     let spec = lab.spec.scenarios.get(scenario);
     let wanted: BTreeSet<NodeName> = spec.map(|s| s.nodes.iter().cloned().collect()).unwrap_or_default();
     let installs = spec.is_some_and(|s| s.system.install.is_some());
     for machine in lab.machines.values_mut().map(Arc::make_mut) {
         let takes_part = wanted.contains(&machine.node);
         machine.install = None;
+        machine.talos = TalosKnown::default();
         if takes_part && installs {
             want_install(machine, at);
         }
@@ -273,18 +307,56 @@ fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
     Touched::Lab
 }
 
-fn issued(machine: &mut Machine, id: CommandId, command: &Command, at: Moment) {
-    let Command::Power { order, .. } = command;
-    machine.in_flight = Some((id, *order, at.since_start));
-    machine.refused = None;
-    if *order == PowerOrder::On {
-        machine.tries = machine.tries.saturating_add(1);
+fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touched {
+    let given = Order::new(id, at.since_start);
+    match command {
+        Command::Power { node, order, .. } => about(lab, node, |machine| {
+            machine.in_flight = Some((id, *order, at.since_start));
+            machine.refused = None;
+            if *order == PowerOrder::On {
+                machine.tries = machine.tries.saturating_add(1);
+            }
+        }),
+        Command::Push { node, .. } => about(lab, node, |machine| {
+            machine.talos.push = Some(given);
+            machine.talos.pushes = machine.talos.pushes.saturating_add(1);
+        }),
+        Command::Mint { .. } => {
+            if let Some(run) = &mut lab.run {
+                run.cluster.mint = Some(given);
+            }
+            Touched::Lab
+        }
+        Command::Bootstrap { node } => {
+            if let Some(run) = &mut lab.run {
+                run.cluster.bootstrap = Some((node.clone(), given));
+            }
+            Touched::Lab
+        }
     }
 }
 
 fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touched {
-    let found = lab.machines.values_mut().find(|m| m.in_flight.is_some_and(|(flying, ..)| flying == id));
+    if let Some(Run { cluster: Cluster { mint, bootstrap, .. }, .. }) = &mut lab.run {
+        let mut orders = mint.iter_mut().chain(bootstrap.as_mut().map(|(_, order)| order));
+        if orders.any(|order| order.end(id, outcome, at.since_start)) {
+            return Touched::Lab;
+        }
+    }
+    let pushing =
+        |m: &Machine| m.talos.push.as_ref().is_some_and(|push| push.id == id && push.ended.is_none());
+    let found = lab
+        .machines
+        .values_mut()
+        .find(|m| m.in_flight.is_some_and(|(flying, ..)| flying == id) || pushing(m));
     let Some(machine) = found.map(Arc::make_mut) else { return Touched::Lab };
+    if machine.talos.push.as_mut().is_some_and(|push| push.end(id, outcome, at.since_start)) {
+        // What it was before it took a config says nothing about what it is now.
+        if !matches!(outcome, Outcome::Failed { .. }) {
+            machine.talos.look_anew(at.since_start);
+        }
+        return Touched::Machine(machine.node.clone());
+    }
     let Some((_, order, issued)) = machine.in_flight.take() else { return Touched::Lab };
     // A driver may see the result before it says that it is done; then nothing is left to be seen.
     let result = if order == PowerOrder::On { PowerState::On } else { PowerState::Off };
@@ -348,6 +420,7 @@ fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, room: Room) 
             machine.agent = None;
             machine.system = None;
             machine.port = None;
+            machine.talos.look_anew(at.since_start);
             // Seen off while an order "on" is on its way proves nothing about what comes.
             if !matches!(machine.in_flight, Some((_, PowerOrder::On, _))) {
                 machine.off_wanted = None;

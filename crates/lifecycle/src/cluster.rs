@@ -120,15 +120,35 @@ impl TalosKnown {
     }
 }
 
+/// How a control plane stands, for those who need one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ControlPlane {
+    /// None of its machines has its config yet.
+    #[default]
+    Coming,
+    /// One has: workers find their certificates there (`trustd`).
+    There,
+    /// All of its machines were given up.
+    Lost,
+}
+
+impl ControlPlane {
+    fn of<'a>(machines: impl Iterator<Item = &'a Machine> + Clone) -> Self {
+        if machines.clone().all(|machine| machine.bad) {
+            return Self::Lost;
+        }
+        let mut there = machines.filter(|machine| machine.talos.applied.is_some() && !machine.bad);
+        if there.next().is_some() { Self::There } else { Self::Coming }
+    }
+}
+
 /// What the machines of a cluster need to know of each other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Around {
     /// The secrets are kept.
     pub(crate) secrets: bool,
-    /// A machine of the control plane has its config: workers find their certificates there (`trustd`).
-    pub(crate) controlled: bool,
-    /// No machine of the control plane is left.
-    pub(crate) lost: bool,
+    /// How its control plane stands.
+    pub(crate) control: ControlPlane,
     /// Why etcd has not begun yet; empty once it has.
     pub(crate) before_etcd: String,
 }
@@ -137,11 +157,10 @@ impl Around {
     /// Of the run in hand. Nothing, where it boots no Talos.
     pub(crate) fn of(lab: &Lab) -> Self {
         let Some((cluster, spec)) = lab.cluster() else { return Self::default() };
-        let controllers = || spec.control_plane.iter().filter_map(|node| lab.machines.get(node));
+        let controllers = spec.control_plane.iter().filter_map(|node| lab.machines.get(node));
         Self {
             secrets: cluster.secrets.is_some(),
-            controlled: controllers().any(|machine| machine.talos.applied.is_some() && !machine.bad),
-            lost: controllers().all(|machine| machine.bad),
+            control: ControlPlane::of(controllers.map(AsRef::as_ref)),
             before_etcd: if has_begun(lab) { String::new() } else { before_etcd(cluster) },
         }
     }
@@ -183,5 +202,15 @@ impl Lab {
     pub fn cluster_of(&self, machine: &Machine) -> Option<(&Cluster, &TalosSpec)> {
         let takes_part = self.scenario()?.nodes.contains(&machine.node);
         self.cluster().filter(|_| takes_part)
+    }
+}
+
+impl Machine {
+    /// Records what a look at its Talos told. The last word of a machine that was switched off says nothing about its
+    /// next boot.
+    pub(crate) fn hears_talos(&mut self, sight: &TalosSight, at: LabTime) {
+        if self.running {
+            self.talos.see(sight, at);
+        }
     }
 }

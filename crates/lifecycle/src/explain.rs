@@ -2,9 +2,13 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec;
 use alloc::vec::Vec;
 
-use model::{Explanation, Goal, LabTime, Moment, NodeWord, PowerOrder, PowerState, Waiting};
+use model::{
+    Explanation, Goal, LabTime, Membership, Moment, NodeWord, Outcome, PowerOrder, PowerState, TalosSight,
+    Waiting,
+};
 
 use crate::lab::{Lab, Machine};
 use crate::loader;
@@ -37,7 +41,7 @@ pub fn explain(lab: &Lab, machine: &Machine, waiting: Option<&Waiting>, now: Mom
         node: node.clone(),
         headline,
         wanted: wanted(lab, machine, now),
-        seen: seen(machine, now),
+        seen: seen(lab, machine, now),
         because: because(machine, waiting, as_wanted, now),
         will: will(machine, waiting, now),
         you_can: you_can(lab, machine, as_wanted),
@@ -68,7 +72,7 @@ fn wanted(lab: &Lab, machine: &Machine, now: Moment) -> String {
     }
 }
 
-fn seen(machine: &Machine, now: Moment) -> Vec<String> {
+fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
     let ago = |at: Moment| now.since_start.since(at.since_start);
     let mut lines = Vec::new();
     let power = match machine.power_seen {
@@ -101,6 +105,7 @@ fn seen(machine: &Machine, now: Moment) -> Vec<String> {
         let how = if system.renewed { "renewed its address" } else { "got its address" };
         lines.push(format!("its system {how} {} ago", now.since_start.since(system.heard)));
     }
+    lines.extend(talos(lab, machine, now));
     if let Some((open, at)) = machine.port {
         let how = if open { "accepts" } else { "accepts no" };
         lines.push(format!("its port {how} connections, for {}", now.since_start.since(at)));
@@ -110,6 +115,46 @@ fn seen(machine: &Machine, now: Moment) -> Vec<String> {
     }
     if machine.tries > 0 {
         lines.push(format!("started {} since it was last ready", times(machine.tries.into())));
+    }
+    lines
+}
+
+/// What its Talos and the cluster say.
+fn talos(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
+    let Some((cluster, spec)) = lab.cluster_of(machine) else { return Vec::new() };
+    let talos = &machine.talos;
+    let ago = |at: LabTime| now.since_start.since(at);
+    let role = if spec.controls(&machine.node) { "control plane" } else { "worker" };
+    let says = match &talos.sight {
+        TalosSight::Silent => String::from("silent"),
+        TalosSight::Maintenance { fingerprint } => format!("waiting for its config, with key {fingerprint}"),
+        TalosSight::Locked => String::from("asking for a certificate, and taking none of ours"),
+        TalosSight::Foreign => String::from("part of another cluster"),
+        TalosSight::Known { version, stage, unmet, .. } if unmet.is_empty() => {
+            format!("{version}, {stage}, known by its identity")
+        }
+        TalosSight::Known { version, stage, unmet, .. } => {
+            format!("{version}, {stage}, known by its identity, not well: {}", unmet.join(", "))
+        }
+    };
+    let mut lines = vec![format!("Talos ({role}) is {says}, for {}", ago(talos.seen))];
+    if let Some(push) = &talos.push {
+        let became = match &push.ended {
+            None => String::from("on its way"),
+            Some((Outcome::Done, at)) => format!("taken {} ago", ago(*at)),
+            Some((Outcome::Failed { why, .. }, at)) => format!("refused {} ago: {why}", ago(*at)),
+            Some((Outcome::Unknown, at)) => format!("without an answer since {}", ago(*at)),
+        };
+        lines.push(format!("its config was pushed to its address over its own key, {became}"));
+    }
+    match &talos.member {
+        Membership::Absent => {}
+        Membership::NotReady { why } => lines.push(format!("the cluster gives it no work: {why}")),
+        Membership::Ready => lines.push(String::from("the cluster gives it work")),
+    }
+    if let Some(secrets) = &cluster.secrets {
+        let short: String = secrets.chars().take(12).collect();
+        lines.push(format!("the cluster's secrets are {short}"));
     }
     lines
 }

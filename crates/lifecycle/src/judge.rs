@@ -10,11 +10,12 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use model::{Command, Event, Fact, Goal, LabTime, Moment, NodeName, Outcome, Rung, Waiting};
+use model::{Command, Event, Fact, Goal, LabTime, Moment, NodeName, Outcome, Rung, TalosSight, Waiting};
 
 use crate::absorb::{Touched, absorb};
+use crate::cluster::Around;
 use crate::decide::{phase, step, turns_at};
-use crate::gates::Gate;
+use crate::gates::{Gate, cluster};
 use crate::lab::{Lab, Machine};
 use crate::rungs::{Step, fades_at, seen};
 
@@ -113,6 +114,8 @@ pub struct Judge {
     waits: BTreeMap<NodeName, Waiting>,
     rewritten: BTreeSet<NodeName>,
     tally: Tally,
+    /// What machines that wait for others were judged by.
+    around: Around,
 }
 
 impl Default for Judge {
@@ -133,6 +136,7 @@ impl Judge {
             waits: BTreeMap::new(),
             rewritten: BTreeSet::new(),
             tally: Tally::default(),
+            around: Around::default(),
         }
     }
 
@@ -180,7 +184,12 @@ impl Judge {
         if phase != lab.phase {
             judgment.facts.push(Fact::PhaseEntered { phase, because });
         }
-        judgment.wake_at = self.timers.first().map(|(at, _)| *at);
+        let wanted = cluster::wanted(lab, time);
+        judgment.wishes.extend(wanted.wish);
+        let lost = |id| Fact::Finished { id, outcome: Outcome::Unknown };
+        judgment.facts.extend(wanted.unanswered.map(lost));
+        let next = self.timers.first().map(|(at, _)| *at);
+        judgment.wake_at = [next, wanted.look_at].into_iter().flatten().min();
         judgment
     }
 
@@ -218,6 +227,9 @@ impl Judge {
             self.tally.count(node, found.standing, standing);
             found.standing = standing;
         }
+        let around = Around::of(lab);
+        moved |= around != self.around;
+        self.around = around;
         if moved || before != self.tally.first_off.len() {
             let waiting = self.found.iter().filter(|(_, found)| found.behind_gate);
             self.stale.extend(waiting.map(|(node, _)| node.clone()));
@@ -254,6 +266,14 @@ impl Judge {
                 if let Some(described) = lab.node(node) {
                     let port = described.power.clone();
                     judgment.wishes.push(Command::Power { node: node.clone(), port, order });
+                }
+            }
+            Step::Push(waiting) => {
+                waits = Some(waiting);
+                again = true;
+                if let TalosSight::Maintenance { fingerprint } = &machine.talos.sight {
+                    let fingerprint = fingerprint.clone();
+                    judgment.wishes.push(Command::Push { node: node.clone(), fingerprint });
                 }
             }
             Step::Unanswered(id) => {

@@ -37,6 +37,9 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         | Fact::PowerAccepted { .. }
         | Fact::InstallAccepted { .. }
         | Fact::PortSeen { .. }
+        | Fact::SecretsReady { .. }
+        | Fact::TalosSeen { .. }
+        | Fact::MemberSeen { .. }
         | Fact::Issued { .. }
         | Fact::Finished { .. }
         | Fact::PowerSeen { .. }

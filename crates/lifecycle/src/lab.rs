@@ -16,6 +16,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::{Cluster, TalosKnown};
 use crate::packed::PackedBoot;
 use crate::past::{self, PastBoot, Room};
 
@@ -90,6 +91,9 @@ pub struct Run {
     pub released: bool,
     /// True once stop was accepted.
     pub stopping: bool,
+    /// The cluster that it builds, where it boots Talos.
+    #[serde(default)]
+    pub cluster: Cluster,
 }
 
 /// One machine.
@@ -138,6 +142,9 @@ pub struct Machine {
     pub system: Option<SystemHeard>,
     /// Whether the port that tells that it is ready accepts connections, and since when.
     pub port: Option<(bool, LabTime)>,
+    /// Its part in the cluster of this run.
+    #[serde(default)]
+    pub talos: TalosKnown,
     /// The installation that is wanted of it, or was carried out, in this run.
     pub install: Option<Install>,
     /// Installations asked for so far.
@@ -198,6 +205,7 @@ impl Machine {
             agent: None,
             system: None,
             port: None,
+            talos: TalosKnown::default(),
             install: None,
             installs: 0,
             tries: 0,

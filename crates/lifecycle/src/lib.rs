@@ -16,6 +16,7 @@ extern crate alloc;
 
 mod absorb;
 mod admit;
+mod cluster;
 mod decide;
 mod explain;
 mod gates;
@@ -34,6 +35,7 @@ mod waterfall;
 
 pub use absorb::{Touched, absorb};
 pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, plan};
+pub use cluster::{Cluster, Order, TalosKnown};
 pub use decide::{Decision, decide};
 pub use explain::{explain, explain_lab};
 pub use judge::{Judge, Judgment};

@@ -21,6 +21,7 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool, room: Room
     machine.agent = None;
     machine.system = None;
     machine.port = None;
+    machine.talos.begin(at.since_start);
     let mut marks: Vec<Mark> = Vec::new();
     if let Some(ordered) = ordered_on(machine) {
         marks.push(Mark { at: ordered, what: MarkKind::Ordered });

@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use model::{AgentOrder, BootAnswer, BootEntry, BootTable, DiskBoot, Goal, InstallTicket};
+use model::{AgentOrder, BootAnswer, BootEntry, BootTable, DiskBoot, Goal, Image, InstallTicket, TALOS_WIPE};
 
 use crate::lab::{Lab, Machine};
 
@@ -35,6 +35,7 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         mac: node.mac,
         ip: node.ip,
         ip6: node.ip6,
+        also: control_plane_name(lab, machine),
         run: lab.run.as_ref().map_or(0, |run| run.number),
         boot: machine.boots,
         answer,
@@ -43,6 +44,13 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         install: ticket.map(|install| InstallTicket { number: install.number, then: disk_boot(lab) }),
         order: if machine.off_wanted.is_some() { AgentOrder::PowerOff } else { AgentOrder::Stay },
     })
+}
+
+/// The name of the cluster's control plane, for its machines.
+fn control_plane_name(lab: &Lab, machine: &Machine) -> Option<String> {
+    let run = lab.active_run()?;
+    let (_, spec) = lab.cluster_of(machine)?;
+    lab.spec.endpoint(&run.scenario).filter(|_| spec.controls(&machine.node))
 }
 
 fn answer(lab: &Lab, machine: &Machine) -> (BootAnswer, String) {
@@ -71,6 +79,9 @@ fn answer(lab: &Lab, machine: &Machine) -> (BootAnswer, String) {
         }
         (Some(image), Some(scenario)) => {
             let args = lab.boot_of(machine).and_then(|boot| boot.args.as_ref()).unwrap_or(&scenario.args);
+            if let Some(answer) = talos_answer(lab, machine, image, args) {
+                return answer;
+            }
             (
                 BootAnswer::Run { image: Arc::clone(image), args: args.clone() },
                 format!("scenario {}, run {}", run.scenario, run.number),
@@ -78,6 +89,30 @@ fn answer(lab: &Lab, machine: &Machine) -> (BootAnswer, String) {
         }
         _ => wait(format!("the files of scenario {} are missing", run.scenario)),
     }
+}
+
+/// Talos is wiped in boots before its config was pushed, and never afterwards: not by a retry, and not when it starts
+/// again by itself. What it has on its disk goes on where it was.
+fn talos_answer(
+    lab: &Lab,
+    machine: &Machine,
+    image: &Arc<Image>,
+    args: &str,
+) -> Option<(BootAnswer, String)> {
+    lab.cluster_of(machine)?;
+    let run = lab.run.as_ref()?;
+    let of = format!("scenario {}, run {}", run.scenario, run.number);
+    let wipes = machine.talos.push.is_none();
+    let args = match (wipes, args) {
+        (false, args) => String::from(args),
+        (true, "") => String::from(TALOS_WIPE),
+        (true, args) => format!("{args} {TALOS_WIPE}"),
+    };
+    let because = match wipes {
+        true => format!("{of}: Talos, which wipes what it finds of itself in this boot"),
+        false => format!("{of}: Talos, with the config that was pushed"),
+    };
+    Some((BootAnswer::Run { image: Arc::clone(image), args }, because))
 }
 
 fn disk_boot(lab: &Lab) -> DiskBoot {

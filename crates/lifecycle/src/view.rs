@@ -2,7 +2,7 @@
 
 use model::{
     FileRole, LabView, MachineView, MarkKind, Moment, NodeWord, PowerOrder, PowerState, PowerView, Rung,
-    ScenarioView, ScriptAnswer, Waiting,
+    ScenarioView, ScriptAnswer, TalosSight, TalosView, Waiting,
 };
 
 use crate::lab::{Lab, Machine};
@@ -70,6 +70,12 @@ pub fn machine_view(
         boot: waterfall(machine, now.since_start),
         ipxe: machine.ipxe.clone(),
         agent: machine.agent.clone(),
+        talos: lab.cluster_of(machine).map(|(_, spec)| TalosView {
+            controls: spec.controls(&machine.node),
+            seen: machine.talos.sight.clone(),
+            pushes: machine.talos.pushes,
+            cluster: machine.talos.member.clone(),
+        }),
         fault: machine.fault.clone(),
         tries: machine.tries,
     })
@@ -93,10 +99,19 @@ pub(crate) fn word(machine: &Machine) -> NodeWord {
         },
         Rung::On => NodeWord::Starting,
         Rung::Asked => asked_word(machine),
+        Rung::Fetched if machine.talos.push.is_some() => joining_word(machine),
         Rung::Fetched => NodeWord::Kernel,
+        Rung::Up if matches!(machine.talos.sight, TalosSight::Maintenance { .. }) => NodeWord::Maintenance,
         Rung::Up => NodeWord::Degraded,
+        Rung::Configured | Rung::Joined => joining_word(machine),
         Rung::Ready => NodeWord::Ready,
     }
+}
+
+/// A machine on its way into its cluster, or one that was there before.
+fn joining_word(machine: &Machine) -> NodeWord {
+    let was_ready = |boot: &model::Boot| boot.marks.iter().any(|mark| matches!(mark.what, MarkKind::Ready));
+    if machine.live_boot().is_some_and(was_ready) { NodeWord::Degraded } else { NodeWord::Joining }
 }
 
 fn asked_word(machine: &Machine) -> NodeWord {

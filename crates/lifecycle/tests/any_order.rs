@@ -13,23 +13,41 @@ mod world;
 
 use cooperation::Cooperation;
 use fate::{Fate, fates};
-use model::{Goal, Phase, PowerOrder, Rung, Span};
+use model::{Goal, NodeName, Phase, PowerOrder, Rung, Span};
 use proptest::prelude::*;
 use world::{Board, World};
 
+/// What kind of lab it is.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    /// The third machine is switched by a person.
+    by_hand: bool,
+    /// Its scenario `demo` builds a cluster, with this many machines in its control plane.
+    control_plane: usize,
+}
+
+fn kinds() -> impl Strategy<Value = Kind> {
+    let control_plane = prop_oneof![3 => Just(0), 2 => Just(1), 1 => Just(2)];
+    (any::<bool>(), control_plane).prop_map(|(by_hand, control_plane)| Kind { by_hand, control_plane })
+}
+
 /// Three machines, the third by hand in half of the cases, and a fourth that takes part in nothing.
-fn board(by_hand: bool) -> Board {
-    let by_hand: &[&str] = if by_hand { &["n3"] } else { &[] };
+fn board(lab: Kind) -> Board {
+    let by_hand: &[&str] = if lab.by_hand { &["n3"] } else { &[] };
     let mut board = Board::new(&["n1", "n2", "n3", "n4"], by_hand);
     let names = |names: &[&str]| names.iter().map(|n| n.parse().unwrap()).collect();
     board.scenario("demo", names(&["n1", "n2", "n3"]), Some(3));
     board.scenario("pair", names(&["n1", "n2"]), Some(1));
+    if lab.control_plane > 0 {
+        let all: Vec<NodeName> = names(&["n1", "n2"]);
+        board.cluster("demo", all.into_iter().take(lab.control_plane).collect());
+    }
     board
 }
 
 /// A world after some fates, with the rules checked on the way.
-fn reached(fates: &[Fate], by_hand: bool) -> Result<World, TestCaseError> {
-    let mut world = World::new(board(by_hand)).map_err(TestCaseError::fail)?;
+fn reached(fates: &[Fate], lab: Kind) -> Result<World, TestCaseError> {
+    let mut world = World::new(board(lab)).map_err(TestCaseError::fail)?;
     for (number, fate) in fates.iter().enumerate() {
         fate.befalls(&mut world).map_err(|why| TestCaseError::fail(format!("{number}. {fate:?}: {why}")))?;
     }
@@ -39,24 +57,24 @@ fn reached(fates: &[Fate], by_hand: bool) -> Result<World, TestCaseError> {
 proptest! {
     #[test]
     fn the_journal_tells_the_lab_and_the_kept_part_of_it_the_same_judgment(
-        fates in fates(), by_hand: bool,
+        fates in fates(), lab in kinds(),
     ) {
-        let world = reached(&fates, by_hand)?;
+        let world = reached(&fates, lab)?;
         prop_assert_eq!(&world.replayed(|_| true), &world.lab);
         world.rule_of_the_journal().map_err(TestCaseError::fail)?;
     }
 
     #[test]
     fn a_checkpoint_anywhere_tells_the_same_lab_as_all_that_happened(
-        fates in fates(), by_hand: bool, every in 1..40_usize,
+        fates in fates(), lab in kinds(), every in 1..40_usize,
     ) {
-        let world = reached(&fates, by_hand)?;
+        let world = reached(&fates, lab)?;
         world.rule_of_the_checkpoint(|number| number % every == 0).map_err(TestCaseError::fail)?;
     }
 
     #[test]
-    fn silence_ends_by_its_limit(fates in fates(), by_hand: bool) {
-        let mut world = reached(&fates, by_hand)?;
+    fn silence_ends_by_its_limit(fates in fates(), lab in kinds()) {
+        let mut world = reached(&fates, lab)?;
         let before = world.events.len();
         let until = world.now.after(Span::secs(3600));
         world.pass(until).map_err(TestCaseError::fail)?;
@@ -66,7 +84,7 @@ proptest! {
             let wait = world.decision.waits.get(&machine.node);
             let for_a_person = |what: &str| what.starts_with("somebody to") || what.contains("n3 to be seen off");
             prop_assert!(
-                wait.is_none_or(|w| by_hand && for_a_person(&w.what)),
+                wait.is_none_or(|w| lab.by_hand && for_a_person(&w.what)),
                 "{} still waits for {:?}", machine.node, wait
             );
             let settled = machine.bad
@@ -79,8 +97,8 @@ proptest! {
     }
 
     #[test]
-    fn a_world_that_plays_along_brings_the_lab_where_it_was_going(fates in fates(), by_hand: bool) {
-        let mut world = reached(&fates, by_hand)?;
+    fn a_world_that_plays_along_brings_the_lab_where_it_was_going(fates in fates(), lab in kinds()) {
+        let mut world = reached(&fates, lab)?;
         let mut cooperation = Cooperation::with(&world);
         cooperation.goes_on(&mut world, Span::secs(600), |lab| {
             let off = lab.machines.values().any(|m| m.goal == Goal::Ready && m.person == Some(PowerOrder::Off));

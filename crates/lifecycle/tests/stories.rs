@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
 
+#[path = "stories/cluster.rs"]
+mod cluster;
 #[path = "stories/setup.rs"]
 mod setup;
 #[path = "stories/telling.rs"]

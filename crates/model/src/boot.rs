@@ -82,6 +82,9 @@ pub struct BootEntry {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub ip6: Option<Ipv6Addr>,
+    /// A further name that leads to it, whole: the control plane's, where it is part of one.
+    #[serde(default)]
+    pub also: Option<String>,
     /// Run of the scenario this answer belongs to; 0 before the first.
     pub run: u32,
     /// Number of the boot this answer belongs to.

@@ -45,14 +45,32 @@ pub enum Command {
         /// Which way.
         order: PowerOrder,
     },
+    /// Make the secrets of a run's cluster and keep them, or find those that were kept.
+    Mint {
+        /// Which run.
+        run: u32,
+    },
+    /// Give a machine its config.
+    Push {
+        /// Which machine.
+        node: NodeName,
+        /// SHA-256 of the public key it showed when it was seen to wait, in base64.
+        fingerprint: String,
+    },
+    /// Begin the cluster's etcd on one machine. Never on another one afterwards.
+    Bootstrap {
+        /// Which machine.
+        node: NodeName,
+    },
 }
 
 impl Command {
-    /// The machine it is about.
+    /// The machine it is about; none for what concerns the lab.
     #[must_use]
-    pub const fn node(&self) -> &NodeName {
+    pub const fn node(&self) -> Option<&NodeName> {
         match self {
-            Self::Power { node, .. } => node,
+            Self::Power { node, .. } | Self::Push { node, .. } | Self::Bootstrap { node } => Some(node),
+            Self::Mint { .. } => None,
         }
     }
 }

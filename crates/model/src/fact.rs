@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Command, CommandId, Fault, Image, LabSpec, MacAddr, Moment, NodeBoot, NodeName, Notice, Outcome,
-    PowerOrder, PowerState, Rung, ScenarioName, Sight,
+    Command, CommandId, Fault, Image, LabSpec, MacAddr, Membership, Moment, NodeBoot, NodeName, Notice,
+    Outcome, PowerOrder, PowerState, Rung, ScenarioName, Sight, TalosSight,
 };
 
 /// A fact with its number and time.
@@ -175,6 +175,29 @@ pub enum Fact {
         /// True when it accepts.
         open: bool,
     },
+    /// The secrets of a run's cluster are made and kept.
+    SecretsReady {
+        /// Which run.
+        run: u32,
+        /// Tells them from others: SHA-256 of the certificate of the Talos CA, in hexadecimal.
+        fingerprint: String,
+    },
+    /// A machine's Talos API was looked at, and tells something else than before.
+    TalosSeen {
+        /// Which machine.
+        node: NodeName,
+        /// What it tells.
+        #[serde(flatten)]
+        sight: TalosSight,
+    },
+    /// The cluster says something else of a machine than before.
+    MemberSeen {
+        /// Which machine.
+        node: NodeName,
+        /// What it says.
+        #[serde(flatten)]
+        membership: Membership,
+    },
     /// A command was handed to its driver.
     Issued {
         /// Its number.
@@ -264,6 +287,9 @@ impl Fact {
             | Self::Finished { .. }
             | Self::PowerSeen { .. }
             | Self::PortSeen { .. }
+            | Self::SecretsReady { .. }
+            | Self::TalosSeen { .. }
+            | Self::MemberSeen { .. }
             | Self::Sighted { .. }
             | Self::Published { .. }
             | Self::Entered { .. }

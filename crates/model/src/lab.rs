@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     DnsSpec, DriverName, LabName, MacAddr, Mebibytes, NodeName, NtpMode, ScenarioName, Span, SystemSpec,
-    Variables,
+    TalosSpec, Variables,
 };
 
 /// A whole lab.
@@ -255,6 +255,9 @@ pub struct NodeSpec {
     pub memory: Option<Mebibytes>,
     /// Firmware, for virtual machines only.
     pub firmware: Option<VirtualFirmware>,
+    /// Disk that an installation may use; `/dev/sda` unless told.
+    #[serde(default)]
+    pub disk: Option<String>,
 }
 
 /// One way to run the lab.
@@ -271,6 +274,9 @@ pub struct ScenarioSpec {
     /// What is said about an operating system without our agent.
     #[serde(default)]
     pub system: SystemSpec,
+    /// The cluster that its machines become, where it boots Talos.
+    #[serde(default)]
+    pub talos: Option<TalosSpec>,
 }
 
 /// Which image a scenario boots, as written.
@@ -310,6 +316,9 @@ pub struct Limits {
     /// From an installer's whole image until the machine boots its own disk.
     #[serde(default = "install_limit")]
     pub install: Span,
+    /// From Talos's new identity until the cluster gives the machine work.
+    #[serde(default = "join_limit")]
+    pub join: Span,
     /// Starts tried for one machine before it is called bad.
     pub tries: u8,
 }
@@ -317,6 +326,11 @@ pub struct Limits {
 /// Half an hour: a Debian installer over a slow mirror takes twenty minutes.
 const fn install_limit() -> Span {
     Span::secs(1800)
+}
+
+/// A quarter of an hour: control planes pull their images one after the other.
+const fn join_limit() -> Span {
+    Span::secs(900)
 }
 
 impl Default for Limits {
@@ -329,6 +343,7 @@ impl Default for Limits {
             silence: Span::secs(30),
             lost: Span::secs(90),
             install: install_limit(),
+            join: join_limit(),
             tries: 3,
         }
     }

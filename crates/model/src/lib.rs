@@ -4,7 +4,7 @@
 //! | noun | file |
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
-//! | the lab as described | `lab.rs`, `system.rs` |
+//! | the lab as described | `lab.rs`, `system.rs`, `talos.rs` |
 //! | what is seen | `sight.rs`, `agent.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs` |
@@ -25,6 +25,7 @@ mod service;
 mod sight;
 mod snapshot;
 mod system;
+mod talos;
 mod trace;
 
 pub use agent::*;
@@ -40,4 +41,5 @@ pub use service::*;
 pub use sight::*;
 pub use snapshot::*;
 pub use system::*;
+pub use talos::*;
 pub use trace::*;

@@ -23,6 +23,7 @@ pub enum Goal {
 ///
 /// ```text
 /// off → on → asked → fetched → up → ready
+///                              └ Talos: → configured → joined → ready
 /// ```
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
@@ -38,9 +39,13 @@ pub enum Rung {
     Asked,
     /// It took the whole image.
     Fetched,
-    /// Its agent spoke, then fell silent.
+    /// Its agent spoke, then fell silent; or its Talos waits for a config.
     Up,
-    /// Its agent reported and is heard.
+    /// Its Talos has the cluster's config, proven by its identity.
+    Configured,
+    /// The cluster knows it.
+    Joined,
+    /// Its agent reported and is heard; or the cluster gives it work.
     Ready,
 }
 
@@ -52,6 +57,8 @@ impl fmt::Display for Rung {
             Self::Asked => "asked",
             Self::Fetched => "fetched",
             Self::Up => "up",
+            Self::Configured => "configured",
+            Self::Joined => "joined",
             Self::Ready => "ready",
         })
     }
@@ -98,6 +105,10 @@ pub enum NodeWord {
     Image,
     /// Its kernel starts.
     Kernel,
+    /// Its Talos waits for a config.
+    Maintenance,
+    /// It has its config and makes itself part of the cluster.
+    Joining,
     /// As wanted.
     Ready,
     /// Was ready; its agent is silent.
@@ -120,6 +131,8 @@ impl fmt::Display for NodeWord {
             Self::Loader => "loader",
             Self::Image => "image",
             Self::Kernel => "kernel",
+            Self::Maintenance => "maintenance",
+            Self::Joining => "joining",
             Self::Ready => "ready",
             Self::Degraded => "degraded",
             Self::Stopping => "stopping",
@@ -152,6 +165,16 @@ pub enum FaultCode {
     InstallStalled,
     /// Its agent, or its system, fell silent.
     AgentLost,
+    /// Its Talos took no config, or did not come back with it.
+    ConfigLost,
+    /// Its Talos refused the config.
+    ConfigRefused,
+    /// What answered is not the machine that was seen to wait, or belongs to another cluster.
+    Impostor,
+    /// It has its config and never became part of the cluster.
+    NotJoined,
+    /// No machine of the control plane is left to join.
+    NoControlPlane,
     /// The driver refused or failed.
     PowerRefused,
     /// The driver said done, but the machine was not seen so.
@@ -166,6 +189,11 @@ impl fmt::Display for FaultCode {
             Self::KernelSilent => "kernel-silent",
             Self::InstallStalled => "install-stalled",
             Self::AgentLost => "agent-lost",
+            Self::ConfigLost => "config-lost",
+            Self::ConfigRefused => "config-refused",
+            Self::Impostor => "impostor",
+            Self::NotJoined => "not-joined",
+            Self::NoControlPlane => "no-control-plane",
             Self::PowerRefused => "power-refused",
             Self::PowerUnseen => "power-unseen",
         })

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentBeat, AgentReport, Cell, ClientKind, Fault, Goal, LabName, LabTime, MacAddr, Moment, NodeName,
-    NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, Waterfall,
+    NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView, Waterfall,
 };
 
 /// The lab at one moment. It contains every event up to `through`.
@@ -116,6 +116,9 @@ pub struct MachineView {
     pub ipxe: Option<IpxeView>,
     /// What its agent said.
     pub agent: Option<AgentView>,
+    /// What is known of its Talos, in a run that boots it.
+    #[serde(default)]
+    pub talos: Option<TalosView>,
     /// What went wrong last in this run.
     pub fault: Option<Fault>,
     /// Starts tried in this run.

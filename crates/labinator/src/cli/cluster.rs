@@ -27,6 +27,7 @@ pub enum ManifestsVerb {
 
 /// Options of `manifests apply`.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ApplyArgs {
     /// YAML or JSON files; `-` is standard input
     #[arg(required = true, value_name = "FILE")]

@@ -116,7 +116,8 @@ fn everything(spec: &LabSpec, seed: &Seed, node: &NodeName, look: Look) -> Strin
 
 /// Shows every mistake of the templates of a lab file; true when there is none.
 pub(super) fn checked(spec: &LabSpec, json: bool, look: Look) -> Result<bool, Failure> {
-    let found = check(spec);
+    let mut found = check(spec);
+    found.extend(config::of_clusters(spec));
     if json {
         let lines: Vec<_> = found.iter().flat_map(config::Mistakes::lines).collect();
         out::json(&lines, true)?;

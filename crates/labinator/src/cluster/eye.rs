@@ -108,7 +108,7 @@ impl Room {
     async fn sight(&self, target: &Target, minted: Option<&Minted>, kept: &mut Kept) -> Option<TalosSight> {
         let sight = match minted.filter(|_| target.pushed) {
             Some(minted) => self.as_one_of_us(target, minted, kept).await,
-            None => self.from_outside(target).await,
+            None => self.seen_from_outside(target).await,
         };
         if sight != TalosSight::Silent {
             kept.misses = 0;
@@ -133,13 +133,13 @@ impl Room {
             }
             // What waits for a config shows a certificate of nobody's, too.
             Err(NodeError::WrongCluster { .. } | NodeError::IdentityRefused { .. }) => {
-                match self.from_outside(target).await {
+                match self.seen_from_outside(target).await {
                     TalosSight::Locked => TalosSight::Foreign,
                     other => other,
                 }
             }
             // It may wait again: without its state, or before it took the config.
-            Err(_) => match self.from_outside(target).await {
+            Err(_) => match self.seen_from_outside(target).await {
                 TalosSight::Locked => TalosSight::Silent,
                 other => other,
             },
@@ -170,7 +170,7 @@ impl Room {
         })
     }
 
-    async fn from_outside(&self, target: &Target) -> TalosSight {
+    async fn seen_from_outside(&self, target: &Target) -> TalosSight {
         match Node::in_maintenance(target.at, None).over(self.dial.clone()).probe().await {
             Seen::Maintenance { fingerprint, .. } => {
                 TalosSight::Maintenance { fingerprint: fingerprint.to_string() }

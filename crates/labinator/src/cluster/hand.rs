@@ -1,6 +1,7 @@
 //! The hand: makes secrets, pushes configs, begins etcd. Each order is a task of its own; one that takes long keeps no
 //! other waiting.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -39,8 +40,8 @@ async fn carry_out(room: Arc<Room>, id: CommandId, command: Command) {
     }
 }
 
-fn failed(code: &str, why: impl ToString) -> Outcome {
-    Outcome::Failed { code: code.to_owned(), why: why.to_string() }
+fn failed(code: &str, why: impl Display) -> Outcome {
+    Outcome::Failed { code: code.to_owned(), why: format!("{why}") }
 }
 
 impl Room {

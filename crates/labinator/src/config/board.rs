@@ -173,9 +173,12 @@ impl Board<'_> {
             None => Some(None),
             Some(typed) => self.firmware(typed, file.power.as_ref(), found).map(Some),
         };
-        let disk = file.disk.as_ref().is_none_or(|d| disk(d, found));
+        let disk = match &file.disk {
+            None => Some(None),
+            Some(typed) => disk(typed, found).map(Some),
+        };
         let port = file.port.as_ref().is_none_or(|p| self.switch_port(name, p, found));
-        (disk && port).then_some(())?;
+        port.then_some(())?;
         Some(NodeSpec {
             at: at?,
             zone: zone?,
@@ -185,6 +188,7 @@ impl Board<'_> {
             power: power?,
             memory: memory?,
             firmware: firmware?,
+            disk: disk?,
         })
     }
 
@@ -424,7 +428,7 @@ impl Board<'_> {
     }
 }
 
-fn disk(typed: &Typed<String>, found: &mut Found) -> bool {
+fn disk(typed: &Typed<String>, found: &mut Found) -> Option<String> {
     let right = typed.value.strip_prefix("/dev/").is_some_and(|d| !d.is_empty());
     if !right {
         let title = format!("`{}` is not a disk", typed.value);
@@ -433,5 +437,5 @@ fn disk(typed: &Typed<String>, found: &mut Found) -> bool {
                 .help("for example `/dev/sda` or `/dev/nvme0n1`"),
         );
     }
-    right
+    right.then(|| typed.value.clone())
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 
 use super::fields::{Entries, Typed};
 use super::systems::{PathsFile, VarsFile};
+use super::talos::TalosFile;
 use super::yaml::Place;
 
 /// A lab: its network, its machines, how they are switched, and the ways to run it.
@@ -282,7 +283,7 @@ pub struct NodeFile {
     /// What the templates of this machine know.
     #[schemars(with = "Option<VarsFile>")]
     pub vars: VarsFile,
-    /// Disk that an installation may use, such as `/dev/sda`. Checked, and used by no image of this version.
+    /// Disk that Talos installs itself to, such as `/dev/nvme0n1`; `/dev/sda` unless told.
     #[schemars(with = "Option<String>", regex(pattern = "^/dev/.+$"))]
     pub disk: Option<Typed<String>>,
     /// Port of the switch, `switch/port`. Checked, and used by no driver of this version.
@@ -293,16 +294,18 @@ pub struct NodeFile {
 /// One way to run the lab.
 #[derive(Debug, Clone, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["image", "nodes"] }, { "required": ["control-plane", "talos"] }]))]
 pub struct ScenarioFile {
     /// Its key.
     #[schemars(skip)]
     pub place: Place,
-    /// What the machines boot.
-    #[schemars(with = "ImageFile")]
+    /// What the machines boot; `talos` unless told, in a cluster.
     pub image: Option<ImageFile>,
-    /// Machines that take part.
-    #[schemars(with = "ChoiceFile")]
+    /// Machines that take part; in a cluster `control-plane` and `workers` say so.
     pub nodes: Option<ChoiceFile>,
+    /// The cluster that they become.
+    #[schemars(flatten)]
+    pub talos: TalosFile,
     /// Kernel arguments after the image's own.
     #[schemars(with = "Option<String>")]
     pub args: Option<Typed<String>>,
@@ -491,6 +494,9 @@ pub struct LimitsFile {
     /// From an installer's whole image until the machine boots its own disk.
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub install: Option<Typed<String>>,
+    /// From Talos's new identity until the cluster gives the machine work.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub join: Option<Typed<String>>,
     /// Starts tried for one machine before it is called bad.
     #[schemars(with = "Option<u8>", range(min = 1))]
     pub tries: Option<Typed<u64>>,

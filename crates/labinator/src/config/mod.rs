@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes → yaml.rs (a tree with places) → reading.rs (LabFile) → network.rs, power.rs, board.rs,
-//!         scenarios.rs, systems.rs (judge) → model::LabSpec, or Mistakes with all of them
+//!         scenarios.rs, systems.rs, talos.rs (judge) → model::LabSpec, or Mistakes with all of them
 //! ```
 
 mod board;
@@ -15,6 +15,7 @@ mod racks;
 mod reading;
 mod scenarios;
 mod systems;
+mod talos;
 mod words;
 mod yaml;
 
@@ -32,6 +33,7 @@ pub use file::{
 pub use mistake::{Mistake, MistakeLine, Mistakes};
 pub(crate) use systems::{DONE, GIVEN};
 pub use systems::{PathsFile, VarsFile};
+pub use talos::{PatchesFile, TalosFile};
 pub use yaml::Place;
 
 use fields::{Found, Typed as TypedValue};
@@ -78,6 +80,16 @@ pub fn parse(bytes: &[u8], name: &str, folder: &Path) -> Result<LabSpec, Mistake
         Some(spec) if found.is_empty() => Ok(spec),
         Some(_) | None => Err(Mistakes::new(name, text, found, true)),
     }
+}
+
+/// What is wrong with the configs of a lab's clusters, in files beside the lab file or in what they say together.
+pub(crate) fn of_clusters(spec: &LabSpec) -> Option<Mistakes> {
+    let mistakes = spec.scenarios.keys().flat_map(|name| {
+        let all = crate::cluster::mistakes(spec, name).into_iter();
+        all.map(move |why| Mistake::of_file(format!("scenario {name}: {why}")))
+    });
+    let mistakes: Vec<Mistake> = mistakes.collect();
+    (!mistakes.is_empty()).then(|| Mistakes::new("", "", mistakes, true))
 }
 
 /// The JSON Schema of the lab file (draft 2020-12), for editors.

@@ -12,7 +12,7 @@ use super::systems;
 use super::yaml::{Entry, Node, Place, Value};
 
 /// Keys of a scenario that this version cannot run.
-const LATER_SCENARIO: &[&str] = &["talos", "control-plane", "hypervisors", "workers"];
+const LATER_SCENARIO: &[&str] = &["hypervisors"];
 /// Keys of power drivers that this version does not have.
 const LATER_POWER: &[&str] = &["device", "url", "protect", "credentials"];
 
@@ -260,10 +260,17 @@ fn list_place(node: &Node) -> Place {
 fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
     let mut fields = Fields::open(&entry.key, entry.key_place, &entry.value, found)?;
     let later = fields.has_any(LATER_SCENARIO);
+    let talos = super::talos::reading(&mut fields, found);
+    let (image_entry, nodes_entry) = if talos.is_told() {
+        (fields.node("image"), fields.node("nodes"))
+    } else {
+        (fields.needed("image", "node"), fields.needed("nodes", "all"))
+    };
     let file = ScenarioFile {
         place: fields.place,
-        image: fields.needed("image", "node").and_then(|e| image(e, found)),
-        nodes: fields.needed("nodes", "all").and_then(|e| choice(&e.value, found)),
+        image: image_entry.and_then(|e| image(e, found)),
+        nodes: nodes_entry.and_then(|e| choice(&e.value, found)),
+        talos,
         args: fields.text("args", found),
         enough: fields.number("enough", found),
         seed: systems::seed(&mut fields, found),
@@ -339,6 +346,7 @@ fn limits(entry: &Entry, found: &mut Found) -> Option<LimitsFile> {
         silence: fields.text("silence", found),
         lost: fields.text("lost", found),
         install: fields.text("install", found),
+        join: fields.text("join", found),
         tries: fields.number("tries", found),
     };
     fields.close(&["booting-nodes", "configuring", "bootstrapping"], found);

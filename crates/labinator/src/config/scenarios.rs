@@ -6,11 +6,15 @@ use std::path::Path;
 use model::{BoardSpec, ImageRef, Limits, NodeName, ScenarioName, ScenarioSpec, Span};
 
 use super::fields::{Entries, Found, Typed};
-use super::file::{ChoiceFile, ImageFile, ImageFilesFile, LimitsFile, ScenarioFile};
+use super::file::{ChoiceFile, ImageFile, ImageFilesFile, LimitsFile, ReadyFile, ScenarioFile};
 use super::mistake::Mistake;
 use super::network::duration;
 use super::power::named;
 use super::systems;
+use super::yaml::Place;
+
+/// The image of a cluster that names none.
+const TALOS_IMAGE: &str = "talos";
 
 /// What a scenario can refer to.
 pub(super) struct Around<'a> {
@@ -49,8 +53,35 @@ pub(super) fn scenarios(
 }
 
 fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) -> Option<ScenarioSpec> {
-    let image = file.image.as_ref().and_then(|i| image(i, around, found));
-    let nodes = file.nodes.as_ref().and_then(|n| chosen(name, n, around, found));
+    let image = match &file.image {
+        None if file.talos.is_told() => Some(ImageRef::Named(TALOS_IMAGE.to_owned())),
+        image_file => image_file.as_ref().and_then(|i| image(i, around, found)),
+    };
+    let nodes = match &file.nodes {
+        Some(nodes) if file.talos.is_told() => {
+            let place = match nodes {
+                ChoiceFile::All(place) => *place,
+                ChoiceFile::Some(list) => list.place,
+            };
+            let mistake = Mistake::new("a cluster's machines have roles", place, "`nodes` says none");
+            found.push(mistake.help("`control-plane` and `workers` name them"));
+            None
+        }
+        Some(nodes) => chosen(name, nodes, around, found),
+        None => file.talos.nodes(around, found),
+    };
+    let talos = file.talos.judge(around, found);
+    let told_otherwise = if file.talos.is_told() { ready_by_words(file) } else { Vec::new() };
+    for (key, place) in &told_otherwise {
+        let mistake = Mistake::new(
+            format!("`{key}` has no place in a cluster"),
+            *place,
+            "Talos and Kubernetes tell it",
+        );
+        found.push(mistake.help(
+            "a machine is ready once the cluster gives it work; `limits.join` says how long that may take",
+        ));
+    }
     let args = file.args.as_ref().map_or(Some(String::new()), |a| one_line("args", a, found));
     let enough = match (&file.enough, &nodes) {
         (None, Some(nodes)) => u16::try_from(nodes.len()).ok(),
@@ -58,11 +89,22 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         (_, None) => None,
     };
     let system = systems::system(file, around, found);
-    if file.later {
+    if file.later || !told_otherwise.is_empty() {
         return None;
     }
     let nodes = nodes?.iter().map(|n| n.parse::<NodeName>().ok()).collect::<Option<Vec<_>>>()?;
-    Some(ScenarioSpec { nodes, image: image?, args: args?, enough: enough?, system: system? })
+    Some(ScenarioSpec { nodes, image: image?, args: args?, enough: enough?, system: system?, talos: talos? })
+}
+
+/// Words about when a system is ready, or whether it installs itself: what a cluster tells by itself.
+fn ready_by_words(file: &ScenarioFile) -> Vec<(&'static str, Place)> {
+    let ready = file.ready.as_ref().map(|ready| match ready {
+        ReadyFile::When(typed) => typed.place,
+        ReadyFile::Port(typed) => typed.place,
+    });
+    let place = |typed: &Option<Typed<String>>| typed.as_ref().map(|typed| typed.place);
+    let all = [("ready", ready), ("within", place(&file.within)), ("install", place(&file.install))];
+    all.into_iter().filter_map(|(key, place)| Some((key, place?))).collect()
 }
 
 fn enough(typed: &Typed<u64>, nodes: usize, file: &ScenarioFile, found: &mut Found) -> Option<u16> {
@@ -204,6 +246,7 @@ pub(super) fn limits(file: &LimitsFile, found: &mut Found) -> Limits {
     set("silence", &file.silence, &mut limits.silence, found);
     set("lost", &file.lost, &mut limits.lost, found);
     set("install", &file.install, &mut limits.install, found);
+    set("join", &file.join, &mut limits.join, found);
     if let Some(typed) = &file.tries {
         match u8::try_from(typed.value) {
             Ok(n) if n > 0 => limits.tries = n,

@@ -61,7 +61,8 @@ pub(super) enum PatchPaths {
 pub(super) fn reading(fields: &mut Fields<'_>, found: &mut Found) -> TalosFile {
     let mut place = None;
     for key in BESIDE {
-        place = place.or(fields.node(key).map(|entry| entry.key_place));
+        let here = fields.node(key).map(|entry| entry.key_place);
+        place = place.or(here);
     }
     TalosFile {
         talos: fields.text("talos", found),

@@ -39,6 +39,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         args: String::new(),
         enough: u16::from(nodes),
         system: model::SystemSpec::default(),
+        talos: None,
     };
     let rows = nodes.div_ceil(ZONES).max(1);
     Ok(LabSpec {
@@ -83,6 +84,7 @@ fn node(number: u8, driver: &DriverName) -> NodeSpec {
     let column = index % ZONES + 1;
     let at = Cell { column, row: index / ZONES + 1 };
     NodeSpec {
+        disk: None,
         at,
         zone: Some(column),
         // Locally administered, and within the block QEMU uses, so that people recognise it.

@@ -97,6 +97,8 @@ fn bar(machine: &MachineView) -> String {
         // From 6 to 12, by bytes.
         NodeWord::Image => 6 + share(moved, 6),
         NodeWord::Kernel => 13,
+        NodeWord::Maintenance => 14,
+        NodeWord::Joining => 15,
         NodeWord::Ready | NodeWord::Degraded | NodeWord::Stopping | NodeWord::Bad => BAR,
     };
     let (full, empty) = match machine.word {
@@ -109,6 +111,8 @@ fn bar(machine: &MachineView) -> String {
         | NodeWord::Loader
         | NodeWord::Image
         | NodeWord::Kernel
+        | NodeWord::Maintenance
+        | NodeWord::Joining
         | NodeWord::Ready
         | NodeWord::Unknown => ("█", "░"),
     };

@@ -50,6 +50,7 @@ fn machine(name: &str, word: NodeWord, bars: Vec<Bar>) -> MachineView {
         boot: Some(boot),
         ipxe: None,
         agent: None,
+        talos: None,
         fault: None,
         tries: 1,
     }

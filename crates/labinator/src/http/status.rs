@@ -136,6 +136,7 @@ const fn shape(word: NodeWord) -> &'static str {
         NodeWord::Unknown => "?",
         NodeWord::Starting | NodeWord::Stopping => "◌",
         NodeWord::Dhcp | NodeWord::Waiting | NodeWord::Loader | NodeWord::Image | NodeWord::Kernel => "◐",
+        NodeWord::Maintenance | NodeWord::Joining => "◑",
     }
 }
 

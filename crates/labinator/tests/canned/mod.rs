@@ -188,6 +188,7 @@ pub(crate) fn machine(number: u8) -> MachineView {
         boot: None,
         ipxe: None,
         agent: None,
+        talos: None,
         fault: None,
         tries: 0,
     }

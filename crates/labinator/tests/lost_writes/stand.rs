@@ -43,6 +43,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
     let nodes = (1..=machines).map(|n| {
         let power = PortRef { driver: driver.clone(), port: n.to_string() };
         let node_spec = NodeSpec {
+            disk: None,
             at: Cell { column: n, row: 1 },
             zone: None,
             mac: mac(n),
@@ -60,6 +61,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         args: String::new(),
         enough: machines.into(),
         system: model::SystemSpec::default(),
+        talos: None,
     };
     LabSpec {
         lab: "bench".parse().unwrap(),
@@ -243,8 +245,10 @@ impl Core {
 
     /// The next order, within the limit.
     pub(crate) async fn order(&mut self) -> (CommandId, PowerOrder, NodeName) {
-        let (id, Command::Power { node, order, .. }) = within(self.orders.recv()).await.unwrap();
-        (id, order, node)
+        match within(self.orders.recv()).await.unwrap() {
+            (id, Command::Power { node, order, .. }) => (id, order, node),
+            (_, other) => panic!("no order to switch: {other:?}"),
+        }
     }
 
     /// Ends it as it should end.

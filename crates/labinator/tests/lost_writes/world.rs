@@ -133,7 +133,7 @@ impl World {
 
     async fn take_orders(&mut self, core: &mut Core) {
         while let Ok((id, command)) = core.orders.try_recv() {
-            let Command::Power { node: name, order, .. } = &command;
+            let Command::Power { node: name, order, .. } = &command else { panic!("{command:?}") };
             let now = core.now().since_start;
             if let Some((at, before, looked)) = self.witness.last.get(name)
                 && before == order

@@ -113,6 +113,7 @@ impl Bench {
             node: format!("node{number}").parse().unwrap(),
             mac: mac(number),
             ip: address(number),
+            also: None,
             ip6: (self.speaks == Speaks::Ipv6).then(|| address6(number)),
             run: 1,
             boot: u32::try_from(self.table).unwrap(),

@@ -222,9 +222,11 @@ fn spawn_line(
     });
 }
 
+#[expect(clippy::panic, reason = "a test may stop")]
 async fn carry_out(lab: Lab, desk: Desk, mut orders: mpsc::Receiver<(CommandId, Command)>) {
     let mut hands = JoinSet::new();
-    while let Some((id, Command::Power { port, order, .. })) = orders.recv().await {
+    while let Some((id, command)) = orders.recv().await {
+        let Command::Power { port, order, .. } = command else { panic!("{command:?}") };
         let (lab, desk) = (lab.clone(), desk.clone());
         let port: usize = port.port.parse().unwrap();
         hands.spawn(async move {

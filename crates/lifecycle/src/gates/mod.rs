@@ -1,5 +1,6 @@
 //! Lab-wide gates: what no machine may do before others have done theirs.
 
+pub(crate) mod cluster;
 mod powering_down;
 
 pub(crate) use powering_down::Gate;

@@ -10,6 +10,9 @@ use crate::record::{asker, image_taken};
 
 pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     let Some(boot) = machine.live_boot() else { return Step::Rest };
+    if lab.cluster_of(machine).is_some() {
+        return super::talos::starts(lab, machine, boot, now);
+    }
     if lab.image_of(machine).is_some_and(|image| !image.agent) {
         return super::system::starts(lab, machine, boot, now);
     }

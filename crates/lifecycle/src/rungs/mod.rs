@@ -6,6 +6,7 @@ mod off;
 mod on;
 mod ready;
 mod system;
+mod talos;
 mod up;
 
 use alloc::string::String;
@@ -26,6 +27,8 @@ pub(crate) enum Step {
     Behind(Waiting),
     /// Switch it, then wait for this.
     Switch(PowerOrder, Waiting),
+    /// Give it its config, then wait for this.
+    Push(Waiting),
     /// Its driver never answered this order: nobody knows what became of it.
     Unanswered(CommandId),
     /// Its limit has passed: start again from cold while there are tries left.
@@ -46,12 +49,25 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
     let Some(boot) = machine.live_boot() else {
         return if machine.power == PowerState::On { Rung::On } else { Rung::Off };
     };
+    let in_cluster = lab.cluster_of(machine).is_some();
+    if in_cluster && image_taken(boot).is_some() {
+        return talos::seen(machine);
+    }
+    if in_cluster && machine.agent.is_some() {
+        return Rung::Up;
+    }
     if let Some(agent) = &machine.agent {
         let heard = agent.heard.since_start;
         let fresh = match machine.rung {
             // Nobody can be heard while the counter is away, so nobody is lost for it.
             Rung::Ready => !lab.counter_up || now.since(heard.max(lab.listening)) <= lab.spec.limits.silence,
-            Rung::Off | Rung::On | Rung::Asked | Rung::Fetched | Rung::Up => now.since(heard) <= FRESH,
+            Rung::Off
+            | Rung::On
+            | Rung::Asked
+            | Rung::Fetched
+            | Rung::Up
+            | Rung::Configured
+            | Rung::Joined => now.since(heard) <= FRESH,
         };
         return if fresh { Rung::Ready } else { Rung::Up };
     }
@@ -72,6 +88,10 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
 
 /// When the last rung must be left at the latest, where only time takes a machine from it.
 pub(crate) fn fades_at(lab: &Lab, machine: &Machine, rung: Rung) -> Option<LabTime> {
+    if lab.cluster_of(machine).is_some() {
+        // Whoever looks at its API tells when it is silent.
+        return None;
+    }
     if machine.agent.is_none() {
         return system::fades_at(lab, machine).filter(|_| rung == Rung::Ready && lab.counter_up);
     }
@@ -81,7 +101,9 @@ pub(crate) fn fades_at(lab: &Lab, machine: &Machine, rung: Rung) -> Option<LabTi
             lab.counter_up.then(|| heard.max(lab.listening).after(lab.spec.limits.silence).after(Span(1)))
         }
         Rung::Ready => Some(heard.after(FRESH).after(Span(1))),
-        Rung::Off | Rung::On | Rung::Asked | Rung::Fetched | Rung::Up => None,
+        Rung::Off | Rung::On | Rung::Asked | Rung::Fetched | Rung::Up | Rung::Configured | Rung::Joined => {
+            None
+        }
     }
 }
 
@@ -93,6 +115,7 @@ pub(crate) fn climb(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> S
         Rung::Asked => asked::climb(lab, machine, now),
         Rung::Fetched => fetched::climb(lab, machine, now),
         Rung::Up => up::climb(lab, machine, now),
+        Rung::Configured | Rung::Joined => talos::joins(lab, machine, now),
         Rung::Ready => ready::climb(),
     }
 }

@@ -15,7 +15,7 @@ use model::{
 };
 
 use super::{Step, next_try, wait_or_fail};
-use crate::cluster::Around;
+use crate::cluster::{Around, ControlPlane};
 use crate::lab::{Lab, Machine};
 use crate::record::image_taken;
 
@@ -103,14 +103,13 @@ pub(super) fn waits(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     if !around.secrets {
         return Step::Behind(behind(lab, "the cluster's secrets to be made and kept", now));
     }
-    if !spec.controls(&machine.node) && !around.controlled {
-        if around.lost {
-            return no_control_plane();
-        }
-        let what = "a control plane that has its config: a worker gets its certificate there";
-        return Step::Behind(behind(lab, what, now));
+    let what = "a control plane that has its config: a worker gets its certificate there";
+    match around.control {
+        ControlPlane::Coming | ControlPlane::Lost if spec.controls(&machine.node) => push(machine, now),
+        ControlPlane::There => push(machine, now),
+        ControlPlane::Coming => Step::Behind(behind(lab, what, now)),
+        ControlPlane::Lost => no_control_plane(),
     }
-    push(machine, now)
 }
 
 fn no_control_plane() -> Step {
@@ -177,7 +176,7 @@ pub(super) fn joins(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     let Some((_, spec)) = lab.cluster_of(machine) else { return Step::Rest };
     let around = Around::of(lab);
     let talos = &machine.talos;
-    if around.lost && !spec.controls(&machine.node) {
+    if around.control == ControlPlane::Lost && !spec.controls(&machine.node) {
         return no_control_plane();
     }
     let what = match (&talos.member, &talos.sight) {
@@ -197,9 +196,9 @@ pub(super) fn joins(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     let since = talos.known.unwrap_or(talos.seen).max(talos.member_since);
     let wait =
         Waiting { what, since, until: since.after(lab.spec.limits.join), then: next_try(lab, machine) };
-    match wait_or_fail(wait, FaultCode::NotJoined, "it has its config", now) {
+    if now < wait.until {
         // What it waits for may be somebody else's doing.
-        Step::Wait(wait) => Step::Behind(wait),
-        other => other,
+        return Step::Behind(wait);
     }
+    wait_or_fail(wait, FaultCode::NotJoined, "it has its config", now)
 }

@@ -9,6 +9,9 @@ use super::{Step, next_try, wait_or_fail};
 use crate::lab::{Lab, Machine};
 
 pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
+    if lab.cluster_of(machine).is_some() {
+        return super::talos::waits(lab, machine, now);
+    }
     let Some(agent) = &machine.agent else { return super::system::lost(lab, machine, now) };
     let heard = agent.heard.since_start;
     let since = heard.max(lab.listening);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use lifecycle::{Lab, Request};
 use model::{
-    AgentOrder, BootAnswer, ClientKind, Command, Fact, MacAddr, Origin, Outcome, PowerOrder, PowerState, Span,
+    AgentOrder, BootAnswer, ClientKind, Command, Fact, MacAddr, Membership, Origin, Outcome, PowerOrder,
+    PowerState, Rung, Span, TalosSight, TalosStage,
 };
 
-use crate::fate::{beats, discover, name, reports, sees, takes_image};
+use crate::fate::{beats, discover, known, name, reports, sees, takes_image};
 use crate::world::World;
 
 /// A machine as it really is.
@@ -18,6 +19,8 @@ enum Real {
     On,
     /// On, with an agent in this boot.
     Agent(String),
+    /// On, with Talos, which has its config or waits for it.
+    Talos(bool),
 }
 
 /// The world, a second at a time.
@@ -34,6 +37,8 @@ impl Cooperation {
             let known = &world.lab.machines[&name(*machine)];
             match (&known.agent, known.power) {
                 (_, PowerState::Off) => Real::Off,
+                // What was told of a machine that took no image was not true.
+                _ if known.talos.known.is_some() && known.rung >= Rung::Configured => Real::Talos(true),
                 (Some(agent), _) if known.live_boot().is_some() => Real::Agent(agent.report.boot_id.clone()),
                 (_, PowerState::On) => Real::On,
                 (_, PowerState::Unknown) => Real::Off,
@@ -79,13 +84,52 @@ impl Cooperation {
 
     /// Drivers do what was asked of them, and what they are asked while they do.
     fn obeys(&mut self, world: &mut World) -> Result<(), String> {
-        while let Some((id, Command::Power { node, order, .. })) = world.asked.pop() {
+        while let Some((id, command)) = world.asked.pop() {
+            let (node, order) = match command {
+                Command::Power { node, order, .. } => (node, order),
+                Command::Mint { run } => {
+                    world.happens(Fact::SecretsReady { run, fingerprint: "5ec7e7".to_owned() })?;
+                    world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
+                    continue;
+                }
+                Command::Push { node, .. } => {
+                    let machine = (1..=4).find(|m| name(*m) == node).unwrap();
+                    if self.machines[&machine] == Real::Talos(false) {
+                        self.machines.insert(machine, Real::Talos(true));
+                    }
+                    world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
+                    continue;
+                }
+                Command::Bootstrap { .. } => {
+                    world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
+                    continue;
+                }
+            };
             if world.lab.machines[&node].in_flight.is_none_or(|(flying, ..)| flying != id) {
                 continue;
             }
             let machine = (1..=4).find(|m| name(*m) == node).unwrap();
             world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
             self.switches(world, machine, order)?;
+        }
+        Ok(())
+    }
+
+    /// What whoever looks at a machine's Talos and at the cluster tells, where that is news.
+    fn is_looked_at(&self, world: &mut World, machine: u8, configured: bool) -> Result<(), String> {
+        sees(world, machine, PowerState::On)?;
+        let node = name(machine);
+        let sight = if configured {
+            known(TalosStage::Running, (true, true))
+        } else {
+            TalosSight::Maintenance { fingerprint: format!("key of {node}") }
+        };
+        if world.lab.machines[&node].talos.sight != sight {
+            world.happens(Fact::TalosSeen { node: node.clone(), sight })?;
+        }
+        let membership = if configured { Membership::Ready } else { Membership::Absent };
+        if world.lab.machines[&node].talos.member != membership {
+            world.happens(Fact::MemberSeen { node, membership })?;
         }
         Ok(())
     }
@@ -112,12 +156,19 @@ impl Cooperation {
                 world.happens(Fact::Sighted { mac, sight: discover(ClientKind::Ipxe) })?;
                 if matches!(entry.answer, BootAnswer::Run { .. }) {
                     takes_image(world, machine)?;
+                    let known = &world.lab.machines[&name(machine)];
+                    if world.lab.cluster_of(known).is_some() {
+                        let kept = known.talos.push.is_some();
+                        self.machines.insert(machine, Real::Talos(kept));
+                        return Ok(());
+                    }
                     self.boots += 1;
                     let boot = format!("c{}", self.boots);
                     reports(world, machine, &boot)?;
                     self.machines.insert(machine, Real::Agent(boot));
                 }
             }
+            Real::Talos(configured) => self.is_looked_at(world, machine, *configured)?,
             Real::Agent(_) if entry.order == AgentOrder::PowerOff => {
                 self.switches(world, machine, PowerOrder::Off)?;
             }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use lifecycle::Request;
 use model::{
-    AgentBeat, AgentReport, Carrier, ClientKind, CommandId, Fact, FileRole, Inventory, MacAddr, NodeName,
-    Origin, Outcome, PowerOrder, PowerState, ScriptAnswer, Sight, Span,
+    AgentBeat, AgentReport, Carrier, ClientKind, CommandId, Fact, FileRole, Inventory, MacAddr, Membership,
+    NodeName, Origin, Outcome, PowerOrder, PowerState, ScriptAnswer, Sight, Span, TalosSight, TalosStage,
 };
 use proptest::prelude::*;
 
@@ -39,6 +39,12 @@ pub(crate) enum Fate {
     Beat(u8, u8),
     /// All the files of an image are taken.
     Image(u8),
+    /// A look at a machine's Talos tells something, truly or not.
+    Talos(u8, TalosSight),
+    /// The cluster says something of a machine, truly or not.
+    Member(u8, Membership),
+    /// The secrets of the run are kept.
+    Secrets,
     /// A loader that waits asks for its script so many times.
     Polls(u8, u8),
 }
@@ -66,6 +72,33 @@ fn sight() -> impl Strategy<Value = Sight> {
         1 => Just(asked(FileRole::Kernel, "vmlinuz")),
         1 => Just(served("vmlinuz")),
         1 => Just(Sight::FileBroken { name: "vmlinuz".to_owned(), bytes: 1, why: "gone".to_owned() }),
+    ]
+}
+
+fn talos() -> impl Strategy<Value = TalosSight> {
+    let waits = |key: &str| Just(TalosSight::Maintenance { fingerprint: key.to_owned() });
+    prop_oneof![
+        4 => waits("aaa"),
+        1 => waits("bbb"),
+        2 => Just(TalosSight::Silent),
+        1 => Just(TalosSight::Locked),
+        1 => Just(TalosSight::Foreign),
+        4 => (any::<(bool, bool)>(), any::<bool>()).prop_map(|(well, runs)| {
+            known(if runs { TalosStage::Running } else { TalosStage::Booting }, well)
+        }),
+    ]
+}
+
+/// A machine that is known by its identity.
+pub(crate) fn known(stage: TalosStage, (ready, etcd): (bool, bool)) -> TalosSight {
+    TalosSight::Known { version: "1.12.11".to_owned(), stage, ready, unmet: Vec::new(), etcd }
+}
+
+fn member() -> impl Strategy<Value = Membership> {
+    prop_oneof![
+        Just(Membership::Absent),
+        Just(Membership::NotReady { why: "no network".to_owned() }),
+        Just(Membership::Ready),
     ]
 }
 
@@ -99,6 +132,9 @@ pub(crate) fn fates() -> impl Strategy<Value = Vec<Fate>> {
         3 => (node(), 1..=3_u8).prop_map(|(n, boot)| Fate::Beat(n, boot)),
         3 => node().prop_map(Fate::Image),
         3 => (node(), 1..6_u8).prop_map(|(n, times)| Fate::Polls(n, times)),
+        4 => (node(), talos()).prop_map(|(n, sight)| Fate::Talos(n, sight)),
+        2 => (node(), member()).prop_map(|(n, member)| Fate::Member(n, member)),
+        2 => Just(Fate::Secrets),
     ];
     prop::collection::vec(fate, 0..60)
 }
@@ -188,6 +224,16 @@ impl Fate {
             Self::Report(machine, boot) => reports(world, *machine, &format!("b{boot}")),
             Self::Beat(machine, boot) => beats(world, *machine, &format!("b{boot}")),
             Self::Image(machine) => takes_image(world, *machine),
+            Self::Talos(machine, sight) => {
+                world.happens(Fact::TalosSeen { node: name(*machine), sight: sight.clone() })
+            }
+            Self::Member(machine, membership) => {
+                world.happens(Fact::MemberSeen { node: name(*machine), membership: membership.clone() })
+            }
+            Self::Secrets => {
+                let run = world.lab.runs;
+                world.happens(Fact::SecretsReady { run, fingerprint: "5ec7e7".to_owned() })
+            }
             Self::Polls(machine, times) => (0..*times).try_for_each(|_| {
                 saw(world, *machine, asked(FileRole::Script, "again.cfg"))?;
                 saw(world, *machine, Sight::ScriptAsked { answer: ScriptAnswer::Wait })?;

@@ -21,6 +21,7 @@ pub(crate) struct Setup {
     lease: Option<u64>,
     missing: Vec<String>,
     images_later: bool,
+    control_plane: Vec<String>,
 }
 
 impl Setup {
@@ -31,6 +32,7 @@ impl Setup {
         match words.as_slice() {
             ["machines", names @ ..] => self.machines = owned(names),
             ["by-hand", names @ ..] => self.by_hand = owned(names),
+            ["talos", names @ ..] => self.control_plane = owned(names),
             ["image", "agent"] => self.plain = false,
             ["image", "plain"] => self.plain = true,
             ["image", "disk"] => self.disk = true,
@@ -69,11 +71,14 @@ impl Setup {
         };
         let by_hand: Vec<&str> = self.by_hand.iter().map(String::as_str).collect();
         let mut board = Board::new(&machines, &by_hand);
+        if !self.control_plane.is_empty() {
+            board.cluster("demo", names(&self.control_plane)?);
+        }
         for (name, nodes, enough) in &self.scenarios {
             board.scenario(name, names(nodes)?, *enough);
         }
         for image in board.images.values_mut() {
-            image.agent = !self.plain;
+            image.agent = !self.plain && self.control_plane.is_empty();
             if self.disk {
                 *image = Image::default();
             }
@@ -99,6 +104,7 @@ impl Setup {
                 "start" => limits.start = Span::secs(*value),
                 "silence" => limits.silence = Span::secs(*value),
                 "install" => limits.install = Span::secs(*value),
+                "join" => limits.join = Span::secs(*value),
                 "lost" => limits.lost = Span::secs(*value),
                 "tries" => limits.tries = u8::try_from(*value).map_err(text)?,
                 _ => return Err(format!("there is no limit `{name}`")),

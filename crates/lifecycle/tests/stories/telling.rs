@@ -11,6 +11,7 @@ use model::{
     LabTime, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder, PowerState, ScriptAnswer, Sight, Span,
 };
 
+use crate::cluster::named;
 use crate::setup::Setup;
 use crate::world::World;
 
@@ -78,6 +79,8 @@ pub(crate) struct Teller {
     began: LabTime,
     /// The last order of each machine.
     orders: BTreeMap<NodeName, (CommandId, PowerOrder)>,
+    /// The last order by its name in the story.
+    named: BTreeMap<String, CommandId>,
     /// Agents that are alive, by their boot.
     agents: BTreeMap<NodeName, String>,
     next_beat: LabTime,
@@ -99,6 +102,7 @@ impl Teller {
             world,
             began,
             orders: BTreeMap::new(),
+            named: BTreeMap::new(),
             agents: BTreeMap::new(),
             next_beat: began,
             written: 0,
@@ -151,10 +155,18 @@ impl Teller {
     pub(crate) fn restart_asks_nothing_again(&mut self) -> Result<(), String> {
         let before = self.orders.clone();
         self.world.restart()?;
-        for (_, Command::Power { node, order, .. }) in &self.world.asked {
-            let last = before.get(node).map(|(_, order)| *order);
-            if *order == PowerOrder::On || last == Some(*order) {
-                return Err(format!("after a restart here: asked {order} {node}, unseen"));
+        for (_, command) in &self.world.asked {
+            let again = match command {
+                Command::Power { node, order, .. } => {
+                    *order == PowerOrder::On || before.get(node).map(|(_, order)| order) == Some(order)
+                }
+                // Before anything is seen of the machine, nobody knows whether it took its config.
+                Command::Push { .. } => self.named.contains_key(&named(command)),
+                // Secrets that were kept are found again, and whoever begins etcd looks first.
+                Command::Mint { .. } | Command::Bootstrap { .. } => false,
+            };
+            if again {
+                return Err(format!("after a restart here: asked {}, unseen", named(command)));
             }
         }
         Ok(())
@@ -176,9 +188,12 @@ impl Teller {
 
     fn collect(&mut self) {
         for (id, command) in std::mem::take(&mut self.world.asked) {
-            let Command::Power { node, order, .. } = command;
-            self.unnamed.insert(format!("{order} {node}"));
-            self.orders.insert(node, (id, order));
+            let name = named(&command);
+            self.unnamed.insert(name.clone());
+            self.named.insert(name, id);
+            if let Command::Power { node, order, .. } = command {
+                self.orders.insert(node, (id, order));
+            }
         }
     }
 
@@ -201,7 +216,22 @@ impl Teller {
         Ok(())
     }
 
-    fn node(&self, word: &str) -> Result<NodeName, String> {
+    /// The number of the last order of this name.
+    pub(crate) fn order(&self, name: &str) -> Option<CommandId> {
+        self.named.get(name).copied()
+    }
+
+    /// The run that goes on.
+    pub(crate) fn run(&self) -> Option<u32> {
+        self.world.lab.run.as_ref().map(|run| run.number)
+    }
+
+    /// Something becomes known.
+    pub(crate) fn told(&mut self, fact: Fact) -> Result<(), String> {
+        self.world.happens(fact)
+    }
+
+    pub(crate) fn node(&self, word: &str) -> Result<NodeName, String> {
         let name: NodeName = word.parse().map_err(text)?;
         self.machine(&name).map(|_| name.clone())
     }
@@ -229,6 +259,9 @@ impl Teller {
     }
 
     fn happens(&mut self, words: &[&str]) -> Result<(), String> {
+        if let Some(done) = self.cluster(words) {
+            return done;
+        }
         match words {
             ["restart"] => self.world.restart(),
             ["images", "are", "read"] => self.world.finds_images(),
@@ -351,6 +384,9 @@ impl Teller {
 
     /// What a machine does on the wire.
     fn boots(&mut self, node: &NodeName, words: &[&str]) -> Result<(), String> {
+        if let Some(done) = self.talos(node, words) {
+            return done;
+        }
         let address = self.world.lab.node(node).ok_or("no such machine")?.ip;
         let name = |word: &str| word.to_owned();
         let sight = match words {
@@ -569,7 +605,11 @@ impl Teller {
             BootAnswer::Disk { .. } => "disk",
         };
         same(answer, actual)?;
-        holds(because, &entry.because)
+        let args = match &entry.answer {
+            BootAnswer::Run { args, .. } => args.as_str(),
+            BootAnswer::Wait { .. } | BootAnswer::Disk { .. } => "",
+        };
+        holds(because, &format!("{} [{args}]", entry.because))
     }
 
     fn look_at_plan(&self, scenario: &str, expected: &str) -> Result<(), String> {

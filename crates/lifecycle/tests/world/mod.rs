@@ -10,10 +10,10 @@ use lifecycle::{
     Decision, Judge, Judgment, Lab, Refusal, Request, Verdict, absorb, admit, boot_table, decide, keeping,
 };
 use model::{
-    Asset, BoardSpec, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal, Image,
-    ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, Mebibytes, Moment, NetworkSpec, NodeName, NodeSpec,
-    PortRef, PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec, Span, SystemSpec, Variables,
-    WallTime,
+    Asset, BoardSpec, BootAnswer, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal,
+    Image, ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, Mebibytes, Moment, NetworkSpec, NodeName,
+    NodeSpec, PortRef, PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec, Span, SystemSpec,
+    TALOS_WIPE, TalosSpec, Variables, WallTime,
 };
 
 use oracle::Oracle;
@@ -58,6 +58,7 @@ impl Board {
                 power: PortRef { driver: driver.parse().unwrap(), port: name.as_str().to_owned() },
                 memory: None,
                 firmware: None,
+                disk: None,
             };
             (name.clone(), spec)
         };
@@ -105,7 +106,14 @@ impl Board {
         let image = ImageRef::Named("live".to_owned());
         self.spec.scenarios.insert(
             name.clone(),
-            ScenarioSpec { nodes, image, args: String::new(), enough, system: SystemSpec::default() },
+            ScenarioSpec {
+                nodes,
+                image,
+                args: String::new(),
+                enough,
+                system: SystemSpec::default(),
+                talos: None,
+            },
         );
         let image = Image {
             kernel: Some(asset("vmlinuz")),
@@ -115,6 +123,19 @@ impl Board {
             agent: true,
         };
         self.images.insert(name, image);
+    }
+
+    /// Makes the machines of a scenario a Talos cluster with this control plane.
+    pub(crate) fn cluster(&mut self, name: &str, control_plane: Vec<NodeName>) {
+        let name: ScenarioName = name.parse().unwrap();
+        self.images.get_mut(&name).unwrap().agent = false;
+        self.spec.scenarios.get_mut(&name).unwrap().talos = Some(TalosSpec {
+            version: "1.12.11".to_owned(),
+            kubernetes: None,
+            control_plane,
+            endpoint: Some("demo.lab".to_owned()),
+            patches: Vec::new(),
+        });
     }
 }
 
@@ -295,6 +316,7 @@ impl World {
         }
         self.watched = self.events.len();
         self.rule_of_waits()?;
+        self.rule_of_the_wipe()?;
         self.rule_of_progress()
     }
 
@@ -318,7 +340,8 @@ impl World {
     }
 
     fn rule_of_one_order(&self, command: &Command) -> Result<(), String> {
-        match &self.lab.machines[command.node()].in_flight {
+        let Some(machine) = command.node().map(|node| &self.lab.machines[node]) else { return Ok(()) };
+        match &machine.in_flight {
             Some((id, order, _)) => Err(format!("{command:?} while {order} ({id:?}) is on its way")),
             None => Ok(()),
         }
@@ -340,6 +363,18 @@ impl World {
         match self.decision.wake_at {
             Some(at) if at <= self.now => Err(format!("it wants to wake at {at:?}, now {:?}", self.now)),
             _ => Ok(()),
+        }
+    }
+
+    /// No machine whose config was pushed is told to wipe itself.
+    fn rule_of_the_wipe(&self) -> Result<(), String> {
+        let wipes = |node: &NodeName| match self.answer(node).map(|entry| entry.answer.clone()) {
+            Some(BootAnswer::Run { args, .. }) => args.contains(TALOS_WIPE),
+            _ => false,
+        };
+        match self.oracle.pushed().find(|node| wipes(node)) {
+            Some(node) => Err(format!("{node} was given its config, and would be wiped")),
+            None => Ok(()),
         }
     }
 

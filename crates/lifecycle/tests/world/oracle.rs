@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    ClientKind, Command, CommandId, Event, Fact, LabSpec, LabTime, NodeName, Phase, PowerOrder, PowerState,
-    Sight,
+    ClientKind, Command, CommandId, Event, Fact, LabSpec, LabTime, NodeName, Outcome, Phase, PowerOrder,
+    PowerState, Sight, TalosSight,
 };
 
 /// What it remembers of one machine.
@@ -14,6 +14,8 @@ struct Bits {
     seen: PowerState,
     asked: bool,
     agent: bool,
+    /// What its Talos was seen to be last.
+    talos: TalosSight,
     bad: bool,
     flying: Option<(CommandId, LabTime)>,
     /// What a person asked for, until it was done or a start or stop took its place.
@@ -32,6 +34,12 @@ pub(crate) struct Oracle {
     run: Vec<NodeName>,
     /// Machines that ran something else when the run was started and were not seen off since.
     busy: BTreeSet<NodeName>,
+    /// The secrets of the run are kept.
+    secrets: bool,
+    /// Machines whose config was pushed in this run.
+    pushed: BTreeSet<NodeName>,
+    /// The machine that was told to begin etcd in this run, and whether it refused.
+    began: Option<(NodeName, CommandId, bool)>,
 }
 
 impl Oracle {
@@ -43,18 +51,7 @@ impl Oracle {
                     self.machines.entry(name.clone()).or_default().flying = None;
                 }
             }
-            Fact::StartAccepted { scenario, .. } => {
-                self.active.clone_from(&spec.scenarios[scenario].nodes);
-                self.run.clone_from(&self.active);
-                for bits in self.machines.values_mut() {
-                    (bits.person, bits.bad) = (None, false);
-                }
-                let runs = |name: &&NodeName| {
-                    let bits = &self.machines[*name];
-                    bits.seen == PowerState::On && bits.agent
-                };
-                self.busy = self.active.iter().filter(runs).cloned().collect();
-            }
+            Fact::StartAccepted { scenario, .. } => self.start(&spec.scenarios[scenario].nodes),
             Fact::StopAccepted { .. } => {
                 for name in self.active.drain(..) {
                     let bits = self.machines.get_mut(&name).unwrap();
@@ -82,7 +79,15 @@ impl Oracle {
                 }
             }
             Fact::Issued { id, command } => return self.issued(*id, command, event.at.since_start),
-            Fact::Finished { id, .. } => {
+            Fact::SecretsReady { .. } => self.secrets = true,
+            Fact::TalosSeen { node, sight } => {
+                let bits = self.machines.get_mut(node).unwrap();
+                bits.talos = sight.clone();
+            }
+            Fact::Finished { id, outcome } => {
+                if let Some((_, began, refused)) = &mut self.began {
+                    *refused |= began == id && matches!(outcome, Outcome::Failed { .. });
+                }
                 for bits in self.machines.values_mut() {
                     bits.flying = bits.flying.filter(|(flying, _)| flying != id);
                 }
@@ -90,6 +95,22 @@ impl Oracle {
             _ => {}
         }
         Ok(())
+    }
+
+    fn start(&mut self, nodes: &[NodeName]) {
+        self.active = nodes.to_vec();
+        self.run.clone_from(&self.active);
+        self.secrets = false;
+        self.pushed.clear();
+        self.began = None;
+        for bits in self.machines.values_mut() {
+            (bits.person, bits.bad) = (None, false);
+        }
+        let runs = |name: &&NodeName| {
+            let bits = &self.machines[*name];
+            bits.seen == PowerState::On && bits.agent
+        };
+        self.busy = self.active.iter().filter(runs).cloned().collect();
     }
 
     fn power(&mut self, node: &NodeName, state: PowerState) {
@@ -125,8 +146,50 @@ impl Oracle {
         }
     }
 
+    /// Machines whose config was pushed in the run that goes on.
+    pub(crate) fn pushed(&self) -> impl Iterator<Item = &NodeName> {
+        self.pushed.iter()
+    }
+
+    fn push(&mut self, node: &NodeName, at: LabTime) -> Result<(), String> {
+        let bits = &self.machines[node];
+        let wrong = |why: &str| Err(format!("a config was pushed to {node} at {at:?}: {why}"));
+        if !self.secrets {
+            return wrong("the secrets were not kept");
+        }
+        if bits.bad || !self.active.contains(node) {
+            return wrong("it was given up, or has no part in the run");
+        }
+        if !matches!(bits.talos, TalosSight::Maintenance { .. }) {
+            return wrong("it was not seen to wait for one");
+        }
+        self.pushed.insert(node.clone());
+        Ok(())
+    }
+
+    fn bootstrap(&mut self, node: &NodeName, id: CommandId, at: LabTime) -> Result<(), String> {
+        let wrong = |why: &str| Err(format!("etcd was begun on {node} at {at:?}: {why}"));
+        if !matches!(self.machines[node].talos, TalosSight::Known { .. }) {
+            return wrong("it is not known by its identity");
+        }
+        match &self.began {
+            Some((first, _, refused)) if first != node && !(*refused && self.machines[first].bad) => {
+                wrong(&format!("{first} may have begun it"))
+            }
+            Some(_) | None => {
+                self.began = Some((node.clone(), id, false));
+                Ok(())
+            }
+        }
+    }
+
     fn issued(&mut self, id: CommandId, command: &Command, at: LabTime) -> Result<(), String> {
-        let Command::Power { node, order, .. } = command;
+        let (node, order) = match command {
+            Command::Power { node, order, .. } => (node, order),
+            Command::Mint { .. } => return Ok(()),
+            Command::Push { node, .. } => return self.push(node, at),
+            Command::Bootstrap { node } => return self.bootstrap(node, id, at),
+        };
         let bits = self.machines.get_mut(node).unwrap();
         let wrong = |why: &str| Err(format!("{order} was asked of {node} at {at:?}: {why}"));
         if bits.bad {

@@ -85,8 +85,17 @@ impl Names {
             let Some(name) = below(entry.node.as_str()) else { continue };
             names.add(&name, RData::A(A(entry.ip)));
             names.reverse.insert(entry.ip.into(), name.clone());
+            // A name of another domain is its owner's to answer.
+            let also = entry.also.as_ref().and_then(|also| Name::from_ascii(format!("{also}.")).ok());
+            let also = also.map(|also| also.to_lowercase()).filter(|also| domain.zone_of(also));
+            if let Some(also) = &also {
+                names.add(also, RData::A(A(entry.ip)));
+            }
             if let Some(address) = entry.ip6 {
                 names.add(&name, RData::AAAA(AAAA(address)));
+                if let Some(also) = &also {
+                    names.add(also, RData::AAAA(AAAA(address)));
+                }
                 names.reverse.insert(address.into(), name);
             }
         }

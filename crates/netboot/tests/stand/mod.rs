@@ -75,6 +75,7 @@ pub(crate) fn entry(name: &str, mac: MacAddr, ip: Ipv4Addr, answer: BootAnswer) 
         node: name.parse().unwrap(),
         mac,
         ip,
+        also: None,
         ip6: None,
         run: 1,
         boot: 1,

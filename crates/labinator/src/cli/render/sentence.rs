@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Command, Event, Fact, LabSpec, MacAddr, Notice, Outcome, PowerOrder, ScriptAnswer, Sight, Snapshot,
+    Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome, PowerOrder, ScriptAnswer, Sight,
+    Snapshot, TalosSight,
 };
 
 use super::paint::{bytes, counted};
@@ -27,6 +28,37 @@ impl Names {
 
     fn of_mac(&self, mac: MacAddr) -> String {
         self.0.get(&mac).cloned().unwrap_or_else(|| mac.to_string())
+    }
+}
+
+/// An order to a driver.
+fn asked(command: &Command) -> String {
+    match command {
+        Command::Power { node, port, order: PowerOrder::On } => {
+            format!("{node}: {port} is asked to switch on")
+        }
+        Command::Power { node, port, order: PowerOrder::Off } => {
+            format!("{node}: {port} is asked to switch off")
+        }
+        Command::Mint { run } => format!("the secrets of run {run} are to be made"),
+        Command::Push { node, .. } => format!("{node}: its config is pushed"),
+        Command::Bootstrap { node } => format!("{node}: etcd is to begin there"),
+    }
+}
+
+/// What a look at a Talos API told.
+fn talos(sight: &TalosSight) -> String {
+    match sight {
+        TalosSight::Silent => "its Talos is silent".to_owned(),
+        TalosSight::Maintenance { .. } => "its Talos waits for a config".to_owned(),
+        TalosSight::Locked => "its Talos has a config of which nothing is known".to_owned(),
+        TalosSight::Foreign => "its Talos belongs to another cluster".to_owned(),
+        TalosSight::Known { version, stage, unmet, etcd, .. } => {
+            let etcd = if *etcd { ", with etcd" } else { "" };
+            let unmet =
+                if unmet.is_empty() { String::new() } else { format!("; not well: {}", unmet.join(", ")) };
+            format!("its Talos {version} is {stage}{etcd}{unmet}")
+        }
     }
 }
 
@@ -59,13 +91,17 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         Fact::InstallAccepted { node, by } => format!("{node}: another installation accepted from {by}"),
         Fact::PortSeen { node, port, open: true } => format!("{node}: port {port} accepts connections"),
         Fact::PortSeen { node, port, open: false } => format!("{node}: port {port} accepts no connections"),
-        Fact::Issued { id, command: Command::Power { node, port, order } } => {
-            let verb = match order {
-                PowerOrder::On => "switch on",
-                PowerOrder::Off => "switch off",
-            };
-            format!("{node}: {port} is asked to {verb} (command {})", id.0)
+        Fact::SecretsReady { run, fingerprint } => {
+            let short: String = fingerprint.chars().take(12).collect();
+            format!("the secrets of run {run} are kept ({short})")
         }
+        Fact::TalosSeen { node, sight } => format!("{node}: {}", talos(sight)),
+        Fact::MemberSeen { node, membership } => match membership {
+            Membership::Absent => format!("{node}: the cluster does not know it"),
+            Membership::NotReady { why } => format!("{node}: the cluster gives it no work ({why})"),
+            Membership::Ready => format!("{node}: the cluster gives it work"),
+        },
+        Fact::Issued { id, command } => format!("{} (command {})", asked(command), id.0),
         Fact::Finished { id, outcome } => match outcome {
             Outcome::Done => format!("command {} done", id.0),
             Outcome::Failed { code, why } => format!("command {} failed: {why} ({code})", id.0),

@@ -168,6 +168,8 @@ fn machine_line(machine: &MachineView, (name_width, width): (usize, usize), pain
         | NodeWord::Loader
         | NodeWord::Image
         | NodeWord::Kernel
+        | NodeWord::Maintenance
+        | NodeWord::Joining
         | NodeWord::Stopping => paint.moving(&word),
     };
     let line = format!("{head}{word}{middle}{detail}");
@@ -195,8 +197,10 @@ fn bar(machine: &MachineView) -> String {
         NodeWord::Stopping => 1,
         NodeWord::Dhcp => 4,
         NodeWord::Waiting | NodeWord::Loader => 6,
-        NodeWord::Image => 7 + image_progress(machine, 5),
-        NodeWord::Kernel => 13,
+        NodeWord::Image => 7 + image_progress(machine, 4),
+        NodeWord::Kernel => 12,
+        NodeWord::Maintenance => 13,
+        NodeWord::Joining => 14,
         NodeWord::Ready | NodeWord::Degraded => BAR,
         NodeWord::Bad => reached(machine),
     };
