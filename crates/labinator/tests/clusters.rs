@@ -40,6 +40,7 @@ async fn machines_of_both_characters_become_one_cluster_and_each_takes_one_confi
         let secrets = of(|fact| matches!(fact, Fact::SecretsReady { .. }));
         let push = of(|fact| matches!(fact, Fact::Issued { command: model::Command::Push { .. }, .. }));
         assert!(secrets < push, "secrets are kept before the first push");
+        board.exports_what_opens_the_cluster().await;
         // What goes into the journal goes into backups and bug reports.
         let text = serde_json::to_string(&facts).unwrap();
         for marker in ["PRIVATE KEY", "BEGIN CERT", "LS0tLS1CRUdJTi"] {

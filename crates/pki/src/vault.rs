@@ -155,6 +155,22 @@ impl Vault {
         Ok(Some(Secret::new(content)))
     }
 
+    /// Names of the secrets that are kept, in order.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, VaultError> {
+        let io = |why| VaultError::Io { path: self.folder.clone(), why };
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(io)? {
+            let file = entry.map_err(io)?.file_name();
+            let name = file.to_str().and_then(|file| file.strip_suffix(".sealed"));
+            names.extend(name.filter(|name| file_name(name).is_ok()).map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// Forgets a secret. Forgetting one that is not there is no mistake.
     ///
     /// # Errors

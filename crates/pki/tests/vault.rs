@@ -44,6 +44,7 @@ fn a_secret_comes_back_after_the_vault_was_opened_again_and_is_not_readable_besi
     vault.put("run-2", &secret("")).unwrap();
     drop(vault);
     let vault = Vault::open(&folder.0).unwrap();
+    assert_eq!(vault.names().unwrap(), ["run-1", "run-2"]);
     assert_eq!(read(&vault, "run-1").as_deref(), Some("certs: ANOTHER KEY"));
     assert_eq!(read(&vault, "run-2").as_deref(), Some(""));
     for entry in std::fs::read_dir(&folder.0).unwrap() {

@@ -78,6 +78,11 @@ impl<'a> Order<'a> {
         Ok(Zeroizing::new(config.to_yaml()))
     }
 
+    /// Where the cluster's Kubernetes is.
+    pub(super) const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// A kubeconfig of the cluster's administrator, made here: no machine is asked for it.
     pub(super) fn kubeconfig(&self, secrets: &Secrets) -> Result<Zeroizing<String>, String> {
         let name = self.scenario.as_str();

@@ -124,7 +124,7 @@ fn heard(picture: &Picture, members: &BTreeMap<NodeName, Membership>) -> Vec<(No
 
 impl Room {
     async fn listen(self: &Arc<Self>, believed: &Believed, plane: Arc<ControlPlane>) -> Option<Watch> {
-        let minted = self.minted(believed.run).await.ok()?;
+        let minted = self.minted(believed.run, &believed.scenario).await.ok()?;
         let kubeconfig = Order::of(&self.spec, &believed.scenario)
             .and_then(|order| order.kubeconfig(&minted.secrets))
             .map_err(|why| tracing::error!("no kubeconfig can be made: {why}"))

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::Lab;
-use model::{Fact, Goal, NodeName, Rung, TalosSight, TalosStage};
+use model::{Fact, Goal, NodeName, Rung, ScenarioName, TalosSight, TalosStage};
 use talos::api::{MachineStatus, Node, NodeError, Seen};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -53,7 +53,7 @@ pub(super) async fn run(room: Arc<Room>) {
     while let Ok((run, targets)) = room.desk.look(|look| targets(look.lab)).await {
         kept.retain(|node, _| targets.iter().any(|target| target.node == *node));
         let minted = match run {
-            Some(run) => room.minted(run).await.ok(),
+            Some((run, scenario)) => room.minted(run, &scenario).await.ok(),
             None => None,
         };
         let mut looks = JoinSet::new();
@@ -83,7 +83,7 @@ pub(super) async fn run(room: Arc<Room>) {
 }
 
 /// The machines that took their image, and the run whose secrets are kept.
-fn targets(lab: &Lab) -> (Option<u32>, Vec<Target>) {
+fn targets(lab: &Lab) -> (Option<(u32, ScenarioName)>, Vec<Target>) {
     let Some(((cluster, spec), run)) = lab.cluster().zip(lab.active_run()) else { return (None, Vec::new()) };
     let looked_at = |machine: &&Arc<lifecycle::Machine>| {
         machine.goal == Goal::Ready && machine.off_wanted.is_none() && machine.rung >= Rung::Fetched
@@ -100,7 +100,7 @@ fn targets(lab: &Lab) -> (Option<u32>, Vec<Target>) {
         })
     };
     let all = lab.machines.values().filter(looked_at).filter_map(target).collect();
-    (cluster.secrets.is_some().then_some(run.number), all)
+    (cluster.secrets.is_some().then(|| (run.number, run.scenario.clone())), all)
 }
 
 impl Room {

@@ -64,7 +64,7 @@ impl Room {
         let room = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || {
             let contract = Order::of(&room.spec, &scenario).map_err(|why| failed("config", why))?.contract;
-            room.keeper.mint(run, contract).map_err(|why| failed(why.code(), why))
+            room.keeper.mint(run, &scenario, contract).map_err(|why| failed(why.code(), why))
         });
         let minted = match made.await {
             Ok(Ok(minted)) => minted,
@@ -79,9 +79,13 @@ impl Room {
     }
 
     /// The secrets of the run in hand.
-    pub(super) async fn minted(self: &Arc<Self>, run: u32) -> Result<Arc<Minted>, Outcome> {
-        let room = Arc::clone(self);
-        let found = tokio::task::spawn_blocking(move || room.keeper.find(run)).await;
+    pub(super) async fn minted(
+        self: &Arc<Self>,
+        run: u32,
+        scenario: &ScenarioName,
+    ) -> Result<Arc<Minted>, Outcome> {
+        let (room, scenario) = (Arc::clone(self), scenario.clone());
+        let found = tokio::task::spawn_blocking(move || room.keeper.find(run, &scenario)).await;
         found.map_err(|why| failed("secrets", why))?.map_err(|why| failed(why.code(), why))
     }
 
@@ -132,7 +136,7 @@ impl Room {
         let (run, scenario) = self.run().await?;
         let at =
             self.address(node).ok_or_else(|| failed("no_node", format!("there is no machine {node}")))?;
-        Ok((at, self.minted(run).await?, scenario))
+        Ok((at, self.minted(run, &scenario).await?, scenario))
     }
 
     async fn bootstrap(self: &Arc<Self>, node: &NodeName) -> Outcome {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use model::{Secret, WallTime};
+use model::{ScenarioName, Secret, WallTime};
 use pki::vault::{Vault, VaultError};
 use sha2::{Digest as _, Sha256};
 use talos::api::{Identity, NodeError};
@@ -86,8 +86,13 @@ impl Keeper {
     }
 
     /// Makes the secrets of a run and keeps them, or finds those that were kept. It takes seconds and waits for the disk.
-    pub(crate) fn mint(&self, run: u32, contract: Minor) -> Result<Arc<Minted>, MintError> {
-        match self.find(run) {
+    pub(crate) fn mint(
+        &self,
+        run: u32,
+        scenario: &ScenarioName,
+        contract: Minor,
+    ) -> Result<Arc<Minted>, MintError> {
+        match self.find(run, scenario) {
             Err(MintError::Absent(_)) => {}
             found => return found,
         }
@@ -95,27 +100,27 @@ impl Keeper {
         secrets.complete(service_account.run()?);
         let text = Zeroizing::new(secrets.to_yaml()?.as_bytes().to_vec());
         let vault = Vault::open(&self.folder)?;
-        if !vault.put_new(&name(run), &Secret::new(text))? {
+        if !vault.put_new(&name(run, scenario), &Secret::new(text))? {
             // Somebody else was faster: a run has one set of secrets.
-            return self.find(run);
+            return self.find(run, scenario);
         }
         // What was built with older ones is gone: every machine of a new run is wiped. The run before is kept for whoever
         // still wants to look into its disks.
-        for old in run.saturating_sub(8)..run.saturating_sub(1) {
-            vault.forget(&name(old))?;
+        for old in vault.names()? {
+            if run_of(&old).is_some_and(|(_, old)| old + 1 < run) {
+                vault.forget(&old)?;
+            }
         }
         self.take(run, secrets)
     }
 
     /// The secrets of a run that were kept.
-    pub(crate) fn find(&self, run: u32) -> Result<Arc<Minted>, MintError> {
+    pub(crate) fn find(&self, run: u32, scenario: &ScenarioName) -> Result<Arc<Minted>, MintError> {
         let known = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known.filter(|known| known.run == run) {
             return Ok(known);
         }
-        let kept = Vault::open(&self.folder)?.get(&name(run))?.ok_or(MintError::Absent(run))?;
-        let text = Zeroizing::new(String::from_utf8_lossy(kept.reveal()).into_owned());
-        let secrets = Secrets::from_yaml(&text).map_err(|why| MintError::Kept { run, why })?;
+        let secrets = read(&Vault::open(&self.folder)?, run, scenario)?;
         self.take(run, secrets)
     }
 
@@ -132,8 +137,30 @@ impl Keeper {
     }
 }
 
-fn name(run: u32) -> String {
-    format!("run-{run}")
+/// The secrets of the run that was the last to have some.
+pub(super) fn newest(folder: &Path) -> Result<(u32, ScenarioName, Secrets), MintError> {
+    let vault = Vault::open(folder)?;
+    let runs = vault.names()?;
+    let newest = runs.iter().filter_map(|name| run_of(name)).max_by_key(|(_, run)| *run);
+    let (scenario, run) = newest.ok_or(MintError::Absent(0))?;
+    let secrets = read(&vault, run, &scenario)?;
+    Ok((run, scenario, secrets))
+}
+
+fn read(vault: &Vault, run: u32, scenario: &ScenarioName) -> Result<Secrets, MintError> {
+    let kept = vault.get(&name(run, scenario))?.ok_or(MintError::Absent(run))?;
+    let text = Zeroizing::new(String::from_utf8_lossy(kept.reveal()).into_owned());
+    Secrets::from_yaml(&text).map_err(|why| MintError::Kept { run, why })
+}
+
+fn name(run: u32, scenario: &ScenarioName) -> String {
+    format!("{scenario}-run-{run}")
+}
+
+/// Scenario and run of a name.
+fn run_of(name: &str) -> Option<(ScenarioName, u32)> {
+    let (scenario, run) = name.rsplit_once("-run-")?;
+    Some((scenario.parse().ok()?, run.parse().ok()?))
 }
 
 /// The boss's clock. Certificates are back-dated, so that one that is a little ahead does no harm.

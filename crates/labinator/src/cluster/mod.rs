@@ -18,8 +18,10 @@ mod minted;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Command, CommandId, LabSpec};
+use model::{Command, CommandId, LabSpec, ScenarioName};
 use talos::api::Dial;
+use talos::config::Endpoint;
+use talos::secrets::Secrets;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -28,6 +30,35 @@ use crate::desk::Desk;
 use minted::Keeper;
 
 pub(crate) use configs::mistakes;
+
+/// The cluster that a boss built last.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// Which run.
+    pub(crate) run: u32,
+    /// Of which scenario.
+    pub(crate) scenario: ScenarioName,
+    /// What it was made from.
+    pub(crate) secrets: Secrets,
+    /// Where its Kubernetes is.
+    pub(crate) endpoint: Endpoint,
+    /// Addresses of its control plane.
+    pub(crate) addresses: Vec<String>,
+}
+
+/// Looks into a state folder for the cluster that was built last.
+pub(crate) fn latest(state: &Path) -> Result<Built, String> {
+    let spec = crate::serve::lab_of(state).map_err(|why| why.to_string())?;
+    let (run, scenario, secrets) = minted::newest(&state.join("secrets")).map_err(|why| match why {
+        minted::MintError::Absent(_) => "this boss has built no cluster".to_owned(),
+        other => other.to_string(),
+    })?;
+    let endpoint = configs::Order::of(&spec, &scenario)?.endpoint().clone();
+    let talos = spec.scenarios.get(&scenario).and_then(|scenario| scenario.talos.as_ref());
+    let address = |node| spec.board.nodes.get(node).map(|node: &model::NodeSpec| node.ip.to_string());
+    let addresses = talos.into_iter().flat_map(|talos| &talos.control_plane).filter_map(address).collect();
+    Ok(Built { run, scenario, secrets, endpoint, addresses })
+}
 
 /// Orders that wait for the hand; each is carried out by a task of its own.
 const ORDERS_WAITING: usize = 64;

@@ -127,6 +127,14 @@ impl Brief {
     }
 }
 
+/// The lab that the controller of a state folder runs, or ran last.
+///
+/// # Errors
+/// No controller ever ran there.
+pub(crate) fn lab_of(state: &Path) -> Result<LabSpec, ServeError> {
+    Ok(Brief::read(state)?.spec)
+}
+
 /// Runs one of the two parts; `part` and `state` are what the supervisor wrote behind [`PART_ARGUMENT`].
 ///
 /// # Errors

@@ -111,6 +111,45 @@ impl Board {
         self.shared.bootstraps(secrets.cluster_id())
     }
 
+    /// `labinator talos export` takes out of the state folder what the API server and a node take for the administrator.
+    pub(crate) async fn exports_what_opens_the_cluster(&self) {
+        let folders = serde_json::json!({ "state": self.state, "images": "", "loaders": "" });
+        let brief = serde_json::json!({ "spec": self.spec, "folders": folders });
+        std::fs::write(self.state.join("brief.json"), brief.to_string()).unwrap();
+        let output = self.state.join("out");
+        let export = || {
+            let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_labinator"));
+            program.args(["talos", "export", "--state"]).arg(&self.state).arg("--output").arg(&output);
+            program.output().unwrap()
+        };
+        let done = export();
+        let said = |done: &std::process::Output| {
+            String::from_utf8_lossy(&[&done.stdout[..], &done.stderr].concat()).into_owned()
+        };
+        assert!(done.status.success(), "{}", said(&done));
+        assert!(
+            said(&done).starts_with("secrets.yaml, talosconfig, kubeconfig of all, run 1"),
+            "{}",
+            said(&done)
+        );
+        let again = export();
+        assert!(!again.status.success() && said(&again).contains("is there already"), "{}", said(&again));
+        for name in ["secrets.yaml", "talosconfig", "kubeconfig"] {
+            let mode =
+                std::os::unix::fs::PermissionsExt::mode(&output.join(name).metadata().unwrap().permissions());
+            assert_eq!(mode & 0o077, 0, "{name}");
+        }
+        let kubeconfig = std::fs::read(output.join("kubeconfig")).unwrap();
+        let client = kubernetes::Client::new(&kubeconfig, Arc::new(ByName(self.dial.clone()))).unwrap();
+        assert_eq!(client.version().await.unwrap(), "v1.35.4");
+        let text = std::fs::read_to_string(output.join("talosconfig")).unwrap();
+        let context = talos::api::Context::read(&text, None).unwrap();
+        assert_eq!(context.endpoints, ["10.9.0.11"]);
+        let at = "10.9.0.11:50000".parse().unwrap();
+        let known = talos::api::Node::of_cluster(at, context.identity).over(self.dial.clone());
+        assert!(known.version().await.unwrap().tag.starts_with("v1.1"));
+    }
+
     /// Starts a core on it.
     pub(crate) async fn open(&self) -> House {
         let core = Core::begin_lab(Arc::new(self.files.clone()), self.spec.clone(), 0, 16);
@@ -137,6 +176,17 @@ impl Board {
     }
 }
 
+/// Dials literal addresses.
+#[derive(Debug)]
+struct ByName(Dial);
+
+impl kubernetes::Dial for ByName {
+    fn dial(&self, host: &str, port: u16) -> kubernetes::Dialed {
+        let (network, at) = (self.0.clone(), SocketAddr::new(host.parse().unwrap(), port));
+        Box::pin(async move { Ok(Box::new(network.dial(at).await?) as Box<dyn kubernetes::Duplex>) })
+    }
+}
+
 fn now() -> WallTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     WallTime(u64::try_from(since.as_millis()).unwrap())
@@ -144,7 +194,7 @@ fn now() -> WallTime {
 
 /// The secrets of the first run, as the core kept them.
 fn secrets(state: &std::path::Path) -> Option<Secrets> {
-    let kept = Vault::open(&state.join("secrets")).unwrap().get("run-1").unwrap()?;
+    let kept = Vault::open(&state.join("secrets")).unwrap().get("all-run-1").unwrap()?;
     Some(Secrets::from_yaml(std::str::from_utf8(kept.reveal()).unwrap()).unwrap())
 }
 

@@ -3,6 +3,7 @@
 mod apply;
 mod ask;
 mod events;
+mod export;
 mod generate;
 mod images;
 mod kubeconfig;
@@ -17,6 +18,7 @@ use talos::release::{Minor, Version, VersionError};
 
 pub use apply::ApplyArgs;
 pub use ask::{AskArgs, BootstrapArgs, RebootArgs, ResetArgs};
+pub use export::ExportArgs;
 pub use generate::{ConfigArgs, GenArgs, GenPart, SecretsArgs};
 pub use images::ImagesArgs;
 pub use kubeconfig::KubeconfigArgs;
@@ -38,6 +40,8 @@ pub enum TalosVerb {
     Bootstrap(BootstrapArgs),
     /// Follow what happens on a node
     Events(AskArgs),
+    /// Write secrets.yaml, talosconfig and kubeconfig of the cluster that this boss built last
+    Export(ExportArgs),
     /// Make a cluster: secrets, a config for each role, and a talosconfig
     Gen(Box<GenArgs>),
     /// List the container images that a cluster pulls
@@ -105,6 +109,7 @@ pub fn run(globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
         TalosVerb::Events(args) => events::events(&args),
         TalosVerb::Gen(args) => generate::generate(&args, Look::new(globals)),
         TalosVerb::Images(args) => images::list(&args),
+        TalosVerb::Export(args) => export::export(&args),
         TalosVerb::Kubeconfig(args) => kubeconfig::kubeconfig(&args),
         TalosVerb::Patch(args) => patch::patch(&args),
         TalosVerb::Schematic(args) => schematic::schematic(&args),
