@@ -125,3 +125,20 @@ async fn a_node_that_cannot_be_trusted_or_will_not_is_given_up_with_its_reason()
             .await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_config_goes_to_the_key_that_was_seen_to_wait_and_to_no_other() {
+    // The control plane is pushed to as soon as it was seen once; then somebody else answers.
+    let of_one = |n: u8| if n == 1 { vec![Manner::Impostor] } else { Vec::new() };
+    let board = Board::new("pinned", Character::UpTo12, of_one);
+    let house = board.open().await;
+    house.starts().await;
+    let first = Arc::new(node(1));
+    let bad = Arc::clone(&first);
+    house.until(LIMIT, move |lab| lab.machines[&*bad].bad).await;
+    let fault = house.look(move |lab| lab.machines[&*first].fault.clone().unwrap()).await;
+    assert_eq!(fault.code, FaultCode::Impostor, "{}", fault.text);
+    assert!(fault.text.contains("answers"), "{}", fault.text);
+    assert_eq!(board.talos[&node(1)].applied(), 0, "the config went to whoever answered");
+    house.until(LIMIT, |lab| lab.phase == Phase::Failed).await;
+}
