@@ -99,19 +99,27 @@ impl<'a> Order<'a> {
         if found.is_empty() { Ok(()) } else { Err(told("its config", &found)) }
     }
 
-    /// What the lab knows of the machine first, so that a patch of the owner's outranks it.
+    /// What the lab knows of the machine first, so that a patch of the owner's outranks it. Every patch that cannot be
+    /// read is told of.
     fn patches(&self, node: &NodeName) -> Result<Vec<Patch>, String> {
         let mut all = vec![self.own(node)?];
+        let mut wrong = Vec::new();
         let role = if self.talos.controls(node) { PatchTarget::ControlPlane } else { PatchTarget::Worker };
         for patch in &self.talos.patches {
             if patch.of == PatchTarget::All || patch.of == role || patch.of == PatchTarget::Node(node.clone())
             {
-                let place = |why: &dyn std::fmt::Display| format!("{}: {why}", patch.path);
-                let text = Source::File(patch.path.clone().into()).read().map_err(|why| why.to_string())?;
-                all.push(Patch::parse(&text, Some(self.contract)).map_err(|why| place(&why))?);
+                match self.patch(&patch.path) {
+                    Ok(patch) => all.push(patch),
+                    Err(why) => wrong.push(why),
+                }
             }
         }
-        Ok(all)
+        if wrong.is_empty() { Ok(all) } else { Err(wrong.join("; ")) }
+    }
+
+    fn patch(&self, path: &str) -> Result<Patch, String> {
+        let text = Source::File(path.into()).read().map_err(|why| why.to_string())?;
+        Patch::parse(&text, Some(self.contract)).map_err(|why| format!("{path}: {why}"))
     }
 
     /// Its name, and the boss's clock where the boss serves one.
@@ -154,9 +162,9 @@ fn told(what: &str, all: &[talos::mistake::Mistake]) -> String {
 
 /// What is wrong with the configs of a scenario, found with secrets that nobody uses. Empty for one that is no cluster.
 pub(crate) fn mistakes(spec: &LabSpec, scenario: &ScenarioName) -> Vec<String> {
-    let Some(talos) = spec.scenarios.get(scenario).and_then(|scenario| scenario.talos.as_ref()) else {
+    if spec.scenarios.get(scenario).is_none_or(|scenario| scenario.talos.is_none()) {
         return Vec::new();
-    };
+    }
     let order = match Order::of(spec, scenario) {
         Ok(order) => order,
         Err(why) => return vec![why],
@@ -166,14 +174,15 @@ pub(crate) fn mistakes(spec: &LabSpec, scenario: &ScenarioName) -> Vec<String> {
         Err(why) => return vec![why],
     };
     let nodes = spec.scenarios.get(scenario).map(|scenario| scenario.nodes.as_slice()).unwrap_or_default();
-    let mut all: Vec<String> = Vec::new();
+    let mut all: Vec<(String, Vec<&str>)> = Vec::new();
     for node in nodes {
-        if let Err(why) = order.config(node, &secrets) {
-            let role = if talos.controls(node) { "control plane" } else { "worker" };
-            all.push(format!("{node} ({role}): {why}"));
+        let Err(why) = order.config(node, &secrets) else { continue };
+        match all.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, whose)) => whose.push(node.as_str()),
+            None => all.push((why, vec![node.as_str()])),
         }
     }
-    all
+    all.into_iter().map(|(why, whose)| format!("{}: {why}", whose.join(", "))).collect()
 }
 
 /// Secrets for a look at a config: made from a known seed and with a small key, so that they cost nothing.
@@ -184,4 +193,55 @@ fn throwaway(contract: Minor) -> Result<Secrets, String> {
     let (_, key) = secrets.kubernetes().to_pem();
     secrets.complete(ServiceAccountKey::from_pem(&key).map_err(|why| why.to_string())?);
     Ok(secrets)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// What is wrong with a scenario of the example of six boxes, with these patches beside it.
+    fn wrong(name: &str, scenario: &str, patches: &[(&str, &str)]) -> Vec<String> {
+        let folder = std::env::temp_dir().join(format!("labinator-configs-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (file, text) in patches {
+            std::fs::write(folder.join(file), text).unwrap();
+        }
+        let lab = include_str!("../../../../labs/talos.yaml");
+        let place = "scenarios:\n";
+        let lab = lab.replace(place, &format!("{place}  tried: {scenario}\n"));
+        let spec = crate::config::parse(lab.as_bytes(), "lab.yaml", Path::new(&folder)).unwrap();
+        let found = mistakes(&spec, &"tried".parse().unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+        let folder = format!("{}/", folder.display());
+        found.iter().map(|line| line.replace(&folder, "")).collect()
+    }
+
+    #[test]
+    fn configs_of_every_release_are_what_talos_takes() {
+        for minor in 9..=14 {
+            let scenario = format!("{{ talos: v1.{minor}, control-plane: [node1], workers: [node4] }}");
+            assert_eq!(wrong(&format!("release-{minor}"), &scenario, &[]), [""; 0], "1.{minor}");
+        }
+    }
+
+    #[test]
+    fn every_patch_that_is_wrong_is_told_of_once_with_whose_it_is() {
+        let scenario = "{ talos: v1.12, control-plane: [node1], workers: [node4, node5], \
+                        patches: { all: a.yaml, node1: none.yaml, worker: [w.yaml] } }";
+        let a = ("a.yaml", "machine:\n  kubelett: {}\n");
+        let w = ("w.yaml", "machine:\n  ca:\n    key: c2VjcmV0\n");
+        let found = wrong("patches", scenario, &[a, w]);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert!(found[0].starts_with("node1: a.yaml: line 2"), "{found:#?}");
+        assert!(found[0].contains("; none.yaml: No such file"), "{found:#?}");
+        assert!(found[1].starts_with("node4, node5: a.yaml: line 2"), "{found:#?}");
+        let found = wrong("ca", &scenario.replace("all: a.yaml, node1: none.yaml, ", ""), &[w]);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].starts_with("node4, node5: its config: "), "{found:#?}");
+        assert!(found[0].contains("machine.ca.key"), "{found:#?}");
+        let found = wrong("kubernetes", "{ talos: v1.12, kubernetes: v1.25.0, control-plane: [node1] }", &[]);
+        assert!(found[0].contains("it runs 1.30 to 1.35"), "{found:#?}");
+    }
 }
