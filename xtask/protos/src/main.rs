@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use prost_build::{Service, ServiceGenerator};
 use sha2::{Digest, Sha256};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -17,12 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let set = protox::compile(&names, [&sources])?;
     let raw = std::env::temp_dir().join(format!("protos-{}", std::process::id()));
     fs::create_dir_all(&raw)?;
-    tonic_prost_build::configure()
-        .build_transport(false)
-        .generate_default_stubs(true)
-        .emit_rerun_if_changed(false)
-        .out_dir(&raw)
-        .compile_fds(set)?;
+    let mut config = prost_build::Config::new();
+    config.out_dir(&raw).service_generator(Box::new(Calls)).compile_fds(set)?;
     let digest = digest_of(&names)?;
     for (from, to) in [
         ("common.rs", "common.rs"),
@@ -30,12 +27,48 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("events.rs", "events.rs"),
         ("machine.rs", "machine.rs"),
         ("storage.rs", "storage.rs"),
+        ("told.rs", "told.rs"),
+        ("upgrade.rs", "upgrade.rs"),
     ] {
         let text = fs::read_to_string(raw.join(from))?;
         fs::write(target.join(to), finished(&text, &digest))?;
     }
     fs::remove_dir_all(&raw)?;
     Ok(())
+}
+
+/// Writes a constant for each call; `crates/talos/src/api/grpc.rs` knows how to make and answer them.
+struct Calls;
+
+impl ServiceGenerator for Calls {
+    fn generate(&mut self, service: Service, out: &mut String) {
+        let Service { name, package, .. } = &service;
+        let prefix = name.strip_suffix("Service").unwrap_or(name);
+        // The one service of a package needs no name before its calls.
+        let prefix = if prefix.eq_ignore_ascii_case(package) { String::new() } else { shouted(prefix) + "_" };
+        for method in &service.methods {
+            let kind = if method.server_streaming { "Streamed" } else { "Unary" };
+            let (call, input, output) = (&method.proto_name, &method.input_type, &method.output_type);
+            let name = shouted(call);
+            out.push_str(&format!(
+                "pub const {prefix}{name}: crate::api::grpc::{kind}<{input}, {output}> = \
+                 crate::api::grpc::{kind}::new(\"/{package}.{}/{call}\");\n",
+                service.proto_name
+            ));
+        }
+    }
+}
+
+/// `EtcdMemberList` as `ETCD_MEMBER_LIST`.
+fn shouted(name: &str) -> String {
+    let mut out = String::new();
+    for (at, letter) in name.chars().enumerate() {
+        if letter.is_uppercase() && at > 0 {
+            out.push('_');
+        }
+        out.push(letter.to_ascii_uppercase());
+    }
+    out
 }
 
 /// SHA-256 over the names and bytes of the sources, in order of name. A test of `talos` computes the same.

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use talos::api::Character;
-use talos::api::proto::machine::{MachineStage, SeqAction, StartStop, SvcAction};
+use talos::api::proto::told::{MachineStage, SeqAction, StartStop, SvcAction};
 use talos::pki::{Authority, KeyKind};
 use tokio::task::JoinSet;
 

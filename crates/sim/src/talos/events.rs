@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use prost::Message;
 use talos::api::proto::common;
-use talos::api::proto::machine;
+use talos::api::proto::{machine, told};
 use tokio::sync::watch;
 
 /// One event.
@@ -96,13 +96,13 @@ fn base32(bytes: &[u8]) -> String {
 /// What is told.
 #[derive(Debug, Clone)]
 pub(super) enum Payload {
-    Sequence(&'static str, machine::SeqAction),
+    Sequence(&'static str, told::SeqAction),
     SequenceFailed(&'static str, String),
-    Phase(&'static str, machine::StartStop),
-    Task(&'static str, machine::StartStop),
-    Service(String, machine::SvcAction, String, Option<bool>),
+    Phase(&'static str, told::StartStop),
+    Task(&'static str, told::StartStop),
+    Service(String, told::SvcAction, String, Option<bool>),
     Address(String, Vec<String>),
-    Status(machine::MachineStage, Vec<(String, String)>),
+    Status(told::MachineStage, Vec<(String, String)>),
 }
 
 impl Payload {
@@ -110,21 +110,21 @@ impl Payload {
         match self {
             Self::Sequence(name, action) => {
                 let event =
-                    machine::SequenceEvent { sequence: name.to_owned(), action: action.into(), error: None };
+                    told::SequenceEvent { sequence: name.to_owned(), action: action.into(), error: None };
                 ("machine.SequenceEvent", event.encode_to_vec())
             }
             Self::SequenceFailed(name, message) => {
                 let error = common::Error { code: common::ErrCode::Fatal.into(), message, details: vec![] };
-                let action = machine::SeqAction::SeqNoop.into();
-                let event = machine::SequenceEvent { sequence: name.to_owned(), action, error: Some(error) };
+                let action = told::SeqAction::SeqNoop.into();
+                let event = told::SequenceEvent { sequence: name.to_owned(), action, error: Some(error) };
                 ("machine.SequenceEvent", event.encode_to_vec())
             }
             Self::Phase(name, action) => {
-                let event = machine::PhaseEvent { phase: name.to_owned(), action: action.into() };
+                let event = told::PhaseEvent { phase: name.to_owned(), action: action.into() };
                 ("machine.PhaseEvent", event.encode_to_vec())
             }
             Self::Task(name, action) => {
-                let event = machine::TaskEvent { task: name.to_owned(), action: action.into() };
+                let event = told::TaskEvent { task: name.to_owned(), action: action.into() };
                 ("machine.TaskEvent", event.encode_to_vec())
             }
             Self::Service(service, action, message, healthy) => {
@@ -133,20 +133,18 @@ impl Payload {
                     healthy: healthy == Some(true),
                     ..machine::ServiceHealth::default()
                 });
-                let event = machine::ServiceStateEvent { service, action: action.into(), message, health };
+                let event = told::ServiceStateEvent { service, action: action.into(), message, health };
                 ("machine.ServiceStateEvent", event.encode_to_vec())
             }
             Self::Address(hostname, addresses) => {
-                ("machine.AddressEvent", machine::AddressEvent { hostname, addresses }.encode_to_vec())
+                ("machine.AddressEvent", told::AddressEvent { hostname, addresses }.encode_to_vec())
             }
             Self::Status(stage, unmet) => {
                 let ready = unmet.is_empty();
-                let unmet_conditions = unmet
-                    .into_iter()
-                    .map(|(name, reason)| machine::UnmetCondition { name, reason })
-                    .collect();
-                let status = Some(machine::MachineStatus { ready, unmet_conditions });
-                let event = machine::MachineStatusEvent { stage: stage.into(), status };
+                let unmet_conditions =
+                    unmet.into_iter().map(|(name, reason)| told::UnmetCondition { name, reason }).collect();
+                let status = Some(told::MachineStatus { ready, unmet_conditions });
+                let event = told::MachineStatusEvent { stage: stage.into(), status };
                 ("machine.MachineStatusEvent", event.encode_to_vec())
             }
         }

@@ -1,5 +1,6 @@
 //! What a simulated node answers on its machine API, with the refusals of its release, state and caller.
 
+use std::future::ready;
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -8,12 +9,11 @@ use flate2::write::GzEncoder;
 use futures_util::stream;
 use hyper::body::Incoming;
 use talos::api::Character;
-use talos::api::proto::cosi::state_server::StateServer;
-use talos::api::proto::machine::machine_service_server::{MachineService, MachineServiceServer};
+use talos::api::grpc::Answer;
 use talos::api::proto::machine::{self, ApplyMode};
-use talos::api::proto::{common, storage::storage_service_server::StorageServiceServer};
+use talos::api::proto::{common, cosi, storage};
 use tonic::body::Body;
-use tonic::codegen::{BoxStream, Service as _, http};
+use tonic::codegen::{BoxStream, http};
 use tonic::{Request, Response, Status};
 
 use super::config::{self, Bad};
@@ -38,7 +38,10 @@ pub(super) struct Api {
     role: Role,
 }
 
-type Reply<T> = Result<Response<T>, Status>;
+pub(super) type Reply<T> = Result<Response<T>, Status>;
+
+/// The largest message a node takes (`constants.GRPCMaxMessageSize`), in bytes.
+const LARGEST: usize = 32 << 20;
 
 impl Api {
     pub(super) fn new(node: Arc<Inner>, maintenance: bool, roles: &[String]) -> Self {
@@ -53,24 +56,29 @@ impl Api {
         Self { node, maintenance, role }
     }
 
-    /// Finds the service of a call by its path.
+    /// Answers a call.
     pub(super) async fn answer(&self, request: http::Request<Incoming>) -> http::Response<Body> {
         tokio::time::sleep(self.node.late()).await;
-        let path = request.uri().path().to_owned();
-        let service = path.split('/').nth(1).unwrap_or_default();
-        let answered = match service {
-            "machine.MachineService" => {
-                let server = MachineServiceServer::new(self.clone()).max_decoding_message_size(32 << 20);
-                { server }.call(request).await
-            }
-            "storage.StorageService" => StorageServiceServer::new(self.clone()).call(request).await,
-            "cosi.resource.State" => StateServer::new(self.clone()).call(request).await,
-            unknown => return Status::unimplemented(format!("unknown service {unknown}")).into_http(),
-        };
-        match answered {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
+        Answer::to(request, LARGEST)
+            .unary(&machine::APPLY_CONFIGURATION, |request| self.apply_configuration(request))
+            .unary(&machine::BOOTSTRAP, |request| ready(self.bootstrap(request)))
+            .unary(&machine::VERSION, |request| ready(self.version(request)))
+            .streamed(&machine::KUBECONFIG, |request| ready(self.kubeconfig(request)))
+            .streamed(&machine::EVENTS, |request| ready(self.events(request)))
+            .unary(&machine::SERVICE_LIST, |request| ready(self.service_list(request)))
+            .unary(&machine::REBOOT, |request| ready(self.reboot(request)))
+            .unary(&machine::SHUTDOWN, |request| ready(self.shutdown(request)))
+            .unary(&machine::RESET, |request| ready(self.reset(request)))
+            .streamed(&machine::DMESG, |request| ready(self.dmesg(request)))
+            .streamed(&machine::LOGS, |request| ready(self.logs(request)))
+            .streamed(&machine::READ, |request| ready(self.read(request)))
+            .unary(&machine::ETCD_MEMBER_LIST, |request| ready(self.etcd_member_list(request)))
+            .unary(&machine::ETCD_STATUS, |request| ready(self.etcd_status(request)))
+            .unary(&storage::DISKS, |request| ready(self.disks(request)))
+            .unary(&cosi::STATE_GET, |request| ready(self.get(request)))
+            .streamed(&cosi::STATE_LIST, |request| ready(self.list(request)))
+            .finish()
+            .await
     }
 
     /// The release's and the caller's refusals. `here` says that the small server of maintenance up to 1.12 has it.
@@ -135,8 +143,7 @@ impl Api {
     }
 }
 
-#[tonic::async_trait]
-impl MachineService for Api {
+impl Api {
     async fn apply_configuration(&self, request: Request<machine::ApplyReq>) -> Reply<machine::ApplyResp> {
         let request = request.into_inner();
         self.may("ApplyConfiguration", if self.maintenance { Role::Reader } else { Role::Admin }, true)?;
@@ -173,7 +180,7 @@ impl MachineService for Api {
         Ok(Response::new(machine::ApplyResp { messages: vec![item] }))
     }
 
-    async fn bootstrap(&self, _: Request<machine::BootstrapReq>) -> Reply<machine::AckResp> {
+    fn bootstrap(&self, _: Request<machine::BootstrapReq>) -> Reply<machine::AckResp> {
         self.may("Bootstrap", Role::Admin, false)?;
         let cri = self.node.now().services.iter().any(|(id, _, _)| id == "cri");
         if !cri {
@@ -193,7 +200,7 @@ impl MachineService for Api {
         Ok(Response::new(machine::AckResp { messages: vec![machine::Ack::default()] }))
     }
 
-    async fn version(&self, _: Request<()>) -> Reply<machine::VersionResp> {
+    fn version(&self, _: Request<()>) -> Reply<machine::VersionResp> {
         if self.maintenance && self.node.settings.character == Character::UpTo12 {
             return Err(Status::unimplemented("API is not implemented in maintenance mode"));
         }
@@ -211,7 +218,7 @@ impl MachineService for Api {
         Ok(Response::new(machine::VersionResp { messages: vec![item] }))
     }
 
-    async fn kubeconfig(&self, _: Request<()>) -> Reply<BoxStream<common::Data>> {
+    fn kubeconfig(&self, _: Request<()>) -> Reply<BoxStream<common::Data>> {
         self.may("Kubeconfig", Role::Admin, false)?;
         self.control_plane("kubeconfig")?;
         let (name, endpoint) = {
@@ -228,7 +235,7 @@ impl MachineService for Api {
         Ok(once(common::Data { metadata: None, bytes: archive }))
     }
 
-    async fn events(&self, request: Request<machine::EventsReq>) -> Reply<BoxStream<machine::Event>> {
+    fn events(&self, request: Request<machine::EventsReq>) -> Reply<BoxStream<machine::Event>> {
         self.may("Events", Role::Reader, false)?;
         let request = request.into_inner();
         let set = [request.tail_events != 0, !request.tail_id.is_empty(), request.tail_seconds != 0];
@@ -266,7 +273,7 @@ impl MachineService for Api {
         Ok(Response::new(Box::pin(all)))
     }
 
-    async fn service_list(&self, _: Request<()>) -> Reply<machine::ServiceListResp> {
+    fn service_list(&self, _: Request<()>) -> Reply<machine::ServiceListResp> {
         self.may("ServiceList", Role::Reader, false)?;
         let services = self.node.now().services.clone().into_iter().map(|(id, state, healthy)| {
             let health = machine::ServiceHealth {
@@ -280,24 +287,24 @@ impl MachineService for Api {
         Ok(Response::new(machine::ServiceListResp { messages: vec![item] }))
     }
 
-    async fn reboot(&self, _: Request<machine::RebootReq>) -> Reply<machine::ActorResp> {
+    fn reboot(&self, _: Request<machine::RebootReq>) -> Reply<machine::ActorResp> {
         self.may("Reboot", Role::Operator, false)?;
         Ok(actor(self.order(Order::Reboot)))
     }
 
-    async fn shutdown(&self, _: Request<machine::ShutdownReq>) -> Reply<machine::ActorResp> {
+    fn shutdown(&self, _: Request<machine::ShutdownReq>) -> Reply<machine::ActorResp> {
         self.may("Shutdown", Role::Operator, false)?;
         Ok(actor(self.order(Order::Shutdown)))
     }
 
-    async fn reset(&self, request: Request<machine::ResetReq>) -> Reply<machine::ActorResp> {
+    fn reset(&self, request: Request<machine::ResetReq>) -> Reply<machine::ActorResp> {
         self.may("Reset", Role::Admin, false)?;
         let request = request.into_inner();
         let everything = request.system_partitions_to_wipe.is_empty();
         Ok(actor(self.order(Order::Reset { everything, reboot: request.reboot })))
     }
 
-    async fn dmesg(&self, request: Request<machine::DmesgReq>) -> Reply<BoxStream<common::Data>> {
+    fn dmesg(&self, request: Request<machine::DmesgReq>) -> Reply<BoxStream<common::Data>> {
         self.may("Dmesg", Role::Reader, false)?;
         let request = request.into_inner();
         let events = Arc::clone(&self.node.now().events);
@@ -314,7 +321,7 @@ impl MachineService for Api {
         Ok(Response::new(Box::pin(lines)))
     }
 
-    async fn logs(&self, request: Request<machine::LogsReq>) -> Reply<BoxStream<common::Data>> {
+    fn logs(&self, request: Request<machine::LogsReq>) -> Reply<BoxStream<common::Data>> {
         self.may("Logs", Role::Reader, false)?;
         let id = request.into_inner().id;
         let known = self.node.now().services.iter().any(|(known, _, _)| *known == id);
@@ -324,7 +331,7 @@ impl MachineService for Api {
         Ok(once(common::Data { metadata: None, bytes: format!("{id}: started\n").into_bytes() }))
     }
 
-    async fn read(&self, request: Request<machine::ReadReq>) -> Reply<BoxStream<common::Data>> {
+    fn read(&self, request: Request<machine::ReadReq>) -> Reply<BoxStream<common::Data>> {
         self.may("Read", Role::Admin, false)?;
         let path = request.into_inner().path;
         if path != "/proc/sys/kernel/random/boot_id" {
@@ -334,7 +341,7 @@ impl MachineService for Api {
         Ok(once(common::Data { metadata: None, bytes }))
     }
 
-    async fn etcd_member_list(&self, _: Request<machine::EtcdMembersReq>) -> Reply<machine::EtcdMembersResp> {
+    fn etcd_member_list(&self, _: Request<machine::EtcdMembersReq>) -> Reply<machine::EtcdMembersResp> {
         self.may("EtcdMemberList", Role::Reader, false)?;
         self.control_plane("etcd member list")?;
         self.etcd_runs()?;
@@ -351,7 +358,7 @@ impl MachineService for Api {
         Ok(Response::new(machine::EtcdMembersResp { messages: vec![item] }))
     }
 
-    async fn etcd_status(&self, _: Request<()>) -> Reply<machine::EtcdStatusResp> {
+    fn etcd_status(&self, _: Request<()>) -> Reply<machine::EtcdStatusResp> {
         self.may("EtcdStatus", Role::Reader, false)?;
         self.control_plane("etcd status")?;
         let member_id = self.etcd_runs()?;

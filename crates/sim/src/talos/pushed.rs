@@ -9,14 +9,17 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use model::WallTime;
 use serde_json::json;
 use talos::api::Dial;
-use talos::api::proto::events::EventRequest;
-use talos::api::proto::events::event_sink_service_client::EventSinkServiceClient;
+use talos::api::grpc::Caller;
+use talos::api::proto::events::{EVENT_SINK_PUBLISH, EventRequest};
 use tokio::io::AsyncWriteExt as _;
+use tonic::Request;
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
 
 use super::events::Events;
 
+/// The largest event that is pushed, in bytes.
+const LARGEST: usize = 1 << 20;
 /// Time between two attempts.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -30,14 +33,14 @@ pub(super) async fn events(dial: Dial, at: SocketAddr, events: Arc<Events>) {
             && let Ok(origin) = http::Uri::try_from(format!("http://{at}"))
         {
             let sending = async {
-                let mut sink = EventSinkServiceClient::with_origin(Line(sender), origin);
+                let mut sink = Caller::new(Line(sender), origin, LARGEST);
                 loop {
                     events.until(next).await;
                     let Some(event) = events.get(next) else { return };
                     let type_url = format!("type.googleapis.com/{}", event.kind);
                     let data = Some(prost_types::Any { type_url, value: event.value });
                     let request = EventRequest { data, id: event.id, actor_id: event.actor };
-                    if sink.publish(request).await.is_err() {
+                    if sink.unary(&EVENT_SINK_PUBLISH, Request::new(request)).await.is_err() {
                         return;
                     }
                     next += 1;

@@ -1,19 +1,16 @@
 //! What a simulated node tells of itself in any state: resources and disks.
 
 use futures_util::stream;
-use talos::api::proto::cosi::state_server::State;
 use talos::api::proto::cosi::{GetReq, GetResp, ListReq, ListResp, Md, Res, Spec};
-use talos::api::proto::storage::storage_service_server::StorageService;
 use talos::api::proto::storage::{Disk, DiskType, DisksItem, DisksResp};
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
-use super::machine::{Api, Role};
+use super::machine::{Api, Reply, Role};
 use super::node::Stage;
 
-#[tonic::async_trait]
-impl StorageService for Api {
-    async fn disks(&self, _: Request<()>) -> Result<Response<DisksResp>, Status> {
+impl Api {
+    pub(super) fn disks(&self, _: Request<()>) -> Reply<DisksResp> {
         self.may("Disks", Role::Reader, true)?;
         let disk = Disk {
             size: 256 << 30,
@@ -26,11 +23,8 @@ impl StorageService for Api {
         };
         Ok(Response::new(DisksResp { messages: vec![DisksItem { metadata: None, disks: vec![disk] }] }))
     }
-}
 
-#[tonic::async_trait]
-impl State for Api {
-    async fn get(&self, request: Request<GetReq>) -> Result<Response<GetResp>, Status> {
+    pub(super) fn get(&self, request: Request<GetReq>) -> Reply<GetResp> {
         let GetReq { namespace, r#type: kind, id } = request.into_inner();
         let all = self.of_kind(&namespace, &kind)?;
         let found = all.into_iter().find(|resource| resource.metadata.as_ref().is_some_and(|md| md.id == id));
@@ -38,16 +32,14 @@ impl State for Api {
         Ok(Response::new(GetResp { resource: Some(found.ok_or_else(missing)?) }))
     }
 
-    async fn list(&self, request: Request<ListReq>) -> Result<Response<BoxStream<ListResp>>, Status> {
+    pub(super) fn list(&self, request: Request<ListReq>) -> Reply<BoxStream<ListResp>> {
         let ListReq { namespace, r#type } = request.into_inner();
         let all = self.of_kind(&namespace, &r#type)?.into_iter();
         let replies: Vec<Result<ListResp, Status>> =
             all.map(|resource| Ok(ListResp { resource: Some(resource) })).collect();
         Ok(Response::new(Box::pin(stream::iter(replies))))
     }
-}
 
-impl Api {
     fn of_kind(&self, namespace: &str, kind: &str) -> Result<Vec<Res>, Status> {
         self.may("Get", Role::Reader, true)?;
         let address = self.node.settings.address.ip();

@@ -4,7 +4,7 @@ use tonic::Code;
 
 use super::error::NodeError;
 use super::fingerprint::Fingerprint;
-use super::node::{Node, asking};
+use super::node::Node;
 use super::proto::machine;
 
 /// When a config takes effect (`machine.ApplyConfigurationRequest.Mode`).
@@ -133,11 +133,11 @@ impl ApplyOutcome {
 impl Node {
     /// Sends a config once and says how that ended. Never [`ApplyOutcome::Confirmed`]; that takes [`super::push`].
     pub async fn apply_configuration(&self, config: &[u8], how: Apply) -> ApplyOutcome {
-        let (mut machine, fingerprint) = match self.machine().await {
-            Ok(machine) => (machine, self.fingerprint().await.ok()),
+        let line = match self.line().await {
+            Ok(line) => line,
             Err(error) => return before_sending(error),
         };
-        let limit = self.limits().change;
+        let fingerprint = line.fingerprint();
         let request = machine::ApplyReq {
             data: config.to_vec(),
             mode: match how.mode {
@@ -151,8 +151,7 @@ impl Node {
             dry_run: how.dry_run,
             try_mode_timeout: None,
         };
-        let call = machine.apply_configuration(asking(request, limit));
-        match self.changing("ApplyConfiguration", call).await {
+        match self.changing_over(line, &machine::APPLY_CONFIGURATION, request).await {
             Ok(reply) => {
                 let item = reply.messages.into_iter().next().unwrap_or_default();
                 ApplyOutcome::Unconfirmed { fingerprint, warnings: item.warnings, details: item.mode_details }

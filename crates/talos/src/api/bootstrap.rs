@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::error::NodeError;
-use super::node::{Node, asking};
-use super::proto::machine::BootstrapReq;
+use super::node::Node;
+use super::proto::machine::{BOOTSTRAP, BootstrapReq};
 
 /// How asking for it ended.
 #[derive(Debug, Clone)]
@@ -49,10 +49,8 @@ impl Node {
         {
             return Ok(Bootstrap::AlreadyThere);
         }
-        let mut machine = self.machine().await?;
         let request = BootstrapReq { recover_etcd: false, recover_skip_hash_check: false };
-        let call = machine.bootstrap(asking(request, self.limits().change));
-        match self.changing("Bootstrap", call).await {
+        match self.changing(&BOOTSTRAP, request).await {
             Ok(_) => Ok(Bootstrap::Begun),
             Err(NodeError::Refused { status, text, at, what }) => match status {
                 Code::AlreadyExists => Ok(Bootstrap::AlreadyThere),

@@ -1,8 +1,8 @@
 //! etcd as one node sees it.
 
 use super::error::NodeError;
-use super::node::{Node, asking};
-use super::proto::machine::EtcdMembersReq;
+use super::node::Node;
+use super::proto::machine::{ETCD_MEMBER_LIST, ETCD_STATUS, EtcdMembersReq};
 
 /// A member of the cluster's etcd.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,15 +38,14 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; before etcd runs, the node's client may block until the limit.
     pub async fn etcd_members(&self, local: bool) -> Result<Vec<EtcdMember>, NodeError> {
-        let what = "EtcdMemberList";
-        let mut machine = self.machine().await?;
-        let request = asking(EtcdMembersReq { query_local: local }, self.limits().read);
-        let reply = self.reading(what, machine.etcd_member_list(request)).await?;
-        let members = self.only(what, reply.messages)?.members.into_iter().map(|member| EtcdMember {
-            id: member.id,
-            hostname: member.hostname,
-            learner: member.is_learner,
-            peer_urls: member.peer_urls,
+        let reply = self.reading(&ETCD_MEMBER_LIST, EtcdMembersReq { query_local: local }).await?;
+        let members = self.only(ETCD_MEMBER_LIST.name(), reply.messages)?.members.into_iter().map(|member| {
+            EtcdMember {
+                id: member.id,
+                hostname: member.hostname,
+                learner: member.is_learner,
+                peer_urls: member.peer_urls,
+            }
         });
         Ok(members.collect())
     }
@@ -56,10 +55,8 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn etcd_status(&self) -> Result<EtcdStatus, NodeError> {
-        let what = "EtcdStatus";
-        let mut machine = self.machine().await?;
-        let reply = self.reading(what, machine.etcd_status(asking((), self.limits().read))).await?;
-        let status = self.only(what, reply.messages)?.member_status.unwrap_or_default();
+        let reply = self.reading(&ETCD_STATUS, ()).await?;
+        let status = self.only(ETCD_STATUS.name(), reply.messages)?.member_status.unwrap_or_default();
         Ok(EtcdStatus {
             member: status.member_id,
             leader: status.leader,

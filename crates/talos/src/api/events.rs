@@ -14,7 +14,7 @@ use tonic::Streaming;
 
 use super::error::NodeError;
 use super::node::Node;
-use super::proto::machine::{Event as Wire, EventsReq};
+use super::proto::machine::{EVENTS, Event as Wire, EventsReq};
 use crate::feed::Event;
 
 /// What the stream tells.
@@ -94,7 +94,7 @@ impl EventFeed {
                 }
                 Err(status) => {
                     self.lost().await;
-                    let error = self.node.failed("Events", &status);
+                    let error = self.node.failed(EVENTS.name(), &status);
                     if !matches!(error, NodeError::ReplyLost { .. }) {
                         return Err(error);
                     }
@@ -134,8 +134,7 @@ impl EventFeed {
                 }
             }
         }
-        let mut machine = self.node.machine().await?;
-        self.stream = Some(self.node.reading("Events", machine.events(request)).await?);
+        self.stream = Some(self.node.following(&EVENTS, request).await?);
         self.boot = boot;
         self.behind = false;
         Ok(())
@@ -162,7 +161,7 @@ impl EventFeed {
     fn told(&mut self, id: String, actor: String, data: &prost_types::Any) -> Result<Told, NodeError> {
         let event = Event::decode(&data.type_url, &data.value).map_err(|why| NodeError::Unreadable {
             at: self.node.at(),
-            what: "Events",
+            what: EVENTS.name(),
             why: why.to_string(),
         })?;
         self.last = Some(id.clone());

@@ -5,7 +5,8 @@ use std::io::Read as _;
 use flate2::read::GzDecoder;
 
 use super::error::NodeError;
-use super::node::{Node, asking};
+use super::node::Node;
+use super::proto::machine::KUBECONFIG;
 
 /// More than this is no kubeconfig, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -16,10 +17,8 @@ impl Node {
     /// # Errors
     /// See [`NodeError`]; only control planes have one.
     pub async fn kubeconfig(&self) -> Result<String, NodeError> {
-        let what = "Kubeconfig";
-        let mut machine = self.machine().await?;
-        let call = machine.kubeconfig(asking((), self.limits().read));
-        let mut stream = self.reading(what, call).await?;
+        let what = KUBECONFIG.name();
+        let mut stream = self.following(&KUBECONFIG, ()).await?;
         let mut archive = Vec::new();
         while let Some(chunk) = self.next(what, &mut stream).await? {
             archive.extend_from_slice(&chunk.bytes);

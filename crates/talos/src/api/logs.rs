@@ -5,7 +5,7 @@ use tonic::Streaming;
 use super::error::NodeError;
 use super::node::Node;
 use super::proto::common;
-use super::proto::machine::{DmesgReq, LogsReq};
+use super::proto::machine::{DMESG, DmesgReq, LOGS, LogsReq};
 
 /// Whose log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,10 @@ impl Node {
     /// See [`NodeError`].
     pub async fn log(&self, source: LogSource<'_>, extent: Extent) -> Result<Text<'_>, NodeError> {
         let (follow, from_now) = (extent != Extent::Kept, extent == Extent::FromNow);
-        let mut machine = self.machine().await?;
         let stream = match source {
             LogSource::Kernel => {
                 let request = DmesgReq { follow, tail: from_now };
-                self.reading("Dmesg", machine.dmesg(request)).await?
+                self.following(&DMESG, request).await?
             }
             LogSource::Service(id) => {
                 let request = LogsReq {
@@ -68,7 +67,7 @@ impl Node {
                     // All is -1; 0 would be no line at all.
                     tail_lines: if from_now { 0 } else { -1 },
                 };
-                self.reading("Logs", machine.logs(request)).await?
+                self.following(&LOGS, request).await?
             }
         };
         Ok(Text { node: self, stream })

@@ -3,7 +3,7 @@
 //! | what | file |
 //! |---|---|
 //! | who answers, who asks | `fingerprint.rs`, `identity.rs`, `tls.rs` |
-//! | one connection, one node | `line.rs`, `node.rs` |
+//! | one call, one connection, one node | `grpc.rs`, `line.rs`, `node.rs` |
 //! | what a node is, before anything is sent | `probe.rs` |
 //! | the config: one attempt, and until it is proven | `apply.rs`, `push.rs` |
 //! | one bootstrap | `bootstrap.rs` |
@@ -19,6 +19,7 @@ mod error;
 mod etcd;
 mod events;
 mod fingerprint;
+pub mod grpc;
 mod identity;
 mod kubeconfig;
 mod line;

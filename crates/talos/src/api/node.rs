@@ -1,21 +1,20 @@
 //! A node at one address, as one of its callers sees it: a connection kept while it lives, and calls with a limit.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message;
 use tokio::sync::Mutex;
+use tokio::time::error::Elapsed;
 use tonic::codegen::http::Uri;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::error::NodeError;
 use super::fingerprint::Fingerprint;
+use super::grpc::{Caller, Streamed, Unary};
 use super::identity::Identity;
 use super::line::{self, Dial, Line};
-use super::proto::cosi::state_client::StateClient;
-use super::proto::machine::machine_service_client::MachineServiceClient;
-use super::proto::storage::storage_service_client::StorageServiceClient;
 use super::tls::Trust;
 
 /// The largest message either side takes (`constants.GRPCMaxMessageSize`), in bytes.
@@ -129,68 +128,101 @@ impl Node {
             .map_err(|why| NodeError::NotTalos { at: self.at, why: why.to_string() })
     }
 
-    pub(super) async fn machine(&self) -> Result<MachineServiceClient<Line>, NodeError> {
-        let client = MachineServiceClient::with_origin(self.line().await?, self.origin()?);
-        Ok(client.max_decoding_message_size(LARGEST).max_encoding_message_size(LARGEST))
-    }
-
-    pub(super) async fn storage(&self) -> Result<StorageServiceClient<Line>, NodeError> {
-        let client = StorageServiceClient::with_origin(self.line().await?, self.origin()?);
-        Ok(client.max_decoding_message_size(LARGEST))
-    }
-
-    pub(super) async fn state(&self) -> Result<StateClient<Line>, NodeError> {
-        let client = StateClient::with_origin(self.line().await?, self.origin()?);
-        Ok(client.max_decoding_message_size(LARGEST))
-    }
-
-    pub(super) async fn images(
-        &self,
-    ) -> Result<super::proto::machine::image_service_client::ImageServiceClient<Line>, NodeError> {
-        Ok(super::proto::machine::image_service_client::ImageServiceClient::with_origin(
-            self.line().await?,
-            self.origin()?,
-        ))
-    }
-
-    pub(super) async fn lifecycle(
-        &self,
-    ) -> Result<super::proto::machine::lifecycle_service_client::LifecycleServiceClient<Line>, NodeError>
-    {
-        Ok(super::proto::machine::lifecycle_service_client::LifecycleServiceClient::with_origin(
-            self.line().await?,
-            self.origin()?,
-        ))
+    /// A caller over a connection.
+    fn caller(&self, line: Line) -> Result<Caller<Line>, NodeError> {
+        Ok(Caller::new(line, self.origin()?, LARGEST))
     }
 
     /// A reading call: late means [`NodeError::TimedOut`], cut means [`NodeError::Unreachable`].
-    pub(super) async fn reading<T>(
-        &self,
-        what: &'static str,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, NodeError> {
+    pub(super) async fn reading<I, O>(&self, call: &Unary<I, O>, message: I) -> Result<O, NodeError>
+    where
+        I: Message + 'static,
+        O: Message + Default + 'static,
+    {
         let limit = self.limits.read;
-        match tokio::time::timeout(limit, call).await {
-            Ok(Ok(reply)) => Ok(reply.into_inner()),
-            Ok(Err(status)) => Err(self.failed(what, &status)),
-            Err(_) => Err(NodeError::TimedOut { at: self.at, what, limit }),
-        }
+        let mut caller = self.caller(self.line().await?)?;
+        let replied = tokio::time::timeout(limit, caller.unary(call, asking(message, limit))).await;
+        self.replied(call.name(), replied, || self.timed_out(call.name()))
+    }
+
+    /// A reading call that is answered by a stream. The node is told no limit: the stream may go on for ever, and
+    /// [`Self::next`] bounds its silence where that matters.
+    pub(super) async fn following<I, O>(
+        &self,
+        call: &Streamed<I, O>,
+        message: I,
+    ) -> Result<Streaming<O>, NodeError>
+    where
+        I: Message + 'static,
+        O: Message + Default + 'static,
+    {
+        let mut caller = self.caller(self.line().await?)?;
+        let opened = caller.streamed(call, Request::new(message));
+        let replied = tokio::time::timeout(self.limits.read, opened).await;
+        self.replied(call.name(), replied, || self.timed_out(call.name()))
     }
 
     /// A call that changes something: late and cut both mean [`NodeError::ReplyLost`].
-    pub(super) async fn changing<T>(
+    pub(super) async fn changing<I, O>(&self, call: &Unary<I, O>, message: I) -> Result<O, NodeError>
+    where
+        I: Message + 'static,
+        O: Message + Default + 'static,
+    {
+        self.changing_over(self.line().await?, call, message).await
+    }
+
+    /// The same over this connection and no other: what is sent goes to who was seen on it.
+    pub(super) async fn changing_over<I, O>(
+        &self,
+        line: Line,
+        call: &Unary<I, O>,
+        message: I,
+    ) -> Result<O, NodeError>
+    where
+        I: Message + 'static,
+        O: Message + Default + 'static,
+    {
+        let limit = self.limits.change;
+        let mut caller = self.caller(line)?;
+        let replied = tokio::time::timeout(limit, caller.unary(call, asking(message, limit))).await;
+        self.replied(call.name(), replied, || self.reply_lost(call.name()))
+    }
+
+    /// A call that changes something and tells its progress in a stream.
+    pub(super) async fn changing_long<I, O>(
+        &self,
+        call: &Streamed<I, O>,
+        message: I,
+    ) -> Result<Streaming<O>, NodeError>
+    where
+        I: Message + 'static,
+        O: Message + Default + 'static,
+    {
+        let mut caller = self.caller(self.line().await?)?;
+        let opened = caller.streamed(call, Request::new(message));
+        let replied = tokio::time::timeout(self.limits.change, opened).await;
+        self.replied(call.name(), replied, || self.reply_lost(call.name()))
+    }
+
+    fn replied<T>(
         &self,
         what: &'static str,
-        call: impl Future<Output = Result<Response<T>, Status>>,
+        replied: Result<Result<Response<T>, Status>, Elapsed>,
+        late: impl Fn() -> NodeError,
     ) -> Result<T, NodeError> {
-        let limit = self.limits.change;
-        match tokio::time::timeout(limit, call).await {
+        match replied {
             Ok(Ok(reply)) => Ok(reply.into_inner()),
             Ok(Err(status)) => Err(self.failed(what, &status)),
-            Err(_) => {
-                Err(NodeError::ReplyLost { at: self.at, what, why: format!("no reply within {limit:?}") })
-            }
+            Err(_) => Err(late()),
         }
+    }
+
+    fn timed_out(&self, what: &'static str) -> NodeError {
+        NodeError::TimedOut { at: self.at, what, limit: self.limits.read }
+    }
+
+    fn reply_lost(&self, what: &'static str) -> NodeError {
+        NodeError::ReplyLost { at: self.at, what, why: format!("no reply within {:?}", self.limits.change) }
     }
 
     /// A refusal by the node, or a reply that never came: only what was made here has a source.
@@ -208,11 +240,10 @@ impl Node {
         what: &'static str,
         stream: &mut Streaming<T>,
     ) -> Result<Option<T>, NodeError> {
-        let limit = self.limits.read;
-        match tokio::time::timeout(limit, stream.message()).await {
+        match tokio::time::timeout(self.limits.read, stream.message()).await {
             Ok(Ok(message)) => Ok(message),
             Ok(Err(status)) => Err(self.failed(what, &status)),
-            Err(_) => Err(NodeError::TimedOut { at: self.at, what, limit }),
+            Err(_) => Err(self.timed_out(what)),
         }
     }
 
@@ -225,7 +256,7 @@ impl Node {
 }
 
 /// A request that says how long we wait, so that the node stops then too.
-pub(super) fn asking<T>(message: T, limit: Duration) -> Request<T> {
+fn asking<T>(message: T, limit: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(limit);
     request

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use prost::Message;
 use tokio::time::Instant;
 use tonic::Code;
 
 use super::error::NodeError;
-use super::node::{Node, asking};
+use super::grpc::Unary;
+use super::node::Node;
 use super::proto::machine;
 
 /// What a reset wipes.
@@ -40,9 +42,8 @@ impl Node {
     /// See [`NodeError`].
     pub async fn boot_id(&self) -> Result<String, NodeError> {
         let what = "the boot id";
-        let mut machine = self.machine().await?;
-        let request = asking(machine::ReadReq { path: BOOT_ID.to_owned() }, self.limits().read);
-        let mut stream = self.reading(what, machine.read(request)).await?;
+        let request = machine::ReadReq { path: BOOT_ID.to_owned() };
+        let mut stream = self.following(&machine::READ, request).await?;
         let mut bytes = Vec::new();
         while let Some(chunk) = self.next(what, &mut stream).await? {
             bytes.extend_from_slice(&chunk.bytes);
@@ -60,11 +61,8 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn reboot(&self) -> Result<String, NodeError> {
-        let mut machine = self.machine().await?;
-        let request =
-            asking(machine::RebootReq { mode: machine::RebootMode::RbDefault.into() }, self.limits().change);
-        let reply = self.changing("Reboot", machine.reboot(request)).await?;
-        Ok(self.only("Reboot", reply.messages)?.actor_id)
+        let request = machine::RebootReq { mode: machine::RebootMode::RbDefault.into() };
+        self.acting(&machine::REBOOT, request).await
     }
 
     /// Powers off; returns the actor id. With `force` it does not wait for Kubernetes.
@@ -72,10 +70,7 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn shutdown(&self, force: bool) -> Result<String, NodeError> {
-        let mut machine = self.machine().await?;
-        let request = asking(machine::ShutdownReq { force }, self.limits().change);
-        let reply = self.changing("Shutdown", machine.shutdown(request)).await?;
-        Ok(self.only("Shutdown", reply.messages)?.actor_id)
+        self.acting(&machine::SHUTDOWN, machine::ShutdownReq { force }).await
     }
 
     /// Wipes; returns the actor id.
@@ -83,7 +78,6 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn reset(&self, how: Reset) -> Result<String, NodeError> {
-        let mut machine = self.machine().await?;
         let labels = match how.wipe {
             Wipe::Everything => vec![],
             Wipe::Partitions(labels) => labels,
@@ -98,8 +92,17 @@ impl Node {
             user_disks_to_wipe: vec![],
             mode: machine::WipeMode::All.into(),
         };
-        let reply = self.changing("Reset", machine.reset(asking(request, self.limits().change))).await?;
-        Ok(self.only("Reset", reply.messages)?.actor_id)
+        self.acting(&machine::RESET, request).await
+    }
+
+    /// A call that is answered by the id of who acts on it.
+    async fn acting<I: Message + 'static>(
+        &self,
+        call: &Unary<I, machine::ActorResp>,
+        message: I,
+    ) -> Result<String, NodeError> {
+        let reply = self.changing(call, message).await?;
+        Ok(self.only(call.name(), reply.messages)?.actor_id)
     }
 
     /// Waits until the node answers from another boot than `before`, and returns that one: a node that answers may not

@@ -12,7 +12,8 @@ use tonic::Code;
 
 use super::error::NodeError;
 use super::fingerprint::Fingerprint;
-use super::node::{Node, asking};
+use super::node::Node;
+use super::proto::machine::VERSION;
 
 /// The two ways Talos behaves before it has a config and while it gets one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +89,7 @@ impl Node {
 
     async fn look(&self) -> Result<Seen, NodeError> {
         let fingerprint = self.fingerprint().await?;
-        let mut machine = self.machine().await?;
-        let reply = self.reading("Version", machine.version(asking((), self.limits().read))).await;
-        match reply {
+        match self.reading(&VERSION, ()).await {
             Ok(reply) => {
                 let version = reply
                     .messages

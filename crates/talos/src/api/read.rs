@@ -1,7 +1,9 @@
 //! What a node says of itself: release, services, disks.
 
 use super::error::NodeError;
-use super::node::{Node, asking};
+use super::node::Node;
+use super::proto::machine::{SERVICE_LIST, VERSION};
+use super::proto::storage::DISKS;
 
 /// A node's release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,10 +56,8 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn version(&self) -> Result<Version, NodeError> {
-        let what = "Version";
-        let mut machine = self.machine().await?;
-        let reply = self.reading(what, machine.version(asking((), self.limits().read))).await?;
-        let item = self.only(what, reply.messages)?;
+        let reply = self.reading(&VERSION, ()).await?;
+        let item = self.only(VERSION.name(), reply.messages)?;
         let version = item.version.unwrap_or_default();
         let platform = item.platform.unwrap_or_default().name;
         Ok(Version { tag: version.tag, sha: version.sha, arch: version.arch, platform })
@@ -68,11 +68,9 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn services(&self) -> Result<Vec<Service>, NodeError> {
-        let what = "ServiceList";
-        let mut machine = self.machine().await?;
-        let reply = self.reading(what, machine.service_list(asking((), self.limits().read))).await?;
+        let reply = self.reading(&SERVICE_LIST, ()).await?;
         let mut services: Vec<Service> = self
-            .only(what, reply.messages)?
+            .only(SERVICE_LIST.name(), reply.messages)?
             .services
             .into_iter()
             .map(|info| {
@@ -95,10 +93,8 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn disks(&self) -> Result<Vec<Disk>, NodeError> {
-        let what = "Disks";
-        let mut storage = self.storage().await?;
-        let reply = self.reading(what, storage.disks(asking((), self.limits().read))).await?;
-        let disks = self.only(what, reply.messages)?.disks.into_iter().map(|disk| Disk {
+        let reply = self.reading(&DISKS, ()).await?;
+        let disks = self.only(DISKS.name(), reply.messages)?.disks.into_iter().map(|disk| Disk {
             device: disk.device_name,
             size: disk.size,
             model: disk.model,

@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use tonic::Code;
 
 use super::error::NodeError;
-use super::node::{Node, asking};
-use super::proto::cosi::{GetReq, ListReq, Res};
+use super::node::Node;
+use super::proto::cosi::{GetReq, ListReq, Res, STATE_GET, STATE_LIST};
 
 /// A resource: its id, and what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,9 +164,8 @@ impl Node {
         id: &str,
     ) -> Result<T, NodeError> {
         let what = "a resource";
-        let mut state = self.state().await?;
         let request = GetReq { namespace: namespace.to_owned(), r#type: kind.to_owned(), id: id.to_owned() };
-        let reply = self.reading(what, state.get(asking(request, self.limits().read))).await?;
+        let reply = self.reading(&STATE_GET, request).await?;
         let resource = reply.resource.unwrap_or_default();
         Ok(self.spec_of(what, resource)?.spec)
     }
@@ -181,9 +180,8 @@ impl Node {
         kind: &str,
     ) -> Result<Vec<Resource<T>>, NodeError> {
         let what = "resources";
-        let mut state = self.state().await?;
         let request = ListReq { namespace: namespace.to_owned(), r#type: kind.to_owned() };
-        let mut stream = self.reading(what, state.list(asking(request, self.limits().read))).await?;
+        let mut stream = self.following(&STATE_LIST, request).await?;
         let mut all = Vec::new();
         while let Some(reply) = self.next(what, &mut stream).await? {
             all.push(self.spec_of(what, reply.resource.unwrap_or_default())?);

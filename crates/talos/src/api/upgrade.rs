@@ -5,8 +5,9 @@ use tonic::Code;
 use super::error::NodeError;
 use super::node::Node;
 use super::proto::common::{ContainerDriver, ContainerdInstance, ContainerdNamespace};
-use super::proto::machine::lc_progress::Response as Progress;
-use super::proto::machine::{ImagePullReq, LcSource, LcUpgradeReq, UpgradeReq};
+use super::proto::machine::{IMAGE_PULL, LIFECYCLE_UPGRADE, UPGRADE, UpgradeReq};
+use super::proto::upgrade::lc_progress::Response as Progress;
+use super::proto::upgrade::{ImagePullReq, LcSource, LcUpgradeReq, image_pull_resp};
 
 const WHAT: &str = "Upgrade";
 
@@ -21,9 +22,8 @@ impl Node {
             Err(NodeError::Refused { status: Code::Unimplemented, .. }) => {}
             other => return other,
         }
-        let mut machine = self.machine().await?;
         let request = UpgradeReq { image: image.to_owned(), ..UpgradeReq::default() };
-        let reply = self.changing(WHAT, machine.upgrade(request)).await?;
+        let reply = self.changing(&UPGRADE, request).await?;
         progress(&self.only(WHAT, reply.messages)?.ack);
         Ok(())
     }
@@ -34,16 +34,15 @@ impl Node {
             namespace: ContainerdNamespace::NsSystem.into(),
         });
         let request = ImagePullReq { containerd, image_ref: image.to_owned() };
-        let mut images = self.images().await?;
-        let mut pulled = self.changing(WHAT, images.pull(request)).await?;
+        let mut pulled = self.changing_long(&IMAGE_PULL, request).await?;
         while let Some(step) = pulled.message().await.map_err(|status| self.failed(WHAT, &status))? {
-            if let Some(super::proto::machine::image_pull_resp::Response::Name(name)) = step.response {
+            if let Some(image_pull_resp::Response::Name(name)) = step.response {
                 progress(&format!("pulled {name}"));
             }
         }
         let source = Some(LcSource { image_name: image.to_owned() });
-        let mut lifecycle = self.lifecycle().await?;
-        let mut written = self.changing(WHAT, lifecycle.upgrade(LcUpgradeReq { containerd, source })).await?;
+        let request = LcUpgradeReq { containerd, source };
+        let mut written = self.changing_long(&LIFECYCLE_UPGRADE, request).await?;
         let mut ended = None;
         while let Some(step) = written.message().await.map_err(|status| self.failed(WHAT, &status))? {
             match step.progress.and_then(|progress| progress.response) {

@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 
-use crate::api::proto::{common, machine};
+use crate::api::proto::{common, told};
 
 /// Begin or end of a phase or task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,22 +168,23 @@ impl Event {
     pub fn decode(type_url: &str, value: &[u8]) -> Result<Self, EventError> {
         let kind = type_url.rsplit('/').next().unwrap_or(type_url);
         let read = match kind {
-            "machine.SequenceEvent" => machine::SequenceEvent::decode(value).map(sequence),
-            "machine.PhaseEvent" => machine::PhaseEvent::decode(value)
+            "machine.SequenceEvent" => told::SequenceEvent::decode(value).map(sequence),
+            "machine.PhaseEvent" => told::PhaseEvent::decode(value)
                 .map(|event| Self::Phase { step: step(event.action()), name: event.phase }),
-            "machine.TaskEvent" => machine::TaskEvent::decode(value)
+            "machine.TaskEvent" => told::TaskEvent::decode(value)
                 .map(|event| Self::Task { step: step(event.action()), name: event.task }),
-            "machine.ServiceStateEvent" => machine::ServiceStateEvent::decode(value).map(service),
+            "machine.ServiceStateEvent" => told::ServiceStateEvent::decode(value).map(service),
             "machine.RestartEvent" => {
-                machine::RestartEvent::decode(value).map(|event| Self::Restart { cmd: event.cmd })
+                told::RestartEvent::decode(value).map(|event| Self::Restart { cmd: event.cmd })
             }
-            "machine.ConfigLoadErrorEvent" => machine::ConfigLoadErrorEvent::decode(value)
-                .map(|event| Self::ConfigLoad { error: event.error }),
-            "machine.ConfigValidationErrorEvent" => machine::ConfigValidationErrorEvent::decode(value)
+            "machine.ConfigLoadErrorEvent" => {
+                told::ConfigLoadErrorEvent::decode(value).map(|event| Self::ConfigLoad { error: event.error })
+            }
+            "machine.ConfigValidationErrorEvent" => told::ConfigValidationErrorEvent::decode(value)
                 .map(|event| Self::ConfigValidation { error: event.error }),
-            "machine.AddressEvent" => machine::AddressEvent::decode(value)
+            "machine.AddressEvent" => told::AddressEvent::decode(value)
                 .map(|event| Self::Address { hostname: event.hostname, addresses: event.addresses }),
-            "machine.MachineStatusEvent" => machine::MachineStatusEvent::decode(value).map(status),
+            "machine.MachineStatusEvent" => told::MachineStatusEvent::decode(value).map(status),
             _ => Ok(Self::Other { kind: short(kind) }),
         };
         read.map_err(|why| EventError { kind: short(kind), why: why.to_string() })
@@ -194,17 +195,17 @@ fn short(kind: &str) -> String {
     kind.chars().take(80).collect()
 }
 
-const fn step(action: machine::StartStop) -> Step {
+const fn step(action: told::StartStop) -> Step {
     match action {
-        machine::StartStop::Start => Step::Start,
-        machine::StartStop::Stop => Step::Stop,
+        told::StartStop::Start => Step::Start,
+        told::StartStop::Stop => Step::Stop,
     }
 }
 
-fn sequence(event: machine::SequenceEvent) -> Event {
+fn sequence(event: told::SequenceEvent) -> Event {
     let step = match (event.action(), &event.error) {
-        (machine::SeqAction::SeqStart, _) => SequenceStep::Start,
-        (machine::SeqAction::SeqNoop, Some(error)) => {
+        (told::SeqAction::SeqStart, _) => SequenceStep::Start,
+        (told::SeqAction::SeqNoop, Some(error)) => {
             let fault = match error.code() {
                 common::ErrCode::Fatal => Fault::Fatal,
                 common::ErrCode::Locked => Fault::Locked,
@@ -212,13 +213,13 @@ fn sequence(event: machine::SequenceEvent) -> Event {
             };
             SequenceStep::Failed { fault, message: error.message.clone() }
         }
-        (machine::SeqAction::SeqStop | machine::SeqAction::SeqNoop, _) => SequenceStep::Stop,
+        (told::SeqAction::SeqStop | told::SeqAction::SeqNoop, _) => SequenceStep::Stop,
     };
     Event::Sequence { name: event.sequence, step }
 }
 
-fn service(event: machine::ServiceStateEvent) -> Event {
-    let state = match machine::SvcAction::try_from(event.action) {
+fn service(event: told::ServiceStateEvent) -> Event {
+    let state = match told::SvcAction::try_from(event.action) {
         Ok(action) => {
             // INITIALIZED is what the service list calls Initialized.
             let (first, rest) = action.as_str_name().split_at(1);
@@ -230,17 +231,17 @@ fn service(event: machine::ServiceStateEvent) -> Event {
     Event::Service { id: event.service, state, message: event.message, healthy }
 }
 
-fn status(event: machine::MachineStatusEvent) -> Event {
+fn status(event: told::MachineStatusEvent) -> Event {
     let stage = match event.stage() {
-        machine::MachineStage::Unknown => Stage::Unknown,
-        machine::MachineStage::Booting => Stage::Booting,
-        machine::MachineStage::Installing => Stage::Installing,
-        machine::MachineStage::Maintenance => Stage::Maintenance,
-        machine::MachineStage::MsRunning => Stage::Running,
-        machine::MachineStage::Rebooting => Stage::Rebooting,
-        machine::MachineStage::ShuttingDown => Stage::ShuttingDown,
-        machine::MachineStage::Resetting => Stage::Resetting,
-        machine::MachineStage::Upgrading => Stage::Upgrading,
+        told::MachineStage::Unknown => Stage::Unknown,
+        told::MachineStage::Booting => Stage::Booting,
+        told::MachineStage::Installing => Stage::Installing,
+        told::MachineStage::Maintenance => Stage::Maintenance,
+        told::MachineStage::MsRunning => Stage::Running,
+        told::MachineStage::Rebooting => Stage::Rebooting,
+        told::MachineStage::ShuttingDown => Stage::ShuttingDown,
+        told::MachineStage::Resetting => Stage::Resetting,
+        told::MachineStage::Upgrading => Stage::Upgrading,
     };
     let status = event.status.unwrap_or_default();
     let unmet = status.unmet_conditions.into_iter().map(|unmet| (unmet.name, unmet.reason)).collect();

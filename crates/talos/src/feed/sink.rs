@@ -1,17 +1,18 @@
 //! The event sink: nodes call it in plain HTTP/2, one call an event, in order, from the first event of a boot.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
 use super::event::Event;
 use super::hint::Hint;
-use crate::api::proto::events::event_sink_service_server::{EventSinkService, EventSinkServiceServer};
-use crate::api::proto::events::{EventRequest, EventResponse};
+use crate::api::grpc::Answer;
+use crate::api::proto::events::{EVENT_SINK_PUBLISH, EventRequest, EventResponse};
 
 /// An event as somebody pushed it.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,24 +39,31 @@ pub async fn serve<S>(stream: S, from: IpAddr, events: mpsc::Sender<Pushed>) -> 
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let service = EventSinkServiceServer::new(Sink { from, events }).max_decoding_message_size(LARGEST);
+    let sink = Sink { from, events };
+    let service = service_fn(move |request| {
+        let sink = sink.clone();
+        async move {
+            let answer = Answer::to(request, LARGEST);
+            let answer = answer.unary(&EVENT_SINK_PUBLISH, |request| sink.publish(request));
+            Ok::<_, Infallible>(answer.finish().await)
+        }
+    });
     hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         // The node is silent between events for hours; one that is gone must not keep its place.
         .keep_alive_interval(Some(std::time::Duration::from_secs(60)))
         .max_concurrent_streams(8)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(stream), service)
         .await
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Sink {
     from: IpAddr,
     events: mpsc::Sender<Pushed>,
 }
 
-#[tonic::async_trait]
-impl EventSinkService for Sink {
+impl Sink {
     async fn publish(&self, request: Request<EventRequest>) -> Result<Response<EventResponse>, Status> {
         let EventRequest { data, id, actor_id } = request.into_inner();
         let data = data.unwrap_or_default();
