@@ -152,7 +152,8 @@ async fn autoexec_is_answered_per_machine_over_http_and_tftp() {
     assert_eq!(end, FetchEnd::Complete);
     assert_eq!(String::from_utf8(by_tftp).unwrap(), by_http);
     let ack = stand.lease(STRANGER, ipxe()).await;
-    assert!(stand.get(ack.yiaddr, "/autoexec.ipxe").await.text().contains("is not on the board"));
+    let leased = stand.get(ack.yiaddr, "/autoexec.ipxe").await.text();
+    assert!(leased.contains("is not on the board"), "{leased}");
     let unheard_of = stand.get(std::net::Ipv4Addr::new(127, 0, 0, 77), "/autoexec.ipxe").await.text();
     assert!(unheard_of.contains("/boot/${mac:hexhyp}.ipxe"), "{unheard_of}");
 }

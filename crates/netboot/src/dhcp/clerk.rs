@@ -55,6 +55,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The address that it gives for good: an acknowledged one, not an offered one.
+    fn given(&self) -> Option<Ipv4Addr> {
+        let Reply { message, .. } = &self.reply;
+        let acknowledged = message.kind() == Some(MessageType::Ack) && !message.yiaddr.is_unspecified();
+        acknowledged.then_some(message.yiaddr)
+    }
+
     /// Its bytes, unless they fit into no datagram.
     pub(crate) fn payload(&self) -> Option<Vec<u8>> {
         let encoded = self.reply.encode();
@@ -261,9 +268,19 @@ impl Clerk {
         }
     }
 
-    /// Writes down what the group promises. What the ledger does not take the engine forgets again, and it is not
-    /// acknowledged.
+    /// Writes down what the group promises, and remembers whose each address is before it is given: a machine may ask
+    /// for its script by it at once.
     pub(crate) fn settle(&mut self, group: &mut Group) {
+        self.write_down(group);
+        for answer in &group.answers {
+            if let Some(address) = answer.given() {
+                self.counter.hold(address, answer.mac);
+            }
+        }
+    }
+
+    /// What the ledger does not take the engine forgets again, and it is not acknowledged.
+    fn write_down(&mut self, group: &mut Group) {
         if group.changes.is_empty() {
             return;
         }
@@ -313,8 +330,7 @@ impl Clerk {
         let address = reply.message.yiaddr;
         match reply.message.kind() {
             Some(MessageType::Offer) => group.see(mac, Sight::Offer { address }),
-            Some(MessageType::Ack) if !address.is_unspecified() => {
-                self.counter.hold(address, mac);
+            Some(MessageType::Ack) if answer.given().is_some() => {
                 group.see(mac, Sight::Ack { address, client });
             }
             Some(MessageType::Nak) => group.see(mac, Sight::Nak),

@@ -135,6 +135,12 @@ impl Clerk {
             tracing::warn!(?mac, %address, "a machine found its address in use by another");
         }
         let told = !matches!(kind, MessageType::Release | MessageType::Decline | MessageType::Confirm);
+        // Before the answer leaves: a machine may ask for its script by the address at once.
+        if let (Some(mac), MessageType::Reply, Some(address), true) =
+            (mac, reply.message.kind, reply.address(), told)
+        {
+            self.counter.hold(address, mac);
+        }
         Some(Answer { mac, client: caller.kind, told, reply })
     }
 
@@ -158,9 +164,6 @@ impl Clerk {
                 see(&self.counter, mac, Sight::Advertise { address });
             }
             (MessageType::Reply, _) => {
-                if let Some(address) = address {
-                    self.counter.hold(address, mac);
-                }
                 see(&self.counter, mac, Sight::Reply { address, client });
             }
             _ => {}
