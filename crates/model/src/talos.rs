@@ -126,6 +126,24 @@ pub enum TalosStage {
     Upgrading,
 }
 
+impl TalosStage {
+    /// The stage that Talos calls so in its resources; a word of a newer release is [`Self::Unknown`].
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        match word {
+            "booting" => Self::Booting,
+            "installing" => Self::Installing,
+            "maintenance" => Self::Maintenance,
+            "running" => Self::Running,
+            "rebooting" => Self::Rebooting,
+            "shutting down" => Self::ShuttingDown,
+            "resetting" => Self::Resetting,
+            "upgrading" => Self::Upgrading,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 impl fmt::Display for TalosStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -159,7 +159,7 @@ impl Room {
                 .any(|service| service.id == ETCD && service.healthy == Some(true));
         Ok(TalosSight::Known {
             version: kept.version.clone(),
-            stage: stage_of(&stage),
+            stage: TalosStage::of(&stage),
             ready: status.ready,
             unmet: status
                 .unmet_conditions
@@ -182,20 +182,5 @@ impl Room {
             | Seen::NotTalos { .. }
             | Seen::Impostor { .. } => TalosSight::Silent,
         }
-    }
-}
-
-/// The words of `MachineStatuses.runtime.talos.dev`.
-fn stage_of(word: &str) -> TalosStage {
-    match word {
-        "booting" => TalosStage::Booting,
-        "installing" => TalosStage::Installing,
-        "maintenance" => TalosStage::Maintenance,
-        "running" => TalosStage::Running,
-        "rebooting" => TalosStage::Rebooting,
-        "shutting down" => TalosStage::ShuttingDown,
-        "resetting" => TalosStage::Resetting,
-        "upgrading" => TalosStage::Upgrading,
-        _ => TalosStage::Unknown,
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use model::TalosStage as Said;
 use sim::talos::Stage;
 use talos::api::{Character, EventFeed, Told};
-use talos::feed::{Event, SequenceStep, Stage as Said};
+use talos::feed::{Event, SequenceStep};
 
 use crate::lab::{KERNEL, Lab, SINK, TOKEN, until_stage};
 use crate::{BOTH, pushed};

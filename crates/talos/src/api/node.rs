@@ -7,6 +7,7 @@ use std::time::Duration;
 use prost::Message;
 use tokio::sync::Mutex;
 use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use tonic::codegen::http::Uri;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -133,82 +134,77 @@ impl Node {
         Ok(Caller::new(line, self.origin()?, LARGEST))
     }
 
-    /// A reading call: late means [`NodeError::TimedOut`], cut means [`NodeError::Unreachable`].
-    pub(super) async fn reading<I, O>(&self, call: &Unary<I, O>, message: I) -> Result<O, NodeError>
-    where
-        I: Message + 'static,
-        O: Message + Default + 'static,
-    {
+    /// A reading call: late means [`NodeError::TimedOut`], cut means [`NodeError::ReplyLost`].
+    pub(super) async fn reading<I: Message + 'static, O: Message + Default + 'static>(
+        &self,
+        call: &Unary<I, O>,
+        message: I,
+    ) -> Result<O, NodeError> {
         let limit = self.limits.read;
         let mut caller = self.caller(self.line().await?)?;
-        let replied = tokio::time::timeout(limit, caller.unary(call, asking(message, limit))).await;
-        self.replied(call.name(), replied, || self.timed_out(call.name()))
-    }
-
-    /// A reading call that is answered by a stream. The node is told no limit: the stream may go on for ever, and
-    /// [`Self::next`] bounds its silence where that matters.
-    pub(super) async fn following<I, O>(
-        &self,
-        call: &Streamed<I, O>,
-        message: I,
-    ) -> Result<Streaming<O>, NodeError>
-    where
-        I: Message + 'static,
-        O: Message + Default + 'static,
-    {
-        let mut caller = self.caller(self.line().await?)?;
-        let opened = caller.streamed(call, Request::new(message));
-        let replied = tokio::time::timeout(self.limits.read, opened).await;
+        let replied = timeout(limit, caller.unary(call, asking(message, limit))).await;
         self.replied(call.name(), replied, || self.timed_out(call.name()))
     }
 
     /// A call that changes something: late and cut both mean [`NodeError::ReplyLost`].
-    pub(super) async fn changing<I, O>(&self, call: &Unary<I, O>, message: I) -> Result<O, NodeError>
-    where
-        I: Message + 'static,
-        O: Message + Default + 'static,
-    {
+    pub(super) async fn changing<I: Message + 'static, O: Message + Default + 'static>(
+        &self,
+        call: &Unary<I, O>,
+        message: I,
+    ) -> Result<O, NodeError> {
         self.changing_over(self.line().await?, call, message).await
     }
 
     /// The same over this connection and no other: what is sent goes to who was seen on it.
-    pub(super) async fn changing_over<I, O>(
+    pub(super) async fn changing_over<I: Message + 'static, O: Message + Default + 'static>(
         &self,
         line: Line,
         call: &Unary<I, O>,
         message: I,
-    ) -> Result<O, NodeError>
-    where
-        I: Message + 'static,
-        O: Message + Default + 'static,
-    {
+    ) -> Result<O, NodeError> {
         let limit = self.limits.change;
         let mut caller = self.caller(line)?;
-        let replied = tokio::time::timeout(limit, caller.unary(call, asking(message, limit))).await;
+        let replied = timeout(limit, caller.unary(call, asking(message, limit))).await;
         self.replied(call.name(), replied, || self.reply_lost(call.name()))
     }
 
-    /// A call that changes something and tells its progress in a stream.
-    pub(super) async fn changing_long<I, O>(
+    /// A reading call that is answered by a stream, which may go on for ever: [`Self::next`] bounds its silence where
+    /// that matters.
+    pub(super) async fn following<I: Message + 'static, O: Message + Default + 'static>(
         &self,
         call: &Streamed<I, O>,
         message: I,
-    ) -> Result<Streaming<O>, NodeError>
-    where
-        I: Message + 'static,
-        O: Message + Default + 'static,
-    {
+    ) -> Result<Streaming<O>, NodeError> {
+        self.opened(call, message, self.limits.read, || self.timed_out(call.name())).await
+    }
+
+    /// A call that changes something and tells its progress in a stream.
+    pub(super) async fn changing_long<I: Message + 'static, O: Message + Default + 'static>(
+        &self,
+        call: &Streamed<I, O>,
+        message: I,
+    ) -> Result<Streaming<O>, NodeError> {
+        self.opened(call, message, self.limits.change, || self.reply_lost(call.name())).await
+    }
+
+    /// The head of a stream within `limit`. The node is told none.
+    async fn opened<I: Message + 'static, O: Message + Default + 'static>(
+        &self,
+        call: &Streamed<I, O>,
+        message: I,
+        limit: Duration,
+        late: impl FnOnce() -> NodeError,
+    ) -> Result<Streaming<O>, NodeError> {
         let mut caller = self.caller(self.line().await?)?;
-        let opened = caller.streamed(call, Request::new(message));
-        let replied = tokio::time::timeout(self.limits.change, opened).await;
-        self.replied(call.name(), replied, || self.reply_lost(call.name()))
+        let replied = timeout(limit, caller.streamed(call, Request::new(message))).await;
+        self.replied(call.name(), replied, late)
     }
 
     fn replied<T>(
         &self,
         what: &'static str,
         replied: Result<Result<Response<T>, Status>, Elapsed>,
-        late: impl Fn() -> NodeError,
+        late: impl FnOnce() -> NodeError,
     ) -> Result<T, NodeError> {
         match replied {
             Ok(Ok(reply)) => Ok(reply.into_inner()),
@@ -240,7 +236,7 @@ impl Node {
         what: &'static str,
         stream: &mut Streaming<T>,
     ) -> Result<Option<T>, NodeError> {
-        match tokio::time::timeout(self.limits.read, stream.message()).await {
+        match timeout(self.limits.read, stream.message()).await {
             Ok(Ok(message)) => Ok(message),
             Ok(Err(status)) => Err(self.failed(what, &status)),
             Err(_) => Err(self.timed_out(what)),

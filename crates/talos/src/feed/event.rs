@@ -1,5 +1,6 @@
 //! The payloads of Talos's events (`pkg/machinery/api/machine`, messages `*Event`), as plain values.
 
+use model::TalosStage;
 use prost::Message as _;
 
 use crate::api::proto::{common, told};
@@ -38,29 +39,6 @@ pub enum SequenceStep {
         /// In the node's words.
         message: String,
     },
-}
-
-/// Where a machine is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// A stage of a newer release.
-    Unknown,
-    /// On its way up.
-    Booting,
-    /// Writes itself to disk.
-    Installing,
-    /// Waits for a config.
-    Maintenance,
-    /// Up.
-    Running,
-    /// On its way down, to come back.
-    Rebooting,
-    /// On its way down.
-    ShuttingDown,
-    /// Wipes itself.
-    Resetting,
-    /// Writes another release.
-    Upgrading,
 }
 
 /// What happened on a node.
@@ -123,7 +101,7 @@ pub enum Event {
     /// Its stage, and whether it is ready there.
     Status {
         /// Where it is.
-        stage: Stage,
+        stage: TalosStage,
         /// Says something while booting and running only.
         ready: bool,
         /// What is missing, and why: time, network, services, `staticPods`, `nodeReady`.
@@ -233,15 +211,15 @@ fn service(event: told::ServiceStateEvent) -> Event {
 
 fn status(event: told::MachineStatusEvent) -> Event {
     let stage = match event.stage() {
-        told::MachineStage::Unknown => Stage::Unknown,
-        told::MachineStage::Booting => Stage::Booting,
-        told::MachineStage::Installing => Stage::Installing,
-        told::MachineStage::Maintenance => Stage::Maintenance,
-        told::MachineStage::MsRunning => Stage::Running,
-        told::MachineStage::Rebooting => Stage::Rebooting,
-        told::MachineStage::ShuttingDown => Stage::ShuttingDown,
-        told::MachineStage::Resetting => Stage::Resetting,
-        told::MachineStage::Upgrading => Stage::Upgrading,
+        told::MachineStage::Unknown => TalosStage::Unknown,
+        told::MachineStage::Booting => TalosStage::Booting,
+        told::MachineStage::Installing => TalosStage::Installing,
+        told::MachineStage::Maintenance => TalosStage::Maintenance,
+        told::MachineStage::MsRunning => TalosStage::Running,
+        told::MachineStage::Rebooting => TalosStage::Rebooting,
+        told::MachineStage::ShuttingDown => TalosStage::ShuttingDown,
+        told::MachineStage::Resetting => TalosStage::Resetting,
+        told::MachineStage::Upgrading => TalosStage::Upgrading,
     };
     let status = event.status.unwrap_or_default();
     let unmet = status.unmet_conditions.into_iter().map(|unmet| (unmet.name, unmet.reason)).collect();
@@ -280,7 +258,7 @@ mod tests {
         let unmet = vec![("services".to_owned(), "etcd".to_owned())];
         assert_eq!(
             Event::decode("x/machine.MachineStatusEvent", bytes),
-            Ok(Event::Status { stage: Stage::Booting, ready: false, unmet })
+            Ok(Event::Status { stage: TalosStage::Booting, ready: false, unmet })
         );
     }
 

@@ -14,7 +14,7 @@ mod hint;
 mod line;
 mod sink;
 
-pub use event::{Event, EventError, Fault, SequenceStep, Stage, Step};
+pub use event::{Event, EventError, Fault, SequenceStep, Step};
 pub use hint::Hint;
 pub use line::{Line, LineError, Lines};
 pub use sink::{Pushed, serve};

@@ -36,76 +36,31 @@ impl Value {
     /// The mapping, if this is one.
     #[must_use]
     pub const fn as_map(&self) -> Option<&Map> {
-        match self {
-            Self::Map(map) => Some(map),
-            Self::Null
-            | Self::Bool(_)
-            | Self::Int(_)
-            | Self::Float(_)
-            | Self::String(_)
-            | Self::Plain(_)
-            | Self::List(_) => None,
-        }
+        if let Self::Map(map) = self { Some(map) } else { None }
     }
 
     /// The mapping to change, if this is one.
     #[must_use]
     pub const fn as_map_mut(&mut self) -> Option<&mut Map> {
-        match self {
-            Self::Map(map) => Some(map),
-            Self::Null
-            | Self::Bool(_)
-            | Self::Int(_)
-            | Self::Float(_)
-            | Self::String(_)
-            | Self::Plain(_)
-            | Self::List(_) => None,
-        }
+        if let Self::Map(map) = self { Some(map) } else { None }
     }
 
     /// The list, if this is one.
     #[must_use]
     pub fn as_list(&self) -> Option<&[Self]> {
-        match self {
-            Self::List(list) => Some(list),
-            Self::Null
-            | Self::Bool(_)
-            | Self::Int(_)
-            | Self::Float(_)
-            | Self::String(_)
-            | Self::Plain(_)
-            | Self::Map(_) => None,
-        }
+        if let Self::List(list) = self { Some(list) } else { None }
     }
 
     /// The text, if this is text: a number is none.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        match self {
-            Self::String(text) => Some(text),
-            Self::Null
-            | Self::Bool(_)
-            | Self::Int(_)
-            | Self::Float(_)
-            | Self::Plain(_)
-            | Self::List(_)
-            | Self::Map(_) => None,
-        }
+        if let Self::String(text) = self { Some(text) } else { None }
     }
 
     /// The truth value, if this is one.
     #[must_use]
     pub const fn as_bool(&self) -> Option<bool> {
-        match self {
-            Self::Bool(truth) => Some(*truth),
-            Self::Null
-            | Self::Int(_)
-            | Self::Float(_)
-            | Self::String(_)
-            | Self::Plain(_)
-            | Self::List(_)
-            | Self::Map(_) => None,
-        }
+        if let Self::Bool(truth) = self { Some(*truth) } else { None }
     }
 
     /// The integer, if this is one, however it was typed.
