@@ -1332,6 +1332,11 @@ export interface components {
         } | {
             /** @description SHA-256 of the public key it showed, in base64: the push goes to this key alone. */
             fingerprint: string;
+            /**
+             * @description How surely it is the machine that was looked for.
+             * @default address
+             */
+            proof: components["schemas"]["Proof"];
             /** @constant */
             talos: "maintenance";
         } | {
@@ -1398,6 +1403,11 @@ export interface components {
             fingerprint: string;
             /** @description Which machine. */
             node: components["schemas"]["NodeName"];
+            /**
+             * @description How surely it was known then.
+             * @default address
+             */
+            proof: components["schemas"]["Proof"];
         } | {
             /** @constant */
             command: "bootstrap";
@@ -2456,6 +2466,13 @@ export interface components {
             /** @description On, off or unknown. */
             state: components["schemas"]["PowerState"];
         };
+        /**
+         * @description How surely a machine is known to be the one that a config is meant for. Each level includes those before it.
+         *
+         *     An Ethernet address is none: anybody can send with it. Nor are a lease, a UUID and a nonce: they keep mistakes away,
+         *     not somebody who wants the config.
+         */
+        Proof: "address" | "place" | "key";
         /** @description When a machine whose image has no agent of ours counts as ready. Each is something that is seen. */
         Readiness: {
             /** @constant */
@@ -2664,6 +2681,11 @@ export interface components {
         } | {
             /** @description SHA-256 of the public key it showed, in base64: the push goes to this key alone. */
             fingerprint: string;
+            /**
+             * @description How surely it is the machine that was looked for.
+             * @default address
+             */
+            proof: components["schemas"]["Proof"];
             /** @constant */
             talos: "maintenance";
         } | {
@@ -2696,6 +2718,11 @@ export interface components {
             kubernetes?: string | null;
             /** @description Patches of the machine configs, in the order in which they are applied. */
             patches: components["schemas"]["TalosPatch"][];
+            /**
+             * @description How surely a machine must be known before it gets a config.
+             * @default address
+             */
+            proof: components["schemas"]["Proof"];
             /** @description Release of Talos, such as `1.12.11`; or `1.12`, any of these. */
             version: string;
         };
@@ -2707,6 +2734,11 @@ export interface components {
             cluster: components["schemas"]["Membership"];
             /** @description True for a machine of the control plane. */
             controls: boolean;
+            /**
+             * @description How surely it was known when its config was pushed last.
+             * @default null
+             */
+            proof: components["schemas"]["Proof"] | null;
             /**
              * Format: uint8
              * @description Times a config was pushed in this run.

@@ -317,8 +317,9 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
                 machine.tries = machine.tries.saturating_add(1);
             }
         }),
-        Command::Push { node, .. } => about(lab, node, |machine| {
+        Command::Push { node, proof, .. } => about(lab, node, |machine| {
             machine.talos.push = Some(given);
+            machine.talos.proof = Some(*proof);
             machine.talos.pushes = machine.talos.pushes.saturating_add(1);
         }),
         Command::Mint { .. } => {

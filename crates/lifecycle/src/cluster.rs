@@ -3,7 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-use model::{CommandId, LabTime, Membership, NodeName, Outcome, TalosSight, TalosSpec};
+use model::{CommandId, LabTime, Membership, NodeName, Outcome, Proof, TalosSight, TalosSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Lab, Machine};
@@ -69,6 +69,9 @@ pub struct TalosKnown {
     pub applied: Option<LabTime>,
     /// The last push of this run. Once there was one, no boot wipes the machine.
     pub push: Option<Order>,
+    /// How surely it was known when that was ordered.
+    #[serde(default)]
+    pub proof: Option<Proof>,
     /// Pushes in this boot.
     pub pushes: u8,
     /// The key that it showed first in this boot.
@@ -89,7 +92,7 @@ impl TalosKnown {
                 self.known.get_or_insert(at);
                 self.applied.get_or_insert(at);
             }
-            TalosSight::Maintenance { fingerprint } => {
+            TalosSight::Maintenance { fingerprint, .. } => {
                 self.known = None;
                 let first = self.key.get_or_insert_with(|| fingerprint.clone());
                 self.two_keys |= first != fingerprint;

@@ -127,7 +127,9 @@ fn talos(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
     let role = if spec.controls(&machine.node) { "control plane" } else { "worker" };
     let says = match &talos.sight {
         TalosSight::Silent => String::from("silent"),
-        TalosSight::Maintenance { fingerprint } => format!("waiting for its config, with key {fingerprint}"),
+        TalosSight::Maintenance { fingerprint, .. } => {
+            format!("waiting for its config, with key {fingerprint}")
+        }
         TalosSight::Locked => String::from("asking for a certificate, and taking none of ours"),
         TalosSight::Foreign => String::from("part of another cluster"),
         TalosSight::Known { version, stage, unmet, .. } if unmet.is_empty() => {
@@ -145,7 +147,9 @@ fn talos(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
             Some((Outcome::Failed { why, .. }, at)) => format!("refused {} ago: {why}", ago(*at)),
             Some((Outcome::Unknown, at)) => format!("without an answer since {}", ago(*at)),
         };
-        lines.push(format!("its config was pushed to its address over its own key, {became}"));
+        let target = lab.node(&machine.node).map_or_else(String::new, |node| format!(" to {}", node.ip));
+        let proof = talos.proof.unwrap_or_default();
+        lines.push(format!("its config was pushed{target}, proven by {proof}, {became}"));
     }
     match &talos.member {
         Membership::Absent => {}

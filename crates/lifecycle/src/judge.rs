@@ -271,9 +271,9 @@ impl Judge {
             Step::Push(waiting) => {
                 waits = Some(waiting);
                 again = true;
-                if let TalosSight::Maintenance { fingerprint } = &machine.talos.sight {
-                    let fingerprint = fingerprint.clone();
-                    judgment.wishes.push(Command::Push { node: node.clone(), fingerprint });
+                if let TalosSight::Maintenance { fingerprint, proof } = &machine.talos.sight {
+                    let (node, fingerprint) = (node.clone(), fingerprint.clone());
+                    judgment.wishes.push(Command::Push { node, fingerprint, proof: *proof });
                 }
             }
             Step::Unanswered(id) => {

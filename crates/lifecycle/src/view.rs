@@ -74,6 +74,7 @@ pub fn machine_view(
             controls: spec.controls(&machine.node),
             seen: machine.talos.sight.clone(),
             pushes: machine.talos.pushes,
+            proof: machine.talos.proof,
             cluster: machine.talos.member.clone(),
         }),
         fault: machine.fault.clone(),

@@ -6,7 +6,7 @@ use core::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{NodeName, PortRef};
+use crate::{NodeName, PortRef, Proof};
 
 /// Counts the commands of one journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +56,9 @@ pub enum Command {
         node: NodeName,
         /// SHA-256 of the public key it showed when it was seen to wait, in base64.
         fingerprint: String,
+        /// How surely it was known then.
+        #[serde(default)]
+        proof: Proof,
     },
     /// Begin the cluster's etcd on one machine. Never on another one afterwards.
     Bootstrap {

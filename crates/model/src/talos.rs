@@ -26,6 +26,37 @@ pub struct TalosSpec {
     pub endpoint: Option<String>,
     /// Patches of the machine configs, in the order in which they are applied.
     pub patches: Vec<TalosPatch>,
+    /// How surely a machine must be known before it gets a config.
+    #[serde(default)]
+    pub proof: Proof,
+}
+
+/// How surely a machine is known to be the one that a config is meant for. Each level includes those before it.
+///
+/// An Ethernet address is none: anybody can send with it. Nor are a lease, a UUID and a nonce: they keep mistakes away,
+/// not somebody who wants the config.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// It answers at its reserved address, and the config goes to the key that it showed there.
+    #[default]
+    Address,
+    /// A switch sees its Ethernet address at its own port, and at no other.
+    Place,
+    /// It showed a key that was made in this boot by what was booted there, or that lives in its TPM.
+    Key,
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Address => "address",
+            Self::Place => "place",
+            Self::Key => "key",
+        })
+    }
 }
 
 impl TalosSpec {
@@ -81,6 +112,9 @@ pub enum TalosSight {
     Maintenance {
         /// SHA-256 of the public key it showed, in base64: the push goes to this key alone.
         fingerprint: String,
+        /// How surely it is the machine that was looked for.
+        #[serde(default)]
+        proof: Proof,
     },
     /// It has a config and asks for a certificate; whose it is, is not known yet.
     Locked,
@@ -185,6 +219,9 @@ pub struct TalosView {
     pub seen: TalosSight,
     /// Times a config was pushed in this run.
     pub pushes: u8,
+    /// How surely it was known when its config was pushed last.
+    #[serde(default)]
+    pub proof: Option<Proof>,
     /// What the cluster says of it.
     pub cluster: Membership,
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::Lab;
-use model::{Fact, Goal, NodeName, Rung, ScenarioName, TalosSight, TalosStage};
+use model::{Fact, Goal, NodeName, Proof, Rung, ScenarioName, TalosSight, TalosStage};
 use talos::api::{MachineStatus, Node, NodeError, Seen};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -173,7 +173,8 @@ impl Room {
     async fn seen_from_outside(&self, target: &Target) -> TalosSight {
         match Node::in_maintenance(target.at, None).over(self.dial.clone()).probe().await {
             Seen::Maintenance { fingerprint, .. } => {
-                TalosSight::Maintenance { fingerprint: fingerprint.to_string() }
+                // The eye dialled its reserved address, and knows no more than that.
+                TalosSight::Maintenance { fingerprint: fingerprint.to_string(), proof: Proof::Address }
             }
             Seen::Configured => TalosSight::Locked,
             Seen::NotReady

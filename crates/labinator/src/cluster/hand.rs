@@ -31,7 +31,7 @@ pub(super) async fn run(room: Arc<Room>, mut orders: mpsc::Receiver<(CommandId, 
 async fn carry_out(room: Arc<Room>, id: CommandId, command: Command) {
     let outcome = match &command {
         Command::Mint { run } => room.mint(*run).await,
-        Command::Push { node, fingerprint } => room.push(node, fingerprint).await,
+        Command::Push { node, fingerprint, .. } => room.push(node, fingerprint).await,
         Command::Bootstrap { node } => room.bootstrap(node).await,
         Command::Power { .. } => failed("wrong_driver", "power is no matter of the cluster's"),
     };

@@ -29,6 +29,9 @@ pub struct LabFile {
     pub scenarios: Option<Entries<ScenarioFile>>,
     /// How long each step may take.
     pub limits: Option<LimitsFile>,
+    /// How surely a machine must be known before it gets the config of a cluster; `address` unless told.
+    #[schemars(with = "Option<String>", extend("enum" = ["address", "place", "key"]))]
+    pub proof: Option<Typed<String>>,
     /// What every template knows.
     #[schemars(with = "Option<VarsFile>")]
     pub vars: VarsFile,

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! bytes → yaml.rs (a tree with places) → reading.rs (LabFile) → network.rs, power.rs, board.rs,
-//!         scenarios.rs, systems.rs, talos.rs (judge) → model::LabSpec, or Mistakes with all of them
+//!         scenarios.rs, systems.rs, talos.rs, carriers.rs (judge) → model::LabSpec, or Mistakes with all of them
 //! ```
 
 mod board;
+mod carriers;
 mod fields;
 mod file;
 mod mistake;
@@ -140,7 +141,9 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     };
     let groups = file.groups.iter().flat_map(|groups| &groups.0);
     let groups = groups.map(|(name, _)| name.value.clone()).collect();
-    let around = scenarios::Around { nodes, groups, folder };
+    let proof = file.proof.as_ref().map(|typed| carriers::proof(typed, found));
+    let proof = proof.flatten().unwrap_or_default();
+    let around = scenarios::Around { nodes, groups, folder, proof };
     let variables = systems::variables(file, &around, found);
     let scenarios = match &file.scenarios {
         Some(scenarios) => scenarios::scenarios(scenarios, &around, found),

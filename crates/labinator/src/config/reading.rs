@@ -38,6 +38,7 @@ pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
         board: fields.needed("board", "{ columns: 3, nodes: { … } }").and_then(|e| board(e, found)),
         scenarios: fields.node("scenarios").map(|e| entries("scenarios", e, found, scenario)),
         limits: fields.node("limits").and_then(|e| limits(e, found)),
+        proof: fields.text("proof", found),
         vars: systems::vars(&mut fields, found),
         groups: fields.node("groups").map(|e| entries("groups", e, found, systems::group)),
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use model::{BoardSpec, ImageRef, Limits, NodeName, ScenarioName, ScenarioSpec, Span};
+use model::{BoardSpec, ImageRef, Limits, NodeName, Proof, ScenarioName, ScenarioSpec, Span};
 
 use super::fields::{Entries, Found, Typed};
 use super::file::{ChoiceFile, ImageFile, ImageFilesFile, LimitsFile, ReadyFile, ScenarioFile};
@@ -24,6 +24,8 @@ pub(super) struct Around<'a> {
     pub(super) groups: Vec<String>,
     /// The folder that relative paths are seen from.
     pub(super) folder: &'a Path,
+    /// How surely a machine must be known before it gets a config, unless its scenario says otherwise.
+    pub(super) proof: Proof,
 }
 
 /// Names of the machines by row, then column.

@@ -5,6 +5,7 @@ use std::path::Path;
 use model::{NodeName, PatchTarget, TalosPatch, TalosSpec};
 use schemars::JsonSchema;
 
+use super::carriers;
 use super::fields::{Entries, Fields, Found, Typed, text_of, texts_of};
 use super::file::ChoiceFile;
 use super::mistake::Mistake;
@@ -15,7 +16,7 @@ use super::yaml::{Entry, Place, Value};
 /// The releases of Talos that configs can be made for: 1.9 to 1.14.
 const MINORS: std::ops::RangeInclusive<u32> = 9..=14;
 /// Keys that only mean something beside `talos`.
-const BESIDE: [&str; 5] = ["kubernetes", "control-plane", "workers", "endpoint", "patches"];
+const BESIDE: [&str; 6] = ["kubernetes", "control-plane", "workers", "endpoint", "patches", "proof"];
 
 /// A cluster of the scenario's machines.
 #[derive(Debug, Clone, Default, JsonSchema)]
@@ -39,6 +40,9 @@ pub struct TalosFile {
     /// Patches of the machine configs, by whose: `all`, `control-plane`, `worker`, or a machine.
     #[schemars(with = "Option<Entries<PatchPaths>>")]
     pub patches: PatchesFile,
+    /// How surely a machine must be known before it gets its config; as the lab says unless told.
+    #[schemars(with = "Option<String>", extend("enum" = ["address", "place", "key"]))]
+    pub proof: Option<Typed<String>>,
     /// The first of its keys.
     #[schemars(skip)]
     pub place: Option<Place>,
@@ -71,6 +75,7 @@ pub(super) fn reading(fields: &mut Fields<'_>, found: &mut Found) -> TalosFile {
         workers: fields.node("workers").and_then(|e| workers(e, found)),
         endpoint: fields.text("endpoint", found),
         patches: fields.node("patches").map(|e| patches(e, found)).unwrap_or_default(),
+        proof: fields.text("proof", found),
         place,
     }
 }
@@ -162,6 +167,10 @@ impl TalosFile {
             return None;
         }
         let patches = self.judged_patches(around, found);
+        let proof = match &self.proof {
+            None => Some(around.proof),
+            Some(typed) => carriers::proof(typed, found),
+        };
         let control = self
             .control_plane
             .as_ref()
@@ -174,6 +183,7 @@ impl TalosFile {
             control_plane,
             endpoint: endpoint?,
             patches: patches?,
+            proof: proof?,
         }))
     }
 

@@ -37,10 +37,10 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) struct Board {
     pub(crate) talos: BTreeMap<NodeName, Node>,
     shared: Cluster,
-    files: LossyFiles,
-    state: PathBuf,
-    spec: LabSpec,
-    dial: Dial,
+    pub(crate) files: LossyFiles,
+    pub(crate) state: PathBuf,
+    pub(crate) spec: LabSpec,
+    pub(crate) dial: Dial,
     _world: JoinSet<()>,
     running: Arc<Mutex<BTreeMap<NodeName, oneshot::Sender<()>>>>,
 }
@@ -65,6 +65,7 @@ impl Board {
             control_plane: vec![node(1)],
             endpoint: None,
             patches: Vec::new(),
+            proof: model::Proof::default(),
         });
         let (shared, server) = (Cluster::default(), Arc::new(Mutex::new(None)));
         let nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>> = Arc::default();
@@ -193,7 +194,7 @@ fn now() -> WallTime {
 }
 
 /// The secrets of the first run, as the core kept them.
-fn secrets(state: &std::path::Path) -> Option<Secrets> {
+pub(crate) fn secrets(state: &std::path::Path) -> Option<Secrets> {
     let kept = Vault::open(&state.join("secrets")).unwrap().get("all-run-1").unwrap()?;
     Some(Secrets::from_yaml(std::str::from_utf8(kept.reveal()).unwrap()).unwrap())
 }
@@ -320,14 +321,14 @@ impl Power {
 
 /// A core and the tasks around it.
 pub(crate) struct House {
-    desk: labinator::desk::Desk,
-    running: tokio::task::JoinHandle<()>,
-    _tasks: JoinSet<()>,
-    _clock: labinator::clock::Clock,
+    pub(crate) desk: labinator::desk::Desk,
+    pub(crate) running: tokio::task::JoinHandle<()>,
+    pub(crate) _tasks: JoinSet<()>,
+    pub(crate) _clock: labinator::clock::Clock,
 }
 
 impl House {
-    async fn tell(&self, fact: Fact) {
+    pub(crate) async fn tell(&self, fact: Fact) {
         self.desk.tell(fact).await.unwrap();
     }
 

@@ -3,17 +3,18 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use model::{Asset, Digest, Image, MacAddr};
+use labinator::desk::Desk;
+use model::{Asset, Digest, Fact, Image, MacAddr};
 use netboot::http::{Patience, serve_connection};
-use netboot::{Cable, Counter, Loaders, Parts};
+use netboot::{Cable, Counter, Loaders, Parts, Up};
 use sim::net::{Lab, Plug};
 use store::lossy::LossyFiles;
 use store::shelf::Shelf;
-use tokio::io::DuplexStream;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -81,20 +82,61 @@ pub(crate) struct Order {
     pub(crate) later: Duration,
 }
 
+/// Every byte that left the counter over a connection.
+pub(crate) type Heard = Arc<Mutex<Vec<u8>>>;
+
+/// The machine's end of a connection to the counter. What the counter answers is written down where somebody listens.
+pub(crate) fn connect(counter: &Arc<Counter>, peer: SocketAddr, heard: Option<&Heard>) -> DuplexStream {
+    let (ours, theirs) = tokio::io::duplex(256 << 10);
+    tokio::spawn(serve_connection(Arc::clone(counter), theirs, peer, Patience::default()));
+    let Some(heard) = heard.cloned() else { return ours };
+    let (machines, between) = tokio::io::duplex(256 << 10);
+    tokio::spawn(async move {
+        let (mut asked, mut asks) = tokio::io::split(between);
+        let (mut answered, mut answers) = tokio::io::split(ours);
+        let up = async {
+            drop(tokio::io::copy(&mut asked, &mut answers).await);
+            drop(answers.shutdown().await);
+        };
+        let down = async {
+            let mut piece = Vec::with_capacity(64 << 10);
+            while let Ok(1..) = answered.read_buf(&mut piece).await {
+                heard.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&piece);
+                if asks.write_all(&piece).await.is_err() {
+                    break;
+                }
+                piece.clear();
+            }
+            drop(asks.shutdown().await);
+        };
+        tokio::join!(up, down);
+    });
+    machines
+}
+
 /// Machines on a cable that ends in the counter and a neighbour, and their connections.
 pub(crate) fn spawn_segment(
     tasks: &mut JoinSet<()>,
     (lab, counter): (&Lab, &Arc<Counter>),
-    mut neighbour: impl Neighbour + 'static,
+    neighbour: impl Neighbour + 'static,
     order: Order,
 ) {
+    spawn_heard_segment(tasks, (lab, counter), neighbour, order, None);
+}
+
+/// The same, where somebody listens to what leaves over connections.
+pub(crate) fn spawn_heard_segment(
+    tasks: &mut JoinSet<()>,
+    (lab, counter): (&Lab, &Arc<Counter>),
+    mut neighbour: impl Neighbour + 'static,
+    order: Order,
+    heard: Option<Heard>,
+) {
     let (frames, mut arriving) = mpsc::unbounded_channel::<Vec<u8>>();
-    let (dialled, mut connections) = mpsc::unbounded_channel::<(DuplexStream, SocketAddr)>();
+    let heart = Arc::clone(counter);
     let dial = move |from: Option<IpAddr>, _to| {
         let peer = SocketAddr::new(from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), 4000);
-        let (ours, theirs) = tokio::io::duplex(256 << 10);
-        dialled.send((theirs, peer)).map_err(|_| io::ErrorKind::ConnectionRefused)?;
-        Ok::<_, io::Error>(ours)
+        Ok::<_, io::Error>(connect(&heart, peer, heard.as_ref()))
     };
     let running = lab.clone();
     tasks.spawn(async move { running.run(Plug::new(frames, dial)).await });
@@ -129,12 +171,38 @@ pub(crate) fn spawn_segment(
             }
         }
     });
+}
+
+/// Sightings to the core, tables to the counter. The stamps are of the kernel's clock, which does not stand still
+/// with the tests': what is seen is told as it comes.
+pub(crate) fn spawn_line(
+    tasks: &mut JoinSet<()>,
+    counter: &Arc<Counter>,
+    desk: &Desk,
+    mut table: watch::Receiver<Arc<model::BootTable>>,
+) {
+    let (heart, desk) = (Arc::clone(counter), desk.clone());
+    tasks.spawn(async move {
+        loop {
+            heart.sights().ready().await;
+            for up in heart.sights().take() {
+                let fact = match up {
+                    Up::Sighting(seen) => Fact::Sighted { mac: seen.mac, sight: seen.sight },
+                    Up::Notice(notice) => Fact::Noticed { notice },
+                    Up::Hello { .. } | Up::Published { .. } => continue,
+                };
+                if desk.tell(fact).await.is_err() {
+                    return;
+                }
+            }
+        }
+    });
     let heart = Arc::clone(counter);
     tasks.spawn(async move {
-        let mut guests = JoinSet::new();
-        while let Some((stream, peer)) = connections.recv().await {
-            while guests.try_join_next().is_some() {}
-            guests.spawn(serve_connection(Arc::clone(&heart), stream, peer, Patience::default()));
+        table.mark_changed();
+        while table.changed().await.is_ok() {
+            let newer = Arc::clone(&table.borrow_and_update());
+            heart.publish((*newer).clone()).unwrap();
         }
     });
 }

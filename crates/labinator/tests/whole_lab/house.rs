@@ -9,15 +9,14 @@ use labinator::desk::{Desk, Look};
 use model::{
     Command, CommandId, DhcpMode, Fact, Fault, Ipv6Spec, LabSpec, LabTime, Notice, Phase, PowerState, Rung,
 };
-use netboot::{Counter, Up};
 use sim::net::Lab;
 use sim::{Machine, PortConfig, PowerBoard, Segment};
 use store::lossy::LossyFiles;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::floor::{Alone, Order, open_counter, spawn_segment};
+use crate::floor::{Alone, Order, open_counter, spawn_line, spawn_segment};
 use crate::stand::{Core, all, node, spec, start, stop};
 
 /// How often the ports are looked at.
@@ -186,40 +185,6 @@ impl House {
         });
         look.await.unwrap()
     }
-}
-
-/// Sightings to the core, tables to the counter. The stamps are of the kernel's clock, which does not stand still
-/// with the tests': what is seen is told as it comes.
-fn spawn_line(
-    tasks: &mut JoinSet<()>,
-    counter: &Arc<Counter>,
-    desk: &Desk,
-    mut table: watch::Receiver<Arc<model::BootTable>>,
-) {
-    let (heart, desk) = (Arc::clone(counter), desk.clone());
-    tasks.spawn(async move {
-        loop {
-            heart.sights().ready().await;
-            for up in heart.sights().take() {
-                let fact = match up {
-                    Up::Sighting(seen) => Fact::Sighted { mac: seen.mac, sight: seen.sight },
-                    Up::Notice(notice) => Fact::Noticed { notice },
-                    Up::Hello { .. } | Up::Published { .. } => continue,
-                };
-                if desk.tell(fact).await.is_err() {
-                    return;
-                }
-            }
-        }
-    });
-    let heart = Arc::clone(counter);
-    tasks.spawn(async move {
-        table.mark_changed();
-        while table.changed().await.is_ok() {
-            let newer = Arc::clone(&table.borrow_and_update());
-            heart.publish((*newer).clone()).unwrap();
-        }
-    });
 }
 
 #[expect(clippy::panic, reason = "a test may stop")]

@@ -100,6 +100,12 @@ pub(super) fn waits(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
             text: String::from("two keys were shown at its address in one boot: somebody else answers there"),
         });
     }
+    if let TalosSight::Maintenance { proof, .. } = &machine.talos.sight
+        && *proof < spec.proof
+    {
+        let what = format!("a proof of it by {}: so far there is one by {proof}", spec.proof);
+        return Step::Behind(behind(lab, &what, now));
+    }
     if !around.secrets {
         return Step::Behind(behind(lab, "the cluster's secrets to be made and kept", now));
     }

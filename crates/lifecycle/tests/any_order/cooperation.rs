@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lifecycle::{Lab, Request};
 use model::{
     AgentOrder, BootAnswer, ClientKind, Command, Fact, MacAddr, Membership, Origin, Outcome, PowerOrder,
-    PowerState, Rung, Span, TalosSight, TalosStage,
+    PowerState, Proof, Rung, Span, TalosSight, TalosStage,
 };
 
 use crate::fate::{beats, discover, known, name, reports, sees, takes_image};
@@ -122,7 +122,7 @@ impl Cooperation {
         let sight = if configured {
             known(TalosStage::Running, (true, true))
         } else {
-            TalosSight::Maintenance { fingerprint: format!("key of {node}") }
+            TalosSight::Maintenance { fingerprint: format!("key of {node}"), proof: Proof::Address }
         };
         if world.lab.machines[&node].talos.sight != sight {
             world.happens(Fact::TalosSeen { node: node.clone(), sight })?;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use lifecycle::Request;
 use model::{
     AgentBeat, AgentReport, Carrier, ClientKind, CommandId, Fact, FileRole, Inventory, MacAddr, Membership,
-    NodeName, Origin, Outcome, PowerOrder, PowerState, ScriptAnswer, Sight, Span, TalosSight, TalosStage,
+    NodeName, Origin, Outcome, PowerOrder, PowerState, Proof, ScriptAnswer, Sight, Span, TalosSight,
+    TalosStage,
 };
 use proptest::prelude::*;
 
@@ -76,7 +77,8 @@ fn sight() -> impl Strategy<Value = Sight> {
 }
 
 fn talos() -> impl Strategy<Value = TalosSight> {
-    let waits = |key: &str| Just(TalosSight::Maintenance { fingerprint: key.to_owned() });
+    let waits =
+        |key: &str| Just(TalosSight::Maintenance { fingerprint: key.to_owned(), proof: Proof::Address });
     prop_oneof![
         4 => waits("aaa"),
         1 => waits("bbb"),

@@ -1,6 +1,6 @@
 //! The words of stories about Talos and the cluster.
 
-use model::{CommandId, Fact, Membership, NodeName, Outcome, TalosSight, TalosStage};
+use model::{CommandId, Fact, Membership, NodeName, Outcome, Proof, TalosSight, TalosStage};
 
 use crate::telling::Teller;
 
@@ -12,6 +12,13 @@ pub(crate) fn named(command: &model::Command) -> String {
         model::Command::Push { node, .. } => format!("push {node}"),
         model::Command::Bootstrap { node } => format!("bootstrap {node}"),
     }
+}
+
+/// A level of proof.
+pub(crate) fn proof(word: &str) -> Result<Proof, String> {
+    let known = [Proof::Address, Proof::Place, Proof::Key];
+    let found = known.into_iter().find(|proof| proof.to_string() == word);
+    found.ok_or_else(|| format!("`{word}` proves nothing: address, place or key"))
 }
 
 impl Teller {
@@ -55,7 +62,17 @@ impl Teller {
     /// What a look at a machine's Talos tells; `None` when the words are about something else.
     pub(crate) fn talos(&mut self, node: &NodeName, words: &[&str]) -> Option<Result<(), String>> {
         let sight = match words {
-            ["waits", "with", "key", key] => TalosSight::Maintenance { fingerprint: (*key).to_owned() },
+            ["waits", "with", "key", key, rest @ ..] => {
+                let proof = match rest {
+                    [] => Proof::Address,
+                    ["proven", "by", level] => match proof(level) {
+                        Ok(proof) => proof,
+                        Err(why) => return Some(Err(why)),
+                    },
+                    _ => return None,
+                };
+                TalosSight::Maintenance { fingerprint: (*key).to_owned(), proof }
+            }
             ["is", "locked"] => TalosSight::Locked,
             ["is", "foreign"] => TalosSight::Foreign,
             ["has", "no", "Talos"] => TalosSight::Silent,

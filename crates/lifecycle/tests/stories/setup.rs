@@ -1,6 +1,6 @@
 //! Reads the `with` lines of a story: what the lab is like before anything happens.
 
-use model::{DiskBoot, Image, Readiness, ScenarioName, Span};
+use model::{DiskBoot, Image, Proof, Readiness, ScenarioName, Span};
 
 use crate::telling::{number, text};
 use crate::world::Board;
@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     missing: Vec<String>,
     images_later: bool,
     control_plane: Vec<String>,
+    proof: Proof,
 }
 
 impl Setup {
@@ -32,6 +33,7 @@ impl Setup {
         match words.as_slice() {
             ["machines", names @ ..] => self.machines = owned(names),
             ["by-hand", names @ ..] => self.by_hand = owned(names),
+            ["proof", level] => self.proof = crate::cluster::proof(level)?,
             ["talos", names @ ..] => self.control_plane = owned(names),
             ["image", "agent"] => self.plain = false,
             ["image", "plain"] => self.plain = true,
@@ -73,6 +75,8 @@ impl Setup {
         let mut board = Board::new(&machines, &by_hand);
         if !self.control_plane.is_empty() {
             board.cluster("demo", names(&self.control_plane)?);
+            let talos = board.spec.scenarios.values_mut().filter_map(|scenario| scenario.talos.as_mut());
+            talos.for_each(|talos| talos.proof = self.proof);
         }
         for (name, nodes, enough) in &self.scenarios {
             board.scenario(name, names(nodes)?, *enough);

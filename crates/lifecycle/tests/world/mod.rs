@@ -135,6 +135,7 @@ impl Board {
             control_plane,
             endpoint: Some("demo.lab".to_owned()),
             patches: Vec::new(),
+            proof: model::Proof::default(),
         });
     }
 }

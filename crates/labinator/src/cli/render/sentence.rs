@@ -41,7 +41,7 @@ fn asked(command: &Command) -> String {
             format!("{node}: {port} is asked to switch off")
         }
         Command::Mint { run } => format!("the secrets of run {run} are to be made"),
-        Command::Push { node, .. } => format!("{node}: its config is pushed"),
+        Command::Push { node, proof, .. } => format!("{node}: its config is pushed, proven by {proof}"),
         Command::Bootstrap { node } => format!("{node}: etcd is to begin there"),
     }
 }

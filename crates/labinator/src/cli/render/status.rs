@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use api::{MachinePage, WordCount};
-use model::{ClientKind, Goal, MachineView, NodeWord, Notice, Phase, Snapshot, Span, Stage, Waterfall};
+use model::{
+    ClientKind, Goal, MachineView, NodeWord, Notice, Phase, Proof, Snapshot, Span, Stage, Waterfall,
+};
 
 use super::paint::{Paint, bytes, counted, cut, seconds};
 use super::sentence::notice;
@@ -16,6 +18,9 @@ const BAR: usize = 15;
 const SHOWN_WHOLE: usize = 60;
 /// Of those, so many.
 const SHOWN_TROUBLE: usize = 20;
+
+/// Addresses that are named one by one.
+const ADDRESSES: usize = 6;
 
 /// Room below which a reason is written on the next line.
 const DETAIL: usize = 32;
@@ -261,6 +266,23 @@ fn stages(boot: &Waterfall) -> String {
     parts.join(" · ")
 }
 
+/// Where configs were pushed to, and how surely these machines were known: one line for each level.
+fn given(machines: &[Arc<MachineView>]) -> Vec<String> {
+    let level = |machine: &Arc<MachineView>| machine.talos.as_ref().and_then(|talos| talos.proof);
+    let levels = [Proof::Address, Proof::Place, Proof::Key].into_iter();
+    let lines = levels.filter_map(|proof| {
+        let to: Vec<_> = machines.iter().filter(|machine| level(machine) == Some(proof)).collect();
+        let shown: Vec<String> = to.iter().take(ADDRESSES).map(|machine| machine.ip.to_string()).collect();
+        let more = match to.len().saturating_sub(ADDRESSES) {
+            0 => String::new(),
+            more => format!(" and {}", counted(more, "other")),
+        };
+        let shown = shown.join(", ");
+        (!to.is_empty()).then(|| format!("config pushed to {shown}{more}, proven by {proof}"))
+    });
+    lines.collect()
+}
+
 /// What is wrong with the segment or the boss, and who asks without being on the board.
 fn remarks(picture: &Snapshot, width: usize, paint: Paint) -> Vec<String> {
     let mut lines = Vec::new();
@@ -268,6 +290,9 @@ fn remarks(picture: &Snapshot, width: usize, paint: Paint) -> Vec<String> {
     if !picture.lab.counter_up {
         lines.push(format!("  {} the boot counter is not connected: no machine can boot", paint.broken("✗")));
     }
+    lines.extend(
+        given(&picture.machines).iter().map(|text| format!("  {}", paint.faint(&cut(text, room + 2)))),
+    );
     for one in &picture.lab.notices {
         let mark = if matches!(one, Notice::LedgerWell) { paint.well("✓") } else { paint.doubtful("!") };
         lines.push(format!("  {mark} {}", cut(&notice(one), room)));
