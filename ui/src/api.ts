@@ -538,6 +538,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/scenarios/{scenario}/adopt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take over a cluster that runs, without a write to it. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    scenario: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["AdoptAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Adopted"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/scenarios/{scenario}/plan": {
         parameters: {
             query?: never;
@@ -790,6 +841,25 @@ export interface components {
              * @description Number of the event that records the request.
              */
             seq: number;
+        };
+        /** @description Body of a request to take over a cluster that runs. */
+        AdoptAsk: {
+            /** @description Who asks. */
+            by: components["schemas"]["Origin"];
+            /**
+             * @description Only look at its machines.
+             * @default false
+             */
+            only_look: boolean;
+            /** @description The secrets bundle of the cluster (`secrets.yaml`). */
+            secrets: components["schemas"]["SecretText"];
+        };
+        /** @description What was seen of a cluster that is taken over. */
+        Adopted: {
+            /** @description The request's record; absent when only a look was wanted. */
+            accepted?: components["schemas"]["Accepted"] | null;
+            /** @description Its machines, by name. */
+            machines: components["schemas"]["LookedAt"][];
         };
         /** @description What an agent says every [`AGENT_BEAT_SECONDS`]. */
         AgentBeat: {
@@ -1277,6 +1347,20 @@ export interface components {
              */
             run: number;
             /** @description Which scenario. */
+            scenario: components["schemas"]["ScenarioName"];
+        } | {
+            /** @description Who asked. */
+            by: components["schemas"]["Origin"];
+            /** @constant */
+            fact: "adopt-accepted";
+            /** @description Tells its secrets, which are kept, from others: SHA-256 of the certificate of its Talos CA, in hexadecimal. */
+            fingerprint: string;
+            /**
+             * Format: uint32
+             * @description Counts the runs of this lab.
+             */
+            run: number;
+            /** @description Which scenario describes it. */
             scenario: components["schemas"]["ScenarioName"];
         } | {
             /** @description Who asked. */
@@ -1953,6 +2037,43 @@ export interface components {
             /** @description What it says. */
             text: string;
         };
+        /** @description A machine that was looked at by the identity of its cluster. */
+        LookedAt: {
+            /** @description Which. */
+            node: components["schemas"]["NodeName"];
+        } & ({
+            /** @constant */
+            talos: "silent";
+        } | {
+            /** @description SHA-256 of the public key it showed, in base64: the push goes to this key alone. */
+            fingerprint: string;
+            /**
+             * @description How surely it is the machine that was looked for.
+             * @default address
+             */
+            proof: components["schemas"]["Proof"];
+            /** @constant */
+            talos: "maintenance";
+        } | {
+            /** @constant */
+            talos: "locked";
+        } | {
+            /** @constant */
+            talos: "foreign";
+        } | {
+            /** @description True when its etcd runs and is healthy. */
+            etcd: boolean;
+            /** @description True when all it watches over is well. */
+            ready: boolean;
+            /** @description What it is doing. */
+            stage: components["schemas"]["TalosStage"];
+            /** @constant */
+            talos: "known";
+            /** @description What is not, for a person. */
+            unmet: string[];
+            /** @description Its release. */
+            version: string;
+        });
         /** @example 16:09:01:1a:f4:30 */
         MacAddr: string;
         /** @description A page of machines, for a lab that is too large to be read at once. */
@@ -2580,6 +2701,8 @@ export interface components {
         };
         /** @description What a script told its reader to do. */
         ScriptAnswer: "wait" | "boot" | "disk" | "stranger";
+        /** @description Text that is secret: it travels, and `Debug` shows nothing of it. */
+        SecretText: string;
         /** @description Files a machine can fetch by its own address, and what templates know. */
         SeedSpec: {
             /** @description Files served as they are, by the name under which they are served. */

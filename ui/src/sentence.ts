@@ -63,6 +63,11 @@ export function sentence(event: LabEvent, known: Known): Line | null {
       return { who: "", text: noticed(fact), tone: fact.notice === "ledger-well" ? "well" : "care" };
     case "start-accepted":
       return plain("", `Start of ${fact.scenario} was asked for ${BY[fact.by]}: run ${count(fact.run)}.`);
+    case "adopt-accepted":
+      return plain(
+        "",
+        `Taking over the cluster ${fact.scenario} was asked for ${BY[fact.by]}: run ${count(fact.run)}.`,
+      );
     case "stop-accepted":
       return plain("", `Stop was asked for ${BY[fact.by]}.`);
     case "power-accepted":

@@ -1,10 +1,11 @@
 //! Request and response bodies that are not nouns of the lab already.
 
+use std::fmt;
 use std::sync::Arc;
 
 use model::{
     Event, Explanation, Fault, LabView, MachineView, Moment, NodeName, NodeWord, Notice, Origin, PowerOrder,
-    ScenarioName, Snapshot,
+    ScenarioName, Snapshot, TalosSight,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,62 @@ pub struct ErrorBody {
 pub struct Ask {
     /// Who asks.
     pub by: Origin,
+}
+
+/// Text that is secret: it travels, and `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Takes it in.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Hands it out.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(..)")
+    }
+}
+
+/// Body of a request to take over a cluster that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AdoptAsk {
+    /// The secrets bundle of the cluster (`secrets.yaml`).
+    pub secrets: SecretText,
+    /// Only look at its machines.
+    #[serde(default)]
+    pub only_look: bool,
+    /// Who asks.
+    pub by: Origin,
+}
+
+/// What was seen of a cluster that is taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Adopted {
+    /// Its machines, by name.
+    pub machines: Vec<LookedAt>,
+    /// The request's record; absent when only a look was wanted.
+    pub accepted: Option<Accepted>,
+}
+
+/// A machine that was looked at by the identity of its cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LookedAt {
+    /// Which.
+    pub node: NodeName,
+    /// What it showed.
+    #[serde(flatten)]
+    pub sight: TalosSight,
 }
 
 /// Body of a power request.

@@ -4,7 +4,8 @@ use model::{Snapshot, Trace};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
-    Accepted, Ask, Captures, Diagnosis, EventPage, Explanations, MachinePage, Plan, PowerAsk, StreamItem,
+    Accepted, AdoptAsk, Adopted, Ask, Captures, Diagnosis, EventPage, Explanations, MachinePage, Plan,
+    PowerAsk, StreamItem,
 };
 
 /// How it is asked.
@@ -91,6 +92,12 @@ pub const ROUTES: &[Route] = &[
     },
     get("/v1/scenarios/{scenario}/plan", "What a start would do, without doing it.", shape::<Plan>),
     post("/v1/scenarios/{scenario}/start", "Start a scenario.", shape::<Ask>, shape::<Accepted>),
+    post(
+        "/v1/scenarios/{scenario}/adopt",
+        "Take over a cluster that runs, without a write to it.",
+        shape::<AdoptAsk>,
+        shape::<Adopted>,
+    ),
     post("/v1/stop", "Switch the lab's machines off.", shape::<Ask>, shape::<Accepted>),
     get("/v1/explain", "Why everything is as it is.", shape::<Explanations>),
     Route {

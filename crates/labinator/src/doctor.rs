@@ -25,6 +25,8 @@ use crate::publisher::Publisher;
 
 /// How often the boss is looked at without being asked.
 const EVERY: Duration = Duration::from_secs(60);
+/// How long the counter, which starts beside the core, may take before its absence is worth a word.
+const COUNTER_COMES: Duration = Duration::from_secs(5);
 /// The page that explains every check.
 const PAGE: &str = "docs/operating/doctor.md";
 
@@ -64,8 +66,12 @@ impl Doctor {
         self.0.light.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks at once and then each minute. Goes on until dropped.
+    /// Looks once the counter is there, or did not come, and then each minute. Goes on until dropped.
     pub async fn watch(self, publisher: Arc<Publisher>) {
+        let mut news = publisher.news();
+        let counter = async { while !publisher.latest().lab.counter_up && news.changed().await.is_ok() {} };
+        // Whether it came in time is what the first look tells.
+        drop(tokio::time::timeout(COUNTER_COMES, counter).await);
         loop {
             let before = self.light();
             let now = self.examine(&publisher.latest()).await.light;

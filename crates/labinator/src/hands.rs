@@ -8,7 +8,7 @@ use talos::api::Dial;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::cluster;
+use crate::cluster::{self, Adopter};
 use crate::desk::{Desk, DeskError};
 
 /// Reports that may wait for the conductor; more make the drivers wait.
@@ -22,16 +22,17 @@ pub(crate) fn spawn(
     state: &Path,
     wishes: mpsc::Receiver<(CommandId, Command)>,
     desk: Desk,
-) {
+) -> Option<Adopter> {
     let (sender, reports) = mpsc::channel(REPORTS_WAITING);
     let power = Power::spawn(spec, &state.join("power"), &sender).map_err(|why| {
         tracing::error!(code = why.code(), "no machine can be switched: {why}");
         Outcome::Failed { code: why.code().to_owned(), why: why.to_string() }
     });
-    let cluster = cluster::spawn(tasks, spec, state, Dial::tcp(), desk.clone());
+    let (cluster, adopter) = cluster::spawn(tasks, spec, state, Dial::tcp(), desk.clone()).unzip();
     tasks.spawn(carry_out(power, cluster, wishes, desk.clone()));
     // The sender lives as long as its drivers; while none runs, one is kept so that the stream stays open.
     tasks.spawn(tell(reports, sender, desk));
+    adopter
 }
 
 async fn carry_out(

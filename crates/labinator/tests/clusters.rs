@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use board::{Board, CLUSTER};
+use labinator::cluster::AdoptError;
 use lifecycle::Lab;
-use model::{Fact, FaultCode, Phase, TalosSight};
+use model::{Fact, FaultCode, Origin, Phase, TalosSight};
 use sim::talos::{Manner, Place};
 use stand::node;
 use talos::api::Character;
@@ -141,4 +142,52 @@ async fn a_config_goes_to_the_key_that_was_seen_to_wait_and_to_no_other() {
     assert!(fault.text.contains("answers"), "{}", fault.text);
     assert_eq!(board.talos[&node(1)].applied(), 0, "the config went to whoever answered");
     house.until(LIMIT, |lab| lab.phase == Phase::Failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_runs_is_taken_over_without_a_write_and_then_looked_after() {
+    let board = Board::new("adopt", Character::UpTo12, |_| Vec::new());
+    let house = board.open().await;
+    house.starts().await;
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+    house.killed().await;
+
+    let boss = board.other_boss();
+    let house = board.open_at(&boss).await;
+    let adopt = async |secrets: &str, only_look| {
+        house.adopter.adopt("all".to_owned(), secrets, only_look, Origin::Cli).await
+    };
+    let strange = adopt(include_str!("../../talos/tests/fixtures/secrets.yaml"), false).await;
+    assert!(
+        matches!(&strange, Err(AdoptError::NotThere(why)) if why.contains("another cluster")),
+        "{strange:?}"
+    );
+    let broken = adopt("cluster: {}", false).await;
+    assert!(matches!(&broken, Err(AdoptError::Unreadable(_))), "{broken:?}");
+    let secrets = board.secrets();
+    let seen = adopt(&secrets, true).await.unwrap();
+    assert!(seen.machines.iter().all(|m| matches!(m.sight, TalosSight::Known { .. })), "{seen:?}");
+    assert!(seen.accepted.is_none() && house.look(|lab| lab.run.is_none()).await);
+
+    adopt(&secrets, false).await.unwrap();
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+    let issued = |facts: &[Fact]| facts.iter().filter(|fact| matches!(fact, Fact::Issued { .. })).count();
+    assert_eq!(issued(&house.written().await), 0, "something was done to it");
+    let twice = adopt(&secrets, false).await;
+    assert!(matches!(&twice, Err(AdoptError::Refused(_))), "{twice:?}");
+
+    // From now on a machine that is lost is started again, as in a run of one's own.
+    let house = house.killed_and_opened_at(&board, &boss).await;
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+    house.loses(&board, &node(3)).await;
+    house.until(LIMIT, |lab| lab.phase == Phase::Degraded).await;
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+    let facts = house.written().await;
+    let powered = |fact: &Fact| matches!(fact, Fact::Issued { command: model::Command::Power { .. }, .. });
+    assert!(facts.iter().any(powered));
+    assert!(issued(&facts) == facts.iter().filter(|fact| powered(fact)).count(), "{facts:?}");
+    assert_eq!(board.bootstraps(), 1);
+    for n in 1..=CLUSTER {
+        assert_eq!(board.talos[&node(n)].applied(), 1, "node{n} was given another config");
+    }
 }

@@ -65,14 +65,9 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
             note(&mut lab.notices, notice);
             Touched::Lab
         }
-        Fact::StartAccepted { run, scenario, .. } => {
-            start(lab, *run, scenario, at);
-            Touched::All
-        }
-        Fact::StopAccepted { .. } => {
-            stop(lab, at);
-            Touched::All
-        }
+        Fact::StartAccepted { run, scenario, .. } => start(lab, *run, scenario, at),
+        Fact::AdoptAccepted { run, scenario, fingerprint, .. } => adopt(lab, *run, scenario, fingerprint, at),
+        Fact::StopAccepted { .. } => stop(lab, at),
         Fact::Published { table } => {
             lab.table = *table;
             Touched::Lab
@@ -188,7 +183,7 @@ fn note(notices: &mut Vec<Notice>, new: &Notice) {
     }
 }
 
-fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) {
+fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) -> Touched {
     lab.runs = lab.runs.max(number);
     lab.run = Some(Run {
         number,
@@ -218,6 +213,21 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) {
             machine.off_wanted = None;
         }
     }
+    Touched::All
+}
+
+/// A run of a cluster that runs already: its machines stay as they are.
+fn adopt(lab: &mut Lab, number: u32, scenario: &ScenarioName, fingerprint: &str, at: Moment) -> Touched {
+    start(lab, number, scenario, at);
+    if let Some(run) = &mut lab.run {
+        run.released = true;
+        run.cluster = Cluster { secrets: Some(fingerprint.to_owned()), adopted: true, ..Cluster::default() };
+    }
+    for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready).map(Arc::make_mut) {
+        machine.off_wanted = None;
+        machine.talos.adopted = true;
+    }
+    Touched::All
 }
 
 fn want_install(machine: &mut Machine, at: Moment) {
@@ -256,8 +266,8 @@ fn forget_trouble(machine: &mut Machine) {
     machine.carried_out = None;
 }
 
-fn stop(lab: &mut Lab, at: Moment) {
-    let Some(run) = &mut lab.run else { return };
+fn stop(lab: &mut Lab, at: Moment) -> Touched {
+    let Some(run) = &mut lab.run else { return Touched::Lab };
     run.stopping = true;
     for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready).map(Arc::make_mut) {
         machine.goal = Goal::Off;
@@ -265,6 +275,7 @@ fn stop(lab: &mut Lab, at: Moment) {
         machine.off_wanted = machine.may_run().then_some(at.since_start);
         forget_trouble(machine);
     }
+    Touched::All
 }
 
 fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {

@@ -22,6 +22,17 @@ pub enum Request {
         /// Who asks.
         by: Origin,
     },
+    /// Take over a cluster that runs, whose secrets are kept.
+    Adopt {
+        /// The scenario that describes it; as typed.
+        scenario: String,
+        /// The run that its secrets were kept for.
+        run: u32,
+        /// Tells its secrets from others.
+        fingerprint: String,
+        /// Who asks.
+        by: Origin,
+    },
     /// Switch the lab's machines off.
     Stop {
         /// Who asks.
@@ -87,6 +98,11 @@ pub enum Refusal {
     Stopping,
     /// The boot counter is not there, so no machine could boot.
     CounterAway,
+    /// The scenario builds no cluster.
+    NoCluster {
+        /// Which.
+        scenario: ScenarioName,
+    },
     /// Nothing that runs now installs this machine.
     NotInstalling {
         /// Which.
@@ -111,6 +127,7 @@ impl Refusal {
             Self::AnotherRunning { .. } => "another_running",
             Self::Stopping => "stopping",
             Self::CounterAway => "counter_away",
+            Self::NoCluster { .. } => "no_cluster",
             Self::NotInstalling { .. } => "not_installing",
             Self::SwitchedByHand { .. } => "switched_by_hand",
         }
@@ -136,6 +153,9 @@ impl Refusal {
             Self::CounterAway => {
                 "it is started again within seconds; if not, `labinator doctor` says why".to_owned()
             }
+            Self::NoCluster { .. } => {
+                "describe the cluster in a scenario with `talos`, `control-plane` and `workers`".to_owned()
+            }
             Self::NotInstalling { .. } => "start a scenario with `install` first".to_owned(),
             Self::SwitchedByHand { node } => format!("press the button of {node}; the lab sees what happens"),
         }
@@ -152,6 +172,7 @@ impl fmt::Display for Refusal {
             Self::AnotherRunning { running } => write!(f, "scenario {running} is running"),
             Self::Stopping => f.write_str("the lab is being stopped"),
             Self::CounterAway => f.write_str("the boot counter is not answering"),
+            Self::NoCluster { scenario } => write!(f, "scenario {scenario} is no cluster"),
             Self::NotInstalling { node } => write!(f, "no scenario that installs {node} is running"),
             Self::SwitchedByHand { node } => write!(f, "{node} is switched by hand"),
         }
@@ -167,6 +188,9 @@ impl core::error::Error for Refusal {}
 pub fn admit(lab: &Lab, request: &Request) -> Result<Verdict, Refusal> {
     match request {
         Request::Start { scenario, by } => admit_start(lab, scenario, *by),
+        Request::Adopt { scenario, run, fingerprint, by } => {
+            admit_adopt(lab, scenario, (*run, fingerprint), *by)
+        }
         Request::Stop { by } => Ok(match lab.active_run() {
             Some(_) => Verdict::Record(Fact::StopAccepted { by: *by }),
             None => Verdict::Already,
@@ -176,11 +200,45 @@ pub fn admit(lab: &Lab, request: &Request) -> Result<Verdict, Refusal> {
     }
 }
 
-fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
-    let Some(scenario) = lab.spec.scenarios.keys().find(|name| name.as_str() == asked) else {
+fn scenario_named<'a>(lab: &'a Lab, asked: &str) -> Result<&'a ScenarioName, Refusal> {
+    lab.spec.scenarios.keys().find(|name| name.as_str() == asked).ok_or_else(|| {
         let known = lab.spec.scenarios.keys().cloned().collect();
-        return Err(Refusal::UnknownScenario { asked: asked.to_owned(), known });
-    };
+        Refusal::UnknownScenario { asked: asked.to_owned(), known }
+    })
+}
+
+/// Whether a cluster can be taken over as a run of this scenario.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn may_adopt<'a>(lab: &'a Lab, asked: &str) -> Result<&'a ScenarioName, Refusal> {
+    let scenario = scenario_named(lab, asked)?;
+    if lab.spec.scenarios.get(scenario).is_none_or(|spec| spec.talos.is_none()) {
+        return Err(Refusal::NoCluster { scenario: scenario.clone() });
+    }
+    match &lab.run {
+        Some(run) if run.stopping => Err(Refusal::Stopping),
+        Some(run) => Err(Refusal::AnotherRunning { running: run.scenario.clone() }),
+        None => Ok(scenario),
+    }
+}
+
+fn admit_adopt(
+    lab: &Lab,
+    asked: &str,
+    (run, fingerprint): (u32, &str),
+    by: Origin,
+) -> Result<Verdict, Refusal> {
+    let scenario = may_adopt(lab, asked)?.clone();
+    if run != lab.runs.saturating_add(1) {
+        // Another run came and went since the secrets were kept for this one.
+        return Err(Refusal::AnotherRunning { running: scenario });
+    }
+    Ok(Verdict::Record(Fact::AdoptAccepted { run, scenario, fingerprint: fingerprint.to_owned(), by }))
+}
+
+fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
+    let scenario = scenario_named(lab, asked)?;
     if !lab.images.contains_key(scenario) && !lab.images_known {
         return Err(Refusal::ImagesUnread);
     }

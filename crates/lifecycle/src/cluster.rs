@@ -3,7 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-use model::{CommandId, LabTime, Membership, NodeName, Outcome, Proof, TalosSight, TalosSpec};
+use model::{CommandId, LabTime, Membership, NodeName, Outcome, PowerState, Proof, TalosSight, TalosSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Lab, Machine};
@@ -17,6 +17,9 @@ pub struct Cluster {
     pub mint: Option<Order>,
     /// The order to begin etcd, and the one machine that was asked.
     pub bootstrap: Option<(NodeName, Order)>,
+    /// It ran already and was taken over: nothing of it is made, begun, configured or wiped here.
+    #[serde(default)]
+    pub adopted: bool,
 }
 
 /// An order to a driver, and what became of it.
@@ -59,6 +62,9 @@ impl Order {
 /// One machine's part.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TalosKnown {
+    /// Its cluster was taken over: it had its config before this run.
+    #[serde(default)]
+    pub adopted: bool,
     /// What the last look at its API told.
     pub sight: TalosSight,
     /// Since when.
@@ -85,6 +91,12 @@ pub struct TalosKnown {
 }
 
 impl TalosKnown {
+    /// True when it has, or may have, a config of this run's cluster: it is looked at by that identity and never wiped.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        self.push.is_some() || self.adopted
+    }
+
     /// Records what a look told.
     pub(crate) fn see(&mut self, sight: &TalosSight, at: LabTime) {
         match sight {
@@ -183,7 +195,8 @@ fn before_etcd(cluster: &Cluster) -> String {
 pub(crate) fn has_begun(lab: &Lab) -> bool {
     let Some((cluster, spec)) = lab.cluster() else { return false };
     let runs = |machine: &Machine| matches!(machine.talos.sight, TalosSight::Known { etcd: true, .. });
-    cluster.bootstrap.as_ref().is_some_and(|(_, order)| order.is_done())
+    cluster.adopted
+        || cluster.bootstrap.as_ref().is_some_and(|(_, order)| order.is_done())
         || spec.control_plane.iter().filter_map(|node| lab.machines.get(node)).any(|m| runs(m))
 }
 
@@ -212,7 +225,8 @@ impl Machine {
     /// Records what a look at its Talos told. The last word of a machine that was switched off says nothing about its
     /// next boot.
     pub(crate) fn hears_talos(&mut self, sight: &TalosSight, at: LabTime) {
-        if self.running {
+        // A machine of a cluster that was taken over was not seen to boot.
+        if self.running || (self.talos.adopted && self.power != PowerState::Off) {
             self.talos.see(sight, at);
         }
     }

@@ -191,7 +191,8 @@ pub(crate) fn phase(lab: &Lab, shut: bool, tally: &Tally) -> (Phase, String) {
     match lab.phase {
         Phase::Ready | Phase::Degraded => (Phase::Degraded, format!("{ready} of {total} machines are ready")),
         Phase::Idle | Phase::PoweringDown | Phase::Booting | Phase::Failed | Phase::Stopping => {
-            (Phase::Booting, format!("run {} of scenario {}", run.number, run.scenario))
+            let how = if run.cluster.adopted { ", a cluster that is taken over" } else { "" };
+            (Phase::Booting, format!("run {} of scenario {}{how}", run.number, run.scenario))
         }
     }
 }

@@ -33,6 +33,7 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         | Fact::ImagesFound { .. }
         | Fact::CounterSeen { .. }
         | Fact::StartAccepted { .. }
+        | Fact::AdoptAccepted { .. }
         | Fact::StopAccepted { .. }
         | Fact::PowerAccepted { .. }
         | Fact::InstallAccepted { .. }

@@ -34,7 +34,7 @@ mod view;
 mod waterfall;
 
 pub use absorb::{Touched, absorb};
-pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, plan};
+pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, may_adopt, plan};
 pub use cluster::{Cluster, Order, TalosKnown};
 pub use decide::{Decision, decide};
 pub use explain::{explain, explain_lab};

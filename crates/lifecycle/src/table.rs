@@ -102,7 +102,7 @@ fn talos_answer(
     lab.cluster_of(machine)?;
     let run = lab.run.as_ref()?;
     let of = format!("scenario {}, run {}", run.scenario, run.number);
-    let wipes = machine.talos.push.is_none();
+    let wipes = !machine.talos.is_ours();
     let args = match (wipes, args) {
         (false, args) => String::from(args),
         (true, "") => String::from(TALOS_WIPE),
@@ -110,6 +110,9 @@ fn talos_answer(
     };
     let because = match wipes {
         true => format!("{of}: Talos, which wipes what it finds of itself in this boot"),
+        false if machine.talos.adopted => {
+            format!("{of}: Talos, with the config of the cluster that was taken over")
+        }
         false => format!("{of}: Talos, with the config that was pushed"),
     };
     Some((BootAnswer::Run { image: Arc::clone(image), args }, because))

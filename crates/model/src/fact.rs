@@ -145,6 +145,17 @@ pub enum Fact {
         /// Who asked.
         by: Origin,
     },
+    /// The taking over of a cluster that runs was accepted, as a run of this scenario.
+    AdoptAccepted {
+        /// Counts the runs of this lab.
+        run: u32,
+        /// Which scenario describes it.
+        scenario: ScenarioName,
+        /// Tells its secrets, which are kept, from others: SHA-256 of the certificate of its Talos CA, in hexadecimal.
+        fingerprint: String,
+        /// Who asked.
+        by: Origin,
+    },
     /// Stop was accepted.
     StopAccepted {
         /// Who asked.
@@ -268,6 +279,7 @@ impl Fact {
     pub const fn keeping(&self) -> Keeping {
         match self {
             Self::StartAccepted { .. }
+            | Self::AdoptAccepted { .. }
             | Self::StopAccepted { .. }
             | Self::PowerAccepted { .. }
             | Self::InstallAccepted { .. }

@@ -1,6 +1,7 @@
 //! What is known of the cluster: its nodes, its pods, how they add up, and how fresh that is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Most pods and most nodes that are kept; the rest is counted.
 pub(crate) const MOST: usize = 20_000;
@@ -177,6 +178,13 @@ impl Picture {
     #[must_use]
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.get(name)
+    }
+
+    /// The node that has this address inside the cluster.
+    #[must_use]
+    pub fn node_at(&self, address: IpAddr) -> Option<&Node> {
+        let has = |node: &&Node| node.address.as_ref().and_then(|text| text.parse().ok()) == Some(address);
+        self.nodes.values().find(has)
     }
 
     /// The pods, by namespace and name.

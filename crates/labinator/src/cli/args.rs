@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{MacAddr, NodeName, ScenarioName};
 
+use super::adopt::AdoptArgs;
 use super::args_lab::{ImportVerb, InitArgs};
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::talos::TalosVerb;
@@ -278,6 +279,8 @@ pub enum ClientVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Take over a cluster that runs, with its secrets and without a write to it
+    Adopt(AdoptArgs),
     /// Switch the lab's machines off
     Stop {
         /// Wait until they are off

@@ -16,6 +16,7 @@ pub mod out;
 pub mod render;
 pub mod talos;
 
+pub mod adopt;
 mod args;
 mod args_lab;
 mod capture;

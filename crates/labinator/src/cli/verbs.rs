@@ -39,6 +39,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
                 false => told(&accepted, &target.to_string(), json, look),
             }
         }
+        ClientVerb::Adopt(args) => super::adopt::adopt(&client, args, look).await,
         ClientVerb::Stop { wait, timeout, json } => {
             let accepted: Accepted = client.post("/v1/stop", &ASK).await?;
             match wait {

@@ -3,9 +3,8 @@
 //! The API server is reached at any machine of the control plane that answers, whatever its name resolves to here: the
 //! boss need not be its own name server.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +28,15 @@ struct Believed {
     scenario: ScenarioName,
     /// Where API servers are.
     servers: Vec<SocketAddr>,
-    members: BTreeMap<NodeName, Membership>,
+    members: Vec<Member>,
+}
+
+/// One of its machines.
+#[derive(Debug)]
+struct Member {
+    node: NodeName,
+    address: IpAddr,
+    believed: Membership,
 }
 
 /// Dials the control plane, one machine after the other.
@@ -96,10 +103,10 @@ fn believed(lab: &Lab) -> Option<Believed> {
         .filter(|node| lab.machines.get(*node).is_some_and(|machine| machine.talos.known.is_some()));
     let address =
         |node: &NodeName| Some(SocketAddr::new(lab.node(node)?.ip.into(), super::configs::KUBERNETES_PORT));
-    let members = scenario
-        .nodes
-        .iter()
-        .filter_map(|node| Some((node.clone(), lab.machines.get(node)?.talos.member.clone())));
+    let members = scenario.nodes.iter().filter_map(|node| {
+        let believed = lab.machines.get(node)?.talos.member.clone();
+        Some(Member { node: node.clone(), address: lab.node(node)?.ip.into(), believed })
+    });
     Some(Believed {
         run: run.number,
         scenario: run.scenario.clone(),
@@ -109,17 +116,23 @@ fn believed(lab: &Lab) -> Option<Believed> {
 }
 
 /// What is news. While the way to the server is lost, nothing is: what was seen is how it was.
-fn heard(picture: &Picture, members: &BTreeMap<NodeName, Membership>) -> Vec<(NodeName, Membership)> {
+fn heard(picture: &Picture, members: &[Member]) -> Vec<(NodeName, Membership)> {
     if picture.link() != Link::Live {
         return Vec::new();
     }
-    let says = |node: &NodeName| match picture.node(node.as_str()).map(|node| &node.state) {
-        None => Membership::Absent,
-        Some(NodeState::Ready) => Membership::Ready,
-        Some(NodeState::NotReady { reason }) => Membership::NotReady { why: reason.clone() },
+    let says = |member: &Member| {
+        // A cluster that was taken over may call its machines otherwise.
+        let node = picture.node(member.node.as_str()).or_else(|| picture.node_at(member.address));
+        match node.map(|node| &node.state) {
+            None => Membership::Absent,
+            Some(NodeState::Ready) => Membership::Ready,
+            Some(NodeState::NotReady { reason }) => Membership::NotReady { why: reason.clone() },
+        }
     };
-    let news = members.iter().map(|(node, before)| (node, before, says(node)));
-    news.filter(|(_, before, now)| *before != now).map(|(node, _, now)| (node.clone(), now)).collect()
+    let news = members.iter().map(|member| (member, says(member)));
+    news.filter(|(member, now)| member.believed != *now)
+        .map(|(member, now)| (member.node.clone(), now))
+        .collect()
 }
 
 impl Room {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::Lab;
-use model::{Fact, Goal, NodeName, Proof, Rung, ScenarioName, TalosSight, TalosStage};
+use model::{Fact, Goal, NodeName, PowerState, Proof, Rung, ScenarioName, TalosSight, TalosStage};
 use talos::api::{MachineStatus, Node, NodeError, Seen};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -27,20 +27,27 @@ const ETCD: &str = "etcd";
 
 /// A machine to look at.
 #[derive(Debug, Clone)]
-struct Target {
-    node: NodeName,
+pub(super) struct Target {
+    pub(super) node: NodeName,
     at: SocketAddr,
     boot: u32,
-    /// A config was pushed to it in this run.
-    pushed: bool,
-    controls: bool,
+    /// It has, or may have, a config of this run's cluster.
+    ours: bool,
+    pub(super) controls: bool,
     /// What the lab believes.
     believed: TalosSight,
 }
 
+impl Target {
+    /// A machine of which the lab believes nothing.
+    pub(super) const fn unknown(node: NodeName, at: SocketAddr, controls: bool) -> Self {
+        Self { node, at, boot: 0, ours: true, controls, believed: TalosSight::Silent }
+    }
+}
+
 /// What is kept of a machine between two looks.
 #[derive(Debug, Default)]
-struct Kept {
+pub(super) struct Kept {
     boot: u32,
     line: Option<(u32, Arc<Node>)>,
     version: String,
@@ -86,7 +93,9 @@ pub(super) async fn run(room: Arc<Room>) {
 fn targets(lab: &Lab) -> (Option<(u32, ScenarioName)>, Vec<Target>) {
     let Some(((cluster, spec), run)) = lab.cluster().zip(lab.active_run()) else { return (None, Vec::new()) };
     let looked_at = |machine: &&Arc<lifecycle::Machine>| {
-        machine.goal == Goal::Ready && machine.off_wanted.is_none() && machine.rung >= Rung::Fetched
+        let runs =
+            machine.rung >= Rung::Fetched || (machine.talos.adopted && machine.power != PowerState::Off);
+        machine.goal == Goal::Ready && machine.off_wanted.is_none() && runs
     };
     let target = |machine: &Arc<lifecycle::Machine>| {
         let ip = lab.node(&machine.node)?.ip;
@@ -94,7 +103,7 @@ fn targets(lab: &Lab) -> (Option<(u32, ScenarioName)>, Vec<Target>) {
             node: machine.node.clone(),
             at: SocketAddr::new(ip.into(), Node::PORT),
             boot: machine.boots,
-            pushed: machine.talos.push.is_some(),
+            ours: machine.talos.is_ours(),
             controls: spec.controls(&machine.node),
             believed: machine.talos.sight.clone(),
         })
@@ -106,7 +115,7 @@ fn targets(lab: &Lab) -> (Option<(u32, ScenarioName)>, Vec<Target>) {
 impl Room {
     /// One look. `None` while it is too early to say that a known machine is silent.
     async fn sight(&self, target: &Target, minted: Option<&Minted>, kept: &mut Kept) -> Option<TalosSight> {
-        let sight = match minted.filter(|_| target.pushed) {
+        let sight = match minted.filter(|_| target.ours) {
             Some(minted) => self.as_one_of_us(target, minted, kept).await,
             None => self.seen_from_outside(target).await,
         };
@@ -119,7 +128,8 @@ impl Room {
         (!known || kept.misses >= MISSES).then_some(sight)
     }
 
-    async fn as_one_of_us(&self, target: &Target, minted: &Minted, kept: &mut Kept) -> TalosSight {
+    /// What it shows to somebody of this cluster.
+    pub(super) async fn as_one_of_us(&self, target: &Target, minted: &Minted, kept: &mut Kept) -> TalosSight {
         let line = match kept.line.take().filter(|(run, _)| *run == minted.run) {
             Some((_, line)) => line,
             None => {

@@ -72,6 +72,19 @@ impl MintError {
     }
 }
 
+impl Minted {
+    /// Readies secrets for use.
+    pub(super) fn of(run: u32, secrets: Secrets) -> Result<Self, MintError> {
+        let admin = secrets.os().issue(&Leaf::talos_client(&[ADMIN]), now(), &mut OsRandom::new())?;
+        let (certificate, key) = admin.to_pem();
+        let (authority, _) = secrets.os().to_pem();
+        let identity = Identity::from_pem(authority.as_bytes(), certificate.as_bytes(), key.as_bytes())?;
+        let digest = Sha256::digest(secrets.os().certificate().der());
+        let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { run, secrets, identity: Arc::new(identity), fingerprint })
+    }
+}
+
 /// Keeps the secrets of runs.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -98,9 +111,8 @@ impl Keeper {
         }
         let (mut secrets, service_account) = Secrets::mint(contract, now(), &mut OsRandom::new())?;
         secrets.complete(service_account.run()?);
-        let text = Zeroizing::new(secrets.to_yaml()?.as_bytes().to_vec());
         let vault = Vault::open(&self.folder)?;
-        if !vault.put_new(&name(run, scenario), &Secret::new(text))? {
+        if !seal(&vault, run, scenario, &secrets)? {
             // Somebody else was faster: a run has one set of secrets.
             return self.find(run, scenario);
         }
@@ -114,6 +126,20 @@ impl Keeper {
         self.take(run, secrets)
     }
 
+    /// Keeps secrets that were made elsewhere.
+    pub(super) fn keep(&self, minted: &Minted, scenario: &ScenarioName) -> Result<(), MintError> {
+        let vault = Vault::open(&self.folder)?;
+        // What was kept for a run that never was is nobody's.
+        vault.forget(&name(minted.run, scenario))?;
+        seal(&vault, minted.run, scenario, &minted.secrets)?;
+        Ok(())
+    }
+
+    /// Throws away what was kept for a run that is none.
+    pub(super) fn forget(&self, run: u32, scenario: &ScenarioName) -> Result<(), MintError> {
+        Ok(Vault::open(&self.folder)?.forget(&name(run, scenario))?)
+    }
+
     /// The secrets of a run that were kept.
     pub(crate) fn find(&self, run: u32, scenario: &ScenarioName) -> Result<Arc<Minted>, MintError> {
         let known = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -125,13 +151,7 @@ impl Keeper {
     }
 
     fn take(&self, run: u32, secrets: Secrets) -> Result<Arc<Minted>, MintError> {
-        let admin = secrets.os().issue(&Leaf::talos_client(&[ADMIN]), now(), &mut OsRandom::new())?;
-        let (certificate, key) = admin.to_pem();
-        let (authority, _) = secrets.os().to_pem();
-        let identity = Identity::from_pem(authority.as_bytes(), certificate.as_bytes(), key.as_bytes())?;
-        let digest = Sha256::digest(secrets.os().certificate().der());
-        let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let minted = Arc::new(Minted { run, secrets, identity: Arc::new(identity), fingerprint });
+        let minted = Arc::new(Minted::of(run, secrets)?);
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&minted));
         Ok(minted)
     }
@@ -145,6 +165,12 @@ pub(super) fn newest(folder: &Path) -> Result<(u32, ScenarioName, Secrets), Mint
     let (scenario, run) = newest.ok_or(MintError::Absent(0))?;
     let secrets = read(&vault, run, &scenario)?;
     Ok((run, scenario, secrets))
+}
+
+/// False when the run has some already.
+fn seal(vault: &Vault, run: u32, scenario: &ScenarioName, secrets: &Secrets) -> Result<bool, MintError> {
+    let text = Zeroizing::new(secrets.to_yaml()?.as_bytes().to_vec());
+    Ok(vault.put_new(&name(run, scenario), &Secret::new(text))?)
 }
 
 fn read(vault: &Vault, run: u32, scenario: &ScenarioName) -> Result<Secrets, MintError> {

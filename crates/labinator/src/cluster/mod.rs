@@ -9,6 +9,7 @@
 //!
 //! A taken push proves nothing; only the eye's mutual TLS does.
 
+mod adopt;
 mod configs;
 mod ear;
 mod eye;
@@ -29,6 +30,7 @@ use crate::desk::Desk;
 
 use minted::Keeper;
 
+pub use adopt::{AdoptError, Adopter};
 pub(crate) use configs::mistakes;
 
 /// The cluster that a boss built last.
@@ -72,20 +74,20 @@ struct Room {
     desk: Desk,
 }
 
-/// Starts hand and eye. A lab without a cluster has neither; orders to it would have no taker.
+/// Starts hand, eye and ear; orders go to the hand. A lab without a cluster has none of them.
 pub fn spawn(
     tasks: &mut JoinSet<()>,
     spec: &LabSpec,
     state: &Path,
     dial: Dial,
     desk: Desk,
-) -> Option<mpsc::Sender<(CommandId, Command)>> {
+) -> Option<(mpsc::Sender<(CommandId, Command)>, Adopter)> {
     spec.scenarios.values().any(|scenario| scenario.talos.is_some()).then_some(())?;
     let keeper = Keeper::of(&state.join("secrets"));
     let room = Arc::new(Room { spec: spec.clone(), keeper, dial, desk });
     let (sender, orders) = mpsc::channel(ORDERS_WAITING);
     tasks.spawn(hand::run(Arc::clone(&room), orders));
     tasks.spawn(eye::run(Arc::clone(&room)));
-    tasks.spawn(ear::run(room));
-    Some(sender)
+    tasks.spawn(ear::run(Arc::clone(&room)));
+    Some((sender, Adopter(room)))
 }

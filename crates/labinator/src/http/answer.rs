@@ -31,6 +31,7 @@ pub(super) fn describe(error: &DeskError) -> (StatusCode, ErrorBody) {
                 | Refusal::AnotherRunning { .. }
                 | Refusal::Stopping
                 | Refusal::CounterAway
+                | Refusal::NoCluster { .. }
                 | Refusal::NotInstalling { .. }
                 | Refusal::SwitchedByHand { .. } => StatusCode::CONFLICT,
             };

@@ -1,6 +1,7 @@
 //! The API and the page, over the local Unix socket for the command line and over TCP for browsers.
 
 mod access;
+mod adopt;
 mod answer;
 mod care;
 mod files;
@@ -13,6 +14,7 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
 
+use crate::cluster::Adopter;
 use crate::desk::Desk;
 use crate::doctor::Doctor;
 use crate::failures::Failures;
@@ -28,6 +30,8 @@ pub struct House {
     pub doctor: Doctor,
     /// Heads of packets of failed starts.
     pub failures: Failures,
+    /// Where a cluster is taken over; absent in a lab that describes none.
+    pub adopter: Option<Adopter>,
 }
 
 /// The routes of [`api::ROUTES`], the page, and the script-free page, open to whoever connects.
@@ -40,6 +44,7 @@ pub fn router(house: House) -> Router {
         .route("/v1/events", get(lab::events))
         .route("/v1/scenarios/{scenario}/plan", get(lab::plan))
         .route("/v1/scenarios/{scenario}/start", post(lab::start))
+        .route("/v1/scenarios/{scenario}/adopt", post(adopt::adopt))
         .route("/v1/stop", post(lab::stop))
         .route("/v1/explain", get(lab::explain_all))
         .route("/v1/nodes", get(machines::list))

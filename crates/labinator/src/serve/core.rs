@@ -54,12 +54,12 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let (for_counter, orders) = mpsc::channel(failures::ORDERS_WAITING);
     tasks.spawn(link::run(folders.state.clone(), desk.clone(), table, orders));
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter));
-    hands::spawn(&mut tasks, &spec, &folders.state, wishes, desk.clone());
+    let adopter = hands::spawn(&mut tasks, &spec, &folders.state, wishes, desk.clone());
     probe::spawn(&mut tasks, &spec, desk.clone());
     spawn_asset_search(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
-    let house = House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state) };
+    let house = House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state), adopter };
     open_doors(&mut tasks, doors, house, &folders.state.join("token"))?;
 
     let conductor = tokio::spawn(conductor.run());

@@ -62,11 +62,12 @@ impl Floor {
         let core = Core::begin_lab(Arc::new(board.files.clone()), board.spec.clone(), 0, 16);
         let mut tasks = JoinSet::new();
         let (spec, state, desk) = (&board.spec, &board.state, core.desk.clone());
-        let cluster = cluster::spawn(&mut tasks, spec, state, board.dial.clone(), desk.clone()).unwrap();
+        let (cluster, adopter) =
+            cluster::spawn(&mut tasks, spec, state, board.dial.clone(), desk.clone()).unwrap();
         spawn_line(&mut tasks, &self.counter, &desk, core.table);
         tasks.spawn(carries_out(self.lab.clone(), desk.clone(), core.orders, cluster));
         tasks.spawn(looks_at_ports(self.lab.clone(), desk.clone()));
-        let house = House { desk, running: core.running, _tasks: tasks, _clock: core.clock };
+        let house = House { adopter, desk, running: core.running, _tasks: tasks, _clock: core.clock };
         house.tell(Fact::CounterSeen { up: true }).await;
         let images = BTreeMap::from([(all(), self.image.clone())]);
         house.tell(Fact::ImagesFound { images, missing: BTreeMap::new(), boots: BTreeMap::new() }).await;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use labinator::cluster;
+use labinator::cluster::{self, Adopter};
 use lifecycle::Lab;
 use model::{
     Command, CommandId, Fact, LabSpec, NodeName, Outcome, PowerOrder, PowerState, TalosSpec, WallTime,
@@ -151,18 +151,33 @@ impl Board {
         assert!(known.version().await.unwrap().tag.starts_with("v1.1"));
     }
 
+    /// The secrets of its cluster, as a file.
+    pub(crate) fn secrets(&self) -> String {
+        secrets(&self.state).unwrap().to_yaml().unwrap().to_string()
+    }
+
+    /// Another boss for the same machines, which knows nothing of them.
+    pub(crate) fn other_boss(&self) -> Boss {
+        Boss { files: LossyFiles::new(), state: self.state.join("other") }
+    }
+
     /// Starts a core on it.
     pub(crate) async fn open(&self) -> House {
-        let core = Core::begin_lab(Arc::new(self.files.clone()), self.spec.clone(), 0, 16);
+        self.open_at(&Boss { files: self.files.clone(), state: self.state.clone() }).await
+    }
+
+    /// Starts a core of this boss on it.
+    pub(crate) async fn open_at(&self, boss: &Boss) -> House {
+        let core = Core::begin_lab(Arc::new(boss.files.clone()), self.spec.clone(), 0, 16);
         let mut tasks = JoinSet::new();
-        let cluster =
-            cluster::spawn(&mut tasks, &self.spec, &self.state, self.dial.clone(), core.desk.clone())
+        let (cluster, adopter) =
+            cluster::spawn(&mut tasks, &self.spec, &boss.state, self.dial.clone(), core.desk.clone())
                 .unwrap();
         let Core { desk, orders, clock, running, .. } = core;
         let power =
             Power { talos: self.talos.clone(), running: Arc::clone(&self.running), desk: desk.clone() };
         tasks.spawn(power.carries_out(orders, cluster));
-        let house = House { desk, running, _tasks: tasks, _clock: clock };
+        let house = House { adopter, desk, running, _tasks: tasks, _clock: clock };
         let mut found = images();
         if let Fact::ImagesFound { images, .. } = &mut found {
             images.get_mut(&all()).unwrap().agent = false;
@@ -175,6 +190,12 @@ impl Board {
         }
         house
     }
+}
+
+/// What a boss keeps.
+pub(crate) struct Boss {
+    files: LossyFiles,
+    state: PathBuf,
 }
 
 /// Dials literal addresses.
@@ -321,6 +342,7 @@ impl Power {
 
 /// A core and the tasks around it.
 pub(crate) struct House {
+    pub(crate) adopter: Adopter,
     pub(crate) desk: labinator::desk::Desk,
     pub(crate) running: tokio::task::JoinHandle<()>,
     pub(crate) _tasks: JoinSet<()>,
@@ -373,11 +395,28 @@ impl House {
         events.iter().map(|event| event.fact.clone()).collect()
     }
 
-    /// Ends the core as `kill -9` does, and starts another one on what it left.
-    pub(crate) async fn killed_and_opened(self, board: &Board) -> Self {
+    /// Ends the core as `kill -9` does.
+    pub(crate) async fn killed(self) {
         self.running.abort();
         assert!(self.running.await.is_err_and(|why| why.is_cancelled()));
-        drop(self._tasks);
+    }
+
+    /// Ends the core as `kill -9` does, and starts another one on what it left.
+    pub(crate) async fn killed_and_opened(self, board: &Board) -> Self {
+        self.killed().await;
         board.open().await
+    }
+
+    /// The same with a core of this boss.
+    pub(crate) async fn killed_and_opened_at(self, board: &Board, boss: &Boss) -> Self {
+        self.killed().await;
+        board.open_at(boss).await
+    }
+
+    /// Somebody pulls the plug of a machine.
+    pub(crate) async fn loses(&self, board: &Board, node: &NodeName) {
+        board.running.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+        let evidence = "its relay".to_owned();
+        self.tell(Fact::PowerSeen { node: node.clone(), state: PowerState::Off, evidence }).await;
     }
 }

@@ -11,7 +11,10 @@ mod up;
 
 use alloc::string::String;
 
-use model::{CommandId, Fault, FaultCode, LabTime, PowerDriver, PowerOrder, PowerState, Rung, Span, Waiting};
+use model::{
+    CommandId, Fault, FaultCode, LabTime, PowerDriver, PowerOrder, PowerState, Rung, Span, TalosSight,
+    Waiting,
+};
 
 use crate::lab::{Lab, Machine};
 use crate::record::image_taken;
@@ -45,6 +48,9 @@ const FRESH: Span = Span::secs(10);
 pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
     if machine.power == PowerState::Off {
         return Rung::Off;
+    }
+    if machine.talos.adopted && matches!(machine.talos.sight, TalosSight::Known { .. }) {
+        return talos::seen(machine);
     }
     let Some(boot) = machine.live_boot() else {
         return if machine.power == PowerState::On { Rung::On } else { Rung::Off };
@@ -109,6 +115,9 @@ pub(crate) fn fades_at(lab: &Lab, machine: &Machine, rung: Rung) -> Option<LabTi
 
 /// The next step of a machine that shall become ready.
 pub(crate) fn climb(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> Step {
+    if let Some(wait) = talos::is_left_alone(lab, machine, now) {
+        return Step::Behind(wait);
+    }
     match rung {
         Rung::Off => off::climb(lab, machine, now),
         Rung::On => on::climb(lab, machine, now),

@@ -48,6 +48,27 @@ pub(super) fn seen(machine: &Machine) -> Rung {
     }
 }
 
+/// What a machine of a cluster that was taken over waits for while nothing is done to it: it is neither switched nor
+/// given a config before it was known as part of that cluster, and never given one by itself.
+pub(super) fn is_left_alone(lab: &Lab, machine: &Machine, now: LabTime) -> Option<Waiting> {
+    let talos = &machine.talos;
+    let what = match &talos.sight {
+        _ if !talos.adopted => return None,
+        TalosSight::Known { .. } => return None,
+        TalosSight::Maintenance { .. } => {
+            "a config, which a machine of a cluster that was taken over gets by hand: `labinator talos apply`"
+        }
+        TalosSight::Silent | TalosSight::Locked | TalosSight::Foreign if talos.applied.is_some() => {
+            return None;
+        }
+        TalosSight::Silent => "its Talos to answer; a cluster that is taken over is not switched",
+        TalosSight::Locked | TalosSight::Foreign => {
+            "it to show the identity of the cluster that is taken over; it shows another one"
+        }
+    };
+    Some(behind(lab, what, now))
+}
+
 /// Its API is silent, or says something that is no step forward.
 pub(super) fn starts(lab: &Lab, machine: &Machine, boot: &Boot, now: LabTime) -> Step {
     let talos = &machine.talos;
@@ -61,7 +82,7 @@ pub(super) fn starts(lab: &Lab, machine: &Machine, boot: &Boot, now: LabTime) ->
     };
     let (pushed, applied) = (talos.push.as_ref(), talos.applied.is_some());
     match (&talos.sight, pushed) {
-        (TalosSight::Foreign, _) | (TalosSight::Locked, None) => {
+        (TalosSight::Foreign, _) | (TalosSight::Locked, None) if !talos.adopted => {
             let wait = wait("it to give up the identity of another cluster", talos.seen, STRANGE);
             let seen = "a config that is not this cluster's";
             wait_or_fail(wait, FaultCode::Impostor, seen, now)
@@ -71,11 +92,11 @@ pub(super) fn starts(lab: &Lab, machine: &Machine, boot: &Boot, now: LabTime) ->
             let wait = wait("Talos to come back with its config", since, limits.install);
             wait_or_fail(wait, FaultCode::ConfigLost, last(talos.sight == TalosSight::Locked), now)
         }
-        (_, Some(_)) => {
+        (_, pushed) if pushed.is_some() || talos.adopted => {
             let wait = wait("Talos to answer again", talos.seen.max(taken), limits.start);
             wait_or_fail(wait, FaultCode::AgentLost, last(talos.sight == TalosSight::Locked), now)
         }
-        (_, None) => {
+        (_, _) => {
             let wait = wait("Talos to start and to wait for its config", taken, limits.start);
             wait_or_fail(wait, FaultCode::KernelSilent, &super::last_seen(boot), now)
         }

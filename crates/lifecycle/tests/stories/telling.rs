@@ -270,6 +270,12 @@ impl Teller {
             ["start", scenario] => {
                 self.request(&Request::Start { scenario: (*scenario).to_owned(), by: Origin::Cli })
             }
+            ["adopts", scenario] => self.request(&Request::Adopt {
+                scenario: (*scenario).to_owned(),
+                run: self.run().unwrap_or(0) + 1,
+                fingerprint: "5ec7e7".to_owned(),
+                by: Origin::Cli,
+            }),
             ["stop"] => self.request(&Request::Stop { by: Origin::Cli }),
             ["on", node] => self.switch(node, PowerOrder::On),
             ["off", node] => self.switch(node, PowerOrder::Off),

@@ -38,6 +38,10 @@ pub(crate) struct Oracle {
     secrets: bool,
     /// Machines whose config was pushed in this run.
     pushed: BTreeSet<NodeName>,
+    /// Machines of a cluster that was taken over which were not yet known by its identity.
+    left_alone: BTreeSet<NodeName>,
+    /// The run took a cluster over.
+    adopted: bool,
     /// The machine that was told to begin etcd in this run, and whether it refused.
     began: Option<(NodeName, CommandId, bool)>,
 }
@@ -52,7 +56,14 @@ impl Oracle {
                 }
             }
             Fact::StartAccepted { scenario, .. } => self.start(&spec.scenarios[scenario].nodes),
+            Fact::AdoptAccepted { scenario, .. } => {
+                self.start(&spec.scenarios[scenario].nodes);
+                self.busy.clear();
+                self.left_alone = self.active.iter().cloned().collect();
+                self.adopted = true;
+            }
             Fact::StopAccepted { .. } => {
+                self.left_alone.clear();
                 for name in self.active.drain(..) {
                     let bits = self.machines.get_mut(&name).unwrap();
                     (bits.person, bits.bad) = (None, false);
@@ -83,6 +94,9 @@ impl Oracle {
             Fact::TalosSeen { node, sight } => {
                 let bits = self.machines.get_mut(node).unwrap();
                 bits.talos = sight.clone();
+                if matches!(sight, TalosSight::Known { .. }) {
+                    self.left_alone.remove(node);
+                }
             }
             Fact::Finished { id, outcome } => {
                 if let Some((_, began, refused)) = &mut self.began {
@@ -102,6 +116,8 @@ impl Oracle {
         self.run.clone_from(&self.active);
         self.secrets = false;
         self.pushed.clear();
+        self.left_alone.clear();
+        self.adopted = false;
         self.began = None;
         for bits in self.machines.values_mut() {
             (bits.person, bits.bad) = (None, false);
@@ -186,6 +202,9 @@ impl Oracle {
     fn issued(&mut self, id: CommandId, command: &Command, at: LabTime) -> Result<(), String> {
         let (node, order) = match command {
             Command::Power { node, order, .. } => (node, order),
+            Command::Mint { .. } | Command::Push { .. } | Command::Bootstrap { .. } if self.adopted => {
+                return Err(format!("{command:?} was asked of a cluster that was taken over"));
+            }
             Command::Mint { .. } => return Ok(()),
             Command::Push { node, .. } => return self.push(node, at),
             Command::Bootstrap { node } => return self.bootstrap(node, id, at),
@@ -194,6 +213,9 @@ impl Oracle {
         let wrong = |why: &str| Err(format!("{order} was asked of {node} at {at:?}: {why}"));
         if bits.bad {
             return wrong("it was given up");
+        }
+        if bits.person.is_none() && self.left_alone.contains(node) {
+            return wrong("it is taken over, and was not known yet");
         }
         if bits.flying.is_some() {
             return wrong("another order was on its way");

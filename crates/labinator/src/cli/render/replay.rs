@@ -24,7 +24,9 @@ pub fn render_replay(told: &Told, width: usize, color: bool) -> String {
         let at = event.at.since_start;
         match &event.fact {
             Fact::CoreStarted { spec, .. } => names = Names::of_spec(spec),
-            Fact::StartAccepted { .. } | Fact::StopAccepted { .. } => began = Some(at),
+            Fact::StartAccepted { .. } | Fact::AdoptAccepted { .. } | Fact::StopAccepted { .. } => {
+                began = Some(at);
+            }
             _ => {}
         }
         if event.fact.keeping() == Keeping::Fleeting {

@@ -47,7 +47,7 @@ fn asked(command: &Command) -> String {
 }
 
 /// What a look at a Talos API told.
-fn talos(sight: &TalosSight) -> String {
+pub(in crate::cli) fn talos(sight: &TalosSight) -> String {
     match sight {
         TalosSight::Silent => "its Talos is silent".to_owned(),
         TalosSight::Maintenance { .. } => "its Talos waits for a config".to_owned(),
@@ -85,6 +85,9 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         Fact::Noticed { notice: one } => notice(one),
         Fact::StartAccepted { run, scenario, by } => {
             format!("start of {scenario} accepted from {by} (run {run})")
+        }
+        Fact::AdoptAccepted { run, scenario, by, .. } => {
+            format!("taking over of the cluster {scenario} accepted from {by} (run {run})")
         }
         Fact::StopAccepted { by } => format!("stop accepted from {by}"),
         Fact::PowerAccepted { node, order, by } => format!("{node}: power {order} accepted from {by}"),
