@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measures against peers in the same run, since machines differ.
 
 mod boot;
+mod cluster;
 mod delay;
 mod dhcp;
 mod fleet;
@@ -37,6 +38,12 @@ const BENCHES: &[Bench] = &[
         about: "power on to kernel request, against dnsmasq, nginx and a chain of scripts [--pairs N]",
         packages: boot::PACKAGES,
         run: boot::run,
+    },
+    Bench {
+        name: "cluster",
+        about: "what a cluster of 27 machines on Talos costs its controller",
+        packages: &[],
+        run: cluster::run,
     },
     Bench {
         name: "fleet",

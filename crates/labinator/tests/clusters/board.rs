@@ -53,16 +53,26 @@ impl Drop for Board {
 
 impl Board {
     pub(crate) fn new(name: &str, character: Character, manners: impl Fn(u8) -> Vec<Manner>) -> Self {
+        Self::of_size(name, (CLUSTER, 1), character, manners)
+    }
+
+    /// So many machines, the first few of them its control plane.
+    pub(crate) fn of_size(
+        name: &str,
+        (machines, controls): (u8, u8),
+        character: Character,
+        manners: impl Fn(u8) -> Vec<Manner>,
+    ) -> Self {
         let state = std::env::temp_dir().join(format!("labinator-clusters-{name}-{}", std::process::id()));
         drop(std::fs::remove_dir_all(&state));
-        let mut spec = spec(CLUSTER);
+        let mut spec = spec(machines);
         let version = if character == Character::UpTo12 { "1.12.11" } else { "1.13.9" };
         let scenario = spec.scenarios.get_mut(&all()).unwrap();
-        scenario.enough = 2;
+        scenario.enough = u16::from(machines) - 1;
         scenario.talos = Some(TalosSpec {
             version: version.to_owned(),
             kubernetes: None,
-            control_plane: vec![node(1)],
+            control_plane: (1..=controls).map(node).collect(),
             endpoint: None,
             patches: Vec::new(),
             proof: model::Proof::default(),
@@ -71,14 +81,14 @@ impl Board {
         let nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>> = Arc::default();
         let dial = dial(Arc::clone(&nodes), Arc::clone(&server));
         let mut talos = BTreeMap::new();
-        for n in 1..=CLUSTER {
+        for n in 1..=machines {
             let address = SocketAddr::new(spec.board.nodes[&node(n)].ip.into(), 50_000);
             let settings = Settings {
                 name: format!("talos-{n}"),
                 address,
                 character,
                 version: format!("v{version}"),
-                uuid: format!("00000000-0000-0000-0000-00000000000{n}"),
+                uuid: format!("00000000-0000-0000-0000-{n:012}"),
                 seed: [n; 32],
                 wall: now(),
                 pace: Pace::default(),

@@ -1,0 +1,55 @@
+//! `cargo xtask bench cluster`: what a cluster of 27 machines costs its controller.
+
+use std::collections::BTreeMap;
+
+use super::report::{Report, Row};
+use crate::workspace::{Outcome, Workspace, printed};
+
+/// A row: the word under which the test prints it, what it is, its unit, and what it may be at most.
+type Measured = (&'static str, &'static str, &'static str, Option<f64>);
+
+const MEASURED: &[Measured] = &[
+    ("start_ms", "cold to Ready, 27 machines, simulation included: processor time", "ms", Some(2000.0)),
+    ("memory_kib", "the same: resident memory, simulation included", "KiB", Some(98_304.0)),
+    ("push_ms", "one config minted and pushed: processor time of the controller", "ms", Some(5.0)),
+    ("pushes_ms", "24 pushes at once", "ms", None),
+    ("slowest_ms", "the slowest of them alone", "ms", None),
+];
+/// Twenty-four pushes may take so many times the slowest of them.
+const BOUND: f64 = 1.1;
+
+/// Builds the test `cluster_cost` and reads what it prints.
+///
+/// # Errors
+/// It does not build or run, or an argument was given.
+pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report> {
+    if let Some(word) = arguments.first() {
+        return Err(format!("cluster takes no arguments, not `{word}`").into());
+    }
+    let mut cargo = workspace.command("cargo");
+    let test = ["test", "--quiet", "--release", "-p", "labinator", "--test", "cluster_cost"];
+    let said = printed(cargo.args(test).args(["--", "--ignored", "--nocapture", "costs"]))?;
+    let mut samples: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (word, value) in said.lines().filter_map(|line| line.split_once(' ')) {
+        if let (Some((known, ..)), Ok(value)) =
+            (MEASURED.iter().find(|(known, ..)| *known == word), value.parse())
+        {
+            samples.entry(known).or_default().push(value);
+        }
+    }
+    let mut report = Report::default();
+    for &(word, what, unit, limit) in MEASURED {
+        let samples = samples.remove(word).ok_or_else(|| format!("the test printed no {word}"))?;
+        let mut row = Row::new(what, unit, samples);
+        if let Some(limit) = limit {
+            let line = format!("limit: {what}");
+            report.push(Row::new(line.clone(), unit, vec![limit]));
+            row = row.at_most(1.0, line);
+        }
+        if word == "pushes_ms" {
+            row = row.at_most(BOUND, "the slowest of them alone");
+        }
+        report.push(row);
+    }
+    Ok(report)
+}
