@@ -1,5 +1,6 @@
-//! Builds the node image: the static agent first, then `labinator image build`.
+//! Builds the images: the static programs inside them first, then `labinator image build`.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,8 +13,11 @@ const PACKAGES: &[&str] = &["systemd-boot-efi", "zstd", "xz-utils"];
 /// The package that names the current kernel; it must be in the package lists, not installed.
 const KERNEL: &str = "linux-image-cloud-amd64";
 
-/// The image, and its folder below the folder of images.
+/// The node image, and its folder below the folder of images.
 const NAME: &str = "node";
+
+/// The image with simulated Talos.
+const SIMULATED_TALOS: &str = "simulated-talos";
 
 /// A full triple keeps the static flag away from proc macros, which cannot be static.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -24,7 +28,7 @@ pub(crate) struct Parts {
     pub(crate) labinator: PathBuf,
     /// The static agent.
     pub(crate) agent: PathBuf,
-    /// The folder of images; the node image is `node` in it.
+    /// The folder of images; `node` and `simulated-talos` are in it.
     pub(crate) images: PathBuf,
 }
 
@@ -36,11 +40,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
     if let Some(word) = arguments.first() {
         return Err(format!("image takes no arguments, not `{word}`").into());
     }
-    println!("{}", build(workspace)?.images.join(NAME).display());
+    let images = build(workspace)?.images;
+    for name in [NAME, SIMULATED_TALOS] {
+        println!("{}", images.join(name).display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds binary, agent and image; each is quick when nothing changed.
+/// Builds binaries and images; each is quick when nothing changed.
 ///
 /// # Errors
 /// Something is missing and cannot be installed, or a part does not build.
@@ -48,22 +55,27 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome<Parts> {
     debian::ensure(PACKAGES)?;
     debian::ensure_listed(KERNEL)?;
     let labinator = workspace.build_labinator(true)?;
-    let agent = build_agent(workspace)?;
+    let agent = build_static(workspace, &["--package", "agent"], "agent")?;
+    let talosd = build_static(workspace, &["--package", "sim", "--bin", "talosd"], "talosd")?;
     let images = workspace.cache.join("images");
     std::fs::create_dir_all(&images)?;
-    let mut command = workspace.command(&labinator);
-    command.args(["image", "build", NAME, "--agent"]).arg(&agent).arg("--out").arg(&images);
-    if !succeeds(&mut command)? || !images.join(NAME).is_dir() {
-        return Err("the node image does not build".into());
+    for (name, talosd) in [(NAME, None), (SIMULATED_TALOS, Some(&talosd))] {
+        let mut command = workspace.command(&labinator);
+        command.args(["image", "build", name, "--agent"]).arg(&agent).arg("--out").arg(&images);
+        command.args(talosd.iter().flat_map(|path| [OsStr::new("--talosd"), path.as_os_str()]));
+        if !succeeds(&mut command)? || !images.join(name).is_dir() {
+            return Err(format!("the image {name} does not build").into());
+        }
     }
     Ok(Parts { labinator, agent, images })
 }
 
-fn build_agent(workspace: &Workspace) -> Outcome<PathBuf> {
-    let mut build = workspace.cargo(&["build", "--release", "--package", "agent", "--target", TRIPLE]);
-    build.env("RUSTFLAGS", "-C target-feature=+crt-static");
+/// A program for the inside of an image: nothing it could be linked to is there.
+fn build_static(workspace: &Workspace, what: &[&str], program: &str) -> Outcome<PathBuf> {
+    let mut build = workspace.cargo(&["build", "--release", "--target", TRIPLE]);
+    build.args(what).env("RUSTFLAGS", "-C target-feature=+crt-static");
     if !succeeds(&mut build)? {
-        return Err("the agent does not build".into());
+        return Err(format!("{program} does not build").into());
     }
-    Ok(workspace.target.join(TRIPLE).join("release").join("agent"))
+    Ok(workspace.target.join(TRIPLE).join("release").join(program))
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::console::Console;
 use crate::lease;
 use crate::report::{self, Identity};
+use crate::talosd;
 
 /// Modules to load, one path a line, in order. Written by the image builder.
 const MODULES: &str = "/etc/labinator/modules";
@@ -27,22 +28,33 @@ pub(crate) fn run() -> std::io::Result<()> {
     for fault in faults.iter().chain(&load_modules()) {
         console.say(fault);
     }
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(live(&console));
-    power_off(&console);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    leave(&console, runtime.block_on(live(&console)));
     // Only reached when the machine cannot switch itself off: the boss cuts its power.
     loop {
         std::thread::park();
     }
 }
 
-async fn live(console: &Console) {
+async fn live(console: &Console) -> RebootCommand {
     let me = Identity::read();
     let (tell, mut held) = watch::channel(None);
+    if talosd::wanted(&me.line) {
+        // It buries its own: it is the only child, and its end is waited for.
+        return tokio::select! {
+            end = talosd::run(console, &me.line, &mut held) => match end {
+                talosd::End::Off => RebootCommand::PowerOff,
+                talosd::End::Again => RebootCommand::Restart,
+            },
+            () = lease::keep(console, &me.line, &tell) => RebootCommand::PowerOff,
+        };
+    }
     tokio::select! {
         () = report::run(console, &me, &mut held) => {}
         () = lease::keep(console, &me.line, &tell) => {}
         () = reap(console) => {}
     }
+    RebootCommand::PowerOff
 }
 
 /// Mounts what a kernel shows; what fails is told when there is a console.
@@ -93,9 +105,10 @@ async fn reap(console: &Console) {
     }
 }
 
-fn power_off(console: &Console) {
+/// Leaves the machine for good, or for its next start.
+fn leave(console: &Console, how: RebootCommand) {
     rustix::fs::sync();
-    if let Err(error) = reboot(RebootCommand::PowerOff) {
-        console.say(&format!("cannot switch off: {error}"));
+    if let Err(error) = reboot(how) {
+        console.say(&format!("cannot switch off or restart: {error}"));
     }
 }

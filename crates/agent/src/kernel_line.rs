@@ -14,6 +14,8 @@ pub(crate) struct KernelLine {
     pub(crate) nonce: Option<String>,
     /// `BOOTIF=01-52-54-…` (PXELINUX's form): the port the loader used.
     pub(crate) port: Option<MacAddr>,
+    /// `talos.platform=`, whatever it says: the image is to be Talos.
+    pub(crate) talos: bool,
 }
 
 /// Port of the boss's boot HTTP server.
@@ -27,6 +29,7 @@ impl KernelLine {
             match word.split_once('=') {
                 Some(("labinator.boss", value)) => line.boss = boss(value).or(line.boss),
                 Some(("labinator.nonce", value)) if !value.is_empty() => line.nonce = Some(value.to_owned()),
+                Some(("talos.platform", _)) => line.talos = true,
                 Some(("BOOTIF", value)) => line.port = port(value).or(line.port),
                 _ => {}
             }
@@ -61,6 +64,7 @@ mod tests {
         assert_eq!(line.boss, Some("10.9.0.1:80".parse().unwrap()));
         assert_eq!(line.nonce.as_deref(), Some("ab12"));
         assert_eq!(line.port, Some(MacAddr([0x52, 0x54, 0, 0, 0, 1])));
+        assert!(!line.talos && KernelLine::read("talos.platform=metal").talos);
     }
 
     #[test]

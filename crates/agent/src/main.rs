@@ -11,6 +11,7 @@ mod kernel_line;
 mod lease;
 mod link;
 mod report;
+mod talosd;
 
 use std::io::Write as _;
 use std::path::Path;

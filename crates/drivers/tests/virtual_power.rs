@@ -51,8 +51,11 @@ fn lab() -> LabSpec {
             tftp: model::TftpPorts::default(),
             ipv6: None,
         },
-        power: [("qemu".parse().unwrap(), PowerDriver::Virtual { memory: Mebibytes(64), stagger: Span(1) })]
-            .into(),
+        power: [(
+            "qemu".parse().unwrap(),
+            PowerDriver::Virtual { memory: Mebibytes(64), stagger: Span(1), disk: None },
+        )]
+        .into(),
         board: BoardSpec { columns: 1, rows: 1, nodes: [("node1".parse().unwrap(), node)].into() },
         scenarios: [].into(),
         limits: Limits::default(),

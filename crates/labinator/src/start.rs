@@ -103,6 +103,8 @@ pub async fn demo(globals: &Globals, args: DemoArgs) -> Result<(), Failure> {
         manner,
         keep: args.keep,
         images: args.images.unwrap_or_else(images_folder),
+        // Read by a process that need not work in the same folder.
+        assets: args.assets.map(|folder| std::path::absolute(&folder).unwrap_or(folder)),
         loaders: PathBuf::from(LOADERS),
         socket: socket_path(),
     };
@@ -158,15 +160,25 @@ pub fn replay(globals: &Globals, args: &ReplayArgs) -> Result<(), Failure> {
 /// What is missing, with the command that helps.
 pub async fn image(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
     match verb {
-        ImageVerb::Build { name, agent, out, kernel_deb } => {
-            if name != NODE_IMAGE {
-                let why = format!("no image `{name}` can be built; this version builds: {NODE_IMAGE}");
+        ImageVerb::Build { name, agent, talosd, out, kernel_deb } => {
+            let plays = name == image::SIMULATED_TALOS;
+            if name != NODE_IMAGE && !plays {
+                let why = format!(
+                    "no image `{name}` can be built; this version builds: {NODE_IMAGE}, {}",
+                    image::SIMULATED_TALOS
+                );
                 return Err(Failure::Usage(why));
             }
-            let agent = agent.map_or_else(agent_beside, Ok)?;
+            if talosd.is_some() && !plays {
+                let why = format!("--talosd is for the image {}", image::SIMULATED_TALOS);
+                return Err(Failure::Usage(why));
+            }
+            let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
+            let talosd =
+                plays.then(|| talosd.map_or_else(|| beside("talosd", "--talosd"), Ok)).transpose()?;
             let out = out.unwrap_or_else(images_folder);
             let cache = cache_folder().join("packages");
-            let built = image::build_node(&NodeImage { agent, out, kernel_deb, cache })
+            let built = image::build_node(&NodeImage { agent, talosd, out, kernel_deb, cache })
                 .await
                 .map_err(|why| Failure::failed(why.to_string()))?;
             if globals.quiet {
@@ -256,11 +268,14 @@ fn list(folder: &Path, json: bool) -> Result<(), Failure> {
     })
 }
 
-/// The agent that was built beside this program.
-fn agent_beside() -> Result<PathBuf, Failure> {
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("agent")));
+/// A program that was built beside this one.
+fn beside(name: &str, option: &str) -> Result<PathBuf, Failure> {
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(name)));
     beside.filter(|path| path.is_file()).ok_or_else(|| {
-        Failure::with_advice("there is no agent beside this program", "name it with --agent PATH")
+        Failure::with_advice(
+            format!("there is no {name} beside this program"),
+            format!("name it with {option} PATH"),
+        )
     })
 }
 

@@ -179,6 +179,9 @@ pub enum PowerDriver {
         memory: Mebibytes,
         /// How long to wait between two starts, in milliseconds.
         stagger: Span,
+        /// Size of a disk that each has, `/dev/vda`; none unless told. It takes only the room that is written to.
+        #[serde(default)]
+        disk: Option<Mebibytes>,
     },
     /// A person presses the button; the lab says when and sees what happens.
     Manual,

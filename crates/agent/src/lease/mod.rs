@@ -32,6 +32,8 @@ pub(crate) struct Held {
     pub(crate) address: IpAddr,
     /// Who to report to, as far as it is known.
     pub(crate) boss: Option<SocketAddr>,
+    /// The first name server that DHCP told of.
+    pub(crate) resolver: Option<IpAddr>,
 }
 
 type Tell = watch::Sender<Option<Held>>;
@@ -167,6 +169,7 @@ mod tests {
             },
             address: "10.0.0.11".parse().unwrap(),
             boss,
+            resolver: None,
         };
         let boss = Some("10.0.0.1:80".parse().unwrap());
         for (boss, news) in [(None, true), (None, false), (boss, true), (boss, false)] {

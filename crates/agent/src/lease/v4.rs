@@ -45,7 +45,12 @@ pub(super) async fn keep_once(
                 return Ok(());
             }
         };
-        let describe = |address, boss| Held { port: port.clone(), address: IpAddr::V4(address), boss };
+        let describe = |binding: &Binding, boss| Held {
+            port: port.clone(),
+            address: IpAddr::V4(binding.address),
+            boss,
+            resolver: binding.dns.first().copied().map(IpAddr::V4),
+        };
         match step {
             Step::Lease(ClientStep::Bound(binding)) => {
                 let same = set.as_ref().is_some_and(|old| old.address == binding.address);
@@ -59,11 +64,11 @@ pub(super) async fn keep_once(
                 let told = line.boss.or_else(|| boss(&boss_url(&binding.reply)?));
                 if told.is_some() {
                     asker.search = None;
-                    tell(held, describe(binding.address, told));
+                    tell(held, describe(&binding, told));
                 } else {
                     if !same {
                         console.say("that server is no boss; asking who is");
-                        tell(held, describe(binding.address, None));
+                        tell(held, describe(&binding, None));
                     }
                     // Again with each renewal: the boss may have moved.
                     asker.search = Some(BossSearch::new(settings.clone(), binding.address, asker.now()));
@@ -82,7 +87,7 @@ pub(super) async fn keep_once(
             Step::Boss(url) => {
                 if let (Some(binding), Some(found)) = (&set, boss(&url)) {
                     asker.search = None;
-                    if tell(held, describe(binding.address, Some(found))) {
+                    if tell(held, describe(binding, Some(found))) {
                         console.say(&format!("the boss is {found}"));
                     }
                 }
@@ -92,7 +97,7 @@ pub(super) async fn keep_once(
                 if let Some(binding) = set.as_ref().filter(|_| nobody) {
                     let guess = likely_boss(&binding.reply, binding.server);
                     console.say(&format!("no boss answers; trying {guess}, which the DHCP server names"));
-                    tell(held, describe(binding.address, Some(guess)));
+                    tell(held, describe(binding, Some(guess)));
                 }
             }
             Step::Lease(ClientStep::Wait | ClientStep::Send(..)) => {}

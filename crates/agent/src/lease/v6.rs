@@ -75,7 +75,11 @@ pub(super) async fn keep_once(
                     console.say(&format!("address {}", binding.address));
                 }
                 links.set6(port.index, binding.address).await?;
-                tell(held, Held { port: port.clone(), address: binding.address.into(), boss: told });
+                // Whoever needs names asks the boss, who knows the lab's.
+                tell(
+                    held,
+                    Held { port: port.clone(), address: binding.address.into(), boss: told, resolver: None },
+                );
                 set = Some(binding.address);
             }
             ClientStep::Lost => {

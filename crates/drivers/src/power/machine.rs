@@ -13,15 +13,22 @@ pub struct Machine {
     pub firmware: VirtualFirmware,
     /// Its memory.
     pub memory: Mebibytes,
+    /// Size of its disk, where it has one.
+    pub disk: Option<Mebibytes>,
 }
 
 impl Machine {
-    pub(super) fn of(name: &NodeName, node: &NodeSpec, memory: Mebibytes) -> Self {
+    pub(super) fn of(
+        name: &NodeName,
+        node: &NodeSpec,
+        (memory, disk): (Mebibytes, Option<Mebibytes>),
+    ) -> Self {
         Self {
             name: name.clone(),
             mac: node.mac,
             firmware: node.firmware.unwrap_or(VirtualFirmware::Bios),
             memory: node.memory.unwrap_or(memory),
+            disk,
         }
     }
 

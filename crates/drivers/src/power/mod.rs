@@ -168,11 +168,11 @@ fn plan<'a>(
         PowerDriver::Manual => {
             Ok(Plan::Manual { nodes: nodes.map(|(name, node)| (name.clone(), node.power.clone())).collect() })
         }
-        PowerDriver::Virtual { memory, stagger } => {
+        PowerDriver::Virtual { memory, stagger, disk } => {
             let mut machines = Vec::new();
             for (name, node) in nodes {
                 let folder = virtual_node::folder(state, name)?;
-                machines.push((node.power.clone(), Machine::of(name, node, *memory), folder));
+                machines.push((node.power.clone(), Machine::of(name, node, (*memory, *disk)), folder));
             }
             let programs = qemu::Installed::find(machines.iter().map(|(_, machine, _)| machine.firmware))?;
             Ok(Plan::Virtual { programs, stagger: Duration::from_millis(stagger.0), nodes: machines })

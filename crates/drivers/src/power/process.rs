@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use super::qemu::{Installed, PID, QMP, VARS, arguments};
+use super::qemu::{DISK, Installed, PID, QMP, VARS, arguments};
 use super::{Machine, PowerError};
 
 /// What QEMU itself says, in the machine's folder; started anew with each start.
@@ -55,6 +55,9 @@ impl Running {
         }
         // A firmware that remembers boots of another life would not be a cold machine.
         fs::copy(&with.vars, folder.join(VARS)).or_else(absent).map_err(|e| failed(VARS, &e))?;
+        if let Some(size) = machine.disk {
+            provide_disk(&folder.join(DISK), u64::from(size.0) << 20).map_err(|e| failed(DISK, &e))?;
+        }
         let log = File::create(folder.join(LOG)).map_err(|e| failed(LOG, &e))?;
         let child = Command::new(&with.qemu)
             .args(arguments(machine))
@@ -150,6 +153,17 @@ impl Running {
 /// Prepares a machine's folder.
 pub(super) fn prepare(folder: &Path) -> Result<(), PowerError> {
     fs::create_dir_all(folder).map_err(|source| PowerError::State { path: folder.to_owned(), source })
+}
+
+/// A disk of at least this size, in bytes. What is on it stays, also where it is larger than told: a smaller one would
+/// lose its end.
+fn provide_disk(path: &Path, size: u64) -> io::Result<()> {
+    let file = File::options().write(true).create(true).truncate(false).open(path)?;
+    if file.metadata()?.len() < size {
+        // Sparse: it takes room only where something is written.
+        file.set_len(size)?;
+    }
+    Ok(())
 }
 
 /// UEFI variables are installed only where a UEFI machine needs them, and were looked for then.

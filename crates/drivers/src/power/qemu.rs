@@ -17,6 +17,7 @@ const BOOT_ROM: &str = "/usr/lib/ipxe/qemu/efi-virtio.rom";
 // Files of one machine, relative to its folder, which is QEMU's working folder: a Unix socket's path may
 // have 107 bytes only.
 pub(super) const VARS: &str = "vars.fd";
+pub(super) const DISK: &str = "disk.img";
 pub(super) const QMP: &str = "qmp.sock";
 pub(super) const SERIAL: &str = "serial.sock";
 pub(super) const PID: &str = "qemu.pid";
@@ -78,6 +79,10 @@ pub(super) fn arguments(machine: &Machine) -> Vec<String> {
     add(&format!("-chardev socket,id=serial,path={SERIAL},server=on,wait=off -serial chardev:serial"));
     add(&format!("-chardev socket,id=qmp,path={QMP},server=on,wait=off -mon chardev=qmp,mode=control"));
     add(&format!("-pidfile {PID}"));
+    if machine.disk.is_some() {
+        add(&format!("-drive if=none,id=disk,format=raw,discard=unmap,file={DISK}"));
+        add(&format!("-device virtio-blk-pci,drive=disk,serial={}", machine.name));
+    }
     let tap = tap_name(machine.mac);
     add(&format!("-netdev tap,id=lab,ifname={tap},script=no,downscript=no"));
     let port = format!("virtio-net-pci,netdev=lab,mac={},bootindex=1", machine.mac);
@@ -122,8 +127,24 @@ mod tests {
             mac: MacAddr([0x52, 0x54, 0, 0x1a, 0xb1, 1]),
             firmware,
             memory: Mebibytes(512),
+            disk: None,
         };
         arguments(&machine).join(" ")
+    }
+
+    #[test]
+    fn a_node_has_the_disk_that_it_is_told_to_have() {
+        assert!(!line(VirtualFirmware::Bios).contains("disk"));
+        let machine = Machine {
+            name: "node1".parse().unwrap(),
+            mac: MacAddr([0x52, 0x54, 0, 0x1a, 0xb1, 1]),
+            firmware: VirtualFirmware::Bios,
+            memory: Mebibytes(512),
+            disk: Some(Mebibytes(64)),
+        };
+        let line = arguments(&machine).join(" ");
+        assert!(line.contains("-drive if=none,id=disk,format=raw,discard=unmap,file=disk.img "), "{line}");
+        assert!(line.contains("-device virtio-blk-pci,drive=disk,serial=node1 "), "{line}");
     }
 
     #[test]

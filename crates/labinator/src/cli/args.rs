@@ -115,6 +115,9 @@ pub struct DemoArgs {
     /// Keep the files of the run
     #[arg(long)]
     pub keep: bool,
+    /// Boot genuine Talos in the scenario `physical`: folder with its vmlinuz-amd64 and initramfs-amd64.xz
+    #[arg(long, value_name = "DIR")]
+    pub assets: Option<PathBuf>,
     /// Folder of boot images.
     #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
     pub images: Option<PathBuf>,
@@ -168,12 +171,15 @@ pub struct ServeArgs {
 pub enum ImageVerb {
     /// Build an image from what this computer has
     Build {
-        /// Which image
+        /// Which image: node, or simulated-talos
         #[arg(default_value = "node")]
         name: String,
         /// The agent that goes in, linked statically [default: `agent` beside this program]
         #[arg(long, value_name = "PATH")]
         agent: Option<PathBuf>,
+        /// Simulated Talos, linked statically, for the image of that name [default: `talosd` beside this program]
+        #[arg(long, value_name = "PATH")]
+        talosd: Option<PathBuf>,
         /// Folder of boot images.
         #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
         out: Option<PathBuf>,

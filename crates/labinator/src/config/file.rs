@@ -192,6 +192,9 @@ pub struct PowerFile {
     /// Pause between two starts, such as `500ms`.
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub stagger: Option<Typed<String>>,
+    /// Disk of each virtual machine, `/dev/vda`, such as `10GiB`. It takes only the room that is written to.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9]+ ?[MG]iB$"))]
+    pub disk: Option<Typed<String>>,
 }
 
 /// The board.

@@ -87,10 +87,11 @@ fn power_driver(file: &PowerFile, found: &mut Found) -> Option<PowerDriver> {
             let memory = file.memory.as_ref().map_or(Some(VIRTUAL_MEMORY), |m| memory(m, found));
             let stagger =
                 file.stagger.as_ref().map_or(Some(VIRTUAL_STAGGER), |s| duration("stagger", s, found));
-            Some(PowerDriver::Virtual { memory: memory?, stagger: stagger? })
+            let disk = file.disk.as_ref().map_or(Some(None), |disk| self::memory(disk, found).map(Some));
+            Some(PowerDriver::Virtual { memory: memory?, stagger: stagger?, disk: disk? })
         }
         "manual" => {
-            for (key, typed) in [("memory", &file.memory), ("stagger", &file.stagger)] {
+            for (key, typed) in [("memory", &file.memory), ("stagger", &file.stagger), ("disk", &file.disk)] {
                 if let Some(typed) = typed {
                     found.push(
                         Mistake::new(

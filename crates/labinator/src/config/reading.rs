@@ -168,6 +168,7 @@ fn power_driver(entry: &Entry, found: &mut Found) -> Option<PowerFile> {
         driver: fields.needed_text("driver", "manual", found),
         memory: fields.text("memory", found),
         stagger: fields.text("stagger", found),
+        disk: fields.text("disk", found),
     };
     let known = file.driver.as_ref().is_none_or(|d| super::power::KNOWN.contains(&d.value.as_str()));
     if known {

@@ -27,7 +27,7 @@ use model::ScenarioName;
 use serde::{Deserialize, Serialize};
 
 pub use janitor::sweep;
-pub use lab::{IMAGE, SCENARIO, lab};
+pub use lab::{IMAGE, PHYSICAL, SCENARIO, lab, with_genuine_talos};
 pub use namespace::{INSIDE, Inner, JANITOR, attend, inside};
 pub use needs::missing;
 pub use network::raise;
@@ -53,6 +53,8 @@ pub struct DemoOptions {
     pub keep: bool,
     /// Folder of images.
     pub images: PathBuf,
+    /// Folder with kernel and initramfs of genuine Talos; simulated Talos without it.
+    pub assets: Option<PathBuf>,
     /// Folder of network boot programs.
     pub loaders: PathBuf,
     /// Where the command line of the host finds the controller.

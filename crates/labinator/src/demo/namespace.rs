@@ -111,7 +111,12 @@ pub(super) fn words() -> Vec<&'static str> {
 }
 
 fn described(options: &DemoOptions) -> Result<LabSpec, DemoError> {
-    lab(options.nodes).map_err(|e| DemoError::io("the demo's lab")(io::Error::other(e.to_string())))
+    let made = lab(options.nodes);
+    let mut spec = made.map_err(|e| DemoError::io("the demo's lab")(io::Error::other(e.to_string())))?;
+    if let Some(assets) = &options.assets {
+        lab::with_genuine_talos(&mut spec, assets);
+    }
+    Ok(spec)
 }
 
 fn page(headless: bool) -> Result<Option<TcpListener>, DemoError> {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use drivers::process::{ProcessError, Program, run_once};
 use model::LabSpec;
 
-use super::lab::IMAGE;
+use super::lab::{IMAGE, PHYSICAL, SCENARIO, absent_assets, genuine_memory_mib};
 use super::network::IP;
 use super::{DemoOptions, namespace};
-use crate::image::ImageManifest;
+use crate::image::{ImageManifest, SIMULATED_TALOS};
 
 /// Network boot programs the boot counter hands to firmware.
 const LOADERS: [&str; 2] = ["snponly.efi", "undionly.kpxe"];
@@ -28,13 +28,44 @@ pub async fn missing(options: &DemoOptions, spec: &LabSpec) -> Vec<String> {
     }
     let absent = LOADERS.map(|name| options.loaders.join(name)).into_iter().filter(|path| !path.is_file());
     lines.extend(absent.map(|path| format!("{} is missing: apt-get install -y ipxe", path.display())));
-    let folder = options.images.join(IMAGE);
-    if !ImageManifest::read(&folder).is_ok_and(|manifest| manifest.is_complete(&folder)) {
-        lines.push(format!("{} is no image: labinator image build {IMAGE}", folder.display()));
-    }
+    lines.extend(no_image(options));
     lines.extend(no_tun());
     lines.extend(no_namespace().await);
     lines
+}
+
+/// What the scenario boots.
+fn no_image(options: &DemoOptions) -> Vec<String> {
+    let scenario = options.scenario.as_ref().map_or(SCENARIO, |name| name.as_str());
+    let name = match (scenario == PHYSICAL, &options.assets) {
+        (true, Some(assets)) => {
+            let absent = absent_assets(assets).into_iter().map(|path| {
+                format!("{} is missing: take it from a release of Talos, under this name", path.display())
+            });
+            return absent.chain(too_little_memory(options.nodes)).collect();
+        }
+        (false, Some(_)) => {
+            return vec![format!("--assets is for genuine Talos: add --scenario {PHYSICAL}")];
+        }
+        (true, None) => SIMULATED_TALOS,
+        (false, None) => IMAGE,
+    };
+    let folder = options.images.join(name);
+    if ImageManifest::read(&folder).is_ok_and(|manifest| manifest.is_complete(&folder)) {
+        return Vec::new();
+    }
+    vec![format!("{} is no image: labinator image build {name}", folder.display())]
+}
+
+/// Genuine Talos does not start with less, and says so only on its console.
+fn too_little_memory(nodes: u8) -> Option<String> {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    let needed = genuine_memory_mib(nodes);
+    (kib / 1024 < needed).then(|| {
+        format!("{nodes} nodes with genuine Talos need {needed} MiB of memory, and {} MiB are free: fewer --nodes", kib / 1024)
+    })
 }
 
 /// The device through which a program is a network port.

@@ -1,6 +1,10 @@
 //! What a person at the terminal sees of a snapshot: one line a machine, and what has become of the lab.
 
-use model::{ClientKind, LabSpec, MachineView, NodeWord, Phase, Snapshot, Span, VirtualFirmware, Waterfall};
+use model::{
+    ClientKind, ImageRef, LabSpec, MachineView, NodeWord, Phase, Snapshot, Span, VirtualFirmware, Waterfall,
+};
+
+use crate::image::SIMULATED_TALOS;
 
 /// Width of a machine's bar in characters.
 const BAR: usize = 15;
@@ -30,7 +34,7 @@ pub fn verdict(snapshot: &Snapshot) -> Option<Verdict> {
 
 /// What is said before anything moves.
 #[must_use]
-pub fn banner(spec: &LabSpec, link: Option<&str>) -> Vec<String> {
+pub fn banner(spec: &LabSpec, scenario: &str, link: Option<&str>) -> Vec<String> {
     let nodes = &spec.board.nodes;
     let count = |wanted| nodes.values().filter(|node| node.firmware == Some(wanted)).count();
     let kinds = [
@@ -49,7 +53,28 @@ pub fn banner(spec: &LabSpec, link: Option<&str>) -> Vec<String> {
         counted(zones.len(), "zone"),
         kinds.join(", ")
     );
-    link.map(|link| format!("  page       {link}")).into_iter().chain([lab]).collect()
+    let page = link.map(|link| format!("  page       {link}"));
+    page.into_iter().chain([lab]).chain(cluster(spec, scenario)).collect()
+}
+
+/// What the scenario becomes, where it is a cluster, and on which Talos.
+fn cluster(spec: &LabSpec, scenario: &str) -> Option<String> {
+    let (name, scenario) = spec.scenarios.iter().find(|(name, _)| name.as_str() == scenario)?;
+    let talos = scenario.talos.as_ref()?;
+    let workers = scenario.nodes.len().saturating_sub(talos.control_plane.len());
+    let which = match &scenario.image {
+        ImageRef::Named(image) if image == SIMULATED_TALOS => {
+            "simulated, and so is its Kubernetes".to_owned()
+        }
+        ImageRef::Named(image) => format!("image {image}"),
+        ImageRef::Files { kernel, .. } => format!("genuine, {}", kernel.as_deref().unwrap_or_default()),
+    };
+    Some(format!(
+        "  cluster    {name} · {} · {} · Talos {}: {which}",
+        counted(talos.control_plane.len(), "control plane"),
+        counted(workers, "worker"),
+        talos.version
+    ))
 }
 
 fn counted(number: usize, noun: &str) -> String {

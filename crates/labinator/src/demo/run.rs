@@ -29,7 +29,8 @@ pub async fn run(inner: Inner) -> Result<(), Failure> {
     let link = (!options.headless).then_some(link.as_str());
 
     let mut screen = Screen::new(io::stdout(), options.manner);
-    for line in banner(&spec, link) {
+    let scenario = options.scenario.as_ref().map_or(SCENARIO, |name| name.as_str());
+    for line in banner(&spec, scenario, link) {
         screen.say(&line).map_err(|why| unread(&why))?;
     }
     if let Ok(own) = std::env::current_exe() {
@@ -38,7 +39,6 @@ pub async fn run(inner: Inner) -> Result<(), Failure> {
             "status --watch, explain, boot trace node1, power off node1, events --follow, stop --wait";
         screen.say(&format!("  try        {own}\n             {verbs}")).map_err(|why| unread(&why))?;
     }
-    let scenario = options.scenario.as_ref().map_or(SCENARIO, |name| name.as_str());
     let visit = visit(&mut screen, scenario, options.until_ready);
     match running.run(visit).await? {
         Some(outcome) => outcome,

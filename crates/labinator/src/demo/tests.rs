@@ -178,7 +178,8 @@ fn the_lab_has_a_fate_only_when_it_is_ready_or_failed() {
 
 #[test]
 fn the_banner_counts_what_there_is() {
-    let lines = banner(&lab(6).unwrap(), Some("http://127.0.0.1:8080/?token=x"));
+    let mut spec = lab(6).unwrap();
+    let lines = banner(&spec, "demo", Some("http://127.0.0.1:8080/?token=x"));
     assert_eq!(
         lines,
         [
@@ -186,4 +187,11 @@ fn the_banner_counts_what_there_is() {
             "  lab        demo · 6 nodes · 2 zones · firmware: 2 BIOS, 2 UEFI PXE, 2 UEFI HTTP"
         ]
     );
+    let talos = |spec: &model::LabSpec| banner(spec, "physical", None).pop().unwrap();
+    assert_eq!(
+        talos(&spec),
+        "  cluster    physical · 3 control planes · 3 workers · Talos 1.13: simulated, and so is its Kubernetes"
+    );
+    super::with_genuine_talos(&mut spec, std::path::Path::new("/assets"));
+    assert!(talos(&spec).ends_with(" · Talos 1.13: genuine, /assets/vmlinuz-amd64"), "{}", talos(&spec));
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use drivers::process::ProcessError;
 
 pub use manifest::{ImageManifest, MANIFEST};
-pub use node::{Built, NodeImage, build_node};
+pub use node::{Built, NodeImage, SIMULATED_TALOS, build_node};
 pub use pe::PeError;
 
 /// Why an image could not be built or read.

@@ -1,4 +1,5 @@
-//! The node image: a kernel for virtual machines, the agent as init, and nothing else.
+//! The node image: a kernel for virtual machines, the agent as init, and nothing else; or, with simulated Talos beside
+//! the agent, an image that boots as Talos does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ use super::{ImageError, pe};
 
 /// Name of the image and of its folder.
 const NAME: &str = "node";
+/// Name of the image with simulated Talos, and of its folder. Whoever sees it shall see what it is.
+pub const SIMULATED_TALOS: &str = "simulated-talos";
 /// Raised when the way of building changes, so that images built before are built again.
 const RECIPE: u32 = 1;
 /// What a virtual node needs; what these depend on is found.
@@ -23,6 +26,8 @@ const MODULES: [&str; 4] = ["virtio_pci", "virtio_net", "virtio_rng", "virtio_bl
 /// again. `no_timer_check`: on a busy host an emulated timer misses its ticks, and the kernel panics with
 /// "IO-APIC + timer doesn't work" (seen with six nodes on two processors).
 const ARGUMENTS: &str = "console=tty0 console=ttyS0,115200 panic=10 no_timer_check quiet";
+/// What genuine Talos on a machine of its own is told; here it tells the agent to step aside.
+const TALOS_ARGUMENTS: &str = "talos.platform=metal";
 const OS_RELEASE: &str = "ID=labinator\nNAME=Labinator\nPRETTY_NAME=\"Labinator node\"\n";
 const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
 const ZSTD: Program = Program::new("zstd", "zstd");
@@ -33,7 +38,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub struct NodeImage {
     /// The agent, linked statically.
     pub agent: PathBuf,
-    /// Folder of images; the image is put into `node` below it.
+    /// Simulated Talos, linked statically, where the image shall play it.
+    pub talosd: Option<PathBuf>,
+    /// Folder of images; the image is put into `node` or `simulated-talos` below it.
     pub out: PathBuf,
     /// The kernel package; the distribution's current one when absent.
     pub kernel_deb: Option<PathBuf>,
@@ -58,13 +65,17 @@ pub struct Built {
 /// [`ImageError`]: what is missing, with the command that helps.
 pub async fn build_node(plan: &NodeImage) -> Result<Built, ImageError> {
     let agent = read(&plan.agent)?;
+    let talosd = plan.talosd.as_deref().map(read).transpose()?;
+    let name = if talosd.is_some() { SIMULATED_TALOS } else { NAME };
     let deb = match &plan.kernel_deb {
         Some(path) => path.clone(),
         None => package(&plan.cache).await?,
     };
     let stub = fs::read(STUB).map_err(|_| ImageError::NoStub(STUB.into()))?;
-    let inputs = inputs(&[&agent, &read(&deb)?, &stub]);
-    let folder = plan.out.join(NAME);
+    let package = read(&deb)?;
+    let files = [Some(agent.as_slice()), Some(&package), Some(&stub), talosd.as_deref()];
+    let inputs = inputs(name, &files.into_iter().flatten().collect::<Vec<_>>());
+    let folder = plan.out.join(name);
     if let Ok(manifest) = ImageManifest::read(&folder)
         && manifest.inputs == inputs
         && manifest.is_complete(&folder)
@@ -75,27 +86,31 @@ pub async fn build_node(plan: &NodeImage) -> Result<Built, ImageError> {
     let work = Scratch::new(&folder)?;
     let kernel = Kernel::unpack(&deb, &work.0).await?;
     let modules = kernel.modules(&MODULES).await?;
-    let initrd = pack(&initramfs(agent, modules)?, &work.0).await?;
+    let plays = talosd.is_some();
+    let initrd = pack(&initramfs(agent, talosd, modules)?, &work.0).await?;
     let linux = read(&kernel.image)?;
-    let sections: [(&str, &[u8]); 4] = [
-        (".osrel", OS_RELEASE.as_bytes()),
-        (".cmdline", ARGUMENTS.as_bytes()),
-        (".initrd", &initrd),
-        (".linux", &linux),
-    ];
-    let uki = pe::append(&stub, &sections)?;
-
     let mut manifest = ImageManifest::new(asset(&folder, "vmlinuz", &linux)?, kernel.version, inputs);
     manifest.initrd = vec![asset(&folder, "initrd.img", &initrd)?];
-    manifest.uki = Some(asset(&folder, "node.efi", &uki)?);
-    ARGUMENTS.clone_into(&mut manifest.args);
-    manifest.agent = true;
+    if plays {
+        // Arguments change from boot to boot, as with genuine Talos: one file with its arguments inside is no use.
+        manifest.args = format!("{ARGUMENTS} {TALOS_ARGUMENTS}");
+    } else {
+        let sections: [(&str, &[u8]); 4] = [
+            (".osrel", OS_RELEASE.as_bytes()),
+            (".cmdline", ARGUMENTS.as_bytes()),
+            (".initrd", &initrd),
+            (".linux", &linux),
+        ];
+        manifest.uki = Some(asset(&folder, "node.efi", &pe::append(&stub, &sections)?)?);
+        ARGUMENTS.clone_into(&mut manifest.args);
+        manifest.agent = true;
+    }
     manifest.write(&folder)?;
     Ok(Built { folder, manifest, fresh: true })
 }
 
-fn inputs(files: &[&[u8]]) -> Digest {
-    let mut text = format!("{NAME} {RECIPE}\n{}\n{ARGUMENTS}\n{OS_RELEASE}", MODULES.join(" "));
+fn inputs(name: &str, files: &[&[u8]]) -> Digest {
+    let mut text = format!("{name} {RECIPE}\n{}\n{ARGUMENTS}\n{OS_RELEASE}", MODULES.join(" "));
     for file in files {
         text.push_str(&digest(file).to_string());
         text.push('\n');
@@ -103,9 +118,9 @@ fn inputs(files: &[&[u8]]) -> Digest {
     digest(text.as_bytes())
 }
 
-/// The archive the kernel unpacks: the agent as `/init`, its modules, and the nodes it needs before it has
+/// The archive the kernel unpacks: the agent as `/init`, simulated Talos beside it if it is wanted, its modules, and the nodes it needs before it has
 /// mounted `/dev`.
-fn initramfs(agent: Vec<u8>, modules: Vec<Module>) -> Result<Vec<u8>, ImageError> {
+fn initramfs(agent: Vec<u8>, talosd: Option<Vec<u8>>, modules: Vec<Module>) -> Result<Vec<u8>, ImageError> {
     let mut archive = Archive::new();
     for folder in ["dev", "proc", "sys"] {
         archive.folder(folder);
@@ -113,6 +128,9 @@ fn initramfs(agent: Vec<u8>, modules: Vec<Module>) -> Result<Vec<u8>, ImageError
     archive.device("dev/console", 5, 1);
     archive.device("dev/null", 1, 3);
     archive.program("init", agent);
+    if let Some(talosd) = talosd {
+        archive.program("bin/talosd", talosd);
+    }
     let mut list = String::new();
     for module in modules {
         let path = format!("lib/modules/{}.ko", module.name);
@@ -168,7 +186,7 @@ mod tests {
     #[test]
     fn the_same_inputs_give_the_same_initramfs_and_the_same_uki() {
         let make = || {
-            let initrd = initramfs(b"agent".to_vec(), modules()).unwrap();
+            let initrd = initramfs(b"agent".to_vec(), None, modules()).unwrap();
             let uki = pe::append(&stub(4), &[(".initrd", &initrd), (".linux", b"kernel")]).unwrap();
             (digest(&initrd), digest(&uki))
         };
@@ -177,14 +195,15 @@ mod tests {
 
     #[test]
     fn modules_are_listed_in_loading_order() {
-        let bytes = initramfs(Vec::new(), modules()).unwrap();
+        let bytes = initramfs(Vec::new(), None, modules()).unwrap();
         let list = b"/lib/modules/virtio_ring.ko\n/lib/modules/virtio.ko\n";
         assert!(bytes.windows(list.len()).any(|window| window == list));
     }
 
     #[test]
     fn another_input_is_another_image() {
-        assert_ne!(inputs(&[b"a", b"b", b"c"]), inputs(&[b"a", b"b", b"d"]));
-        assert_ne!(inputs(&[b"ab", b"c"]), inputs(&[b"a", b"bc"]));
+        assert_ne!(inputs("node", &[b"a", b"b", b"c"]), inputs("node", &[b"a", b"b", b"d"]));
+        assert_ne!(inputs("node", &[b"ab", b"c"]), inputs("node", &[b"a", b"bc"]));
+        assert_ne!(inputs("node", &[b"a"]), inputs(SIMULATED_TALOS, &[b"a"]));
     }
 }

@@ -84,7 +84,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         },
         power: BTreeMap::from([(
             driver.clone(),
-            PowerDriver::Virtual { memory: Mebibytes(512), stagger: Span(0) },
+            PowerDriver::Virtual { memory: Mebibytes(512), stagger: Span(0), disk: None },
         )]),
         board: BoardSpec { columns: machines, rows: 1, nodes: nodes.collect() },
         scenarios: BTreeMap::from([(all(), scenario)]),

@@ -82,7 +82,10 @@ impl Board {
                 ipv6: None,
             },
             power: BTreeMap::from([
-                ("vms".parse().unwrap(), PowerDriver::Virtual { memory: Mebibytes(512), stagger: Span(0) }),
+                (
+                    "vms".parse().unwrap(),
+                    PowerDriver::Virtual { memory: Mebibytes(512), stagger: Span(0), disk: None },
+                ),
                 ("hands".parse().unwrap(), PowerDriver::Manual),
             ]),
             board: BoardSpec {

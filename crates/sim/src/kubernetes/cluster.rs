@@ -60,7 +60,8 @@ pub(super) struct Cluster {
     pub(super) due: BTreeMap<String, (u64, Key, Step)>,
     /// Nodes whose kubelet says nothing.
     pub(super) silent: BTreeSet<String>,
-    addresses: u32,
+    /// Addresses given to pods so far.
+    pub(super) addresses: u32,
 }
 
 /// The text at a path of an object; empty where there is none.

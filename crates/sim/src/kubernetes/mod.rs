@@ -6,7 +6,7 @@
 //! | sockets, TLS, HTTP | `serve.rs`, `trust.rs` |
 //! | paths, lists and watches | `rest.rs`, `select.rs`, `table.rs`, `discovery.rs` |
 //! | writes | `write.rs`, `patch.rs`, `fields.rs`, `answer.rs` |
-//! | objects and their past | `store.rs`, `kinds.rs` |
+//! | objects and their past | `store.rs`, `kinds.rs`, `written.rs` |
 //! | what happens by itself | `cluster.rs`, `workloads.rs`, `schedule.rs`, `kubelet.rs` |
 //! | bad manners | `manner.rs` |
 //!
@@ -33,6 +33,7 @@ mod table;
 mod trust;
 mod workloads;
 mod write;
+mod written;
 
 pub use cluster::Member;
 pub use manner::Manner;

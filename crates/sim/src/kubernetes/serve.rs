@@ -85,6 +85,20 @@ impl Server {
         }))
     }
 
+    /// A server that holds what another one wrote.
+    #[must_use]
+    pub fn restored(settings: &Settings, identity: Identity, written: &Value) -> Self {
+        let server = Self::new(settings, identity);
+        server.touch(|cluster| cluster.read_back(written));
+        server
+    }
+
+    /// Everything it holds, for [`Self::restored`].
+    #[must_use]
+    pub fn written(&self) -> Value {
+        self.lock().written()
+    }
+
     /// Lets time pass in the cluster, for as long as it is polled.
     pub async fn run(&self) {
         let mut changes = self.0.changes.subscribe();
@@ -148,6 +162,12 @@ impl Server {
     /// A machine says nothing any more.
     pub fn lose(&self, node: &str) {
         self.touch(|cluster| cluster.lose(node));
+    }
+
+    /// Names of the machines it knows.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<String> {
+        self.lock().store.all("nodes", None).map(|(key, _)| key.name.clone()).collect()
     }
 
     /// From now on it behaves like this.

@@ -117,6 +117,13 @@ impl Store {
         Some(self.past.range(first..))
     }
 
+    /// Holds these objects and no others from now on, without a past.
+    pub(super) fn replace(&mut self, objects: Vec<(Key, Value)>, version: u64) {
+        self.objects = objects.into_iter().map(|(key, object)| (key, Arc::new(object))).collect();
+        self.version = self.version.max(version);
+        self.forget();
+    }
+
     /// Forgets the past, as etcd does when it is compacted.
     pub(super) fn forget(&mut self) {
         self.past.clear();

@@ -13,16 +13,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use model::WallTime;
 use talos::api::Character;
 use talos::api::proto::told::{MachineStage, SeqAction, StartStop, SvcAction};
-use talos::pki::{Authority, KeyKind};
+use talos::pki::{Authority, Certificate, Identity, KeyKind, Leaf, Name};
 use tokio::task::JoinSet;
 
-use super::cluster::Member;
+use super::cluster::{Member, Signer};
 use super::config::{self, Config};
 use super::events::{Events, Payload};
 use super::manner::{Manner, Place};
-use super::node::{Etcd, Inner, Order, Port, Stage};
+use super::node::{End, Etcd, Inner, Order, Port, Stage};
 use super::pushed;
 use super::tls;
 
@@ -41,17 +42,27 @@ impl Inner {
     pub(super) async fn live(self: &Arc<Self>) {
         self.own_another_cluster();
         tokio::time::sleep(self.settings.pace.firmware).await;
+        while self.live_once().await == End::Restart {
+            tokio::time::sleep(self.settings.pace.firmware).await;
+        }
+    }
+
+    /// Lives until it needs its firmware.
+    pub(super) async fn live_once(self: &Arc<Self>) -> End {
         loop {
             let mut feeds = JoinSet::new();
             let ending = self.boot(&mut feeds).await;
+            self.now().config = None;
             self.turn(Port::Closed);
+            self.changed();
             feeds.shutdown().await;
             match ending {
                 Ending::Kexec => tokio::time::sleep(self.settings.pace.kexec).await,
-                Ending::Reset => tokio::time::sleep(self.settings.pace.firmware).await,
+                Ending::Reset => return End::Restart,
                 Ending::Off => {
                     self.now().stage = Stage::Off;
-                    return;
+                    self.changed();
+                    return End::Off;
                 }
             }
         }
@@ -65,9 +76,13 @@ impl Inner {
         self.publish(Payload::Address(self.hostname(), vec![self.settings.address.ip().to_string()]));
         self.publish(Payload::Phase("config", StartStop::Start));
         if std::mem::take(&mut self.now().wipe) {
-            let mut now = self.now();
-            now.state = None;
-            now.installed = false;
+            {
+                let mut now = self.now();
+                (now.state, now.installed, now.etcd) = (None, false, Etcd::Absent);
+            }
+            if let Err(why) = self.keep() {
+                return self.failed("initialize", &why);
+            }
         }
         let saved = self.now().state.clone();
         let text = match saved {
@@ -85,6 +100,9 @@ impl Inner {
             if now.installed {
                 now.state = Some(text.clone());
             }
+        }
+        if let Err(why) = self.keep() {
+            return self.failed("initialize", &why);
         }
         self.publish(Payload::Phase("config", StartStop::Stop));
         self.publish(Payload::Sequence("initialize", SeqAction::SeqStop));
@@ -145,6 +163,7 @@ impl Inner {
             now.stage = stage;
             now.unmet.clone_from(&unmet);
         }
+        self.changed();
         self.publish(Payload::Status(wire, unmet));
     }
 
@@ -186,14 +205,16 @@ impl Inner {
         self.publish(Payload::Task("runningMaintenance", StartStop::Stop));
         if self.once(&Manner::RebootsInApply) {
             self.publish(Payload::Sequence("initialize", SeqAction::SeqStop));
-            self.publish(Payload::SequenceFailed(
-                "initialize",
-                "sequence failed: no space left on device".to_owned(),
-            ));
-            return Err(Ending::Reset);
+            return Err(self.failed("initialize", &"no space left on device"));
         }
         self.stage(MachineStage::Booting, Stage::Booting, vec![]);
         Ok(pushed)
+    }
+
+    /// A sequence broke off; Talos starts again then.
+    fn failed(&self, sequence: &'static str, why: &dyn std::fmt::Display) -> Ending {
+        self.publish(Payload::SequenceFailed(sequence, format!("sequence failed: {why}")));
+        Ending::Reset
     }
 
     async fn install(&self, text: Vec<u8>) -> Ending {
@@ -209,6 +230,9 @@ impl Inner {
             let mut now = self.now();
             now.installed = true;
             now.state = Some(text);
+        }
+        if let Err(why) = self.keep() {
+            return self.failed("install", &why);
         }
         self.publish(Payload::Phase("install", StartStop::Stop));
         self.phase("saveMeta").await;
@@ -233,18 +257,35 @@ impl Inner {
             return;
         }
         feeds.spawn(async move {
-            node.cluster.until_signed(&id).await;
-            let Some(key) = node.cluster.authority(&id) else { return };
-            drop(node.open(&config.ca, &key));
+            match node.cluster.until_signed(&id).await {
+                Some(Signer::Key(key)) => drop(node.open(&config.ca, &key)),
+                Some(Signer::Issued { certificate, key }) => {
+                    drop(node.open_as(&config.ca, &certificate, &key));
+                }
+                None => {}
+            }
         });
+    }
+
+    /// Opens the port with a certificate that somebody else issued.
+    fn open_as(&self, ca: &str, certificate: &str, key: &str) -> Result<(), tls::Trouble> {
+        let ca = Certificate::from_pem(ca)?;
+        let tls = tls::configured(&ca, &Identity::from_pem(certificate, key)?, self.wall())?;
+        self.turn(Port::Open { tls, maintenance: false });
+        Ok(())
+    }
+
+    /// A certificate of its own: names and addresses, as old as its manners have it.
+    pub(super) fn issued(&self, ca: &Authority) -> Result<Identity, tls::Trouble> {
+        let hostname = self.hostname();
+        let names = [Name::Ip(self.settings.address.ip()), Name::Dns(hostname.clone())];
+        let issued = WallTime(self.wall().0.saturating_sub(self.age().0));
+        Ok(ca.issue(&Leaf::server(&hostname, &names), issued, &mut self.draw())?)
     }
 
     fn open(&self, ca: &str, ca_key: &str) -> Result<(), tls::Trouble> {
         let ca = Authority::from_pem(ca, ca_key)?;
-        let hostname = self.hostname();
-        let (address, now, age) = (self.settings.address.ip(), self.wall(), self.age());
-        let own = tls::Own { ca: &ca, hostname: &hostname, address, now, age };
-        let tls = tls::configured(&own, &mut self.draw())?;
+        let tls = tls::configured(ca.certificate(), &self.issued(&ca)?, self.wall())?;
         if let Some(config) = &self.now().config
             && config.control_plane
         {
@@ -261,6 +302,7 @@ impl Inner {
             now.services.push((id.to_owned(), state, healthy));
         }
         self.told.notify_waiters();
+        self.changed();
         let message = format!("Service {id} is {}", state.to_lowercase());
         self.publish(Payload::Service(id.to_owned(), action, message, healthy));
     }
@@ -289,6 +331,10 @@ impl Inner {
     /// Begins etcd if asked to, joins one that has begun, or takes up the one it has.
     async fn etcd(&self, cluster: &str) {
         let had = self.now().etcd.member();
+        if had.is_some() {
+            // It has data, so there is a cluster; where its own is not the one, it hears of it first.
+            self.cluster.until_begun(cluster).await;
+        }
         let known = had.is_some_and(|id| self.cluster.members(cluster).iter().any(|member| member.id == id));
         if known {
             return tokio::time::sleep(self.settings.pace.join).await;
@@ -302,11 +348,17 @@ impl Inner {
         };
         if begins {
             tokio::time::sleep(self.settings.pace.join).await;
+            self.now().etcd = Etcd::Member(id);
             self.cluster.begin(cluster, member(false));
-            self.now().etcd = Etcd::Member(id);
         } else {
-            self.cluster.join(cluster, member(true));
             self.now().etcd = Etcd::Member(id);
+            self.cluster.join(cluster, member(true));
+        }
+        if let Err(why) = self.keep() {
+            // It goes on with what it has in memory, as a node with a broken disk does for a while.
+            self.publish(Payload::SequenceFailed("boot", format!("etcd: {why}")));
+        }
+        if !begins {
             tokio::time::sleep(self.settings.pace.join).await;
             self.cluster.promote(cluster, id);
         }
@@ -363,6 +415,9 @@ impl Inner {
         };
         if let (Some(config), Some(member)) = (config, member) {
             self.cluster.leave(&config.cluster, member);
+        }
+        if let Err(why) = self.keep() {
+            self.publish(Payload::SequenceFailed("reset", why.to_string()));
         }
     }
 

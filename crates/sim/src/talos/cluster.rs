@@ -27,6 +27,17 @@ struct Shared {
     trustd: Vec<String>,
     /// The key trustd signs with: a control plane has it from its config, a worker never sees it.
     authority: Option<String>,
+    /// Certificate and key that a trustd beyond this computer issued.
+    issued: Option<(String, String)>,
+}
+
+/// What a worker's certificate comes from.
+#[derive(Clone)]
+pub(super) enum Signer {
+    /// The key of the authority, PEM: its trustd is on this computer.
+    Key(String),
+    /// A trustd somewhere else issued these, PEM.
+    Issued { certificate: String, key: String },
 }
 
 /// A network of nodes. Clusters on it are told apart by the id in their configs.
@@ -102,16 +113,61 @@ impl Cluster {
         self.change(id, |shared| shared.authority = Some(key.to_owned()));
     }
 
-    pub(super) fn authority(&self, id: &str) -> Option<String> {
-        self.with(id, |shared| shared.authority.clone())
+    /// Takes what a trustd beyond this computer issued.
+    pub(super) fn issued(&self, id: &str, certificate: String, key: String) {
+        self.change(id, |shared| shared.issued = Some((certificate, key)));
     }
 
-    pub(super) async fn until_signed(&self, id: &str) {
+    /// Waits until somebody signs.
+    pub(super) async fn until_signed(&self, id: &str) -> Option<Signer> {
         let mut changed = self.changed.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
-        while self.with(id, |shared| shared.trustd.is_empty() || shared.authority.is_none())
-            && changed.changed().await.is_ok()
-        {}
+        loop {
+            let found = self.with(id, |shared| {
+                let issued =
+                    shared.issued.clone().map(|(certificate, key)| Signer::Issued { certificate, key });
+                let here = || shared.authority.clone().filter(|_| !shared.trustd.is_empty()).map(Signer::Key);
+                issued.or_else(here)
+            });
+            if found.is_some() {
+                return found;
+            }
+            // The sender lives in `self`, so waiting cannot fail.
+            changed.changed().await.ok()?;
+        }
+    }
+
+    /// What was begun here and lies on this computer's disk.
+    pub(super) fn restore(&self, id: &str, members: Vec<Member>) {
+        self.change(id, |shared| (shared.members, shared.bootstraps) = (members, 1));
+    }
+
+    /// Takes the leader's word for the members. What the machine at `own` says of itself stays: the leader hears of it
+    /// later.
+    pub(super) fn mirror(&self, id: &str, own: &str, mut members: Vec<Member>) {
+        self.change(id, |shared| {
+            if let Some(known) = shared.members.iter().find(|known| known.address == own) {
+                members.retain(|member| member.address != own);
+                members.push(known.clone());
+            }
+            shared.members = members;
+        });
+    }
+
+    /// Takes a machine's word for its own membership.
+    pub(super) fn hear(&self, id: &str, address: &str, member: Option<Member>) {
+        let known = self.with(id, |shared| shared.members.iter().find(|one| one.address == address).cloned());
+        if known == member {
+            return;
+        }
+        self.change(id, |shared| {
+            shared.members.retain(|one| one.address != address);
+            shared.members.extend(member);
+        });
+    }
+
+    /// Counts up with every change.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     pub(super) async fn until_begun(&self, id: &str) {

@@ -14,10 +14,20 @@ pub(super) struct Config {
     pub(super) ca: String,
     /// Its key; control planes have one.
     pub(super) ca_key: String,
+    /// What a node shows to trustd.
+    pub(super) token: String,
     pub(super) cluster: String,
     pub(super) cluster_name: String,
     pub(super) endpoint: String,
     pub(super) hostname: Option<String>,
+    /// Certificate of Kubernetes's authority, PEM.
+    pub(super) kubernetes_ca: String,
+    /// Its key; control planes have one.
+    pub(super) kubernetes_ca_key: String,
+    /// Release of Kubernetes that the kubelet's image names, as `v1.35.4`.
+    pub(super) kubernetes: String,
+    /// Where it is installed; empty where a selector says.
+    pub(super) disk: String,
     pub(super) sink: Option<SocketAddr>,
     pub(super) kernel_log: Option<SocketAddr>,
 }
@@ -87,6 +97,11 @@ pub(super) fn read(text: &[u8], installed: bool) -> Result<Option<Config>, Bad> 
         control_plane: word(machine, &["machine", "type"]) == "controlplane",
         ca: decoded(&word(machine, &["machine", "ca", "crt"])),
         ca_key: decoded(&word(machine, &["machine", "ca", "key"])),
+        token: word(machine, &["machine", "token"]),
+        kubernetes_ca: decoded(&word(machine, &["cluster", "ca", "crt"])),
+        kubernetes_ca_key: decoded(&word(machine, &["cluster", "ca", "key"])),
+        kubernetes: tag(&word(machine, &["machine", "kubelet", "image"])),
+        disk: word(machine, &["machine", "install", "disk"]),
         cluster: word(machine, &["cluster", "id"]),
         cluster_name: word(machine, &["cluster", "clusterName"]),
         endpoint: word(machine, &["cluster", "controlPlane", "endpoint"]),
@@ -145,6 +160,12 @@ fn known_keys(machine: &Value, path: &[&str], known: &[&str]) -> Result<(), Bad>
 
 fn word(value: &Value, path: &[&str]) -> String {
     value.at(path.iter().copied()).and_then(Value::text).map(|text| text.into_owned()).unwrap_or_default()
+}
+
+/// The tag of an image: what follows the last `:`, up to a digest.
+fn tag(image: &str) -> String {
+    let named = image.split('@').next().unwrap_or_default();
+    named.rsplit_once(':').map(|(_, tag)| tag.to_owned()).unwrap_or_default()
 }
 
 fn decoded(base64: &str) -> String {

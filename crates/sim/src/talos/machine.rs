@@ -167,6 +167,7 @@ impl Api {
             self.node.now().applied += 1;
             if !self.maintenance {
                 self.node.now().state = Some(request.data);
+                self.node.keep().map_err(|why| Status::unknown(why.to_string()))?;
             } else if complete {
                 self.node.now().pushed = Some(request.data);
                 self.node.told.notify_waiters();

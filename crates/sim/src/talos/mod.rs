@@ -10,6 +10,7 @@
 //! | its events, and what it pushes | `events.rs`, `pushed.rs` |
 //! | what nodes share | `cluster.rs` |
 //! | bad manners | `manner.rs` |
+//! | one that has a machine to itself, with disk, network and Kubernetes | `metal/` |
 //!
 //! Time is tokio's clock, so that it can be paused; the wall clock starts where it is told, and randomness comes from a
 //! seed. Texts and codes of refusals are those of Talos 1.12 and 1.13.
@@ -20,6 +21,7 @@ mod config;
 mod events;
 mod machine;
 mod manner;
+mod metal;
 mod node;
 mod pushed;
 mod reads;
@@ -27,4 +29,5 @@ mod tls;
 
 pub use cluster::{Cluster, Member};
 pub use manner::{Manner, Place};
-pub use node::{Node, Pace, Settings, Stage};
+pub use metal::{Disk, Metal, MetalError};
+pub use node::{End, Kept, Node, Pace, Settings, Stage};

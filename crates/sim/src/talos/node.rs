@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -153,6 +153,29 @@ pub(super) struct Now {
     pub(super) applied: u32,
 }
 
+/// What a node has on its disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// It was installed.
+    pub installed: bool,
+    /// Its config.
+    pub config: Option<Vec<u8>>,
+    /// Its number in etcd, where it is a member.
+    pub member: Option<u64>,
+}
+
+/// Writes what a node keeps, and returns once it lies on the disk.
+type Write = Box<dyn Fn() -> io::Result<()> + Send + Sync>;
+
+/// How its life on this kernel ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is to start again by its firmware.
+    Restart,
+    /// It is to be off.
+    Off,
+}
+
 pub(super) struct Inner {
     pub(super) settings: Settings,
     pub(super) cluster: Cluster,
@@ -162,6 +185,9 @@ pub(super) struct Inner {
     /// Something in `now` changed that its boot waits for.
     pub(super) told: Notify,
     generation: watch::Sender<u64>,
+    /// Counts up whenever stage, config, services or what is kept change.
+    changes: watch::Sender<u64>,
+    disk: OnceLock<Write>,
 }
 
 impl fmt::Debug for Inner {
@@ -205,7 +231,35 @@ impl Node {
             now: Mutex::new(now),
             told: Notify::new(),
             generation: watch::channel(0).0,
+            changes: watch::channel(0).0,
+            disk: OnceLock::new(),
         }))
+    }
+
+    /// What it has on its disk.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        let now = self.0.now();
+        Kept { installed: now.installed, config: now.state.clone(), member: now.etcd.member() }
+    }
+
+    /// Finds this on its disk. For a node that does not run yet.
+    pub fn find(&self, kept: Kept) {
+        let mut now = self.0.now();
+        (now.installed, now.state) = (kept.installed, kept.config);
+        now.etcd = kept.member.map_or(Etcd::Absent, Etcd::Member);
+    }
+
+    /// From now on `write` is called whenever [`Self::kept`] changed, before anybody is told that it did. The first one
+    /// counts.
+    pub fn keep_by(&self, write: impl Fn() -> io::Result<()> + Send + Sync + 'static) {
+        drop(self.0.disk.set(Box::new(write)));
+    }
+
+    /// Counts up whenever its stage, config, services or what it keeps change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
     }
 
     /// Where it is on its way.
@@ -223,6 +277,11 @@ impl Node {
     /// Switches it on; it lives until it is dropped out of the runtime or powers off.
     pub async fn run(&self) {
         self.0.live().await;
+    }
+
+    /// Runs it from its kernel's start until it needs its firmware again: for a node that has a machine to itself.
+    pub async fn run_once(&self) -> End {
+        self.0.live_once().await
     }
 
     /// A connection to its port in memory.
@@ -352,6 +411,18 @@ impl Inner {
             _ => None,
         });
         slow.unwrap_or_default()
+    }
+
+    /// Something changed that others wait for.
+    pub(super) fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Puts what it keeps on its disk, where it has one.
+    pub(super) fn keep(&self) -> io::Result<()> {
+        self.disk.get().map_or(Ok(()), |write| write())?;
+        self.changed();
+        Ok(())
     }
 
     /// Opens or closes the port; who was connected is cut off.

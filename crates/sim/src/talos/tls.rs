@@ -1,12 +1,11 @@
 //! A simulated node's TLS: its certificate, whom it takes for a client, and by which clock.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Span, WallTime};
-use talos::pki::{Authority, Certificate, KeyKind, Leaf, Name, Random};
+use model::WallTime;
+use talos::pki::{Authority, Certificate, Identity, KeyKind, Leaf, Name, Random};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
@@ -41,37 +40,21 @@ pub(super) fn maintenance(
     finished(builder.with_single_cert(vec![der(&leaf.certificate)], key(&leaf.key))?)
 }
 
-/// What a configured node's port needs to know.
-pub(super) struct Own<'a> {
-    pub(super) ca: &'a Authority,
-    pub(super) hostname: &'a str,
-    pub(super) address: IpAddr,
-    /// By the node's clock.
-    pub(super) now: WallTime,
-    /// The certificate was issued so long ago.
-    pub(super) age: Span,
-}
-
-impl fmt::Debug for Own<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Own({})", self.hostname)
-    }
-}
-
 /// A port that takes clients of the cluster only.
-pub(super) fn configured(own: &Own<'_>, random: &mut dyn Random) -> Result<Arc<ServerConfig>, Trouble> {
-    let names = [Name::Ip(own.address), Name::Dns(own.hostname.to_owned())];
-    let issued = WallTime(own.now.0.saturating_sub(own.age.0));
-    let leaf = own.ca.issue(&Leaf::server(own.hostname, &names), issued, random)?;
+pub(super) fn configured(
+    ca: &Certificate,
+    own: &Identity,
+    now: WallTime,
+) -> Result<Arc<ServerConfig>, Trouble> {
     let mut roots = RootCertStore::empty();
-    roots.add(der(own.ca.certificate()))?;
+    roots.add(der(ca))?;
     let provider = Arc::new(ring::default_provider());
     let clients =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
-    let builder = ServerConfig::builder_with_details(provider, Arc::new(Clock(own.now)))
+    let builder = ServerConfig::builder_with_details(provider, Arc::new(Clock(now)))
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(clients);
-    finished(builder.with_single_cert(vec![der(&leaf.certificate)], key(&leaf.key))?)
+    finished(builder.with_single_cert(vec![der(&own.certificate)], key(&own.key))?)
 }
 
 fn finished(mut config: ServerConfig) -> Result<Arc<ServerConfig>, Trouble> {
@@ -79,11 +62,11 @@ fn finished(mut config: ServerConfig) -> Result<Arc<ServerConfig>, Trouble> {
     Ok(Arc::new(config))
 }
 
-fn der(certificate: &Certificate) -> CertificateDer<'static> {
+pub(super) fn der(certificate: &Certificate) -> CertificateDer<'static> {
     CertificateDer::from(certificate.der().to_vec())
 }
 
-fn key(key: &talos::pki::PrivateKey) -> PrivateKeyDer<'static> {
+pub(super) fn key(key: &talos::pki::PrivateKey) -> PrivateKeyDer<'static> {
     PrivatePkcs8KeyDer::from(key.to_pkcs8().to_vec()).into()
 }
 

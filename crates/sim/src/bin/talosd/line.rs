@@ -1,0 +1,56 @@
+//! The words of the kernel line that Talos reads (as far as it is simulated), and one of ours.
+
+use std::net::SocketAddr;
+
+/// What the kernel line says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// `talos.events.sink=HOST:PORT`
+    pub(crate) sink: Option<SocketAddr>,
+    /// `talos.logging.kernel=tcp://HOST:PORT/`
+    pub(crate) kernel_log: Option<SocketAddr>,
+    /// `talos.experimental.wipe=system`
+    pub(crate) wipe: bool,
+    /// `simulated-talos.release=1.12.11`, or `=1.12`: which one is played.
+    pub(crate) release: Option<String>,
+}
+
+impl Line {
+    /// Reads it; the last of equal words counts, as with Talos.
+    pub(crate) fn read(text: &str) -> Self {
+        let mut line = Self::default();
+        for word in text.split_ascii_whitespace() {
+            match word.split_once('=') {
+                Some(("talos.events.sink", at)) => line.sink = at.parse().ok(),
+                Some(("talos.logging.kernel", url)) => {
+                    line.kernel_log = url.trim_start_matches("tcp://").trim_end_matches('/').parse().ok();
+                }
+                Some(("talos.experimental.wipe", what)) => line.wipe = what == "system",
+                Some(("simulated-talos.release", release)) => line.release = Some(release.to_owned()),
+                _ => {}
+            }
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_talos_are_read() {
+        let line = Line::read(
+            "console=ttyS0 talos.platform=metal talos.events.sink=10.0.0.1:8081 \
+             talos.logging.kernel=tcp://10.0.0.1:6050/ talos.experimental.wipe=system simulated-talos.release=1.12",
+        );
+        assert_eq!(line.sink, Some("10.0.0.1:8081".parse().unwrap()));
+        assert_eq!(line.kernel_log, Some("10.0.0.1:6050".parse().unwrap()));
+        assert!(line.wipe);
+        assert_eq!(line.release.as_deref(), Some("1.12"));
+        assert_eq!(
+            Line::read("talos.experimental.wipe=system:EPHEMERAL talos.events.sink=x"),
+            Line::default()
+        );
+    }
+}
