@@ -2562,6 +2562,11 @@ export interface components {
         };
         /** @description How machines are switched. */
         PowerDriver: {
+            /**
+             * @description Size of a disk that each has, `/dev/vda`; none unless told. It takes only the room that is written to.
+             * @default null
+             */
+            disk: components["schemas"]["Mebibytes"] | null;
             /** @constant */
             driver: "virtual";
             /** @description Memory of each. */
