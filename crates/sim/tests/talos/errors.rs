@@ -116,13 +116,13 @@ fn a_talosconfig_is_read_with_its_own_key_label() {
     assert_eq!((context.name.as_str(), context.nodes.len()), ("lab", 1));
     assert!(!format!("{context:?}").contains("PRIVATE"), "a key is not printed");
     let unknown = Context::read(&text, Some("other")).unwrap_err();
-    assert_eq!(unknown.to_string(), "talosconfig context `other`: is not among its contexts (lab)");
+    assert_eq!(unknown.to_string(), "talosconfig: there is no context `other`; there are: lab");
     let broken = text.replace("key: ", "key: !!");
     assert!(Context::read(&broken, None).is_err());
     let empty = text.replace("        crt: ", "        was: ");
     let error = Context::read(&empty, None).unwrap_err();
     assert_eq!(
-        (error.code(), error.to_string().contains("contexts.lab.crt")),
+        (error.code(), error.to_string().contains("context `lab`: crt")),
         ("talos/identity", true),
         "{error}"
     );

@@ -1,16 +1,13 @@
 //! Who we are to a configured node: the certificates of a talosconfig.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::error::NodeError;
+use crate::talosconfig::TalosConfig;
 
 /// The cluster's authority, and our client certificate with its key.
 pub struct Identity {
@@ -63,65 +60,22 @@ pub struct Context {
     pub identity: Arc<Identity>,
 }
 
-/// A talosconfig as Talos writes it (`pkg/machinery/client/config`). Keys we have no use for are let be.
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    context: String,
-    #[serde(default)]
-    contexts: BTreeMap<String, Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    #[serde(default)]
-    endpoints: Vec<String>,
-    #[serde(default)]
-    nodes: Vec<String>,
-    #[serde(default)]
-    ca: String,
-    #[serde(default)]
-    crt: String,
-    #[serde(default)]
-    key: String,
-}
-
 impl Context {
     /// Reads a talosconfig's context `name`, or its current one.
     ///
     /// # Errors
     /// It is not YAML of this form, has no such context, or its certificates cannot be read.
     pub fn read(text: &str, name: Option<&str>) -> Result<Self, NodeError> {
-        let bad = |place: String, why: String| NodeError::Identity { place, why };
-        let file: File =
-            serde_saphyr::from_str(text).map_err(|why| bad("talosconfig".to_owned(), why.to_string()))?;
-        let name = name.unwrap_or(&file.context);
-        let Some(entry) = file.contexts.get(name) else {
-            let known: Vec<&str> = file.contexts.keys().map(String::as_str).collect();
-            let why = format!("is not among its contexts ({})", known.join(", "));
-            return Err(bad(format!("talosconfig context `{name}`"), why));
+        let bad = |why: &dyn fmt::Display| NodeError::Identity {
+            place: "talosconfig".to_owned(),
+            why: why.to_string(),
         };
-        let part = |field: &str, value: &str| {
-            STANDARD.decode(value.trim()).map_err(|_| {
-                bad(
-                    format!("talosconfig contexts.{name}.{field}"),
-                    "expected base64 of a PEM text".to_owned(),
-                )
-            })
-        };
+        let file = TalosConfig::from_yaml(text).map_err(|why| bad(&why))?;
+        let name = name.unwrap_or_else(|| file.current()).to_owned();
+        let context = file.context(Some(&name)).map_err(|why| bad(&why))?;
+        let (certificate, key) = context.identity.to_pem();
         let identity =
-            Identity::from_pem(&part("ca", &entry.ca)?, &part("crt", &entry.crt)?, &part("key", &entry.key)?)
-                .map_err(|error| match error {
-                    NodeError::Identity { place, why } => {
-                        bad(format!("talosconfig contexts.{name}.{place}"), why)
-                    }
-                    other => other,
-                })?;
-        Ok(Self {
-            name: name.to_owned(),
-            endpoints: entry.endpoints.clone(),
-            nodes: entry.nodes.clone(),
-            identity: Arc::new(identity),
-        })
+            Identity::from_pem(context.authority.as_bytes(), certificate.as_bytes(), key.as_bytes())?;
+        Ok(Self { name, endpoints: context.endpoints, nodes: context.nodes, identity: Arc::new(identity) })
     }
 }
