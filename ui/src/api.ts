@@ -993,7 +993,7 @@ export interface components {
             /** @description iPXE's version, where it said one. */
             ipxe: string;
             /**
-             * @description What iPXE wrote to its log, in order.
+             * @description What iPXE, and then Talos, wrote to their logs, in order.
              * @default []
              */
             log: components["schemas"]["LogLine"][];
@@ -1718,6 +1718,23 @@ export interface components {
             /** @description The line. */
             text: string;
         } | {
+            /** @description All that was said, as far as it still holds. */
+            said: components["schemas"]["TalosSaid"];
+            /** @constant */
+            sight: "talos-said";
+        } | {
+            /** @description The service that wrote it; absent for the kernel. */
+            service?: string | null;
+            /**
+             * Format: uint8
+             * @description 0 emergency to 7 debug (RFC 5424 table 2).
+             */
+            severity: number;
+            /** @constant */
+            sight: "talos-logged";
+            /** @description The line. */
+            text: string;
+        } | {
             /** @description Its name. */
             name: string;
             /** @constant */
@@ -2023,7 +2040,7 @@ export interface components {
              */
             tries: number;
         };
-        /** @description A line of iPXE's log. */
+        /** @description A line of a log that was sent here. */
         LogLine: {
             /** @description When it came. */
             at: components["schemas"]["LabTime"];
@@ -2034,9 +2051,16 @@ export interface components {
              * @description 0 emergency to 7 debug (RFC 5424 table 2).
              */
             severity: number;
+            /**
+             * @description Who wrote it.
+             * @default ipxe
+             */
+            source: components["schemas"]["LogSource"];
             /** @description What it says. */
             text: string;
         };
+        /** @description Who wrote a line. */
+        LogSource: "ipxe" | "talos";
         /** @description A machine that was looked at by the identity of its cluster. */
         LookedAt: {
             /** @description Which. */
@@ -2795,12 +2819,48 @@ export interface components {
             /** @description How long it may take from the whole image until it is ready; `limits.start` unless told. */
             within?: components["schemas"]["Span"] | null;
         };
+        /** @description What was heard of a machine's Talos without proof, in this boot. */
+        TalosHeard: {
+            /** @description When it was heard last. */
+            at: components["schemas"]["LabTime"];
+            /** @description The last line of its kernel. */
+            line: string;
+            /** @description What it said last. */
+            said: components["schemas"]["TalosSaid"];
+            /** @description Since when it says this stage. */
+            stage_since: components["schemas"]["LabTime"];
+        };
         /** @description One patch file. */
         TalosPatch: {
             /** @description Whose configs it changes. */
             of: components["schemas"]["PatchTarget"];
             /** @description Path of the file. */
             path: string;
+        };
+        /** @description What somebody at a machine's address said last of its Talos. Nothing proves who it was: no rung stands on it. */
+        TalosSaid: {
+            /**
+             * Format: uint32
+             * @description Lines of its logs that were more than are taken, in this boot.
+             */
+            left_out: number;
+            /** @description The phase of it that runs; empty between two. */
+            phase: string;
+            /** @description True when it says that all it watches over is well. Means something while it boots and runs. */
+            ready: boolean;
+            /** @description The sequence that runs: `initialize`, `install`, `boot`, `reboot`, `reset`, ...; empty between two. */
+            sequence: string;
+            /** @description What it is doing. */
+            stage: components["schemas"]["TalosStage"];
+            /** @description What went wrong last in this boot, in its words. */
+            trouble?: string | null;
+            /** @description What is not, for a person. */
+            unmet: string[];
+            /**
+             * Format: uint32
+             * @description Events of this boot of kinds that this version does not know, and such as could not be read.
+             */
+            unread: number;
         };
         /** @description What one look at a machine's Talos API tells. */
         TalosSight: {
@@ -2862,6 +2922,11 @@ export interface components {
             cluster: components["schemas"]["Membership"];
             /** @description True for a machine of the control plane. */
             controls: boolean;
+            /**
+             * @description What it says itself, without proof; absent until it was heard in this boot.
+             * @default null
+             */
+            heard: components["schemas"]["TalosHeard"] | null;
             /**
              * @description How surely it was known when its config was pushed last.
              * @default null

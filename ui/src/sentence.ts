@@ -281,6 +281,13 @@ function sighted(fact: Sighted, known: Known): Line | null {
       return fact.error
         ? { who, text: `Its iPXE says: ${stop(fact.error)}`, tone: "bad" }
         : plain(who, `Its iPXE says: ${stop(fact.text)}`);
+    case "talos-said":
+      return plain(
+        who,
+        `Says that its Talos is ${fact.said.stage}${fact.said.phase ? `, in phase ${fact.said.phase} of ${fact.said.sequence}` : ""}.`,
+      );
+    case "talos-logged":
+      return plain(who, `Its ${fact.service ?? "kernel"} says: ${stop(fact.text)}`);
     case "deferred":
       return { who, text: `The counter was full: ${fact.name} later.`, tone: "care" };
     case "done":

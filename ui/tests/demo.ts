@@ -467,6 +467,7 @@ export function traces(): Map<string, Pick<Boot, "files" | "packets" | "transfer
           {
             at: RUN + 9_900,
             severity: 3,
+            source: "ipxe" as const,
             text: "Could not boot: https://ipxe.org/3e11618e",
             error: "no server answers for the name; see `labinator doctor`",
           },

@@ -29,7 +29,7 @@ test.each<[Fact, string]>([
   [{ fact: "counter-seen", up: true }, "The boot counter is connected."],
   [{ fact: "issued", id: 8, command: "mint", run: 3 }, "The secrets of run 3 are to be made."],
   [
-    { fact: "issued", id: 9, command: "push", node: "node1", fingerprint: "aaa" },
+    { fact: "issued", id: 9, command: "push", node: "node1", fingerprint: "aaa", proof: "key" },
     "node1: Its config is pushed, to the key that was seen to wait.",
   ],
   [
@@ -39,7 +39,7 @@ test.each<[Fact, string]>([
   [{ fact: "secrets-ready", run: 3, fingerprint: "0123456789abcdef" }, "The secrets of run 3 are kept: 0123456789ab."],
   [{ fact: "talos-seen", node: "node1", talos: "silent" }, "node1: Its Talos is silent."],
   [
-    { fact: "talos-seen", node: "node1", talos: "maintenance", fingerprint: "aaa" },
+    { fact: "talos-seen", node: "node1", talos: "maintenance", fingerprint: "aaa", proof: "key" },
     "node1: Its Talos waits for a config.",
   ],
   [{ fact: "talos-seen", node: "node1", talos: "locked" }, "node1: Its Talos has a config of which nothing is known."],
@@ -135,6 +135,10 @@ test.each<[object, string]>([
   [{ sight: "script-asked", answer: "wait" }, "node1: Was told to wait: nothing is decided yet."],
   [{ sight: "ipxe-told", version: "1.21.1", features: ["HTTP", "EFI"] }, "node1: Runs iPXE 1.21.1 with HTTP EFI."],
   [{ sight: "ipxe-told", version: "1.0.0", features: [] }, "node1: Runs iPXE 1.0.0."],
+  [
+    { sight: "talos-logged", severity: 4, service: null, text: "[talos] task install: done" },
+    "node1: Its kernel says: [talos] task install: done.",
+  ],
   [{ sight: "logged", severity: 6, text: "Link is up", error: null }, "node1: Its iPXE says: Link is up."],
   [
     { sight: "logged", severity: 3, text: "Error 0x3e11618e", error: "no server answers for the name" },

@@ -41,6 +41,7 @@ fn the_counter_serves_without_any_right_of_roots() {
         dns: None,
         ntp: None,
         log: None,
+        feed: None,
     })
     .unwrap();
     let http = sockets.http.local_addr().unwrap();

@@ -3,7 +3,9 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-use model::{CommandId, LabTime, Membership, NodeName, Outcome, PowerState, Proof, TalosSight, TalosSpec};
+use model::{
+    CommandId, LabTime, Membership, NodeName, Outcome, PowerState, Proof, TalosHeard, TalosSight, TalosSpec,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Lab, Machine};
@@ -88,6 +90,9 @@ pub struct TalosKnown {
     pub member: Membership,
     /// Since when it says that, whatever the reason.
     pub member_since: LabTime,
+    /// What it says itself, without proof. Shown, and not judged by.
+    #[serde(default)]
+    pub heard: Option<TalosHeard>,
 }
 
 impl TalosKnown {
@@ -123,7 +128,7 @@ impl TalosKnown {
     /// Another boot begins.
     pub(crate) fn begin(&mut self, at: LabTime) {
         self.look_anew(at);
-        (self.pushes, self.key, self.two_keys) = (0, None, false);
+        (self.pushes, self.key, self.two_keys, self.heard) = (0, None, false, None);
     }
 
     /// Records what the cluster says of it.

@@ -10,6 +10,7 @@ use model::{
     Waiting,
 };
 
+use crate::hints;
 use crate::lab::{Lab, Machine};
 use crate::loader;
 use crate::rungs::is_by_hand;
@@ -151,6 +152,7 @@ fn talos(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
         let proof = talos.proof.unwrap_or_default();
         lines.push(format!("its config was pushed{target}, proven by {proof}, {became}"));
     }
+    lines.extend(talos.heard.iter().flat_map(|heard| hints::told(heard, now.since_start)));
     match &talos.member {
         Membership::Absent => {}
         Membership::NotReady { why } => lines.push(format!("the cluster gives it no work: {why}")),

@@ -77,6 +77,8 @@ fn repeats_of_stranger(lab: &Lab, mac: MacAddr, sight: &Sight) -> bool {
         | Sight::ScriptAsked { .. }
         | Sight::IpxeTold { .. }
         | Sight::Logged { .. }
+        | Sight::TalosSaid { .. }
+        | Sight::TalosLogged { .. }
         | Sight::Deferred { .. }
         | Sight::Done
         | Sight::Agent { .. }
@@ -125,6 +127,8 @@ fn repeats(machine: &Machine, sight: &Sight) -> bool {
         | Sight::PacketsSaved { .. }
         | Sight::IpxeTold { .. }
         | Sight::Logged { .. }
+        | Sight::TalosSaid { .. }
+        | Sight::TalosLogged { .. }
         | Sight::Done
         | Sight::Beat { .. } => false,
     }

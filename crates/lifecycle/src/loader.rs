@@ -72,18 +72,22 @@ fn date(version: &str) -> Option<u32> {
     (20_050_101..21_000_101).contains(&date).then_some(date)
 }
 
-/// A line of iPXE's log belongs to the boot that goes on, until the machine is ready. At `most` so many are kept.
+/// A line of a log belongs to the boot that goes on, until the machine is ready. Of each source at `most` so many are
+/// kept, so that a system that talks does not push out what its loader said.
 pub(crate) fn logged(machine: &mut Machine, line: LogLine, most: usize) {
     let Some(boot) = machine.boot.as_mut().filter(|_| machine.running) else { return };
     if boot.marks.iter().any(|mark| matches!(mark.what, MarkKind::Ready)) {
         return;
     }
-    if boot.log.len() >= most {
+    let same = |known: &LogLine| known.source == line.source;
+    if boot.log.iter().filter(|known| same(known)).count() >= most {
         boot.unrecorded = boot.unrecorded.saturating_add(1);
         // The beginning tells which build it is, the end what went wrong; an error outlives what says less.
-        let quarter = most / 4;
-        let plain = boot.log.iter().skip(quarter).position(|line| line.error.is_none());
-        boot.log.remove(plain.map_or(quarter, |at| at.saturating_add(quarter)));
+        let mut late = boot.log.iter().enumerate().filter(|(_, known)| same(known)).skip(most / 4);
+        let oldest = late.clone().next();
+        if let Some((at, _)) = late.find(|(_, known)| known.error.is_none()).or(oldest) {
+            boot.log.remove(at);
+        }
     }
     boot.log.push(line);
 }

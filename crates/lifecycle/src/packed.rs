@@ -13,8 +13,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use model::{
-    Boot, Carrier, ClientKind, FileBytes, FileRole, LabTime, LogLine, Mark, MarkKind, Moment, SavedPackets,
-    ScriptAnswer, TftpTerms, Transfer, WallTime,
+    Boot, Carrier, ClientKind, FileBytes, FileRole, LabTime, LogLine, LogSource, Mark, MarkKind, Moment,
+    SavedPackets, ScriptAnswer, TftpTerms, Transfer, WallTime,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -338,7 +338,9 @@ fn pack(boot: &Boot) -> Vec<u8> {
     to.all(&boot.transfers, pack_transfer);
     to.all(&boot.log, |to, line| {
         to.time(line.at);
-        to.number(line.severity);
+        // Severities end at 7; the next bit tells who wrote it.
+        let talos = if line.source == LogSource::Talos { 8 } else { 0 };
+        to.number(line.severity & 7 | talos);
         to.text(&line.text);
         to.option(line.error.as_deref(), Packer::text);
     });
@@ -370,9 +372,16 @@ fn unpack(bytes: &[u8]) -> Option<Boot> {
         marks: from.all(unpack_mark)?,
         transfers: from.all(unpack_transfer)?,
         log: from.all(|from| {
+            let at = from.time()?;
+            let (source, severity) = match from.number::<u8>()? {
+                severity @ 0..8 => (LogSource::Ipxe, severity),
+                severity @ 8..16 => (LogSource::Talos, severity & 7),
+                _ => return None,
+            };
             Some(LogLine {
-                at: from.time()?,
-                severity: from.number()?,
+                at,
+                severity,
+                source,
                 text: from.text()?.to_owned(),
                 error: from.option(|from| from.text().map(str::to_owned))?,
             })
@@ -566,8 +575,12 @@ mod tests {
     }
 
     fn boot() -> impl Strategy<Value = Boot> {
-        let line = (time(), 0..8_u8, name(), prop::option::of(name()))
-            .prop_map(|(at, severity, text, error)| LogLine { at, severity, text, error });
+        let line = (time(), 0..8_u8, name(), prop::option::of(name()), any::<bool>()).prop_map(
+            |(at, severity, text, error, talos)| {
+                let source = if talos { LogSource::Talos } else { LogSource::Ipxe };
+                LogLine { at, severity, text, error, source }
+            },
+        );
         let file = (name(), word(), any::<[u64; 2]>(), any::<[u32; 2]>()).prop_map(
             |(name, role, [size, sent], [begun, whole])| FileBytes { name, role, size, begun, whole, sent },
         );

@@ -176,6 +176,7 @@ mod tests {
             severity: 6,
             text: std::format!("{n:>100}"),
             error: n.is_multiple_of(10).then(|| String::from("no route")),
+            source: model::LogSource::Ipxe,
         };
         Boot {
             number,

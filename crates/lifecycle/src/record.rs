@@ -1,14 +1,16 @@
 //! Writing down what is seen of a boot: where one begins, its marks and its transfers.
 
+use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentBeat, AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LogLine, MARKS_KEPT, Mark,
-    MarkKind, Moment, PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight,
+    AgentBeat, AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LogLine, LogSource,
+    MARKS_KEPT, Mark, MarkKind, Moment, PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight,
 };
 
+use crate::hints;
 use crate::lab::{Install, Machine};
 use crate::packed::PackedBoot;
 use crate::past::{self, Room};
@@ -201,9 +203,13 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::IpxeTold { version, features } => loader::told(machine, version, features),
         Sight::Logged { severity, text, error } => loader::logged(
             machine,
-            LogLine { at: now, severity: *severity, text: text.clone(), error: error.clone() },
+            LogLine { error: error.clone(), ..line(now, LogSource::Ipxe, *severity, text) },
             room.lines,
         ),
+        Sight::TalosSaid { said } => hints::said(machine, now, said),
+        Sight::TalosLogged { severity, service, text } => {
+            hints::logged(machine, line(now, LogSource::Talos, *severity, text), service.as_deref(), room);
+        }
         Sight::FileAsked { .. }
         | Sight::FileMoved { .. }
         | Sight::FileServed { .. }
@@ -213,15 +219,22 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::PacketsSaved { boot, file, frames } => {
             saved(machine, *boot, SavedPackets { file: file.clone(), frames: *frames });
         }
-        Sight::Done => {
-            if let Some(install) = machine.install.as_mut().filter(|install| install.spent_in.is_some()) {
-                install.done = true;
-            }
-            mark(machine, now, MarkKind::Done);
-        }
+        Sight::Done => done(machine, now),
         Sight::Agent { report } => reported(machine, at, report, room),
         Sight::Beat { beat } => heard(machine, at, beat),
     }
+}
+
+/// Its system said that it is done: an installer, if one was at work.
+fn done(machine: &mut Machine, now: LabTime) {
+    if let Some(install) = machine.install.as_mut().filter(|install| install.spent_in.is_some()) {
+        install.done = true;
+    }
+    mark(machine, now, MarkKind::Done);
+}
+
+fn line(at: LabTime, source: LogSource, severity: u8, text: &str) -> LogLine {
+    LogLine { at, severity, text: text.to_owned(), error: None, source }
 }
 
 /// An agent's heartbeat, unless it is of an earlier boot.

@@ -6,7 +6,10 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use model::{AgentOrder, BootAnswer, BootEntry, BootTable, DiskBoot, Goal, Image, InstallTicket, TALOS_WIPE};
+use model::{
+    AgentOrder, BootAnswer, BootEntry, BootTable, DiskBoot, Goal, Image, InstallTicket, TALOS_EVENTS_PORT,
+    TALOS_LINES_PORT, TALOS_WIPE,
+};
 
 use crate::lab::{Lab, Machine};
 
@@ -103,11 +106,27 @@ fn talos_answer(
     let run = lab.run.as_ref()?;
     let of = format!("scenario {}, run {}", run.scenario, run.number);
     let wipes = !machine.talos.is_ours();
-    let args = match (wipes, args) {
-        (false, args) => String::from(args),
-        (true, "") => String::from(TALOS_WIPE),
-        (true, args) => format!("{args} {TALOS_WIPE}"),
+    let mut all = String::from(args);
+    let mut add = |arg: &str| {
+        if !all.is_empty() {
+            all.push(' ');
+        }
+        all.push_str(arg);
     };
+    let boss = lab.spec.network.boss;
+    let feed = [
+        ("talos.events.sink", format!("{boss}:{TALOS_EVENTS_PORT}")),
+        ("talos.logging.kernel", format!("tcp://{boss}:{TALOS_LINES_PORT}/")),
+    ];
+    for (key, value) in feed {
+        // Where the owner has a receiver of his own, it is told there.
+        if !args.split_whitespace().any(|arg| arg.split_once('=').is_some_and(|(own, _)| own == key)) {
+            add(&format!("{key}={value}"));
+        }
+    }
+    if wipes {
+        add(TALOS_WIPE);
+    }
     let because = match wipes {
         true => format!("{of}: Talos, which wipes what it finds of itself in this boot"),
         false if machine.talos.adopted => {
@@ -115,7 +134,7 @@ fn talos_answer(
         }
         false => format!("{of}: Talos, with the config that was pushed"),
     };
-    Some((BootAnswer::Run { image: Arc::clone(image), args }, because))
+    Some((BootAnswer::Run { image: Arc::clone(image), args: all }, because))
 }
 
 fn disk_boot(lab: &Lab) -> DiskBoot {

@@ -53,6 +53,8 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::IpxeTold { .. }
         | Sight::Logged { .. }
         | Sight::Agent { .. }
+        | Sight::TalosSaid { .. }
+        | Sight::TalosLogged { .. }
         | Sight::Beat { .. } => {}
     }
 }

@@ -76,6 +76,7 @@ pub fn machine_view(
             pushes: machine.talos.pushes,
             proof: machine.talos.proof,
             cluster: machine.talos.member.clone(),
+            heard: machine.talos.heard.clone(),
         }),
         fault: machine.fault.clone(),
         tries: machine.tries,

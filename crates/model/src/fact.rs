@@ -290,7 +290,9 @@ impl Fact {
                     Sight::Beat { .. }
                     | Sight::FileMoved { .. }
                     | Sight::Frame
-                    | Sight::Logged { error: None, .. },
+                    | Sight::Logged { error: None, .. }
+                    | Sight::TalosSaid { .. }
+                    | Sight::TalosLogged { .. },
                 ..
             } => Keeping::Fleeting,
             Self::ImagesFound { .. }

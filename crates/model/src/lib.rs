@@ -5,7 +5,7 @@
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
 //! | the lab as described | `lab.rs`, `system.rs`, `talos.rs` |
-//! | what is seen | `sight.rs`, `agent.rs` |
+//! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs` |
 //! | what people look at | `machine.rs`, `trace.rs`, `snapshot.rs` |
@@ -20,6 +20,7 @@ mod lab;
 mod machine;
 mod moment;
 mod names;
+mod said;
 mod secret;
 mod service;
 mod sight;
@@ -36,6 +37,7 @@ pub use lab::*;
 pub use machine::*;
 pub use moment::*;
 pub use names::*;
+pub use said::*;
 pub use secret::*;
 pub use service::*;
 pub use sight::*;

@@ -9,7 +9,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentBeat, AgentReport, MacAddr, MachineUuid};
+use crate::{AgentBeat, AgentReport, MacAddr, MachineUuid, TalosSaid};
 
 /// Which program is asking, as far as it says (DHCP options 60, 77, 93).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -275,6 +275,20 @@ pub enum Sight {
         text: String,
         /// The error number in it, read: what happened, in which source file, and what helps.
         error: Option<String>,
+    },
+    /// Its Talos said what it is doing, to the event sink. A hint: whoever has its address can say so.
+    TalosSaid {
+        /// All that was said, as far as it still holds.
+        said: TalosSaid,
+    },
+    /// Its Talos sent a line of its kernel's or a service's log. A hint as well.
+    TalosLogged {
+        /// 0 emergency to 7 debug (RFC 5424 table 2).
+        severity: u8,
+        /// The service that wrote it; absent for the kernel.
+        service: Option<String>,
+        /// The line.
+        text: String,
     },
     /// The counter was full and asked the client to come back (503 with Retry-After).
     Deferred {

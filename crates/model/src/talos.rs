@@ -7,7 +7,7 @@ use core::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{LabSpec, NodeName, ScenarioName};
+use crate::{LabSpec, NodeName, ScenarioName, TalosHeard};
 
 /// Kernel argument that makes Talos wipe its own partitions before it looks for a config. It acts in every boot that has
 /// it, so only boots before the config was pushed do.
@@ -224,4 +224,7 @@ pub struct TalosView {
     pub proof: Option<Proof>,
     /// What the cluster says of it.
     pub cluster: Membership,
+    /// What it says itself, without proof; absent until it was heard in this boot.
+    #[serde(default)]
+    pub heard: Option<TalosHeard>,
 }

@@ -15,7 +15,7 @@ pub const MARKS_KEPT: usize = 96;
 pub const TRANSFERS_KEPT: usize = 24;
 /// Files of one boot whose bytes are counted one by one; further ones share one line.
 pub const FILES_KEPT: usize = 24;
-/// Lines of iPXE's log kept for one boot: the first quarter and the latest.
+/// Lines of iPXE's log kept for one boot: the first quarter and the latest; of Talos's half as many.
 pub const LOG_KEPT: usize = 64;
 /// Earlier boots kept for the median.
 pub const BOOTS_KEPT: usize = 20;
@@ -37,7 +37,7 @@ pub struct Boot {
     pub marks: Vec<Mark>,
     /// Files taken, in order of asking.
     pub transfers: Vec<Transfer>,
-    /// What iPXE wrote to its log, in order.
+    /// What iPXE, and then Talos, wrote to their logs, in order.
     #[serde(default)]
     pub log: Vec<LogLine>,
     /// Marks, transfers and lines over the limit.
@@ -82,7 +82,18 @@ pub struct SavedPackets {
     pub frames: u32,
 }
 
-/// A line of iPXE's log.
+/// Who wrote a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogSource {
+    /// iPXE, by syslog.
+    #[default]
+    Ipxe,
+    /// Talos: its kernel, or a service whose name the line begins with.
+    Talos,
+}
+
+/// A line of a log that was sent here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogLine {
     /// When it came.
@@ -93,6 +104,9 @@ pub struct LogLine {
     pub text: String,
     /// The error number in it, read without ipxe.org.
     pub error: Option<String>,
+    /// Who wrote it.
+    #[serde(default)]
+    pub source: LogSource,
 }
 
 /// A point in time of a boot.

@@ -21,6 +21,7 @@ use store::shelf::Shelf;
 use tokio::sync::watch;
 
 use crate::board::Board;
+use crate::feed::Voices;
 use crate::heads::Heads;
 use crate::http::Places;
 use crate::install::Taken;
@@ -143,6 +144,8 @@ pub struct Counter {
     pub(crate) neighbours: Neighbours,
     /// The boot each agent reported from.
     agents: Mutex<HashMap<MacAddr, String>>,
+    /// What machines say of their Talos.
+    pub(crate) voices: Voices,
     /// Files taken of images that install.
     pub(crate) taken: Taken,
     ledger_full: AtomicBool,
@@ -187,6 +190,7 @@ impl Counter {
             board: watch::Sender::new(board),
             neighbours,
             agents: Mutex::default(),
+            voices: Voices::default(),
             taken: Taken::default(),
             ledger_full: AtomicBool::new(false),
             loaders_missing: Mutex::default(),
@@ -224,6 +228,7 @@ impl Counter {
         table.share_images();
         let board = Arc::new(Board::new(table));
         self.heads.keep_only(|mac| board.entry(mac).is_some());
+        self.voices.keep_only(|mac| board.entry(mac).is_some());
         self.sights.make_room(board.table().nodes.len());
         let mut kept = self.kept();
         self.board.send_replace(Some(Arc::clone(&board)));
@@ -341,6 +346,12 @@ impl Counter {
             Some(DhcpMode::Proxy | DhcpMode::Off) => seen().or_else(reserved),
             Some(DhcpMode::Authoritative) | None => reserved().or_else(seen),
         }
+    }
+
+    /// The machine of the board whose address this is.
+    pub(crate) fn machine_at(&self, address: IpAddr) -> Option<MacAddr> {
+        let mac = self.who_has(address)?;
+        self.board()?.entry(mac).map(|entry| entry.mac)
     }
 
     /// Tells the core which iPXE a machine runs, where that is news.

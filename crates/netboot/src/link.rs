@@ -16,6 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::clock::boottime_ms;
 use crate::counter::Counter;
 use crate::sights::{Down, Up};
 
@@ -74,6 +75,8 @@ async fn serve(counter: &Arc<Counter>, stream: UnixStream) -> io::Result<()> {
     let (from_core, mut to_core) = stream.into_split();
     let version = env!("CARGO_PKG_VERSION").to_owned();
     write(&mut to_core, &[Up::Hello { version, table: counter.table_number() }]).await?;
+    // None of it is in a journal.
+    counter.voices.repeat(&counter.sights, boottime_ms());
     let (replies, mut waiting) = mpsc::channel(4);
     tokio::select! {
         ended = listen_to(counter, from_core, replies) => ended,

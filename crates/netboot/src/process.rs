@@ -29,7 +29,7 @@ use crate::sniff::Sniffer;
 use crate::sockets::Sockets;
 use crate::sockets6::Sockets6;
 use crate::tftp::Tftp;
-use crate::{heads, http, link};
+use crate::{feed, heads, http, link};
 
 /// Image transfers to iPXE and agents at once when nothing else is said: six machines and their guests.
 pub const TRANSFERS: usize = 16;
@@ -161,6 +161,12 @@ impl Bench {
             services.spawn(http::run(Arc::clone(&counter), listener));
         }
         services.spawn(link::run(Arc::clone(&counter), core));
+        let pushed = [(sockets.events, feed::Taken::Events), (sockets.lines, feed::Taken::Lines)];
+        for (listener, taken) in pushed.into_iter().filter_map(|(socket, taken)| Some((socket?, taken))) {
+            listener.set_nonblocking(true).map_err(RunError::io("a port of Talos's"))?;
+            let listener = TcpListener::from_std(listener).map_err(RunError::io("a port of Talos's"))?;
+            services.spawn(feed::run(Arc::clone(&counter), listener, taken));
+        }
         if let Some(socket) = sockets.heads {
             services.spawn(heads::run(Arc::clone(&counter), socket));
         }

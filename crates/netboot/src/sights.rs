@@ -310,7 +310,8 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::FileBroken { name, .. }
         | Sight::FileRepeated { name, .. }
         | Sight::Deferred { name }
-        | Sight::Logged { text: name, .. } => {
+        | Sight::Logged { text: name, .. }
+        | Sight::TalosLogged { text: name, .. } => {
             let mut hasher = DefaultHasher::new();
             name.hash(&mut hasher);
             hasher.finish()
@@ -330,6 +331,7 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::ScriptAsked { .. }
         | Sight::Done
         | Sight::IpxeTold { .. }
+        | Sight::TalosSaid { .. }
         | Sight::Agent { .. }
         | Sight::Beat { .. } => 0,
     };
@@ -339,7 +341,7 @@ fn subject(line: &Up) -> Option<Subject> {
 fn worth(line: &Up) -> Worth {
     let Up::Sighting(seen) = line else { return Worth::Colour };
     match &seen.sight {
-        Sight::FileMoved { .. } | Sight::Beat { .. } => Worth::Latest,
+        Sight::FileMoved { .. } | Sight::Beat { .. } | Sight::TalosSaid { .. } => Worth::Latest,
         Sight::Frame
         | Sight::Offer { .. }
         | Sight::Request { .. }
@@ -350,6 +352,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::FileAgreed { .. }
         | Sight::FileRepeated { .. }
         | Sight::Logged { error: None, .. }
+        | Sight::TalosLogged { .. }
         | Sight::Deferred { .. } => Worth::Colour,
         Sight::Discover { .. }
         | Sight::Ack { .. }

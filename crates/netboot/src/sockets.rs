@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocke
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use model::MacAddr;
+use model::{MacAddr, TALOS_EVENTS_PORT, TALOS_LINES_PORT};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -52,6 +52,24 @@ pub struct BindConfig {
     pub ntp: Option<u16>,
     /// UDP port of iPXE's log; `None` where there is none. One that is taken costs only the log.
     pub log: Option<u16>,
+    /// TCP ports of what Talos pushes; `None` where no machine boots it. One that is taken costs only what it tells.
+    pub feed: Option<FeedPorts>,
+}
+
+/// TCP ports of what Talos pushes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedPorts {
+    /// Of the event sink.
+    pub events: u16,
+    /// Of lines of logs.
+    pub lines: u16,
+}
+
+impl Default for FeedPorts {
+    /// Those that the boot table names.
+    fn default() -> Self {
+        Self { events: TALOS_EVENTS_PORT, lines: TALOS_LINES_PORT }
+    }
 }
 
 impl BindConfig {
@@ -69,6 +87,7 @@ impl BindConfig {
             dns: None,
             ntp: None,
             log: Some(514),
+            feed: None,
         }
     }
 }
@@ -172,6 +191,10 @@ pub struct Sockets {
     pub ntp: Option<UdpSocket>,
     /// iPXE's log.
     pub log: Option<UdpSocket>,
+    /// Talos's event sink.
+    pub events: Option<TcpListener>,
+    /// Lines of Talos's logs.
+    pub lines: Option<TcpListener>,
     /// Frames of the lab's interface.
     pub packets: Option<PacketSocket>,
     /// Heads of all its frames, to look at after a failed start. Boots do not need it.
@@ -241,6 +264,8 @@ impl Sockets {
             dns: config.dns.map(|port| names(config.address.into(), port)).transpose()?,
             ntp: config.ntp.and_then(|port| spare("time", config.address.into(), port)),
             log: config.log.and_then(|port| spare("iPXE's log", config.address.into(), port)),
+            events: config.feed.and_then(|ports| spare_tcp("Talos's events", config.address, ports.events)),
+            lines: config.feed.and_then(|ports| spare_tcp("Talos's logs", config.address, ports.lines)),
             packets: packets.transpose()?,
             heads: device.and_then(|device| {
                 let opened = HeadSocket::open(device);
@@ -263,6 +288,8 @@ impl Sockets {
         }
         named.extend(self.ntp.as_ref().map(|socket| ("ntp", socket.as_fd())));
         named.extend(self.log.as_ref().map(|socket| ("log", socket.as_fd())));
+        named.extend(self.events.as_ref().map(|socket| ("events", socket.as_fd())));
+        named.extend(self.lines.as_ref().map(|socket| ("lines", socket.as_fd())));
         if let Some(packets) = &self.packets {
             named.extend([("frames", packets.frames.as_fd()), ("group", packets.group.as_fd())]);
         }
@@ -337,6 +364,8 @@ impl Sockets {
             },
             ntp: delivery.take("ntp"),
             log: delivery.take("log"),
+            events: delivery.take("events"),
+            lines: delivery.take("lines"),
             packets: match manifest.mac {
                 Some(mac) => {
                     let (frames, group) = (delivery.expect("frames")?, delivery.expect("group")?);
@@ -362,6 +391,13 @@ pub(crate) fn names(address: IpAddr, port: u16) -> Result<(UdpSocket, TcpListene
 pub(crate) fn spare(what: &str, address: IpAddr, port: u16) -> Option<UdpSocket> {
     let at = SocketAddr::from((address, port));
     let bound = udp(at, None, false).map_err(|error| named(error, Transport::Udp, at));
+    bound.map_err(|error| tracing::warn!("no port for {what}: {error}; {}", error.advice())).ok()
+}
+
+/// As [`spare`], of TCP.
+fn spare_tcp(what: &str, address: Ipv4Addr, port: u16) -> Option<TcpListener> {
+    let at = SocketAddr::from((address, port));
+    let bound = tcp(at).map_err(|error| named(error, Transport::Tcp, at));
     bound.map_err(|error| tracing::warn!("no port for {what}: {error}; {}", error.advice())).ok()
 }
 

@@ -177,6 +177,7 @@ async fn the_ports_of_ipv6_answer_beside_those_of_ipv4_and_name_the_boss_as_they
         dns: Some(0),
         ntp: Some(0),
         log: None,
+        feed: None,
     };
     let sockets = Sockets::bind(&config).unwrap();
     let six = sockets.six.as_ref().unwrap();

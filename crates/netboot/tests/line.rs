@@ -81,6 +81,7 @@ fn sockets_cross_a_unix_stream() {
         dns: Some(0),
         ntp: Some(0),
         log: Some(0),
+        feed: None,
     };
     let sockets = Sockets::bind(&config).unwrap();
     let (parent, child) = UnixStream::pair().unwrap();
@@ -109,6 +110,7 @@ fn a_taken_port_is_named_with_its_holder() {
         dns: Some(0),
         ntp: Some(0),
         log: Some(0),
+        feed: None,
     };
     let first = Sockets::bind(&config).unwrap();
     let tftp = first.tftp.local_addr().unwrap().port();

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use model::{DhcpMode, LabSpec, NtpMode};
-use netboot::{BOOT_SERVER_PORT, BindConfig, BindConfig6, Sockets};
+use netboot::{BOOT_SERVER_PORT, BindConfig, BindConfig6, FeedPorts, Sockets};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,6 +57,8 @@ impl Supervisor {
         config.six = network.ipv6.as_ref().map(|six| BindConfig6::on(six.boss));
         config.dns = network.names.is_some().then_some(53);
         config.ntp = (network.ntp != NtpMode::Off).then_some(123);
+        let boots_talos = spec.scenarios.values().any(|scenario| scenario.talos.is_some());
+        config.feed = boots_talos.then(FeedPorts::default);
         let local = local_listener(&socket)?;
         let boot = Sockets::bind(&config)?;
         let token = kept_token(&state.join("token"))?;

@@ -1,8 +1,30 @@
 //! The words of stories about Talos and the cluster.
 
-use model::{CommandId, Fact, Membership, NodeName, Outcome, Proof, TalosSight, TalosStage};
+use model::{
+    CommandId, Fact, Membership, NodeName, Outcome, Proof, Sight, TalosSaid, TalosSight, TalosStage,
+};
 
 use crate::telling::Teller;
+
+/// What a machine says of itself: `STAGE [in SEQUENCE PHASE] [but REASON]`, ready unless there is a reason.
+fn said(stage: &str, rest: &[&str]) -> Result<Sight, String> {
+    let stage = TalosStage::of(stage);
+    if stage == TalosStage::Unknown {
+        return Err("a machine says that it is booting, installing, maintenance, running, ..".to_owned());
+    }
+    let (sequence, phase, rest) = match rest {
+        ["in", sequence, phase, rest @ ..] => (*sequence, *phase, rest),
+        rest => ("", "", rest),
+    };
+    let unmet = match rest {
+        ["but", reason @ ..] => vec![reason.join(" ")],
+        [] => Vec::new(),
+        _ => return Err("after that, `but REASON`".to_owned()),
+    };
+    let (sequence, phase) = (sequence.to_owned(), phase.to_owned());
+    let said = TalosSaid { sequence, phase, stage, ready: unmet.is_empty(), unmet, ..TalosSaid::default() };
+    Ok(Sight::TalosSaid { said })
+}
 
 /// The name under which a story speaks of an order to a driver.
 pub(crate) fn named(command: &model::Command) -> String {
@@ -61,6 +83,16 @@ impl Teller {
 
     /// What a look at a machine's Talos tells; `None` when the words are about something else.
     pub(crate) fn talos(&mut self, node: &NodeName, words: &[&str]) -> Option<Result<(), String>> {
+        let said = match words {
+            ["says", "that", "it", "is", stage, rest @ ..] => Some(said(stage, rest)),
+            ["kernel", "writes", text @ ..] => {
+                Some(Ok(Sight::TalosLogged { severity: 4, service: None, text: text.join(" ") }))
+            }
+            _ => None,
+        };
+        if let Some(said) = said {
+            return Some(said.and_then(|sight| self.see(node, sight)));
+        }
         let sight = match words {
             ["waits", "with", "key", key, rest @ ..] => {
                 let proof = match rest {

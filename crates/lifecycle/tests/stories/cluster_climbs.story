@@ -9,7 +9,7 @@ with talos n1
 > done n2
 > sees n1 on
 > sees n2 on
-? answer n1 run wipes what it finds of itself in this boot [talos.experimental.wipe=system]
+? answer n1 run wipes what it finds of itself in this boot [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/ talos.experimental.wipe=system]
 > n1 takes its address as ipxe
 > n1 takes its image
 ? rung n1 fetched
@@ -20,7 +20,7 @@ with talos n1
 ? waits n1 for the cluster's secrets to be made and kept
 > keeps the secrets
 = push n1
-? answer n1 run with the config that was pushed []
+? answer n1 run with the config that was pushed [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/]
 ? answer n2 run wipes
 > takes push n1 well
 ? rung n1 fetched

@@ -7,7 +7,7 @@ with talos n1
 > adopts demo
 = nothing
 ? waits n1 for its Talos to answer; a cluster that is taken over is not switched
-? answer n1 run the config of the cluster that was taken over []
+? answer n1 run the config of the cluster that was taken over [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/]
 ? phase booting
 @ 3600
 = nothing
@@ -32,7 +32,7 @@ with talos n1
 > done n2
 > sees n2 on
 > n2 takes its address as ipxe
-? answer n2 run the config of the cluster that was taken over []
+? answer n2 run the config of the cluster that was taken over [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/]
 > n2 takes its image
 ? waits n2 for Talos to answer again
 > n2 is known running

@@ -18,7 +18,7 @@ with talos n1
 > done n1
 > sees n1 off
 = on n1
-? answer n1 run [talos.experimental.wipe=system]
+? answer n1 run [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/ talos.experimental.wipe=system]
 > done n1
 > sees n1 on
 > n1 takes its address as ipxe

@@ -241,7 +241,7 @@ impl Teller {
         machine.ok_or_else(|| format!("there is no machine {name}"))
     }
 
-    fn see(&mut self, node: &NodeName, sight: Sight) -> Result<(), String> {
+    pub(crate) fn see(&mut self, node: &NodeName, sight: Sight) -> Result<(), String> {
         let mac = self.world.lab.node(node).ok_or("no such machine")?.mac;
         self.world.happens(Fact::Sighted { mac, sight })
     }

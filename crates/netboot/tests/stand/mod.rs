@@ -161,6 +161,7 @@ impl Stand {
             dns: Some(0),
             ntp: Some(0),
             log: Some(0),
+            feed: None,
         };
         let sockets = Sockets::bind(&config).unwrap();
         let dhcp = sockets.dhcp.as_ref().unwrap().local_addr().unwrap();

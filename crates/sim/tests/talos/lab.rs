@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use model::WallTime;
 use sim::talos::{Cluster, Manner, Node, Pace, Settings, Stage};
 use talos::api::{self, Character, Dial, Identity};
-use talos::feed::{self, Hint, Line, LineError, Lines, Pushed};
+use talos::feed::{self, EventError, Hint, Line, LineError, Lines, Pushed};
 use talos::pki::{Authority, KeyKind, Leaf, Seeded};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
@@ -34,7 +34,7 @@ pub(crate) struct Lab {
     pub(crate) ca: Authority,
     pub(crate) dial: Dial,
     pub(crate) wire: Wire,
-    pub(crate) pushed: mpsc::Receiver<Pushed>,
+    pub(crate) pushed: mpsc::Receiver<Result<Pushed, EventError>>,
     pub(crate) kernel: KernelLines,
     nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>>,
 }
@@ -132,7 +132,7 @@ impl Lab {
     }
 }
 
-fn sink(events: mpsc::Sender<Pushed>) -> DuplexStream {
+fn sink(events: mpsc::Sender<Result<Pushed, EventError>>) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     tokio::spawn(feed::serve(ours, IpAddr::from([10, 0, 0, 100]), events));
     theirs

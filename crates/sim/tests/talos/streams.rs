@@ -117,7 +117,7 @@ async fn nodes_tell_their_way_from_the_first_boot_and_no_secret_is_said_openly()
 
         let mut steps = vec![];
         while let Ok(pushed) = lab.pushed.try_recv() {
-            match pushed.event.said() {
+            match pushed.unwrap().event.said() {
                 Event::Sequence { name, step: SequenceStep::Start } => steps.push(name.clone()),
                 Event::Status { stage, .. } => steps.push(format!("{stage:?}")),
                 _ => {}

@@ -24,6 +24,26 @@ pub struct Line {
     pub more: Map<String, Value>,
 }
 
+impl Line {
+    /// How bad it is: 0 emergency to 7 debug (RFC 5424 table 2). The kernel's own word counts before the level that Talos
+    /// makes of it; a line that says neither is a notice.
+    #[must_use]
+    pub fn severity(&self) -> u8 {
+        let own = self.more.get("priority").and_then(Value::as_str).unwrap_or_default();
+        let word = if own.is_empty() { self.level.as_str() } else { own };
+        match word {
+            "emerg" => 0,
+            "alert" => 1,
+            "crit" | "fatal" | "panic" | "dpanic" => 2,
+            "err" | "error" => 3,
+            "warning" | "warn" => 4,
+            "info" => 6,
+            "debug" => 7,
+            _ => 5,
+        }
+    }
+}
+
 /// Bytes that are no line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 
-use super::event::Event;
+use super::event::{Event, EventError};
 use super::hint::Hint;
 use crate::api::grpc::Answer;
 use crate::api::proto::events::{EVENT_SINK_PUBLISH, EventRequest, EventResponse};
@@ -29,13 +29,16 @@ pub struct Pushed {
 
 /// The largest event taken, in bytes.
 const LARGEST: usize = 256 * 1024;
+/// The largest head of a call, in bytes. Talos's has some two hundred.
+const LARGEST_HEAD: u32 = 8 * 1024;
 
 /// Answers one connection until it ends. The queue behind `events` bounds how much is taken: when it is full the node
-/// waits, and sends again what was not answered.
+/// waits, and sends again what was not answered. An event that cannot be read is answered too, or the node would send it
+/// for ever.
 ///
 /// # Errors
 /// The connection is no HTTP/2, or broke.
-pub async fn serve<S>(stream: S, from: IpAddr, events: mpsc::Sender<Pushed>) -> Result<(), hyper::Error>
+pub async fn serve<S>(stream: S, from: IpAddr, events: Events) -> Result<(), hyper::Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -53,25 +56,27 @@ where
         // The node is silent between events for hours; one that is gone must not keep its place.
         .keep_alive_interval(Some(std::time::Duration::from_secs(60)))
         .max_concurrent_streams(8)
+        .max_header_list_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .await
 }
 
+/// Where events go.
+type Events = mpsc::Sender<Result<Pushed, EventError>>;
+
 #[derive(Debug, Clone)]
 struct Sink {
     from: IpAddr,
-    events: mpsc::Sender<Pushed>,
+    events: Events,
 }
 
 impl Sink {
     async fn publish(&self, request: Request<EventRequest>) -> Result<Response<EventResponse>, Status> {
         let EventRequest { data, id, actor_id } = request.into_inner();
         let data = data.unwrap_or_default();
-        // Answering with an error would have the node send the same event for ever.
-        let Ok(event) = Event::decode(&data.type_url, &data.value) else {
-            return Ok(Response::new(EventResponse {}));
-        };
-        let pushed = Pushed { from: self.from, id, actor: actor_id, event: Hint::new(event) };
+        let event = Event::decode(&data.type_url, &data.value);
+        let pushed =
+            event.map(|event| Pushed { from: self.from, id, actor: actor_id, event: Hint::new(event) });
         match self.events.send(pushed).await {
             Ok(()) => Ok(Response::new(EventResponse {})),
             Err(_) => Err(Status::unavailable("nobody listens to events now")),

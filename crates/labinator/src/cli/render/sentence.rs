@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome, PowerOrder, ScriptAnswer, Sight,
-    Snapshot, TalosSight,
+    Snapshot, TalosSaid, TalosSight,
 };
 
 use super::paint::{bytes, counted};
@@ -179,6 +179,9 @@ fn seen(sight: &Sight) -> String {
         Sight::IpxeTold { version, features } => format!("runs iPXE {version} with {}", features.join(" ")),
         Sight::Logged { text, error: None, .. } => format!("its iPXE says: {text}"),
         Sight::Logged { error: Some(error), .. } => format!("its iPXE says: {error}"),
+        Sight::TalosSaid { said } => said_by_talos(said),
+        Sight::TalosLogged { service: None, text, .. } => format!("its kernel says: {text}"),
+        Sight::TalosLogged { service: Some(service), text, .. } => format!("its {service} says: {text}"),
         Sight::Deferred { name } => format!("asked for {name} while the counter was full; comes back"),
         Sight::Done => "its system says that it is done".to_owned(),
         Sight::Agent { report } => format!(
@@ -191,6 +194,16 @@ fn seen(sight: &Sight) -> String {
         ),
         Sight::Beat { beat } => format!("its agent is well after {} s", beat.uptime_ms / 1000),
     }
+}
+
+/// What Talos says of itself, and nobody vouches for.
+fn said_by_talos(said: &TalosSaid) -> String {
+    let place = match (said.sequence.as_str(), said.phase.as_str()) {
+        ("", _) => String::new(),
+        (sequence, "") => format!(" (sequence {sequence})"),
+        (sequence, phase) => format!(" (sequence {sequence}, phase {phase})"),
+    };
+    format!("its Talos says that it is {}{place}", said.stage)
 }
 
 /// What the boot counter noticed, as a sentence.
