@@ -1082,6 +1082,36 @@ export interface components {
         };
         /** @description Which program is asking, as far as it says (DHCP options 60, 77, 93). */
         ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "raspberry-pi" | "u-boot" | "agent" | "unknown-firmware" | "other";
+        /** @description The pods of a cluster: what its manifests ask for, and all there are. */
+        ClusterPods: {
+            /** @description Why the API server is not heard, once it has been silent for longer than a hiccup: all of this is how it was. */
+            away?: string | null;
+            /** @description All pods of the cluster. */
+            counts: components["schemas"]["PodCounts"];
+            /**
+             * Format: uint32
+             * @description Pods of the manifests that are where they should be.
+             */
+            done: number;
+            /** @description Jobs of the manifests that were seen to end well. They stay done when their pods are cleared away. */
+            finished: string[];
+            /** @description The same by namespace; the first sixty-four. */
+            namespaces: {
+                [key: string]: components["schemas"]["PodCounts"];
+            };
+            /** @description Workloads of the manifests that have not all their pods; the first few. */
+            short: components["schemas"]["ShortWorkload"][];
+            /**
+             * Format: uint32
+             * @description How many such workloads there are besides.
+             */
+            short_besides: number;
+            /**
+             * Format: uint32
+             * @description Pods that the manifests ask for.
+             */
+            wanted: number;
+        };
         /**
          * Format: uint64
          * @description Counts the commands of one journal.
@@ -1458,7 +1488,60 @@ export interface components {
         } | {
             /** @constant */
             member: "ready";
-        })) | ({
+        })) | {
+            /** @constant */
+            fact: "manifests-read";
+            /** @description Files in the order of the lab file, each by content: what was read is what is applied. */
+            files: components["schemas"]["Asset"][];
+            /** @description What is wrong with them, for a person; then nothing of them is used. */
+            mistakes: string[];
+            /** @description Which scenario. */
+            scenario: components["schemas"]["ScenarioName"];
+        } | {
+            /** @description Why the API server is not heard, once it has been silent for longer than a hiccup: all of this is how it was. */
+            away?: string | null;
+            /** @description All pods of the cluster. */
+            counts: components["schemas"]["PodCounts"];
+            /**
+             * Format: uint32
+             * @description Pods of the manifests that are where they should be.
+             */
+            done: number;
+            /** @constant */
+            fact: "pods-seen";
+            /** @description Jobs of the manifests that were seen to end well. They stay done when their pods are cleared away. */
+            finished: string[];
+            /** @description The same by namespace; the first sixty-four. */
+            namespaces: {
+                [key: string]: components["schemas"]["PodCounts"];
+            };
+            /**
+             * Format: uint32
+             * @description In which run.
+             */
+            run: number;
+            /** @description Workloads of the manifests that have not all their pods; the first few. */
+            short: components["schemas"]["ShortWorkload"][];
+            /**
+             * Format: uint32
+             * @description How many such workloads there are besides.
+             */
+            short_besides: number;
+            /**
+             * Format: uint32
+             * @description Pods that the manifests ask for.
+             */
+            wanted: number;
+        } | {
+            /** @description How many, by what they are doing. */
+            counts: components["schemas"]["PodCounts"];
+            /** @constant */
+            fact: "node-pods-seen";
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+            /** @description Those that are in trouble, each in a sentence; the first few. */
+            troubles: string[];
+        } | ({
             /** @constant */
             fact: "issued";
             /** @description Its number. */
@@ -1497,6 +1580,14 @@ export interface components {
             command: "bootstrap";
             /** @description Which machine. */
             node: components["schemas"]["NodeName"];
+        } | {
+            /** @constant */
+            command: "apply";
+            /**
+             * Format: uint32
+             * @description Which run.
+             */
+            run: number;
         })) | ({
             /** @constant */
             fact: "finished";
@@ -1975,6 +2066,11 @@ export interface components {
             /** @description Since when. */
             phase_since: components["schemas"]["Moment"];
             /**
+             * @description The pods of its cluster, once the cluster told.
+             * @default null
+             */
+            pods: components["schemas"]["ClusterPods"] | null;
+            /**
              * Format: uint8
              * @description Rows of the board.
              */
@@ -1992,6 +2088,11 @@ export interface components {
             scenarios: components["schemas"]["ScenarioView"][];
             /** @description Machines that asked and are not on the board, newest last; at most 32. */
             strangers: components["schemas"]["Stranger"][];
+            /**
+             * @description What the run waits for beside its machines.
+             * @default null
+             */
+            waiting: components["schemas"]["Waiting"] | null;
         };
         /** @description One light for the whole boss, with what is behind it. */
         Light: {
@@ -2028,6 +2129,11 @@ export interface components {
             join: components["schemas"]["Span"];
             /** @description From lost until the machine is switched off and on again. */
             lost: components["schemas"]["Span"];
+            /**
+             * @description From the last machine of a cluster that became ready until the pods of its manifests are.
+             * @default 900000
+             */
+            pods: components["schemas"]["Span"];
             /** @description From an order to the driver until the machine is seen on or off. */
             power: components["schemas"]["Span"];
             /** @description Silence of an agent until it counts as lost. */
@@ -2376,6 +2482,13 @@ export interface components {
         };
         /** @description What one machine of the board is called. */
         NodeName: string;
+        /** @description The pods of one machine. */
+        NodePods: {
+            /** @description How many, by what they are doing. */
+            counts: components["schemas"]["PodCounts"];
+            /** @description Those that are in trouble, each in a sentence; the first few. */
+            troubles: string[];
+        };
         /** @description One machine of the board. */
         NodeSpec: {
             /** @description Its cell. */
@@ -2570,6 +2683,45 @@ export interface components {
             /** @description Machines that would be switched on. */
             switched_on: components["schemas"]["NodeName"][];
         };
+        /** @description Pods by what they are doing. */
+        PodCounts: {
+            /**
+             * Format: uint32
+             * @description End again and again.
+             * @default 0
+             */
+            crash_loop: number;
+            /**
+             * Format: uint32
+             * @description Ended badly, with no other in their place.
+             * @default 0
+             */
+            failed: number;
+            /**
+             * Format: uint32
+             * @description No node takes them.
+             * @default 0
+             */
+            pending: number;
+            /**
+             * Format: uint32
+             * @description Every container runs and answers its probes.
+             * @default 0
+             */
+            ready: number;
+            /**
+             * Format: uint32
+             * @description On their way.
+             * @default 0
+             */
+            starting: number;
+            /**
+             * Format: uint32
+             * @description Ended well.
+             * @default 0
+             */
+            succeeded: number;
+        };
         /** @description A port of a power driver, written `relays/1`. */
         PortRef: {
             /** @description Which driver. */
@@ -2749,6 +2901,23 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /** @description A workload of the manifests that has not all its pods. */
+        ShortWorkload: {
+            /**
+             * Format: uint32
+             * @description Pods that are where they should be.
+             */
+            done: number;
+            /**
+             * Format: uint32
+             * @description Pods that should be.
+             */
+            wanted: number;
+            /** @description Which pod keeps it waiting, and why. */
+            why: string;
+            /** @description `Deployment default/web`. */
+            workload: string;
+        };
         /** @description The lab at one moment. It contains every event up to `through`. */
         Snapshot: {
             /** @description When it was made. */
@@ -2902,6 +3071,11 @@ export interface components {
             control_plane: components["schemas"]["NodeName"][];
             /** @description Name or address of the control plane, where told; see [`LabSpec::endpoint`]. */
             endpoint?: string | null;
+            /**
+             * @description Paths of manifests, files or folders of files, that the cluster gets once its machines are there.
+             * @default []
+             */
+            install: string[];
             /** @description Release of Kubernetes, such as `1.35.4`; what Talos's comes with unless told. */
             kubernetes?: string | null;
             /** @description Patches of the machine configs, in the order in which they are applied. */
@@ -2927,6 +3101,11 @@ export interface components {
              * @default null
              */
             heard: components["schemas"]["TalosHeard"] | null;
+            /**
+             * @description Its pods, once the cluster told.
+             * @default null
+             */
+            pods: components["schemas"]["NodePods"] | null;
             /**
              * @description How surely it was known when its config was pushed last.
              * @default null

@@ -1,5 +1,16 @@
 // Events as sentences: one function from a fact to what a person would say.
-import type { ClientKind, Fact, FileRole, LabEvent, LabView, MachineView, Notice, PowerOrder, Sighted } from "./types";
+import type {
+  ClientKind,
+  Fact,
+  FileRole,
+  LabEvent,
+  LabView,
+  MachineView,
+  Notice,
+  PodCounts,
+  PowerOrder,
+  Sighted,
+} from "./types";
 import { bytes, count, span } from "./units";
 
 /** What an event looks like in the list. */
@@ -87,6 +98,22 @@ export function sentence(event: LabEvent, known: Known): Line | null {
       return talosSeen(fact);
     case "member-seen":
       return memberSeen(fact);
+    case "manifests-read":
+      return fact.mistakes.length === 0
+        ? plain("", `The manifests of ${fact.scenario} were read: ${count(fact.files.length)}.`)
+        : {
+            who: "",
+            text: stop(`The manifests of ${fact.scenario} are wrong: ${fact.mistakes.join("; ")}`),
+            tone: "bad",
+          };
+    case "pods-seen":
+      return podsSeen(fact);
+    case "node-pods-seen":
+      return {
+        who: fact.node,
+        text: stop([`${podsOf(fact.counts)} are ready or done`, ...fact.troubles].join("; ")),
+        tone: fact.troubles.length > 0 ? "care" : "plain",
+      };
     case "finished":
       return finished(fact, known);
     case "power-seen":
@@ -146,6 +173,8 @@ function issued(fact: Issued): Line {
       return plain("", `The secrets of run ${count(fact.run)} are to be made.`);
     case "push":
       return plain(fact.node, "Its config is pushed, to the key that was seen to wait.");
+    case "apply":
+      return plain("", `The manifests of run ${count(fact.run)} are to be applied.`);
     case "bootstrap":
       return plain(fact.node, "Etcd is to begin on it, and on no other machine.");
   }
@@ -182,6 +211,25 @@ function memberSeen(fact: MemberSeen): Line {
     case "ready":
       return { who: fact.node, text: "The cluster gives it work.", tone: "well" };
   }
+}
+
+/** How many pods are where they should be. */
+export function podsOf(counts: PodCounts): string {
+  const done = counts.ready + counts.succeeded;
+  const all = done + counts.starting + counts.crash_loop + counts.pending + counts.failed;
+  return `${count(done)} of ${count(all)} ${all === 1 ? "pod" : "pods"}`;
+}
+
+function podsSeen(fact: Extract<Fact, { fact: "pods-seen" }>): Line {
+  if (fact.away) return { who: "", text: stop(`The Kubernetes API is not heard: ${fact.away}`), tone: "bad" };
+  const short = fact.short[0];
+  const missing = short ? `; ${short.workload} has ${count(short.done)} of ${count(short.wanted)}, ${short.why}` : "";
+  const wanted = fact.wanted > 0 ? `${count(fact.done)} of ${count(fact.wanted)} pods of the manifests, ` : "";
+  return {
+    who: "",
+    text: stop(`${wanted}${podsOf(fact.counts)} of the cluster are ready or done${missing}`),
+    tone: short ? "care" : "plain",
+  };
 }
 
 type Finished = Extract<Fact, { fact: "finished" }>;

@@ -7,6 +7,7 @@ export type Snapshot = Shapes["Snapshot"];
 export type Change = Shapes["Change"];
 export type LabView = Shapes["LabView"];
 export type MachineView = Shapes["MachineView"];
+export type PodCounts = Shapes["PodCounts"];
 export type NodeWord = Shapes["NodeWord"];
 export type Phase = Shapes["Phase"];
 export type PowerState = Shapes["PowerState"];

@@ -241,6 +241,8 @@ export function snapshot(): Snapshot {
       scenario: "demo",
       run: 3,
       run_since: moment(RUN),
+      waiting: null,
+      pods: null,
       counter_up: true,
       notices: [],
       strangers: [],

@@ -246,3 +246,17 @@ fn every_command_and_link_in_the_pages_is_right() {
         }
     }
 }
+
+/// What `labinator check` says of the lab in this folder below `tests/check`.
+fn checked(folder: &str) -> std::process::Output {
+    let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_labinator"));
+    program.args(["check", "lab.yaml"]).current_dir(here().join("tests/check").join(folder));
+    program.output().unwrap()
+}
+
+#[test]
+fn manifests_that_cannot_be_installed_are_told_of_at_their_places() {
+    let done = checked("manifests");
+    assert_eq!(done.status.code(), Some(1));
+    same_as_golden(&here().join("tests/check/manifests/lab.txt"), &String::from_utf8(done.stdout).unwrap());
+}

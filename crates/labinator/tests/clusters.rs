@@ -191,3 +191,30 @@ async fn a_cluster_that_runs_is_taken_over_without_a_write_and_then_looked_after
         assert_eq!(board.talos[&node(n)].applied(), 1, "node{n} was given another config");
     }
 }
+
+const WEB: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec: { containers: [{ name: web, image: web }] }
+";
+
+#[tokio::test(start_paused = true)]
+async fn a_lab_is_ready_when_the_pods_of_its_manifests_are() {
+    let board = Board::new("installs", Character::UpTo12, |_| Vec::new()).installs(&[("web.yaml", WEB)]);
+    let house = board.open().await;
+    house.starts().await;
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+    let facts = house.written().await;
+    let at = |is: fn(&Fact) -> bool| facts.iter().position(is).unwrap();
+    let applied = at(|fact| matches!(fact, Fact::Issued { command: model::Command::Apply { .. }, .. }));
+    let pods = at(|fact| matches!(fact, Fact::PodsSeen { pods, .. } if pods.wanted == 2 && pods.is_done()));
+    let ready = at(|fact| matches!(fact, Fact::PhaseEntered { phase: Phase::Ready, .. }));
+    assert!(applied < pods && pods < ready, "{applied} {pods} {ready}");
+    let because = house.look(|lab| lab.phase_because.clone()).await;
+    assert_eq!(because, "3 of 3 machines are ready, and 2 pods of its manifests are");
+}

@@ -91,6 +91,17 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         Fact::MemberSeen { node, membership } => {
             about(lab, node, |m| m.talos.join(membership, at.since_start))
         }
+        Fact::ManifestsRead { scenario, manifests } => {
+            lab.manifests.insert(scenario.clone(), manifests.clone());
+            Touched::Lab
+        }
+        Fact::PodsSeen { run, pods } => {
+            if let Some(run) = lab.run.as_mut().filter(|known| known.number == *run) {
+                run.cluster.see_pods(pods, at.since_start);
+            }
+            Touched::Lab
+        }
+        Fact::NodePodsSeen { node, pods } => about(lab, node, |m| m.talos.pods = Some(pods.clone())),
         Fact::Entered { node, rung } => about(lab, node, |m| entered(m, *rung, at)),
         Fact::Faulted { node, fault, bad } => about(lab, node, |m| faulted(m, fault, *bad, at)),
     }
@@ -100,6 +111,7 @@ fn core_started(lab: &mut Lab, spec: Arc<LabSpec>, start: CoreStart, at: Moment)
     // Images that were found before are served on until the new core has looked for itself.
     lab.describe(spec);
     lab.images_known = false;
+    lab.manifests.clear();
     lab.core = Some(start);
     restarted(lab, at);
 }
@@ -144,10 +156,8 @@ fn restarted(lab: &mut Lab, at: Moment) {
             machine.talos.look_anew(at.since_start);
         }
     }
-    if let Some(Run { cluster: Cluster { mint, bootstrap, .. }, .. }) = &mut lab.run {
-        for order in mint.iter_mut().chain(bootstrap.as_mut().map(|(_, order)| order)) {
-            order.lose(at.since_start);
-        }
+    for order in lab.run.iter_mut().flat_map(|run| run.cluster.orders()) {
+        order.lose(at.since_start);
     }
 }
 
@@ -185,13 +195,14 @@ fn note(notices: &mut Vec<Notice>, new: &Notice) {
 
 fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) -> Touched {
     lab.runs = lab.runs.max(number);
+    let manifests = lab.manifests.get(scenario).map(|read| read.files.clone()).unwrap_or_default();
     lab.run = Some(Run {
         number,
         scenario: scenario.clone(),
         since: at,
         released: false,
         stopping: false,
-        cluster: Cluster::default(),
+        cluster: Cluster::with(manifests),
     });
     let spec = lab.spec.scenarios.get(scenario);
     let wanted: BTreeSet<NodeName> = spec.map(|s| s.nodes.iter().cloned().collect()).unwrap_or_default();
@@ -339,6 +350,12 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
             }
             Touched::Lab
         }
+        Command::Apply { .. } => {
+            if let Some(run) = &mut lab.run {
+                run.cluster.apply = Some(given);
+            }
+            Touched::Lab
+        }
         Command::Bootstrap { node } => {
             if let Some(run) = &mut lab.run {
                 run.cluster.bootstrap = Some((node.clone(), given));
@@ -349,11 +366,8 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
 }
 
 fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touched {
-    if let Some(Run { cluster: Cluster { mint, bootstrap, .. }, .. }) = &mut lab.run {
-        let mut orders = mint.iter_mut().chain(bootstrap.as_mut().map(|(_, order)| order));
-        if orders.any(|order| order.end(id, outcome, at.since_start)) {
-            return Touched::Lab;
-        }
+    if lab.run.as_mut().is_some_and(|run| run.cluster.end(id, outcome, at.since_start)) {
+        return Touched::Lab;
     }
     let pushing =
         |m: &Machine| m.talos.push.as_ref().is_some_and(|push| push.id == id && push.ended.is_none());

@@ -89,6 +89,11 @@ pub enum Refusal {
     },
     /// The files of the scenarios are still being read.
     ImagesUnread,
+    /// Manifests that the scenario installs cannot be applied as they are.
+    ManifestsWrong {
+        /// Which scenario.
+        scenario: ScenarioName,
+    },
     /// Another scenario runs.
     AnotherRunning {
         /// Which.
@@ -124,6 +129,7 @@ impl Refusal {
             Self::UnknownNode { .. } => "unknown_node",
             Self::ImageMissing { .. } => "image_missing",
             Self::ImagesUnread => "images_unread",
+            Self::ManifestsWrong { .. } => "manifests_wrong",
             Self::AnotherRunning { .. } => "another_running",
             Self::Stopping => "stopping",
             Self::CounterAway => "counter_away",
@@ -148,6 +154,9 @@ impl Refusal {
                 format!("`labinator scenarios` says which files {scenario} lacks and how to get them")
             }
             Self::ImagesUnread => "ask again in a moment".to_owned(),
+            Self::ManifestsWrong { .. } => {
+                "`labinator check` on the lab file says what is wrong with them, and where".to_owned()
+            }
             Self::AnotherRunning { .. } => "stop it first: `labinator stop`".to_owned(),
             Self::Stopping => "wait until its machines are off, then ask again".to_owned(),
             Self::CounterAway => {
@@ -169,6 +178,9 @@ impl fmt::Display for Refusal {
             Self::UnknownNode { asked, .. } => write!(f, "there is no machine `{asked}`"),
             Self::ImageMissing { scenario } => write!(f, "files that scenario {scenario} boots are missing"),
             Self::ImagesUnread => f.write_str("the files of the scenarios are still being read"),
+            Self::ManifestsWrong { scenario } => {
+                write!(f, "manifests that scenario {scenario} installs are wrong")
+            }
             Self::AnotherRunning { running } => write!(f, "scenario {running} is running"),
             Self::Stopping => f.write_str("the lab is being stopped"),
             Self::CounterAway => f.write_str("the boot counter is not answering"),
@@ -244,6 +256,16 @@ fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
     }
     if !lab.images.contains_key(scenario) {
         return Err(Refusal::ImageMissing { scenario: scenario.clone() });
+    }
+    let installs = lab.spec.scenarios.get(scenario).and_then(|spec| spec.talos.as_ref());
+    match lab.manifests.get(scenario) {
+        None if installs.is_some_and(|talos| !talos.install.is_empty()) => {
+            return Err(Refusal::ImagesUnread);
+        }
+        Some(read) if !read.mistakes.is_empty() => {
+            return Err(Refusal::ManifestsWrong { scenario: scenario.clone() });
+        }
+        Some(_) | None => {}
     }
     if let Some(run) = &lab.run {
         let failed = lab.phase == model::Phase::Failed;

@@ -2,9 +2,12 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use model::{
-    CommandId, LabTime, Membership, NodeName, Outcome, PowerState, Proof, TalosHeard, TalosSight, TalosSpec,
+    Asset, ClusterPods, CommandId, LabTime, Membership, NodeName, NodePods, Outcome, PowerState, Proof,
+    TalosHeard, TalosSight, TalosSpec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +25,59 @@ pub struct Cluster {
     /// It ran already and was taken over: nothing of it is made, begun, configured or wiped here.
     #[serde(default)]
     pub adopted: bool,
+    /// The manifests it gets, by content, as they were when the run began.
+    #[serde(default)]
+    pub manifests: Vec<Asset>,
+    /// The order to apply them.
+    #[serde(default)]
+    pub apply: Option<Order>,
+    /// How many times in a row that failed.
+    #[serde(default)]
+    pub refusals: u8,
+    /// Why it failed last.
+    #[serde(default)]
+    pub refused: Option<String>,
+    /// What it told last of its pods.
+    #[serde(default)]
+    pub pods: Option<Arc<ClusterPods>>,
+    /// Since when those of the manifests are there, or are not.
+    #[serde(default)]
+    pub pods_since: LabTime,
+}
+
+impl Cluster {
+    /// Of a run that begins with these manifests.
+    pub(crate) fn with(manifests: Vec<Asset>) -> Self {
+        Self { manifests, ..Self::default() }
+    }
+
+    /// Orders on their way.
+    pub(crate) fn orders(&mut self) -> impl Iterator<Item = &mut Order> {
+        let bootstrap = self.bootstrap.as_mut().map(|(_, order)| order);
+        self.mint.iter_mut().chain(bootstrap).chain(self.apply.iter_mut())
+    }
+
+    /// Takes a driver's answer, if it is about an order of the cluster.
+    pub(crate) fn end(&mut self, id: CommandId, outcome: &Outcome, at: LabTime) -> bool {
+        if !self.orders().any(|order| order.end(id, outcome, at)) {
+            return false;
+        }
+        if self.apply.as_ref().is_some_and(|order| order.id == id) {
+            (self.refusals, self.refused) = match outcome {
+                Outcome::Failed { why, .. } => (self.refusals.saturating_add(1), Some(why.clone())),
+                Outcome::Done | Outcome::Unknown => (0, None),
+            };
+        }
+        true
+    }
+
+    /// Records what it tells of its pods.
+    pub(crate) fn see_pods(&mut self, pods: &Arc<ClusterPods>, at: LabTime) {
+        if self.pods.as_ref().map(|pods| pods.is_done()) != Some(pods.is_done()) {
+            self.pods_since = at;
+        }
+        self.pods = Some(Arc::clone(pods));
+    }
 }
 
 /// An order to a driver, and what became of it.
@@ -93,6 +149,9 @@ pub struct TalosKnown {
     /// What it says itself, without proof. Shown, and not judged by.
     #[serde(default)]
     pub heard: Option<TalosHeard>,
+    /// Its pods, once the cluster told.
+    #[serde(default)]
+    pub pods: Option<NodePods>,
 }
 
 impl TalosKnown {

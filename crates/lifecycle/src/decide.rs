@@ -11,6 +11,7 @@ use model::{
 };
 
 use crate::gates::Gate;
+use crate::gates::manifests::{self, Pods};
 use crate::judge::{Judge, Judgment, Tally};
 use crate::lab::{Lab, Machine};
 use crate::rungs::{Step, asked_turns_at, climb, is_by_hand, switch};
@@ -155,8 +156,28 @@ fn listed(names: &BTreeSet<NodeName>) -> String {
     }
 }
 
+/// The lab whose machines are there: ready with the pods that its manifests ask for.
+fn with_pods(lab: &Lab, machines: String, now: LabTime) -> (Phase, String) {
+    match (manifests::pods(lab, now), lab.phase) {
+        (Pods::None, _) => (Phase::Ready, machines),
+        (Pods::There(1), _) => (Phase::Ready, format!("{machines}, and the pod of its manifests is")),
+        (Pods::There(pods), _) => (Phase::Ready, format!("{machines}, and {pods} pods of its manifests are")),
+        (Pods::Late(waiting), _) => (Phase::Degraded, format!("{machines}, but {}", too_long(&waiting, now))),
+        // What is missing for a moment is no news yet.
+        (Pods::Coming(_), phase @ (Phase::Ready | Phase::Degraded)) => (phase, lab.phase_because.clone()),
+        (
+            Pods::Coming(waiting),
+            Phase::Idle | Phase::PoweringDown | Phase::Booting | Phase::Failed | Phase::Stopping,
+        ) => (Phase::Booting, format!("{machines}; waiting for {}", waiting.what)),
+    }
+}
+
+fn too_long(waiting: &Waiting, now: LabTime) -> String {
+    format!("it waited {} for {}", now.since(waiting.since), waiting.what)
+}
+
 /// The lab as a whole, from its machines. `shut` says that the powering-down gate is.
-pub(crate) fn phase(lab: &Lab, shut: bool, tally: &Tally) -> (Phase, String) {
+pub(crate) fn phase(lab: &Lab, shut: bool, tally: &Tally, now: LabTime) -> (Phase, String) {
     let Some(run) = &lab.run else {
         return (Phase::Idle, lab.phase_because.clone());
     };
@@ -179,17 +200,15 @@ pub(crate) fn phase(lab: &Lab, shut: bool, tally: &Tally) -> (Phase, String) {
             format!("{} bad ({code}); {enough} of {total} are needed", listed(&tally.bad)),
         );
     }
+    let mut machines = format!("{ready} of {total} machines are ready");
     if ready >= enough && ready + bad == total {
-        return match bad {
-            0 => (Phase::Ready, format!("{ready} of {total} machines are ready")),
-            _ => (
-                Phase::Ready,
-                format!("{ready} of {total} machines are ready, without {}", listed(&tally.bad)),
-            ),
-        };
+        if bad > 0 {
+            machines = format!("{machines}, without {}", listed(&tally.bad));
+        }
+        return with_pods(lab, machines, now);
     }
     match lab.phase {
-        Phase::Ready | Phase::Degraded => (Phase::Degraded, format!("{ready} of {total} machines are ready")),
+        Phase::Ready | Phase::Degraded => (Phase::Degraded, machines),
         Phase::Idle | Phase::PoweringDown | Phase::Booting | Phase::Failed | Phase::Stopping => {
             let how = if run.cluster.adopted { ", a cluster that is taken over" } else { "" };
             (Phase::Booting, format!("run {} of scenario {}{how}", run.number, run.scenario))

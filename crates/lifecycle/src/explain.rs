@@ -10,6 +10,7 @@ use model::{
     Waiting,
 };
 
+use crate::gates::manifests;
 use crate::hints;
 use crate::lab::{Lab, Machine};
 use crate::loader;
@@ -21,7 +22,14 @@ use crate::waterfall::times;
 #[must_use]
 pub fn explain_lab(lab: &Lab, now: Moment) -> String {
     let since = now.since_start.since(lab.phase_since.since_start);
-    format!("{} is {} for {since}: {}.", lab.spec.lab, lab.phase, lab.phase_because)
+    let sentence = format!("{} is {} for {since}: {}.", lab.spec.lab, lab.phase, lab.phase_because);
+    match manifests::waiting(lab, now.since_start) {
+        None => sentence,
+        Some(waiting) => {
+            let (waited, left) = (now.since_start.since(waiting.since), waiting.until.since(now.since_start));
+            format!("{sentence} Waiting {waited} for {}; in {left}, {}.", waiting.what, waiting.then)
+        }
+    }
 }
 
 /// One machine. `waiting` is what the last decision said it waits for.
@@ -157,6 +165,10 @@ fn talos(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
         Membership::Absent => {}
         Membership::NotReady { why } => lines.push(format!("the cluster gives it no work: {why}")),
         Membership::Ready => lines.push(String::from("the cluster gives it work")),
+    }
+    if let Some(pods) = &talos.pods {
+        lines.push(format!("{} of its {} pods are ready or done", pods.counts.done(), pods.counts.all()));
+        lines.extend(pods.troubles.iter().map(|trouble| format!("pod {trouble}")));
     }
     if let Some(secrets) = &cluster.secrets {
         let short: String = secrets.chars().take(12).collect();

@@ -15,7 +15,7 @@ use model::{Command, Event, Fact, Goal, LabTime, Moment, NodeName, Outcome, Rung
 use crate::absorb::{Touched, absorb};
 use crate::cluster::Around;
 use crate::decide::{phase, step, turns_at};
-use crate::gates::{Gate, cluster};
+use crate::gates::{Gate, cluster, manifests};
 use crate::lab::{Lab, Machine};
 use crate::rungs::{Step, fades_at, seen};
 
@@ -180,16 +180,17 @@ impl Judge {
             self.judge_one(lab, machine, &gate, (time, &mut judgment));
         }
         self.tally.first_off = first_off;
-        let (phase, because) = phase(lab, shut, &self.tally);
+        let (phase, because) = phase(lab, shut, &self.tally, time);
         if phase != lab.phase {
             judgment.facts.push(Fact::PhaseEntered { phase, because });
         }
-        let wanted = cluster::wanted(lab, time);
-        judgment.wishes.extend(wanted.wish);
-        let lost = |id| Fact::Finished { id, outcome: Outcome::Unknown };
-        judgment.facts.extend(wanted.unanswered.map(lost));
-        let next = self.timers.first().map(|(at, _)| *at);
-        judgment.wake_at = [next, wanted.look_at].into_iter().flatten().min();
+        judgment.wake_at = self.timers.first().map(|(at, _)| *at);
+        for wanted in [cluster::wanted(lab, time), manifests::wanted(lab, time)] {
+            judgment.wishes.extend(wanted.wish);
+            let lost = |id| Fact::Finished { id, outcome: Outcome::Unknown };
+            judgment.facts.extend(wanted.unanswered.map(lost));
+            judgment.wake_at = [judgment.wake_at, wanted.look_at].into_iter().flatten().min();
+        }
         judgment
     }
 

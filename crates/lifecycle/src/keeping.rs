@@ -8,6 +8,7 @@
 //! | asks in a boot whose marks are full | which of them are kept |
 //! | whatever a machine that is not on the board does after its first ask | when it was seen |
 //! | a notice that stands | which one is the newest |
+//! | pods of a cluster whose troubles are the same | how many do what |
 //!
 //! A core that starts again judges the same without them: a property holds this file to it.
 
@@ -29,6 +30,10 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
             None => repeats_of_stranger(lab, *mac, sight),
         },
         Fact::Noticed { notice } => lab.notices.contains(notice),
+        Fact::PodsSeen { pods, .. } => {
+            let known = lab.cluster().and_then(|(cluster, _)| cluster.pods.as_ref());
+            known.is_some_and(|known| known.tells_the_same(pods))
+        }
         Fact::CoreStarted { .. }
         | Fact::ImagesFound { .. }
         | Fact::CounterSeen { .. }
@@ -41,6 +46,8 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         | Fact::SecretsReady { .. }
         | Fact::TalosSeen { .. }
         | Fact::MemberSeen { .. }
+        | Fact::ManifestsRead { .. }
+        | Fact::NodePodsSeen { .. }
         | Fact::Issued { .. }
         | Fact::Finished { .. }
         | Fact::PowerSeen { .. }

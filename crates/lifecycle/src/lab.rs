@@ -11,8 +11,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentView, Boot, CommandId, Fault, Goal, Image, IpxeView, LabSpec, LabTime, MacAddr, Moment, NodeBoot,
-    NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stranger,
+    AgentView, Boot, CommandId, Fault, Goal, Image, IpxeView, LabSpec, LabTime, MacAddr, ManifestFiles,
+    Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName,
+    ScenarioSpec, Stranger,
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,9 @@ pub struct Lab {
     pub images_known: bool,
     /// What the other scenarios lack, for a person.
     pub missing: BTreeMap<ScenarioName, Vec<String>>,
+    /// The manifests of scenarios that install some, as they were read last.
+    #[serde(default)]
+    pub manifests: BTreeMap<ScenarioName, ManifestFiles>,
     /// What single machines of a scenario get besides.
     pub boots: Arc<BTreeMap<ScenarioName, BTreeMap<NodeName, NodeBoot>>>,
     /// The machines of the board.
@@ -252,6 +256,7 @@ impl Lab {
             images: BTreeMap::new(),
             images_known: false,
             missing: BTreeMap::new(),
+            manifests: BTreeMap::new(),
             boots: Arc::default(),
             machines: BTreeMap::new(),
             by_mac: Arc::default(),

@@ -1,10 +1,14 @@
 //! The picture: what people and programs are shown, made from what is known.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use model::{
     FileRole, LabView, MachineView, MarkKind, Moment, NodeWord, PowerOrder, PowerState, PowerView, Rung,
-    ScenarioView, ScriptAnswer, TalosSight, TalosView, Waiting,
+    ScenarioName, ScenarioView, ScriptAnswer, TalosSight, TalosView, Waiting,
 };
 
+use crate::gates::manifests;
 use crate::lab::{Lab, Machine};
 use crate::waterfall::waterfall;
 
@@ -20,7 +24,7 @@ pub fn lab_view(lab: &Lab) -> LabView {
                 kernel.as_ref().or(uki.as_ref()).cloned().unwrap_or_default()
             }
         },
-        missing: lab.missing.get(name).cloned().unwrap_or_default(),
+        missing: lacks(lab, name),
     });
     LabView {
         name: lab.spec.lab.clone(),
@@ -32,11 +36,19 @@ pub fn lab_view(lab: &Lab) -> LabView {
         scenario: lab.run.as_ref().map(|run| run.scenario.clone()),
         run: lab.runs,
         run_since: lab.run.as_ref().map(|run| run.since),
+        waiting: manifests::waiting(lab, lab.latest.since_start),
+        pods: lab.cluster().and_then(|(cluster, _)| cluster.pods.clone()),
         counter_up: lab.counter_up,
         notices: lab.notices.clone(),
         strangers: lab.strangers.clone(),
         scenarios: scenarios.collect(),
     }
+}
+
+/// What is missing before a scenario can be started.
+fn lacks(lab: &Lab, name: &ScenarioName) -> Vec<String> {
+    let manifests = lab.manifests.get(name).map(|read| read.mistakes.as_slice()).unwrap_or_default();
+    lab.missing.get(name).into_iter().flatten().chain(manifests).cloned().collect()
 }
 
 /// One machine. `before` is its last picture: a word that is still true keeps its time.
@@ -77,6 +89,7 @@ pub fn machine_view(
             proof: machine.talos.proof,
             cluster: machine.talos.member.clone(),
             heard: machine.talos.heard.clone(),
+            pods: machine.talos.pods.clone(),
         }),
         fault: machine.fault.clone(),
         tries: machine.tries,

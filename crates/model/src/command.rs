@@ -65,6 +65,11 @@ pub enum Command {
         /// Which machine.
         node: NodeName,
     },
+    /// Apply the manifests that were pinned when a run began. Applying them twice is applying them once.
+    Apply {
+        /// Which run.
+        run: u32,
+    },
 }
 
 impl Command {
@@ -73,7 +78,7 @@ impl Command {
     pub const fn node(&self) -> Option<&NodeName> {
         match self {
             Self::Power { node, .. } | Self::Push { node, .. } | Self::Bootstrap { node } => Some(node),
-            Self::Mint { .. } => None,
+            Self::Mint { .. } | Self::Apply { .. } => None,
         }
     }
 }

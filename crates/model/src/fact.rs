@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -10,8 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Command, CommandId, Fault, Image, LabSpec, MacAddr, Membership, Moment, NodeBoot, NodeName, Notice,
-    Outcome, PowerOrder, PowerState, Rung, ScenarioName, Sight, TalosSight,
+    ClusterPods, Command, CommandId, Fault, Image, LabSpec, MacAddr, ManifestFiles, Membership, Moment,
+    NodeBoot, NodeName, NodePods, Notice, Outcome, PowerOrder, PowerState, Rung, ScenarioName, Sight,
+    TalosSight,
 };
 
 /// A fact with its number and time.
@@ -209,6 +211,30 @@ pub enum Fact {
         #[serde(flatten)]
         membership: Membership,
     },
+    /// The manifests of a scenario were read and kept by content.
+    ManifestsRead {
+        /// Which scenario.
+        scenario: ScenarioName,
+        /// What was read.
+        #[serde(flatten)]
+        manifests: ManifestFiles,
+    },
+    /// The cluster tells something else of its pods than before.
+    PodsSeen {
+        /// In which run.
+        run: u32,
+        /// What it tells.
+        #[serde(flatten)]
+        pods: Arc<ClusterPods>,
+    },
+    /// The pods of a machine are others than before, or do something else.
+    NodePodsSeen {
+        /// Which machine.
+        node: NodeName,
+        /// What they do.
+        #[serde(flatten)]
+        pods: NodePods,
+    },
     /// A command was handed to its driver.
     Issued {
         /// Its number.
@@ -294,7 +320,8 @@ impl Fact {
                     | Sight::TalosSaid { .. }
                     | Sight::TalosLogged { .. },
                 ..
-            } => Keeping::Fleeting,
+            }
+            | Self::NodePodsSeen { .. } => Keeping::Fleeting,
             Self::ImagesFound { .. }
             | Self::CounterSeen { .. }
             | Self::Noticed { .. }
@@ -304,6 +331,8 @@ impl Fact {
             | Self::SecretsReady { .. }
             | Self::TalosSeen { .. }
             | Self::MemberSeen { .. }
+            | Self::ManifestsRead { .. }
+            | Self::PodsSeen { .. }
             | Self::Sighted { .. }
             | Self::Published { .. }
             | Self::Entered { .. }
@@ -315,7 +344,6 @@ impl Fact {
 
 #[cfg(test)]
 mod tests {
-    use alloc::sync::Arc;
     use std::borrow::ToOwned as _;
 
     use super::*;

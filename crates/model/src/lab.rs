@@ -322,6 +322,9 @@ pub struct Limits {
     /// From Talos's new identity until the cluster gives the machine work.
     #[serde(default = "join_limit")]
     pub join: Span,
+    /// From the last machine of a cluster that became ready until the pods of its manifests are.
+    #[serde(default = "pods_limit")]
+    pub pods: Span,
     /// Starts tried for one machine before it is called bad.
     pub tries: u8,
 }
@@ -336,6 +339,11 @@ const fn join_limit() -> Span {
     Span::secs(900)
 }
 
+/// A quarter of an hour: every node pulls its images from the Internet.
+const fn pods_limit() -> Span {
+    Span::secs(900)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -347,6 +355,7 @@ impl Default for Limits {
             lost: Span::secs(90),
             install: install_limit(),
             join: join_limit(),
+            pods: pods_limit(),
             tries: 3,
         }
     }

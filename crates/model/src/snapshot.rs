@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentBeat, AgentReport, Cell, ClientKind, Fault, Goal, LabName, LabTime, MacAddr, Moment, NodeName,
-    NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView, Waterfall,
+    AgentBeat, AgentReport, Cell, ClientKind, ClusterPods, Fault, Goal, LabName, LabTime, MacAddr, Moment,
+    NodeName, NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView, Waterfall,
 };
 
 /// The lab at one moment. It contains every event up to `through`.
@@ -49,6 +49,12 @@ pub struct LabView {
     pub run: u32,
     /// When the run began.
     pub run_since: Option<Moment>,
+    /// What the run waits for beside its machines.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
+    /// The pods of its cluster, once the cluster told.
+    #[serde(default)]
+    pub pods: Option<Arc<ClusterPods>>,
     /// True when the boot counter is connected.
     pub counter_up: bool,
     /// What is wrong with the segment or the boss, newest last.

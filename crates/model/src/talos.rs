@@ -7,7 +7,7 @@ use core::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{LabSpec, NodeName, ScenarioName, TalosHeard};
+use crate::{LabSpec, NodeName, NodePods, ScenarioName, TalosHeard};
 
 /// Kernel argument that makes Talos wipe its own partitions before it looks for a config. It acts in every boot that has
 /// it, so only boots before the config was pushed do.
@@ -26,6 +26,9 @@ pub struct TalosSpec {
     pub endpoint: Option<String>,
     /// Patches of the machine configs, in the order in which they are applied.
     pub patches: Vec<TalosPatch>,
+    /// Paths of manifests, files or folders of files, that the cluster gets once its machines are there.
+    #[serde(default)]
+    pub install: Vec<String>,
     /// How surely a machine must be known before it gets a config.
     #[serde(default)]
     pub proof: Proof,
@@ -227,4 +230,7 @@ pub struct TalosView {
     /// What it says itself, without proof; absent until it was heard in this boot.
     #[serde(default)]
     pub heard: Option<TalosHeard>,
+    /// Its pods, once the cluster told.
+    #[serde(default)]
+    pub pods: Option<NodePods>,
 }

@@ -202,8 +202,8 @@ fn documents(file: &str, content: &[u8]) -> Vec<(Place, Result<Value, Refusal>)>
         .enumerate()
         .map(|(index, (line, part))| {
             let place = at(index + 1, line);
-            let value = read(&part).map_err(|why| Refusal::Document {
-                place: place.clone(),
+            let value = read(&part).map_err(|(why, below)| Refusal::Document {
+                place: Place { line: place.line + below, ..place.clone() },
                 what: why,
                 advice: "correct the YAML; a template must be rendered first".to_owned(),
             });
@@ -212,12 +212,24 @@ fn documents(file: &str, content: &[u8]) -> Vec<(Place, Result<Value, Refusal>)>
         .collect()
 }
 
-fn read(text: &str) -> Result<Value, String> {
+/// Reads one document; what is wrong with it, and how many lines below its first.
+fn read(text: &str) -> Result<Value, (String, usize)> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         budget: serde_saphyr::budget! { max_depth: DEPTH, max_nodes: NODES, max_events: 2 * NODES },
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|why| why.to_string())
+    serde_saphyr::from_str_with_options(text, options).map_err(|why| {
+        let below = why.location().and_then(|at| usize::try_from(at.line()).ok()).unwrap_or(1);
+        (unplaced(&why.to_string()), below.saturating_sub(1))
+    })
+}
+
+/// A sentence of the YAML library without its own place, which counts from the document's first line.
+fn unplaced(text: &str) -> String {
+    let end = text.rfind(" at line ").filter(|at| !text[*at..].contains('\n'));
+    let text = end.and_then(|end| text.get(..end)).unwrap_or(text);
+    let begins = text.strip_prefix("error: line ").and_then(|rest| rest.split_once(": "));
+    begins.map_or(text, |(_, rest)| rest).to_owned()
 }
 
 /// Takes lists apart and looks at what every object must have.

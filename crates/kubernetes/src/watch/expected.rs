@@ -1,10 +1,11 @@
 //! What a set of manifests will bring, and how much of it is there: a lab without a single pod is not done.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde_json::Value;
 
-use super::picture::{Counts, Link, Node, Picture};
+use super::picture::{Counts, Link, Node, Picture, Pod, PodState};
 
 /// What makes pods.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +18,22 @@ pub struct Workload {
     pub name: String,
 }
 
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+impl Workload {
+    /// Reads what its `Display` writes.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once(' ')?;
+        let (namespace, name) = rest.split_once('/')?;
+        Some(Self { namespace: namespace.to_owned(), kind: kind.to_owned(), name: name.to_owned() })
+    }
+}
+
 /// How many pods a workload brings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Pods {
@@ -24,6 +41,8 @@ enum Pods {
     Ready(u64),
     /// So many, ended well.
     Succeeded(u64),
+    /// So many that were seen to end well, and may be cleared away.
+    Finished(u64),
     /// One on each node that takes it.
     EachNode { selector: BTreeMap<String, String>, anywhere: bool },
 }
@@ -45,6 +64,8 @@ pub struct Shortfall {
     pub wanted: u64,
     /// Its pods by state.
     pub counts: Counts,
+    /// The pod that keeps it waiting, and why, in a sentence that stays the same while nothing changes.
+    pub why: String,
 }
 
 /// How far the cluster is from what was applied to it.
@@ -56,6 +77,8 @@ pub struct Outlook {
     pub wanted: u64,
     /// Workloads that are not there yet.
     pub short: Vec<Shortfall>,
+    /// Jobs whose pods all ended well.
+    pub finished: Vec<Workload>,
     /// The way to the server is lost, so this is how it was.
     pub stale: bool,
 }
@@ -109,21 +132,22 @@ impl Expected {
         }
     }
 
+    /// A Job was seen to end well: it stays done when its pods are cleared away.
+    pub fn finish(&mut self, workload: &Workload) {
+        if let Some(pods) = self.workloads.get_mut(workload)
+            && let Pods::Succeeded(wanted) = *pods
+        {
+            *pods = Pods::Finished(wanted);
+        }
+    }
+
     /// Compares with what is seen.
     #[must_use]
     pub fn outlook(&self, picture: &Picture) -> Outlook {
         let mut outlook = Outlook { stale: picture.link() != Link::Live, ..Outlook::default() };
         let namespaces: BTreeSet<&str> = self.workloads.keys().map(|w| w.namespace.as_str()).collect();
-        let seen = picture.counted(|pod| {
-            let namespace = pod.name.namespace.as_str();
-            if !namespaces.contains(namespace) {
-                return None;
-            }
-            Some(match &pod.owner {
-                Some((kind, name)) => (namespace, kind.as_str(), name.as_str()),
-                None => (namespace, "Pod", pod.name.name.as_str()),
-            })
-        });
+        let seen =
+            picture.counted(|pod| namespaces.contains(pod.name.namespace.as_str()).then(|| key_of(pod)));
         for (workload, pods) in &self.workloads {
             let key = (workload.namespace.as_str(), workload.kind.as_str(), workload.name.as_str());
             let counts = seen.get(&key).copied().unwrap_or_default();
@@ -131,6 +155,7 @@ impl Expected {
             let (done, wanted) = match pods {
                 Pods::Ready(wanted) => (count(counts.ready), *wanted),
                 Pods::Succeeded(wanted) => (count(counts.succeeded), *wanted),
+                Pods::Finished(wanted) => (*wanted, *wanted),
                 Pods::EachNode { selector, anywhere } => {
                     let takes = |node: &&Node| {
                         (*anywhere || !node.tainted)
@@ -146,16 +171,45 @@ impl Expected {
             outlook.wanted += wanted;
             // A rollout has more pods than it should: the old ones among them are not done.
             if done < wanted || counts.crash_loop > 0 {
-                outlook.short.push(Shortfall { workload: workload.clone(), done, wanted, counts });
+                let (workload, why) = (workload.clone(), why(picture, &key));
+                outlook.short.push(Shortfall { workload, done, wanted, counts, why });
+            } else if matches!(pods, Pods::Succeeded(_) | Pods::Finished(_)) {
+                outlook.finished.push(workload.clone());
             }
         }
         outlook
     }
 }
 
+/// Namespace, kind and name of what a pod is of.
+fn key_of(pod: &Pod) -> (&str, &str, &str) {
+    let namespace = pod.name.namespace.as_str();
+    match &pod.owner {
+        Some((kind, name)) => (namespace, kind.as_str(), name.as_str()),
+        None => (namespace, "Pod", pod.name.name.as_str()),
+    }
+}
+
+/// The pod of a workload that is worst off.
+fn why(picture: &Picture, key: &(&str, &str, &str)) -> String {
+    let rank = |state: &PodState| match state {
+        PodState::CrashLoop { .. } => 0,
+        PodState::Failed { .. } => 1,
+        PodState::Pending { .. } => 2,
+        PodState::Starting { waits_for: Some(_) } => 3,
+        PodState::Starting { waits_for: None } => 4,
+        PodState::Ready | PodState::Succeeded | PodState::Terminating => 5,
+    };
+    let worst = picture.pods().filter(|pod| key_of(pod) == *key).min_by_key(|pod| rank(&pod.state));
+    match worst.filter(|pod| rank(&pod.state) < 5) {
+        Some(pod) => format!("{} {}", pod.name.name, pod.state.told()),
+        None => "no other pod of it is there yet".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::picture::{NodeState, Pod, PodName, PodState};
+    use super::super::picture::{NodeState, PodName};
     use super::*;
     use serde_json::json;
 
@@ -197,6 +251,36 @@ mod tests {
         assert!(expected.outlook(&done).is_done());
         let counts = done.counts();
         assert_eq!((counts.wanted(), counts.done(), counts.replaced), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_job_that_was_seen_to_end_stays_done_when_its_pods_are_cleared_away() {
+        let mut expected = expected(&[json!({"kind": "Job", "metadata": {"name": "once"}, "spec": {}})]);
+        let outlook = expected.outlook(&seen(vec![pod("a", Some(("Job", "once")), PodState::Succeeded)]));
+        assert!(outlook.is_done());
+        assert!(!expected.outlook(&seen(Vec::new())).is_done());
+        expected.finish(&outlook.finished[0]);
+        let outlook = expected.outlook(&seen(Vec::new()));
+        assert_eq!((outlook.done, outlook.wanted, outlook.is_done()), (1, 1, true));
+        assert_eq!(outlook.finished.len(), 1);
+    }
+
+    #[test]
+    fn the_pod_that_is_worst_off_says_why() {
+        let web = json!({"kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 4}});
+        let expected = expected(&[web]);
+        let owner = Some(("Deployment", "web"));
+        let pending = PodState::Pending { reason: "Unschedulable: 0/3 nodes".to_owned() };
+        let mut pods = vec![
+            pod("a", owner, PodState::Ready),
+            pod("b", owner, PodState::Starting { waits_for: None }),
+            pod("c", owner, pending),
+        ];
+        let why = |pods: &[Pod]| expected.outlook(&seen(pods.to_vec())).short[0].why.clone();
+        assert_eq!(why(&pods), "c is pending (Unschedulable: 0/3 nodes)");
+        pods.push(pod("d", owner, PodState::CrashLoop { restarts: 4 }));
+        assert_eq!(why(&pods), "d ends again and again");
+        assert_eq!(why(&pods[..1]), "no other pod of it is there yet");
     }
 
     #[test]

@@ -79,6 +79,24 @@ pub enum PodState {
     Terminating,
 }
 
+impl PodState {
+    /// What it does, as a phrase after its name that stays the same while nothing changes.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::Ready => "is ready".to_owned(),
+            Self::Starting { waits_for: None } => "is starting".to_owned(),
+            Self::Starting { waits_for: Some(what) } => format!("is starting ({what})"),
+            Self::Succeeded => "is done".to_owned(),
+            Self::CrashLoop { .. } => "ends again and again".to_owned(),
+            Self::Pending { reason } => format!("is pending ({reason})"),
+            Self::Failed { reason } if reason.is_empty() => "failed".to_owned(),
+            Self::Failed { reason } => format!("failed ({reason})"),
+            Self::Terminating => "is being taken away".to_owned(),
+        }
+    }
+}
+
 /// A pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {

@@ -27,7 +27,7 @@ pub async fn import(globals: &Globals, verb: ImportVerb) -> Result<(), Failure> 
     };
     write(&args, &order.home, &imported, &text)?;
     let spec = config::load(&args.out).map_err(|mistakes| Failure::failed(mistakes.to_string()))?;
-    let right = checked(&spec, false, look)?;
+    let right = checked((&args.out, &spec), false, look)?;
     tell(&args, &imported, &spec, look)?;
     let lost = imported.remarks.iter().filter(|remark| remark.lost).count();
     if !right {

@@ -115,9 +115,10 @@ fn everything(spec: &LabSpec, seed: &Seed, node: &NodeName, look: Look) -> Strin
 }
 
 /// Shows every mistake of the templates of a lab file; true when there is none.
-pub(super) fn checked(spec: &LabSpec, json: bool, look: Look) -> Result<bool, Failure> {
+pub(super) fn checked((lab, spec): (&Path, &LabSpec), json: bool, look: Look) -> Result<bool, Failure> {
     let mut found = check(spec);
     found.extend(config::of_clusters(spec));
+    found.extend(config::of_manifests(lab, spec));
     if json {
         let lines: Vec<_> = found.iter().flat_map(config::Mistakes::lines).collect();
         out::json(&lines, true)?;

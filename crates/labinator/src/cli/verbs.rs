@@ -97,7 +97,7 @@ fn told(accepted: &Accepted, what: &str, json: bool, look: Look) -> Result<(), F
 
 fn check(file: &Path, json: bool, look: Look) -> Result<(), Failure> {
     match crate::config::load(file) {
-        Ok(spec) if !seeds::checked(&spec, json, look)? => Err(Failure::Said(1)),
+        Ok(spec) if !seeds::checked((file, &spec), json, look)? => Err(Failure::Said(1)),
         Ok(_) if json || look.quiet => Ok(()),
         Ok(spec) => out::line(&format!(
             "{}: lab {}, {} machines, {} scenarios, nothing wrong.",

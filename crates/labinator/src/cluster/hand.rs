@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use kubernetes::Client;
+use kubernetes::apply::{Plan, Refusal, apply};
 use model::{Command, CommandId, Fact, NodeName, Outcome, ScenarioName};
 use talos::api::{Apply, ApplyOutcome, Bootstrap, Fingerprint, Node};
 use tokio::sync::mpsc;
@@ -13,6 +15,10 @@ use tokio::task::JoinSet;
 use super::Room;
 use super::configs::Order;
 use super::minted::Minted;
+use super::plane::{ControlPlane, servers};
+
+/// Objects of which it is told why they were refused.
+const TOLD: usize = 3;
 
 /// Takes orders until nobody gives any.
 pub(super) async fn run(room: Arc<Room>, mut orders: mpsc::Receiver<(CommandId, Command)>) {
@@ -33,6 +39,7 @@ async fn carry_out(room: Arc<Room>, id: CommandId, command: Command) {
         Command::Mint { run } => room.mint(*run).await,
         Command::Push { node, fingerprint, .. } => room.push(node, fingerprint).await,
         Command::Bootstrap { node } => room.bootstrap(node).await,
+        Command::Apply { run } => room.apply(*run).await,
         Command::Power { .. } => failed("wrong_driver", "power is no matter of the cluster's"),
     };
     if room.desk.tell(Fact::Finished { id, outcome }).await.is_err() {
@@ -42,6 +49,14 @@ async fn carry_out(room: Arc<Room>, id: CommandId, command: Command) {
 
 fn failed(code: &str, why: impl Display) -> Outcome {
     Outcome::Failed { code: code.to_owned(), why: format!("{why}") }
+}
+
+/// What was refused: the first few objects, each with its place and its field.
+fn refused(refusals: &[Refusal]) -> Outcome {
+    let told: Vec<String> = refusals.iter().take(TOLD).map(ToString::to_string).collect();
+    let besides = refusals.len().saturating_sub(TOLD);
+    let besides = if besides == 0 { String::new() } else { format!("; and {besides} others") };
+    failed(refusals.first().map_or("manifest", Refusal::code), format!("{}{besides}", told.join("; ")))
 }
 
 impl Room {
@@ -137,6 +152,47 @@ impl Room {
         let at =
             self.address(node).ok_or_else(|| failed("no_node", format!("there is no machine {node}")))?;
         Ok((at, self.minted(run, &scenario).await?, scenario))
+    }
+
+    /// Applies what was pinned when the run began. Whoever does it again finds it done.
+    async fn apply(self: &Arc<Self>, run: u32) -> Outcome {
+        let scenario = match self.run().await {
+            Ok((number, scenario)) if number == run => scenario,
+            Ok(_) => return failed("no_run", format!("run {run} is over")),
+            Err(outcome) => return outcome,
+        };
+        let pinned = self.desk.look(|look| {
+            let manifests = look.lab.cluster().map(|(cluster, _)| cluster.manifests.clone());
+            (manifests.unwrap_or_default(), servers(look.lab))
+        });
+        let (files, servers) = match pinned.await {
+            Ok(pinned) => pinned,
+            Err(why) => return failed("closed", why),
+        };
+        let minted = match self.minted(run, &scenario).await {
+            Ok(minted) => minted,
+            Err(outcome) => return outcome,
+        };
+        let room = Arc::clone(self);
+        let found = tokio::task::spawn_blocking(move || room.kept.find(&files)).await;
+        let manifests = match found {
+            Ok(Ok(manifests)) => manifests,
+            Ok(Err(why)) => return failed("manifests-lost", why),
+            Err(why) => return failed("manifests-lost", why),
+        };
+        let plane = ControlPlane::over(self.dial.clone());
+        plane.is(&servers);
+        let kubeconfig = Order::of(&self.spec, &scenario).and_then(|order| order.kubeconfig(&minted.secrets));
+        let client = match kubeconfig.map(|text| Client::new(text.as_bytes(), Arc::new(plane))) {
+            Ok(Ok(client)) => client,
+            Ok(Err(why)) => return failed(why.code(), why),
+            Err(why) => return failed("kubeconfig", why),
+        };
+        let plan = Plan { set: Some(scenario.to_string()), ..Plan::default() };
+        match apply(&client, &manifests, &plan).await {
+            Ok(_) => Outcome::Done,
+            Err(refusals) => refused(&refusals),
+        }
     }
 
     async fn bootstrap(self: &Arc<Self>, node: &NodeName) -> Outcome {

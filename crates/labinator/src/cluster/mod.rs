@@ -4,7 +4,8 @@
 //! ```text
 //! Mint ──▶ vault ──▶ SecretsReady        eye ──▶ TalosSeen     (its identity, or that it waits)
 //! Push ──▶ config ─▶ Finished            ear ──▶ MemberSeen    (what the cluster says of it)
-//! Bootstrap ───────▶ Finished
+//! Bootstrap ───────▶ Finished                    PodsSeen, NodePodsSeen
+//! Apply ─▶ manifests ─▶ Finished
 //! ```
 //!
 //! A taken push proves nothing; only the eye's mutual TLS does.
@@ -14,24 +15,29 @@ mod configs;
 mod ear;
 mod eye;
 mod hand;
+mod manifests;
 mod minted;
+mod plane;
+mod pods;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Command, CommandId, LabSpec, ScenarioName};
+use model::{Command, CommandId, Fact, LabSpec, ScenarioName};
 use talos::api::Dial;
 use talos::config::Endpoint;
 use talos::secrets::Secrets;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, DeskError};
 
 use minted::Keeper;
 
 pub use adopt::{AdoptError, Adopter};
 pub(crate) use configs::mistakes;
+pub use manifests::Kept;
+pub(crate) use manifests::mistakes as mistakes_of_manifests;
 
 /// The cluster that a boss built last.
 #[derive(Debug)]
@@ -62,6 +68,34 @@ pub(crate) fn latest(state: &Path) -> Result<Built, String> {
     Ok(Built { run, scenario, secrets, endpoint, addresses })
 }
 
+/// Reads the manifests of every scenario, and tells the lab before anybody can start one; what nobody has pinned is
+/// forgotten.
+///
+/// # Errors
+/// The desk is closed.
+pub async fn read_manifests(desk: &Desk, kept: Kept, spec: LabSpec) -> Result<(), DeskError> {
+    let pinned = desk.look(|look| look.lab.cluster().map(|(cluster, _)| cluster.manifests.clone())).await?;
+    let reading = tokio::task::spawn_blocking(move || {
+        let taken =
+            spec.scenarios.iter().filter_map(|(name, scenario)| Some((name.clone(), kept.take(scenario)?)));
+        let taken: Vec<_> = taken.collect();
+        let found = taken.iter().flat_map(|(_, manifests)| &manifests.files);
+        kept.sweep(found.chain(pinned.iter().flatten()));
+        taken
+    });
+    let taken = reading.await.unwrap_or_else(|why| {
+        tracing::error!("the manifests were not read to their end: {why}");
+        Vec::new()
+    });
+    for (scenario, manifests) in taken {
+        for mistake in &manifests.mistakes {
+            tracing::warn!("scenario {scenario} cannot be started: {mistake}");
+        }
+        desk.tell(Fact::ManifestsRead { scenario, manifests }).await?;
+    }
+    Ok(())
+}
+
 /// Orders that wait for the hand; each is carried out by a task of its own.
 const ORDERS_WAITING: usize = 64;
 
@@ -70,6 +104,7 @@ const ORDERS_WAITING: usize = 64;
 struct Room {
     spec: LabSpec,
     keeper: Keeper,
+    kept: Kept,
     dial: Dial,
     desk: Desk,
 }
@@ -84,7 +119,8 @@ pub fn spawn(
 ) -> Option<(mpsc::Sender<(CommandId, Command)>, Adopter)> {
     spec.scenarios.values().any(|scenario| scenario.talos.is_some()).then_some(())?;
     let keeper = Keeper::of(&state.join("secrets"));
-    let room = Arc::new(Room { spec: spec.clone(), keeper, dial, desk });
+    let kept = Kept::of(state);
+    let room = Arc::new(Room { spec: spec.clone(), keeper, kept, dial, desk });
     let (sender, orders) = mpsc::channel(ORDERS_WAITING);
     tasks.spawn(hand::run(Arc::clone(&room), orders));
     tasks.spawn(eye::run(Arc::clone(&room)));

@@ -329,7 +329,8 @@ pub struct ScenarioFile {
     /// How long that may take after the whole image; `limits.start` unless told.
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub within: Option<Typed<String>>,
-    /// The image installs itself to the disk, once; and how the disk is booted afterwards.
+    /// In a cluster, the manifests it gets, each a file or a folder of files. Else: the image installs itself to the
+    /// disk, once; and how the disk is booted afterwards.
     #[schemars(with = "Option<InstallFile>")]
     pub install: Option<Typed<String>>,
     /// True when the scenario needs a later version, which was said already.
@@ -409,7 +410,8 @@ impl JsonSchema for ReadyFile {
 #[expect(dead_code, reason = "only its schema is used")]
 enum InstallFile {
     Once(bool),
-    Then(#[schemars(extend("enum" = ["auto", "exit", "sanboot"]))] String),
+    Then(String),
+    Manifests(Vec<String>),
 }
 
 /// An image by name, or files of the owner's.
@@ -503,6 +505,9 @@ pub struct LimitsFile {
     /// From Talos's new identity until the cluster gives the machine work.
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub join: Option<Typed<String>>,
+    /// From the last machine of a cluster that became ready until the pods of its manifests are.
+    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
+    pub pods: Option<Typed<String>>,
     /// Starts tried for one machine before it is called bad.
     #[schemars(with = "Option<u8>", range(min = 1))]
     pub tries: Option<Typed<u64>>,

@@ -28,6 +28,12 @@ impl Mistake {
         Self { title: title.into(), primary: None, others: Vec::new(), helps: Vec::new() }
     }
 
+    /// The same, with its place.
+    pub(super) fn at(mut self, at: Place, label: impl Into<String>) -> Self {
+        self.primary = Some((at, label.into()));
+        self
+    }
+
     pub(super) fn other(mut self, at: Place, label: impl Into<String>) -> Self {
         self.others.push((at, label.into()));
         self

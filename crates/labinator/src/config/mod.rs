@@ -83,6 +83,58 @@ pub fn parse(bytes: &[u8], name: &str, folder: &Path) -> Result<LabSpec, Mistake
     }
 }
 
+/// What is wrong with the manifests of a lab's clusters: in the lab file where one cannot be had, and in the manifests
+/// themselves.
+pub(crate) fn of_manifests(lab: &Path, spec: &LabSpec) -> Vec<Mistakes> {
+    let text = std::fs::read_to_string(lab).unwrap_or_default();
+    let typed = yaml::read(&text).ok().map(|root| reading::lab(&root, &mut Vec::new()));
+    let scenarios = typed.and_then(|file| file.scenarios).unwrap_or_default();
+    let mut of_lab = Vec::new();
+    let mut inside: std::collections::BTreeMap<String, Vec<(usize, Mistake)>> =
+        std::collections::BTreeMap::new();
+    for (name, scenario) in &spec.scenarios {
+        for wrong in crate::cluster::mistakes_of_manifests(scenario) {
+            let mistake = |place: Option<Place>, label: String| match place {
+                Some(place) => Mistake::new(wrong.what.clone(), place, label),
+                None => Mistake::of_file(format!("scenario {name}: {}", wrong.what)),
+            };
+            match &wrong.at {
+                Some((file, line)) => {
+                    let mistake = Mistake::of_file(wrong.what.clone()).help(wrong.advice.clone());
+                    let all = inside.entry(file.clone()).or_default();
+                    if !all.contains(&(*line, mistake.clone())) {
+                        all.push((*line, mistake));
+                    }
+                }
+                None => {
+                    let typed = scenarios.0.iter().find(|(typed, _)| typed.value == name.as_str());
+                    let place = typed.zip(wrong.entry).and_then(|((_, file), entry)| {
+                        file.talos.install.get(entry).map(|typed| typed.place)
+                    });
+                    of_lab
+                        .push(mistake(place, "it cannot be installed".to_owned()).help(wrong.advice.clone()));
+                }
+            }
+        }
+    }
+    let lab = lab.display().to_string();
+    let of_lab = (!of_lab.is_empty()).then(|| Mistakes::new(&lab, &text, of_lab, true));
+    let inside = inside.into_iter().map(|(file, all)| {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let all = all.into_iter().map(|(line, mistake)| mistake.at(line_of(&text, line), ""));
+        Mistakes::new(&file, &text, all.collect(), true)
+    });
+    of_lab.into_iter().chain(inside).collect()
+}
+
+/// The bytes of a line, from 1.
+fn line_of(text: &str, line: usize) -> Place {
+    let mut lines = text.split_inclusive('\n');
+    let start: usize = lines.by_ref().take(line.saturating_sub(1)).map(str::len).sum();
+    let end = start.saturating_add(lines.next().map_or(0, |line| line.trim_end().len()));
+    Place { start, end }
+}
+
 /// What is wrong with the configs of a lab's clusters, in files beside the lab file or in what they say together.
 pub(crate) fn of_clusters(spec: &LabSpec) -> Option<Mistakes> {
     let mistakes = spec.scenarios.keys().flat_map(|name| {

@@ -268,6 +268,8 @@ fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
     } else {
         (fields.needed("image", "node"), fields.needed("nodes", "all"))
     };
+    let install = if talos.is_told() { None } else { fields.node("install") };
+    let install = install.and_then(|e| systems::install(e, found));
     let file = ScenarioFile {
         place: fields.place,
         image: image_entry.and_then(|e| image(e, found)),
@@ -279,7 +281,7 @@ fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
         special: fields.node("for").map(|e| entries("for", e, found, systems::special)),
         ready: fields.node("ready").and_then(|e| systems::ready(e, found)),
         within: fields.text("within", found),
-        install: fields.text("install", found),
+        install,
         later,
     };
     if later {
@@ -349,6 +351,7 @@ fn limits(entry: &Entry, found: &mut Found) -> Option<LimitsFile> {
         lost: fields.text("lost", found),
         install: fields.text("install", found),
         join: fields.text("join", found),
+        pods: fields.text("pods", found),
         tries: fields.number("tries", found),
     };
     fields.close(&["booting-nodes", "configuring", "bootstrapping"], found);

@@ -98,14 +98,14 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
     Some(ScenarioSpec { nodes, image: image?, args: args?, enough: enough?, system: system?, talos: talos? })
 }
 
-/// Words about when a system is ready, or whether it installs itself: what a cluster tells by itself.
+/// Words about when a system is ready: what a cluster tells by itself.
 fn ready_by_words(file: &ScenarioFile) -> Vec<(&'static str, Place)> {
     let ready = file.ready.as_ref().map(|ready| match ready {
         ReadyFile::When(typed) => typed.place,
         ReadyFile::Port(typed) => typed.place,
     });
     let place = |typed: &Option<Typed<String>>| typed.as_ref().map(|typed| typed.place);
-    let all = [("ready", ready), ("within", place(&file.within)), ("install", place(&file.install))];
+    let all = [("ready", ready), ("within", place(&file.within))];
     all.into_iter().filter_map(|(key, place)| Some((key, place?))).collect()
 }
 
@@ -249,6 +249,7 @@ pub(super) fn limits(file: &LimitsFile, found: &mut Found) -> Limits {
     set("lost", &file.lost, &mut limits.lost, found);
     set("install", &file.install, &mut limits.install, found);
     set("join", &file.join, &mut limits.join, found);
+    set("pods", &file.pods, &mut limits.pods, found);
     if let Some(typed) = &file.tries {
         match u8::try_from(typed.value) {
             Ok(n) if n > 0 => limits.tries = n,

@@ -320,6 +320,16 @@ fn readiness(file: &ReadyFile, found: &mut Found) -> Option<Readiness> {
     }
 }
 
+/// How a system is installed: one word.
+pub(super) fn install(entry: &Entry, found: &mut Found) -> Option<Typed<String>> {
+    if let Value::List(_) = &entry.value.value {
+        let mistake = Mistake::new("manifests are for a cluster", entry.key_place, "and `talos` is not here");
+        found.push(mistake.help("for example `talos: v1.12`; a system is installed by `install: true`"));
+        return None;
+    }
+    text_of("install", &entry.value, found)
+}
+
 /// `true`, or how the disk is booted afterwards. `false` is as if nothing was written.
 fn disk_boot(typed: &Typed<String>, found: &mut Found) -> Option<Option<DiskBoot>> {
     match typed.value.as_str() {

@@ -11,12 +11,15 @@ use super::file::ChoiceFile;
 use super::mistake::Mistake;
 use super::reading::choice;
 use super::scenarios::{Around, chosen};
-use super::yaml::{Entry, Place, Value};
+use super::yaml::{Entry, Looks, Place, Value};
 
 /// The releases of Talos that configs can be made for: 1.9 to 1.14.
 const MINORS: std::ops::RangeInclusive<u32> = 9..=14;
 /// Keys that only mean something beside `talos`.
 const BESIDE: [&str; 6] = ["kubernetes", "control-plane", "workers", "endpoint", "patches", "proof"];
+
+/// What `install` says of a system that is no cluster; `true` and `false` beside it.
+const DISK_WORDS: [&str; 3] = ["auto", "exit", "sanboot"];
 
 /// A cluster of the scenario's machines.
 #[derive(Debug, Clone, Default, JsonSchema)]
@@ -43,6 +46,9 @@ pub struct TalosFile {
     /// How surely a machine must be known before it gets its config; as the lab says unless told.
     #[schemars(with = "Option<String>", extend("enum" = ["address", "place", "key"]))]
     pub proof: Option<Typed<String>>,
+    /// Manifests that the cluster gets: files, and folders of files.
+    #[schemars(skip)]
+    pub install: Vec<Typed<String>>,
     /// The first of its keys.
     #[schemars(skip)]
     pub place: Option<Place>,
@@ -63,20 +69,42 @@ pub(super) enum PatchPaths {
 
 /// Reads the keys of a scenario that make it a cluster.
 pub(super) fn reading(fields: &mut Fields<'_>, found: &mut Found) -> TalosFile {
+    let talos = fields.text("talos", found);
+    let install = fields.node("install").filter(|_| talos.is_some());
+    let install = install.map(|entry| installed(entry, found)).unwrap_or_default();
     let mut place = None;
     for key in BESIDE {
         let here = fields.node(key).map(|entry| entry.key_place);
         place = place.or(here);
     }
     TalosFile {
-        talos: fields.text("talos", found),
+        talos,
         kubernetes: fields.text("kubernetes", found),
         control_plane: fields.node("control-plane").and_then(|e| choice(&e.value, found)),
         workers: fields.node("workers").and_then(|e| workers(e, found)),
         endpoint: fields.text("endpoint", found),
         patches: fields.node("patches").map(|e| patches(e, found)).unwrap_or_default(),
         proof: fields.text("proof", found),
+        install,
         place,
+    }
+}
+
+/// What a cluster gets: a path, or a list of paths.
+fn installed(entry: &Entry, found: &mut Found) -> Vec<Typed<String>> {
+    match &entry.value.value {
+        Value::Word(word, looks) if *looks == Looks::Text && !DISK_WORDS.contains(&word.as_str()) => {
+            text_of("install", &entry.value, found).into_iter().collect()
+        }
+        Value::Word(..) => {
+            let label = "Talos installs itself in any case";
+            let mistake = Mistake::new("in a cluster, `install` names manifests", entry.value.place, label);
+            found.push(mistake.help("for example `install: [manifests/web.yaml, manifests/crds/]`"));
+            Vec::new()
+        }
+        Value::Nothing | Value::List(_) | Value::Map(_) => {
+            texts_of("install", &entry.value, found).map(|list| list.value).unwrap_or_default()
+        }
     }
 }
 
@@ -171,6 +199,9 @@ impl TalosFile {
             None => Some(around.proof),
             Some(typed) => carriers::proof(typed, found),
         };
+        let before = found.len();
+        let install = self.install.iter().filter_map(|path| path_in(around.folder, path, "manifest", found));
+        let install = Some(install.collect::<Vec<_>>()).filter(|_| found.len() == before);
         let control = self
             .control_plane
             .as_ref()
@@ -184,6 +215,7 @@ impl TalosFile {
             endpoint: endpoint?,
             patches: patches?,
             proof: proof?,
+            install: install?,
         }))
     }
 
@@ -210,7 +242,7 @@ impl TalosFile {
                 }
             };
             for path in paths {
-                let whole = path_in(around.folder, path, found);
+                let whole = path_in(around.folder, path, "patch", found);
                 all.extend(whole.map(|path| TalosPatch { of: of.clone(), path }));
             }
         }
@@ -224,9 +256,9 @@ impl TalosFile {
     }
 }
 
-fn path_in(folder: &Path, typed: &Typed<String>, found: &mut Found) -> Option<String> {
+fn path_in(folder: &Path, typed: &Typed<String>, what: &str, found: &mut Found) -> Option<String> {
     if typed.value.trim().is_empty() || typed.value.contains('\0') {
-        found.push(Mistake::new("a patch is a path of a file", typed.place, "this is none"));
+        found.push(Mistake::new(format!("a {what} is a path of a file"), typed.place, "this is none"));
         return None;
     }
     Some(folder.join(&typed.value).to_string_lossy().into_owned())

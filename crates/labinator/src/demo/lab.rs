@@ -63,6 +63,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
             control_plane: names.iter().take(control_planes(nodes)).cloned().collect(),
             endpoint: None,
             patches: Vec::new(),
+            install: Vec::new(),
             proof: model::Proof::default(),
         }),
     };

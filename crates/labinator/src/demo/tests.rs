@@ -71,6 +71,8 @@ fn snapshot(phase: Phase, machines: Vec<MachineView>) -> Snapshot {
             scenario: None,
             run: 1,
             run_since: Some(at(1_000)),
+            waiting: None,
+            pods: None,
             counter_up: true,
             notices: Vec::new(),
             strangers: Vec::new(),

@@ -28,6 +28,7 @@ pub(super) fn describe(error: &DeskError) -> (StatusCode, ErrorBody) {
                 Refusal::UnknownScenario { .. } | Refusal::UnknownNode { .. } => StatusCode::NOT_FOUND,
                 Refusal::ImageMissing { .. }
                 | Refusal::ImagesUnread
+                | Refusal::ManifestsWrong { .. }
                 | Refusal::AnotherRunning { .. }
                 | Refusal::Stopping
                 | Refusal::CounterAway

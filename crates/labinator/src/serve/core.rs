@@ -19,7 +19,7 @@ use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
 use crate::http::{House, Token, guarded_router, router};
 use crate::journal::Journal;
-use crate::{assets, hands, link, probe};
+use crate::{assets, cluster, hands, link, probe};
 
 pub(super) fn run(brief: Brief) -> Result<(), ServeError> {
     priority::of_core();
@@ -80,6 +80,11 @@ fn epoch(clock: &Clock) -> String {
 /// Looks for the images apart from everything else: hashing them takes longer than answering a machine.
 fn spawn_asset_search(tasks: &mut JoinSet<()>, spec: LabSpec, folders: Folders, desk: Desk) {
     tasks.spawn(async move {
+        let kept = cluster::Kept::of(&folders.state);
+        let told = cluster::read_manifests(&desk, kept, spec.clone()).await;
+        if told.is_err() {
+            tracing::debug!("the lab was closed before its manifests were read");
+        }
         let shelf = Shelf::new(folders.state.join("shelf"));
         let found = tokio::task::spawn_blocking(move || assets::find(&spec, &folders.images, &shelf)).await;
         let told = match found {

@@ -265,6 +265,8 @@ pub(crate) fn busy_lab() -> Snapshot {
             scenario: Some("all".parse().unwrap()),
             run: 2,
             run_since: Some(at(1_000)),
+            waiting: None,
+            pods: None,
             counter_up: true,
             notices: vec![
                 Notice::ForeignDhcp {

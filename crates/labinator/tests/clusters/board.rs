@@ -76,6 +76,7 @@ impl Board {
             endpoint: None,
             patches: Vec::new(),
             proof: model::Proof::default(),
+            install: Vec::new(),
         });
         let (shared, server) = (Cluster::default(), Arc::new(Mutex::new(None)));
         let nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>> = Arc::default();
@@ -114,6 +115,18 @@ impl Board {
             _world: world,
             running: Arc::default(),
         }
+    }
+
+    /// The same board, whose cluster gets these manifests.
+    pub(crate) fn installs(mut self, files: &[(&str, &str)]) -> Self {
+        let folder = self.state.join("lab");
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let talos = self.spec.scenarios.get_mut(&all()).unwrap().talos.as_mut().unwrap();
+        talos.install = files.iter().map(|(name, _)| folder.join(name).display().to_string()).collect();
+        self
     }
 
     /// Etcds that were begun, of whatever cluster.
@@ -192,6 +205,8 @@ impl Board {
         if let Fact::ImagesFound { images, .. } = &mut found {
             images.get_mut(&all()).unwrap().agent = false;
         }
+        let kept = cluster::Kept::of(&self.state);
+        cluster::read_manifests(&house.desk, kept, self.spec.clone()).await.unwrap();
         house.tell(Fact::CounterSeen { up: true }).await;
         house.tell(found).await;
         for (name, node) in &self.talos {

@@ -31,18 +31,23 @@ pub(crate) fn wanted(lab: &Lab, now: LabTime) -> Wanted {
         return Wanted::default();
     }
     if cluster.secrets.is_none() {
-        return ask(cluster.mint.as_ref(), MINT, now, || Command::Mint { run });
+        return ask(cluster.mint.as_ref(), (MINT, AFTER_FAILURE), now, || Command::Mint { run });
     }
     if has_begun(lab) {
         return Wanted::default();
     }
     let Some(node) = begins_on(lab, cluster) else { return Wanted::default() };
     let order = cluster.bootstrap.as_ref().filter(|(asked, _)| *asked == node).map(|(_, order)| order);
-    ask(order, BOOTSTRAP, now, || Command::Bootstrap { node: node.clone() })
+    ask(order, (BOOTSTRAP, AFTER_FAILURE), now, || Command::Bootstrap { node: node.clone() })
 }
 
 /// Gives an order, unless one is on its way or was refused just now.
-fn ask(order: Option<&Order>, limit: Span, now: LabTime, command: impl Fn() -> Command) -> Wanted {
+pub(super) fn ask(
+    order: Option<&Order>,
+    (limit, rest): (Span, Span),
+    now: LabTime,
+    command: impl Fn() -> Command,
+) -> Wanted {
     let give = || Wanted { wish: Some(command()), ..Wanted::default() };
     let Some(order) = order else { return give() };
     match &order.ended {
@@ -50,8 +55,8 @@ fn ask(order: Option<&Order>, limit: Span, now: LabTime, command: impl Fn() -> C
             Wanted { look_at: Some(order.given.after(limit)), ..Wanted::default() }
         }
         None => Wanted { unanswered: Some(order.id), ..Wanted::default() },
-        Some((Outcome::Failed { .. }, at)) if now < at.after(AFTER_FAILURE) => {
-            Wanted { look_at: Some(at.after(AFTER_FAILURE)), ..Wanted::default() }
+        Some((Outcome::Failed { .. }, at)) if now < at.after(rest) => {
+            Wanted { look_at: Some(at.after(rest)), ..Wanted::default() }
         }
         Some((Outcome::Failed { .. } | Outcome::Done | Outcome::Unknown, _)) => give(),
     }

@@ -100,7 +100,7 @@ impl Cooperation {
                     world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
                     continue;
                 }
-                Command::Bootstrap { .. } => {
+                Command::Bootstrap { .. } | Command::Apply { .. } => {
                     world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
                     continue;
                 }

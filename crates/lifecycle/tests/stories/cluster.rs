@@ -1,10 +1,13 @@
 //! The words of stories about Talos and the cluster.
 
+use std::sync::Arc;
+
 use model::{
-    CommandId, Fact, Membership, NodeName, Outcome, Proof, Sight, TalosSaid, TalosSight, TalosStage,
+    ClusterPods, CommandId, Fact, Membership, NodeName, NodePods, Outcome, PodCounts, Proof, ShortWorkload,
+    Sight, TalosSaid, TalosSight, TalosStage,
 };
 
-use crate::telling::Teller;
+use crate::telling::{Teller, number, text};
 
 /// What a machine says of itself: `STAGE [in SEQUENCE PHASE] [but REASON]`, ready unless there is a reason.
 fn said(stage: &str, rest: &[&str]) -> Result<Sight, String> {
@@ -33,6 +36,7 @@ pub(crate) fn named(command: &model::Command) -> String {
         model::Command::Mint { .. } => "mint".to_owned(),
         model::Command::Push { node, .. } => format!("push {node}"),
         model::Command::Bootstrap { node } => format!("bootstrap {node}"),
+        model::Command::Apply { .. } => "apply".to_owned(),
     }
 }
 
@@ -50,6 +54,14 @@ impl Teller {
             ["keeps", "the", "secrets"] => self.keeps_secrets(),
             ["takes", order @ .., "well"] => self.answers(&order.join(" "), Outcome::Done),
             ["loses", order @ ..] => self.answers(&order.join(" "), Outcome::Unknown),
+            ["refuses", "apply", code, why @ ..] => {
+                self.answers("apply", Outcome::Failed { code: (*code).to_owned(), why: why.join(" ") })
+            }
+            ["pods", done, "of", wanted, why @ ..] => self.sees_pods((done, wanted), why),
+            ["pods", "are", "away", why @ ..] => self.loses_pods(why),
+            ["pods", "on", node, done, "of", all, trouble @ ..] => {
+                self.sees_pods_on(node, (done, all), trouble)
+            }
             ["refuses", what, node, code, why @ ..] if *what != "mint" => {
                 let outcome = Outcome::Failed { code: (*code).to_owned(), why: why.join(" ") };
                 self.answers(&format!("{what} {node}"), outcome)
@@ -74,6 +86,44 @@ impl Teller {
         let run = self.run().ok_or("no scenario runs")?;
         self.told(Fact::SecretsReady { run, fingerprint: "5ec7e7".to_owned() })?;
         self.answers("mint", Outcome::Done)
+    }
+
+    /// Pods of the one workload that the manifests have.
+    fn sees_pods(&mut self, (done, wanted): (&str, &str), why: &[&str]) -> Result<(), String> {
+        let run = self.run().ok_or("no scenario runs")?;
+        let few = |word: &str| u32::try_from(number(word)?).map_err(text);
+        let (done, wanted) = (few(done)?, few(wanted)?);
+        let short = (done < wanted || !why.is_empty()).then(|| ShortWorkload {
+            workload: "Deployment default/web".to_owned(),
+            done,
+            wanted,
+            why: why.join(" "),
+        });
+        let short = short.into_iter().collect();
+        self.told(Fact::PodsSeen {
+            run,
+            pods: Arc::new(ClusterPods { done, wanted, short, ..ClusterPods::default() }),
+        })
+    }
+
+    fn loses_pods(&mut self, why: &[&str]) -> Result<(), String> {
+        let run = self.run().ok_or("no scenario runs")?;
+        let pods = ClusterPods { away: Some(why.join(" ")), done: 2, wanted: 2, ..ClusterPods::default() };
+        self.told(Fact::PodsSeen { run, pods: Arc::new(pods) })
+    }
+
+    fn sees_pods_on(
+        &mut self,
+        node: &str,
+        (ready, all): (&str, &str),
+        trouble: &[&str],
+    ) -> Result<(), String> {
+        let few = |word: &str| u32::try_from(number(word)?).map_err(text);
+        let (ready, all) = (few(ready)?, few(all)?);
+        let counts = PodCounts { ready, crash_loop: all - ready, ..PodCounts::default() };
+        let troubles = if trouble.is_empty() { Vec::new() } else { vec![trouble.join(" ")] };
+        let node = self.node(node)?;
+        self.told(Fact::NodePodsSeen { node, pods: NodePods { counts, troubles } })
     }
 
     fn answers(&mut self, order: &str, outcome: Outcome) -> Result<(), String> {

@@ -23,6 +23,7 @@ pub(crate) struct Setup {
     images_later: bool,
     control_plane: Vec<String>,
     proof: Proof,
+    manifests: Option<bool>,
 }
 
 impl Setup {
@@ -46,6 +47,8 @@ impl Setup {
                 self.ready = Some(Readiness::Port { port });
             }
             ["within", time] => self.within = Some(number(time)?),
+            ["manifests"] => self.manifests = Some(true),
+            ["manifests", "that", "are", "wrong"] => self.manifests = Some(false),
             ["installs"] => self.installs = true,
             ["lease", time] => self.lease = Some(number(time)?),
             ["images", "later"] => self.images_later = true,
@@ -76,7 +79,11 @@ impl Setup {
         if !self.control_plane.is_empty() {
             board.cluster("demo", names(&self.control_plane)?);
             let talos = board.spec.scenarios.values_mut().filter_map(|scenario| scenario.talos.as_mut());
-            talos.for_each(|talos| talos.proof = self.proof);
+            talos.for_each(|talos| {
+                talos.proof = self.proof;
+                talos.install = self.manifests.iter().map(|_| "web.yaml".to_owned()).collect();
+            });
+            board.manifests_are_wrong = self.manifests == Some(false);
         }
         for (name, nodes, enough) in &self.scenarios {
             board.scenario(name, names(nodes)?, *enough);
@@ -109,6 +116,7 @@ impl Setup {
                 "silence" => limits.silence = Span::secs(*value),
                 "install" => limits.install = Span::secs(*value),
                 "join" => limits.join = Span::secs(*value),
+                "pods" => limits.pods = Span::secs(*value),
                 "lost" => limits.lost = Span::secs(*value),
                 "tries" => limits.tries = u8::try_from(*value).map_err(text)?,
                 _ => return Err(format!("there is no limit `{name}`")),

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use lifecycle::{Machine, Refusal, Request, Verdict, explain, machine_view, waterfall};
+use lifecycle::{Machine, Refusal, Request, Verdict, explain, lab_view, machine_view, waterfall};
 use model::{
     AgentBeat, AgentReport, BootAnswer, Carrier, ClientKind, Command, CommandId, Fact, FileRole, Inventory,
     LabTime, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder, PowerState, ScriptAnswer, Sight, Span,
@@ -163,7 +163,7 @@ impl Teller {
                 // Before anything is seen of the machine, nobody knows whether it took its config.
                 Command::Push { .. } => self.named.contains_key(&named(command)),
                 // Secrets that were kept are found again, and whoever begins etcd looks first.
-                Command::Mint { .. } | Command::Bootstrap { .. } => false,
+                Command::Mint { .. } | Command::Bootstrap { .. } | Command::Apply { .. } => false,
             };
             if again {
                 return Err(format!("after a restart here: asked {}, unseen", named(command)));
@@ -510,6 +510,22 @@ impl Teller {
     fn look(&mut self, words: &[&str]) -> Result<(), String> {
         let lab = &self.world.lab;
         match words {
+            ["lab", "rests"] => match lab_view(lab).waiting {
+                None => Ok(()),
+                Some(waiting) => Err(format!("it waits for {}", waiting.what)),
+            },
+            ["lab", "waits", rest @ ..] => {
+                let waiting = lab_view(lab).waiting.ok_or("it waits for nothing")?;
+                let words = match rest {
+                    ["until", time, "for", words @ ..] => {
+                        same(seconds(time)?.to_string(), waiting.until.since(self.began).to_string())?;
+                        words
+                    }
+                    ["for", words @ ..] => words,
+                    _ => return Err("it waits [until T] for ..".to_owned()),
+                };
+                holds(&words.join(" "), &waiting.what)
+            }
             ["phase", "because", because @ ..] => holds(&because.join(" "), &lab.phase_because),
             ["phase", phase @ ..] => same(phase.join(" "), lab.phase.to_string()),
             ["run", run] => same(number(run)?, u64::from(lab.runs)),

@@ -11,9 +11,9 @@ use lifecycle::{
 };
 use model::{
     Asset, BoardSpec, BootAnswer, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal,
-    Image, ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, Mebibytes, Moment, NetworkSpec, NodeName,
-    NodeSpec, PortRef, PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec, Span, SystemSpec,
-    TALOS_WIPE, TalosSpec, Variables, WallTime,
+    Image, ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, ManifestFiles, Mebibytes, Moment,
+    NetworkSpec, NodeName, NodeSpec, PortRef, PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec,
+    Span, SystemSpec, TALOS_WIPE, TalosSpec, Variables, WallTime,
 };
 
 use oracle::Oracle;
@@ -32,6 +32,8 @@ pub(crate) struct Board {
     pub(crate) images: BTreeMap<ScenarioName, Image>,
     /// The files of the images are read when the test says so.
     pub(crate) images_later: bool,
+    /// Manifests that scenarios install cannot be used.
+    pub(crate) manifests_are_wrong: bool,
 }
 
 /// The Ethernet address of the machine in column `column`.
@@ -97,7 +99,8 @@ impl Board {
             limits: Limits::default(),
             variables: Variables::default(),
         };
-        let mut board = Self { spec, images: BTreeMap::new(), images_later: false };
+        let mut board =
+            Self { spec, images: BTreeMap::new(), images_later: false, manifests_are_wrong: false };
         board.scenario("demo", nodes, None);
         board
     }
@@ -139,6 +142,7 @@ impl Board {
             endpoint: Some("demo.lab".to_owned()),
             patches: Vec::new(),
             proof: model::Proof::default(),
+            install: Vec::new(),
         });
     }
 }
@@ -197,6 +201,20 @@ impl World {
 
     /// The core has read the files of its scenarios.
     pub(crate) fn finds_images(&mut self) -> Result<(), String> {
+        let installs = |(name, scenario): (&ScenarioName, &ScenarioSpec)| {
+            let install = &scenario.talos.as_ref()?.install;
+            Some((name.clone(), install.iter().map(|name| asset(name)).collect()))
+                .filter(|_| !install.is_empty())
+        };
+        let read: Vec<(ScenarioName, Vec<Asset>)> =
+            self.board.spec.scenarios.iter().filter_map(installs).collect();
+        for (scenario, files) in read {
+            let manifests = match self.board.manifests_are_wrong {
+                false => ManifestFiles { files, mistakes: Vec::new() },
+                true => ManifestFiles { files: Vec::new(), mistakes: vec!["web.yaml: line 3".to_owned()] },
+            };
+            self.happens(Fact::ManifestsRead { scenario, manifests })?;
+        }
         let lacks = |name: &&ScenarioName| !self.board.images.contains_key(*name);
         let missing = self.board.spec.scenarios.keys().filter(lacks);
         let missing = missing.map(|name| (name.clone(), vec!["its kernel".to_owned()])).collect();

@@ -202,10 +202,15 @@ impl Oracle {
     fn issued(&mut self, id: CommandId, command: &Command, at: LabTime) -> Result<(), String> {
         let (node, order) = match command {
             Command::Power { node, order, .. } => (node, order),
-            Command::Mint { .. } | Command::Push { .. } | Command::Bootstrap { .. } if self.adopted => {
+            Command::Mint { .. }
+            | Command::Push { .. }
+            | Command::Bootstrap { .. }
+            | Command::Apply { .. }
+                if self.adopted =>
+            {
                 return Err(format!("{command:?} was asked of a cluster that was taken over"));
             }
-            Command::Mint { .. } => return Ok(()),
+            Command::Mint { .. } | Command::Apply { .. } => return Ok(()),
             Command::Push { node, .. } => return self.push(node, at),
             Command::Bootstrap { node } => return self.bootstrap(node, id, at),
         };

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome, PowerOrder, ScriptAnswer, Sight,
-    Snapshot, TalosSaid, TalosSight,
+    ClusterPods, Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome, PowerOrder,
+    ScriptAnswer, Sight, Snapshot, TalosSaid, TalosSight,
 };
 
 use super::paint::{bytes, counted};
@@ -43,6 +43,7 @@ fn asked(command: &Command) -> String {
         Command::Mint { run } => format!("the secrets of run {run} are to be made"),
         Command::Push { node, proof, .. } => format!("{node}: its config is pushed, proven by {proof}"),
         Command::Bootstrap { node } => format!("{node}: etcd is to begin there"),
+        Command::Apply { run } => format!("the manifests of run {run} are to be applied"),
     }
 }
 
@@ -60,6 +61,23 @@ pub(in crate::cli) fn talos(sight: &TalosSight) -> String {
             format!("its Talos {version} is {stage}{etcd}{unmet}")
         }
     }
+}
+
+/// How the pods of a cluster are.
+fn pods_sentence(pods: &ClusterPods) -> String {
+    if let Some(why) = &pods.away {
+        return format!("the Kubernetes API is not heard: {why}");
+    }
+    let all =
+        format!("{} of {} pods of the cluster are ready or done", pods.counts.done(), pods.counts.all());
+    if pods.wanted == 0 {
+        return all;
+    }
+    let short = pods
+        .short
+        .first()
+        .map(|short| format!("; {} has {} of {}, {}", short.workload, short.done, short.wanted, short.why));
+    format!("{} of {} pods of the manifests, {all}{}", pods.done, pods.wanted, short.unwrap_or_default())
 }
 
 /// What happened, for a person; without its time. A machine that `names` does not know is called by its
@@ -104,6 +122,23 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             Membership::NotReady { why } => format!("{node}: the cluster gives it no work ({why})"),
             Membership::Ready => format!("{node}: the cluster gives it work"),
         },
+        Fact::ManifestsRead { scenario, manifests } if manifests.mistakes.is_empty() => {
+            let files = counted(manifests.files.len(), "manifest file");
+            format!("{files} of scenario {scenario} were read")
+        }
+        Fact::ManifestsRead { scenario, manifests } => {
+            format!("the manifests of scenario {scenario} are wrong: {}", manifests.mistakes.join("; "))
+        }
+        Fact::PodsSeen { pods, .. } => pods_sentence(pods),
+        Fact::NodePodsSeen { node, pods } => {
+            let counts = &pods.counts;
+            let troubles = if pods.troubles.is_empty() {
+                String::new()
+            } else {
+                format!("; {}", pods.troubles.join("; "))
+            };
+            format!("{node}: {} of {} pods are ready or done{troubles}", counts.done(), counts.all())
+        }
         Fact::Issued { id, command } => format!("{} (command {})", asked(command), id.0),
         Fact::Finished { id, outcome } => match outcome {
             Outcome::Done => format!("command {} done", id.0),
