@@ -74,6 +74,7 @@ pub(crate) const FIRMWARE: &[&str] = &[
     "binutils",
     "cpio",
     "squashfs-tools",
+    "sid/kubectl",
 ];
 
 /// What the page tests drive, and what the lab behind the page runs on.

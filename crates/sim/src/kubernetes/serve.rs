@@ -1,8 +1,9 @@
 //! The server as it runs: TLS and HTTP/1.1 over any stream, and time that passes.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,6 +63,16 @@ struct Shared {
     away: watch::Sender<bool>,
     /// How many watches were opened, and how many lists were asked for.
     asked: Mutex<(u64, u64)>,
+    disk: OnceLock<Write>,
+}
+
+/// Writes what a server holds, and returns once it lies on the disk.
+struct Write(Box<dyn Fn() -> io::Result<()> + Send + Sync>);
+
+impl fmt::Debug for Write {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Write")
+    }
 }
 
 type Outgoing = BoxBody<Bytes, io::Error>;
@@ -82,6 +93,7 @@ impl Server {
             cut: watch::channel(0).0,
             away: watch::channel(false).0,
             asked: Mutex::default(),
+            disk: OnceLock::new(),
         }))
     }
 
@@ -97,6 +109,11 @@ impl Server {
     #[must_use]
     pub fn written(&self) -> Value {
         self.lock().written()
+    }
+
+    /// From now on a client hears that something was written once `write` has come back. The first one counts.
+    pub fn keep_by(&self, write: impl Fn() -> io::Result<()> + Send + Sync + 'static) {
+        drop(self.0.disk.set(Write(Box::new(write))));
     }
 
     /// Lets time pass in the cluster, for as long as it is polled.
@@ -304,7 +321,13 @@ impl Server {
                 return whole(&refusal(403, "Forbidden", &message));
             }
         }
-        match self.touch(|cluster| cluster.call(&call)) {
+        let reply = self.touch(|cluster| cluster.call(&call));
+        if let (true, Some(Write(write))) = (call.method != "GET", self.0.disk.get())
+            && let Err(why) = write()
+        {
+            return whole(&refusal(500, "InternalError", &format!("etcdserver: {why}")));
+        }
+        match reply {
             Reply::Answer(answer) => {
                 if call.method == "GET" && answer.body.get("items").is_some() {
                     self.0.asked.lock().unwrap_or_else(PoisonError::into_inner).1 += 1;

@@ -22,7 +22,7 @@ const KUBERNETES: u16 = 6443;
 const SILENT: Duration = Duration::from_secs(20);
 /// How often silence is looked for.
 const LOOK: Duration = Duration::from_secs(1);
-/// Changes that come together are written together.
+/// Changes of its own accord that come together are written together; a client's are on the disk before it hears.
 const TOGETHER: Duration = Duration::from_millis(200);
 /// Changes that a watch can go back to.
 const REMEMBERS: usize = 1000;
@@ -63,7 +63,7 @@ impl Room {
     }
 
     /// The one server of this machine: what it holds goes on from boot to boot.
-    fn server(&self, config: &Config) -> Option<Server> {
+    fn server(self: &Arc<Self>, config: &Config) -> Option<Server> {
         let host = host_of(&config.endpoint);
         let endpoint = host.parse().map_or_else(|_| Name::Dns(host.to_owned()), Name::Ip);
         let names = [endpoint, Name::Ip(self.own()), Name::Dns("kubernetes.default.svc".to_owned())];
@@ -86,6 +86,8 @@ impl Room {
             None => Server::new(&settings, identity),
         };
         *kept = Some(server.clone());
+        let room = Arc::downgrade(self);
+        server.keep_by(move || room.upgrade().map_or(Ok(()), |room| room.save()));
         Some(server)
     }
 
