@@ -46,6 +46,14 @@ pub enum ProcessError {
         /// The limit.
         limit: Duration,
     },
+    /// It wrote more than is taken.
+    #[error("`{program}` wrote more than {most} bytes")]
+    TooMuch {
+        /// Its name.
+        program: &'static str,
+        /// How many bytes are taken.
+        most: usize,
+    },
     /// It ended badly.
     #[error("`{line}` failed ({status}): {complaint}")]
     Failed {
@@ -66,6 +74,7 @@ impl ProcessError {
             Self::Missing(_) => "program-missing",
             Self::Start { .. } => "program-start",
             Self::Late { .. } => "program-late",
+            Self::TooMuch { .. } => "program-too-much",
             Self::Failed { .. } => "program-failed",
         }
     }
@@ -108,6 +117,32 @@ pub async fn run_once(
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     limit: Duration,
 ) -> Result<Vec<u8>, ProcessError> {
+    run(program, arguments, limit, KEPT).await
+}
+
+/// The same for output that is worth something only when it is whole.
+///
+/// # Errors
+/// [`ProcessError`]; more than `most` bytes are [`ProcessError::TooMuch`].
+pub async fn run_whole(
+    program: Program,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    limit: Duration,
+    most: usize,
+) -> Result<Vec<u8>, ProcessError> {
+    let output = run(program, arguments, limit, most.saturating_add(1)).await?;
+    if output.len() > most {
+        return Err(ProcessError::TooMuch { program: program.name, most });
+    }
+    Ok(output)
+}
+
+async fn run(
+    program: Program,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    limit: Duration,
+    kept: usize,
+) -> Result<Vec<u8>, ProcessError> {
     let start = |source| ProcessError::Start { program: program.name, source };
     let arguments: Vec<OsString> = arguments.into_iter().map(|word| word.as_ref().to_owned()).collect();
     let mut child = Command::new(program.find()?)
@@ -120,7 +155,7 @@ pub async fn run_once(
         .spawn()
         .map_err(start)?;
     let (output, complaint) = (child.stdout.take(), child.stderr.take());
-    let all = async { tokio::join!(child.wait(), read_some(output), read_some(complaint)) };
+    let all = async { tokio::join!(child.wait(), read_some(output, kept), read_some(complaint, KEPT)) };
     let (status, output, complaint) =
         timeout(limit, all).await.map_err(|_| ProcessError::Late { program: program.name, limit })?;
     let status = status.map_err(start)?;
@@ -136,13 +171,13 @@ pub async fn run_once(
     })
 }
 
-/// Reads to the end and keeps the first [`KEPT`] bytes: a program must never hang on a full pipe.
-async fn read_some(from: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+/// Reads to the end and keeps the first bytes: a program must never hang on a full pipe.
+async fn read_some(from: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
     let mut kept = Vec::new();
     let Some(mut from) = from else { return kept };
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        let room = KEPT.saturating_sub(kept.len()).min(count);
+        let room = most.saturating_sub(kept.len()).min(count);
         kept.extend_from_slice(buffer.get(..room).unwrap_or_default());
     }
     kept
@@ -186,6 +221,11 @@ mod tests {
         let script = "head -c 1000000 /dev/zero";
         let output = run_once(SHELL, ["-c", script], Duration::from_secs(10)).await.unwrap();
         assert_eq!(output.len(), KEPT);
+        let limit = Duration::from_secs(10);
+        let whole = run_whole(SHELL, ["-c", script], limit, 1_000_000).await.unwrap();
+        assert_eq!(whole.len(), 1_000_000);
+        let error = run_whole(SHELL, ["-c", script], limit, 999_999).await.unwrap_err();
+        assert_eq!(error.code(), "program-too-much");
     }
 
     #[tokio::test]

@@ -260,3 +260,55 @@ fn manifests_that_cannot_be_installed_are_told_of_at_their_places() {
     assert_eq!(done.status.code(), Some(1));
     same_as_golden(&here().join("tests/check/manifests/lab.txt"), &String::from_utf8(done.stdout).unwrap());
 }
+
+/// A `helm` that renders what stands beside it.
+const HELM: &str =
+    "#!/bin/sh\n[ \"$1 $2 $3\" = 'template --include-crds --no-hooks' ] || exit 9\ncat rendered\n";
+
+#[test]
+fn a_bundle_is_rendered_once_and_held_to_its_digest() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = std::env::temp_dir().join(format!("labinator-bundle-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    write("helm", HELM);
+    std::fs::set_permissions(folder.join("helm"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let lab = std::fs::read_to_string(here().join("tests/check/manifests/lab.yaml")).unwrap();
+    let head = lab.split("scenarios:").next().unwrap();
+    write(
+        "lab.yaml",
+        &format!("{head}scenarios:\n  one: {{ talos: v1.12, control-plane: [node1], install: web.yaml }}\n"),
+    );
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: settings }\n";
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let run = |words: &[&str]| {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_labinator"));
+        let done = program.args(words).current_dir(&folder).env("PATH", &path).output().unwrap();
+        let said = String::from_utf8_lossy(&[&done.stdout[..], &done.stderr].concat()).into_owned();
+        (done.status.success(), said)
+    };
+    let render = ["bundle", "helm", "web", "charts/web", "--values", "values.yaml", "--output", "web.yaml"];
+    write(
+        "rendered",
+        "apiVersion: v1\nkind: Pod\nmetadata: { name: a, annotations: { helm.sh/hook: test } }\n",
+    );
+    let (well, said) = run(&render);
+    assert!(!well && said.contains("Pod a is a Helm hook"), "{said}");
+    assert!(!folder.join("web.yaml").exists(), "what cannot be applied is not written");
+    write("rendered", map);
+    let (well, said) = run(&render);
+    assert!(well && said.contains("1 objects, sha256 "), "{said}");
+    assert_eq!(std::fs::read_to_string(folder.join("web.yaml")).unwrap(), map);
+    assert!(run(&["check", "lab.yaml"]).0 && run(&["bundle", "verify", "web.yaml"]).0);
+    write("web.yaml", &map.replace("settings", "others"));
+    let (well, said) = run(&["check", "lab.yaml"]);
+    assert!(!well && said.contains("it has sha256 ") && said.contains("lab.yaml:11"), "{said}");
+    write("web.yaml", map);
+    write("rendered", &map.replace("settings", "others"));
+    let (well, said) = run(&["bundle", "verify", "web.yaml"]);
+    assert!(!well && said.contains("is pinned"), "{said}");
+    write("by-hand.yaml", map);
+    let (well, said) = run(&["bundle", "kustomize", ".", "--output", "by-hand.yaml"]);
+    assert!(!well && said.contains("no `bundle` wrote it"), "{said}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

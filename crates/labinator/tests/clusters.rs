@@ -218,3 +218,73 @@ async fn a_lab_is_ready_when_the_pods_of_its_manifests_are() {
     let because = house.look(|lab| lab.phase_because.clone()).await;
     assert_eq!(because, "3 of 3 machines are ready, and 2 pods of its manifests are");
 }
+
+const WIDGETS: &str = "apiVersion: lab.example/v1
+kind: Widget
+metadata: { name: first }
+spec: { size: 3 }
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: { name: widgets.lab.example }
+spec:
+  group: lab.example
+  scope: Namespaced
+  names: { kind: Widget, plural: widgets, singular: widget }
+  versions: [{ name: v1, served: true, storage: true, schema: { openAPIV3Schema: { type: object } } }]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: { name: once }
+spec:
+  template:
+    metadata: { annotations: { labinator.sim/does: end } }
+    spec: { restartPolicy: Never, containers: [{ name: once, image: once }] }
+";
+
+#[tokio::test(start_paused = true)]
+async fn a_core_that_is_killed_while_it_applies_applies_again_and_its_lab_becomes_ready() {
+    let files = [("widgets.yaml", WIDGETS), ("web.yaml", WEB)];
+    let board = Board::new("installs-killed", Character::UpTo12, |_| Vec::new()).installs(&files);
+    let house = board.open().await;
+    house.starts().await;
+    house.until(LIMIT, |lab| lab.run.as_ref().is_some_and(|run| run.cluster.apply.is_some())).await;
+    // What is pinned is applied, whatever becomes of the file.
+    board.rewrites("web.yaml", "kind: Nothing\n");
+    let house = house.killed_and_opened(&board).await;
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+    let because = house.look(|lab| lab.phase_because.clone()).await;
+    assert_eq!(because, "3 of 3 machines are ready, and 3 pods of its manifests are");
+    let pods = house.look(|lab| lab.cluster().unwrap().0.pods.clone().unwrap()).await;
+    assert_eq!(pods.finished, ["Job default/once"]);
+    assert!(board.has(("lab.example/v1", "Widget"), "first") && board.has(("apps/v1", "Deployment"), "web"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_crashes_and_an_api_that_goes_away_make_the_lab_degraded_and_are_heard_of() {
+    let board =
+        Board::new("installs-crash", Character::UpTo12, |_| Vec::new()).installs(&[("web.yaml", WEB)]);
+    let house = board.open().await;
+    house.starts().await;
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+    board.api_goes_away();
+    house.until(LIMIT, |lab| lab.phase == Phase::Degraded).await;
+    let because = house.look(|lab| lab.phase_because.clone()).await;
+    assert!(because.contains("the Kubernetes API, which is not heard"), "{because}");
+    board.api_comes_back();
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+    let labels = "metadata: { labels: { app: web } }";
+    let crashing = "metadata: { labels: { app: web }, annotations: { labinator.sim/does: crash } }";
+    board.applies(&WEB.replace(labels, crashing)).await;
+    house.until(LIMIT, |lab| lab.phase == Phase::Degraded).await;
+    let because = house.look(|lab| lab.phase_because.clone()).await;
+    assert!(
+        because.contains("Deployment default/web") && because.contains("ends again and again"),
+        "{because}"
+    );
+    let troubled = |lab: &Lab| {
+        let troubles = lab.machines.values().filter_map(|machine| machine.talos.pods.as_ref());
+        troubles.flat_map(|pods| &pods.troubles).any(|trouble| trouble.contains("default/web"))
+    };
+    house.until(LIMIT, troubled).await;
+}

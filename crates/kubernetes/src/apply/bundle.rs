@@ -1,5 +1,6 @@
 //! Manifests made by the user's own `helm template` or `kustomize build`, and held to a digest.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// Starts programs. Whoever starts them elsewhere in the house lends us a hand.
@@ -16,7 +17,8 @@ pub trait Run {
 }
 
 /// What to render.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Bundle {
     /// `helm template`, without hooks and with definitions.
     Helm {

@@ -8,6 +8,7 @@ use model::{MacAddr, NodeName, ScenarioName};
 
 use super::adopt::AdoptArgs;
 use super::args_lab::{ImportVerb, InitArgs};
+use super::bundle::BundleVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::talos::TalosVerb;
 
@@ -81,6 +82,9 @@ pub enum Verb {
     /// Objects of a Kubernetes cluster, written in files
     #[command(subcommand)]
     Manifests(ManifestsVerb),
+    /// Manifests rendered once by your own helm or kustomize, and held to a digest
+    #[command(subcommand)]
+    Bundle(BundleVerb),
     /// Nodes and pods of a Kubernetes cluster, with the reason of each that is not ready
     Pods(PodsArgs),
     /// Tell again what a journal recorded

@@ -11,6 +11,7 @@
 //! | pictures and sentences | `render/` |
 //! | the door to the terminal, exit codes | `out.rs`, `failure.rs` |
 
+pub mod bundle;
 pub mod cluster;
 pub mod out;
 pub mod render;

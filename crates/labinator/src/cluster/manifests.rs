@@ -15,6 +15,8 @@ use kubernetes::apply::{Manifests, Refusal};
 use model::{Asset, Digest, ManifestFiles, ScenarioSpec};
 use store::shelf::Shelf;
 
+use super::lock::Lock;
+
 /// Largest manifest file, in bytes: the largest sets of definitions have three million.
 const LARGEST: u64 = 16 << 20;
 /// Files of all manifests of a scenario.
@@ -115,7 +117,21 @@ fn content(path: &Path) -> Result<Vec<u8>, Wrong> {
         let what = format!("{}: more than {} MiB", path.display(), LARGEST >> 20);
         return Err(Wrong::of(what, "part it into several files"));
     }
+    held_to_its_digest(path, &content)?;
     Ok(content)
+}
+
+/// What `labinator bundle` rendered is what it was when it was rendered.
+fn held_to_its_digest(path: &Path, content: &[u8]) -> Result<(), Wrong> {
+    let beside = Lock::beside(path);
+    let lock = match fs::read_to_string(&beside) {
+        Ok(text) => Lock::read(&text).map_err(|why| {
+            Wrong::of(format!("{}: {why}", beside.display()), "render again with `labinator bundle`")
+        })?,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(why) => return Err(unread(&beside, &why)),
+    };
+    lock.holds(content).map_err(|why| Wrong::of(format!("{}: {why}", path.display()), Lock::ADVICE))
 }
 
 fn unread(path: &Path, why: &std::io::Error) -> Wrong {

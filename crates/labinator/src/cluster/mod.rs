@@ -15,6 +15,7 @@ mod configs;
 mod ear;
 mod eye;
 mod hand;
+mod lock;
 mod manifests;
 mod minted;
 mod plane;
@@ -36,6 +37,7 @@ use minted::Keeper;
 
 pub use adopt::{AdoptError, Adopter};
 pub(crate) use configs::mistakes;
+pub(crate) use lock::Lock;
 pub use manifests::Kept;
 pub(crate) use manifests::mistakes as mistakes_of_manifests;
 

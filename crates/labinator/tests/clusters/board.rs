@@ -41,6 +41,9 @@ pub(crate) struct Board {
     pub(crate) state: PathBuf,
     pub(crate) spec: LabSpec,
     pub(crate) dial: Dial,
+    server: Arc<Mutex<Option<Server>>>,
+    /// Where the API server is while nobody reaches it.
+    away: Mutex<Option<Server>>,
     _world: JoinSet<()>,
     running: Arc<Mutex<BTreeMap<NodeName, oneshot::Sender<()>>>>,
 }
@@ -112,6 +115,8 @@ impl Board {
             state,
             spec,
             dial,
+            server,
+            away: Mutex::default(),
             _world: world,
             running: Arc::default(),
         }
@@ -127,6 +132,44 @@ impl Board {
         let talos = self.spec.scenarios.get_mut(&all()).unwrap().talos.as_mut().unwrap();
         talos.install = files.iter().map(|(name, _)| folder.join(name).display().to_string()).collect();
         self
+    }
+
+    /// Somebody writes another text into a manifest.
+    pub(crate) fn rewrites(&self, name: &str, text: &str) {
+        std::fs::write(self.state.join("lab").join(name), text).unwrap();
+    }
+
+    fn api(&self) -> Server {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap()
+    }
+
+    /// The API server has this object.
+    pub(crate) fn has(&self, kind: (&str, &str), name: &str) -> bool {
+        self.api().object(kind, "default", name).is_some()
+    }
+
+    /// The API server ends its connections and takes no other.
+    pub(crate) fn api_goes_away(&self) {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap();
+        server.cut();
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+    }
+
+    pub(crate) fn api_comes_back(&self) {
+        let server = self.away.lock().unwrap_or_else(PoisonError::into_inner).take();
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
+    }
+
+    /// Somebody applies this to the cluster, as its administrator.
+    pub(crate) async fn applies(&self, manifest: &str) {
+        let secrets = secrets(&self.state).unwrap();
+        let endpoint = "https://10.9.0.11:6443".parse().unwrap();
+        let kubeconfig =
+            talos::kubeconfig::mint(&secrets, "all", &endpoint, now(), &mut OsRandom::new()).unwrap();
+        let dial = Arc::new(ByName(self.dial.clone()));
+        let client = kubernetes::Client::new(kubeconfig.as_bytes(), dial).unwrap();
+        let manifests = kubernetes::apply::Manifests::read([("hand.yaml", manifest.as_bytes())]).unwrap();
+        kubernetes::apply::apply(&client, &manifests, &kubernetes::apply::Plan::default()).await.unwrap();
     }
 
     /// Etcds that were begun, of whatever cluster.
@@ -274,7 +317,8 @@ async fn becomes_a_cluster(
     let mut tending = JoinSet::new();
     loop {
         sleep(LOOK).await;
-        if place.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+        if joined.is_empty()
+            && place.lock().unwrap_or_else(PoisonError::into_inner).is_none()
             && members.iter().any(|(_, node)| node.stage() == Stage::Running)
         {
             let secrets = secrets(&state).unwrap();

@@ -142,6 +142,7 @@ fn lab() -> Lab {
         endpoint: None,
         proof: model::Proof::default(),
         patches: Vec::new(),
+        install: Vec::new(),
     });
     let mut lab = Lab::new(spec);
     let mut facts = vec![

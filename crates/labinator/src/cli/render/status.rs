@@ -33,6 +33,11 @@ pub fn render_status(picture: &Snapshot, width: usize, color: bool) -> String {
     if !picture.lab.phase_because.is_empty() {
         lines.push(format!("  {}", paint.faint(&cut(&picture.lab.phase_because, width.saturating_sub(2)))));
     }
+    if let Some(waiting) = &picture.lab.waiting {
+        let left = waiting.until.since(picture.at.since_start);
+        let text = format!("waiting for {}; in {}, {}", waiting.what, short(left), waiting.then);
+        lines.push(format!("  {}", paint.faint(&cut(&text, width.saturating_sub(2)))));
+    }
     lines.push(String::new());
     if picture.machines.len() > SHOWN_WHOLE {
         lines.extend(summary(&picture.machines, width, paint));
@@ -114,6 +119,10 @@ fn heading(picture: &Snapshot, width: usize, paint: Paint) -> String {
     if wanted > 0 {
         parts.push(format!("{ready} of {wanted} ready"));
     }
+    parts.extend(lab.pods.as_ref().map(|pods| {
+        let (done, all) = (pods.counts.done(), pods.counts.all());
+        format!("{done} of {} ready or done", counted(usize::try_from(all).unwrap_or(usize::MAX), "pod"))
+    }));
     if lab.run > 0 {
         parts.push(format!("run {}", lab.run));
     }

@@ -9,6 +9,7 @@ use talos::kubeconfig::{Said, differences, mint, read};
 use talos::pki::OsRandom;
 
 use super::generate::{now, read_secrets};
+use super::nodes::{Chosen, NodesArgs, failed, running};
 use super::private::{self, Written};
 use crate::cli::failure::Failure;
 use crate::cli::out;
@@ -34,8 +35,14 @@ pub struct KubeconfigArgs {
     /// A kubeconfig from elsewhere: print where it differs, and nothing else
     #[arg(long, value_name = "FILE", conflicts_with = "output")]
     pub compare: Option<PathBuf>,
-    /// With --compare: print JSON
-    #[arg(long, requires = "compare")]
+    /// A control plane's address: fetch the kubeconfig that it mints, and print where it differs
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["output", "compare"])]
+    pub from_node: Option<String>,
+    /// With --from-node: client config [default: $TALOSCONFIG, else ~/.talos/config]
+    #[arg(long, value_name = "FILE", requires = "from_node")]
+    pub talosconfig: Option<PathBuf>,
+    /// With --compare or --from-node: print JSON
+    #[arg(long)]
     pub json: bool,
 }
 
@@ -55,6 +62,18 @@ pub(super) fn kubeconfig(args: &KubeconfigArgs) -> Result<(), Failure> {
         let broken = |why: &dyn std::fmt::Display| Failure::failed(format!("{}: {why}", path.display()));
         let content = std::fs::read_to_string(path).map_err(|why| broken(&why))?;
         let theirs = read(&content).map_err(|why| broken(&why))?;
+        let ours = read(&made).map_err(|why| Failure::failed(why.to_string()))?;
+        return compared(args, &ours, &theirs);
+    }
+    if let Some(node) = &args.from_node {
+        let chosen = Chosen::read(&NodesArgs::of(node, args.talosconfig.clone()), None)?;
+        let text = running(async {
+            let [at] = chosen.addresses.as_slice() else {
+                return Err(Failure::Usage("one node is asked: give one address".to_owned()));
+            };
+            chosen.ours(*at)?.kubeconfig().await.map_err(|why| failed(&why))
+        })?;
+        let theirs = read(&text).map_err(|why| Failure::failed(format!("what {node} mints: {why}")))?;
         let ours = read(&made).map_err(|why| Failure::failed(why.to_string()))?;
         return compared(args, &ours, &theirs);
     }

@@ -5,8 +5,10 @@ mod ask;
 mod events;
 mod export;
 mod generate;
+mod health;
 mod images;
 mod kubeconfig;
+mod look;
 mod nodes;
 mod patch;
 mod private;
@@ -20,8 +22,10 @@ pub use apply::ApplyArgs;
 pub use ask::{AskArgs, BootstrapArgs, RebootArgs, ResetArgs};
 pub use export::ExportArgs;
 pub use generate::{ConfigArgs, GenArgs, GenPart, SecretsArgs};
+pub use health::HealthArgs;
 pub use images::ImagesArgs;
 pub use kubeconfig::KubeconfigArgs;
+pub use look::{DisksArgs, EtcdArgs, EtcdVerb, LogArgs, LogsArgs, UpgradeArgs};
 pub use nodes::{InsecureArgs, NodesArgs};
 pub use patch::PatchArgs;
 pub use schematic::SchematicArgs;
@@ -38,16 +42,27 @@ pub enum TalosVerb {
     Apply(ApplyArgs),
     /// Begin a cluster's etcd, once, on one control plane
     Bootstrap(BootstrapArgs),
+    /// List nodes' disks
+    Disks(DisksArgs),
+    /// Print nodes' kernel log
+    Dmesg(LogArgs),
+    /// Members of a cluster's etcd
+    #[command(subcommand)]
+    Etcd(EtcdVerb),
     /// Follow what happens on a node
     Events(AskArgs),
     /// Write secrets.yaml, talosconfig and kubeconfig of the cluster that this boss built last
     Export(ExportArgs),
     /// Make a cluster: secrets, a config for each role, and a talosconfig
     Gen(Box<GenArgs>),
+    /// Say whether a cluster is well, each check with its evidence
+    Health(HealthArgs),
     /// List the container images that a cluster pulls
     Images(ImagesArgs),
     /// Print the administrator's kubeconfig, made from the secrets alone
     Kubeconfig(KubeconfigArgs),
+    /// Print the log of a service of nodes
+    Logs(LogsArgs),
     /// Apply patches to a machine config and print it
     Patch(PatchArgs),
     /// Name the image factory's image for what is asked of it, without asking the factory
@@ -60,6 +75,8 @@ pub enum TalosVerb {
     Reset(ResetArgs),
     /// List nodes' services
     Services(AskArgs),
+    /// Put another release on nodes
+    Upgrade(UpgradeArgs),
     /// Say which release nodes run, or that they wait for a config
     Version(AskArgs),
 }
@@ -106,17 +123,23 @@ pub fn run(globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
     match verb {
         TalosVerb::Apply(args) => apply::apply(&args),
         TalosVerb::Bootstrap(args) => ask::bootstrap(&args),
+        TalosVerb::Disks(args) => look::disks(&args),
+        TalosVerb::Dmesg(args) => look::dmesg(&args),
+        TalosVerb::Etcd(verb) => look::etcd(&verb),
         TalosVerb::Events(args) => events::events(&args),
         TalosVerb::Gen(args) => generate::generate(&args, Look::new(globals)),
+        TalosVerb::Health(args) => health::health(&args),
         TalosVerb::Images(args) => images::list(&args),
         TalosVerb::Export(args) => export::export(&args),
         TalosVerb::Kubeconfig(args) => kubeconfig::kubeconfig(&args),
+        TalosVerb::Logs(args) => look::logs(&args),
         TalosVerb::Patch(args) => patch::patch(&args),
         TalosVerb::Schematic(args) => schematic::schematic(&args),
         TalosVerb::Validate(args) => validate::validate(&args),
         TalosVerb::Reboot(args) => ask::reboot(&args),
         TalosVerb::Reset(args) => ask::reset(&args),
         TalosVerb::Services(args) => ask::services(&args),
+        TalosVerb::Upgrade(args) => look::upgrade(&args),
         TalosVerb::Version(args) => ask::version(&args),
     }
 }

@@ -68,6 +68,11 @@ impl Chosen {
 }
 
 impl NodesArgs {
+    /// One node, asked with the current context of a talosconfig.
+    pub(super) fn of(node: &str, talosconfig: Option<PathBuf>) -> Self {
+        Self { nodes: vec![node.to_owned()], talosconfig, context: None }
+    }
+
     fn context(&self) -> Result<Context, Failure> {
         let variable = || std::env::var_os("TALOSCONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".talos/config"));
