@@ -6,8 +6,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    Bar, Boot, Command, CommandId, Event, Fact, Fault, Goal, LabSpec, MacAddr, MarkKind, Moment, NodeName,
-    Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
+    Bar, Boot, ClusterPods, Command, CommandId, Event, Fact, Fault, Goal, LabSpec, MacAddr, MarkKind, Moment,
+    NodeName, Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
 };
 
 use crate::cluster::{Cluster, Order, TalosKnown};
@@ -95,12 +95,7 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
             lab.manifests.insert(scenario.clone(), manifests.clone());
             Touched::Lab
         }
-        Fact::PodsSeen { run, pods } => {
-            if let Some(run) = lab.run.as_mut().filter(|known| known.number == *run) {
-                run.cluster.see_pods(pods, at.since_start);
-            }
-            Touched::Lab
-        }
+        Fact::PodsSeen { run, pods } => pods_seen(lab, *run, pods, at),
         Fact::NodePodsSeen { node, pods } => about(lab, node, |m| m.talos.pods = Some(pods.clone())),
         Fact::Entered { node, rung } => about(lab, node, |m| entered(m, *rung, at)),
         Fact::Faulted { node, fault, bad } => about(lab, node, |m| faulted(m, fault, *bad, at)),
@@ -119,6 +114,13 @@ fn core_started(lab: &mut Lab, spec: Arc<LabSpec>, start: CoreStart, at: Moment)
 fn secrets_ready(lab: &mut Lab, run: u32, fingerprint: &str) -> Touched {
     if let Some(run) = lab.run.as_mut().filter(|known| known.number == run) {
         run.cluster.secrets = Some(fingerprint.to_owned());
+    }
+    Touched::Lab
+}
+
+fn pods_seen(lab: &mut Lab, run: u32, pods: &Arc<ClusterPods>, at: Moment) -> Touched {
+    if let Some(run) = lab.run.as_mut().filter(|known| known.number == run) {
+        run.cluster.see_pods(pods, at.since_start);
     }
     Touched::Lab
 }

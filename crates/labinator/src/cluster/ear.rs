@@ -164,10 +164,9 @@ impl Room {
         plane: &Arc<ControlPlane>,
     ) -> Option<Listening> {
         let before = before.filter(|before| before.run == believed.run);
-        let minted = match self.minted(believed.run, &believed.scenario).await {
-            Ok(minted) => minted,
+        let Ok(minted) = self.minted(believed.run, &believed.scenario).await else {
             // Whoever listens already goes on.
-            Err(_) => return before,
+            return before;
         };
         if let Some(mut before) = before {
             let same = before.fingerprint == minted.fingerprint;
