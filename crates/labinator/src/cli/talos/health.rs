@@ -67,7 +67,7 @@ pub(super) fn health(args: &HealthArgs) -> Result<(), Failure> {
                 out::json(check, false)?;
             } else {
                 let mark = if check.well { "well" } else { "NOT WELL" };
-                out::line(&format!("{mark:<8}  {:<28} {}", check.check, check.evidence))?;
+                out::line(&format!("{mark:<8}  {:<31} {}", check.check, check.evidence))?;
             }
         }
         match (checks.iter().all(|check| check.well), args.wait) {
