@@ -1117,6 +1117,8 @@ export interface components {
          * @description Counts the commands of one journal.
          */
         CommandId: number;
+        /** @description How a config gets to its machine. */
+        ConfigCarrier: "push" | "pull";
         /** @description How the boot counter answers DHCP. */
         DhcpMode: "authoritative" | "proxy" | "off";
         /** @description What is wrong, worst first. */
@@ -1576,6 +1578,16 @@ export interface components {
              */
             proof: components["schemas"]["Proof"];
         } | {
+            /**
+             * Format: uint32
+             * @description Number of the boot that may have it.
+             */
+            boot: number;
+            /** @constant */
+            command: "offer";
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } | {
             /** @constant */
             command: "bootstrap";
             /** @description Which machine. */
@@ -1830,6 +1842,14 @@ export interface components {
             name: string;
             /** @constant */
             sight: "deferred";
+        } | {
+            /**
+             * Format: uint64
+             * @description Bytes it was given; none, and it asks again, while its config is not laid ready.
+             */
+            bytes?: number | null;
+            /** @constant */
+            sight: "config-asked";
         } | {
             /** @constant */
             sight: "done";
@@ -3067,6 +3087,11 @@ export interface components {
         };
         /** @description A Kubernetes cluster of the machines of a scenario. */
         TalosSpec: {
+            /**
+             * @description How they get to the machines.
+             * @default push
+             */
+            carrier: components["schemas"]["ConfigCarrier"];
             /** @description Machines of the control plane, in the board's order. The scenario's others are workers. */
             control_plane: components["schemas"]["NodeName"][];
             /** @description Name or address of the control plane, where told; see [`LabSpec::endpoint`]. */
@@ -3092,6 +3117,11 @@ export interface components {
         TalosStage: "unknown" | "booting" | "installing" | "maintenance" | "running" | "rebooting" | "shutting-down" | "resetting" | "upgrading";
         /** @description What is known of a machine's Talos, for people. */
         TalosView: {
+            /**
+             * @description How it gets there.
+             * @default push
+             */
+            carrier: components["schemas"]["ConfigCarrier"];
             /** @description What the cluster says of it. */
             cluster: components["schemas"]["Membership"];
             /** @description True for a machine of the control plane. */

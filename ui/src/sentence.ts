@@ -175,6 +175,8 @@ function issued(fact: Issued): Line {
       return plain(fact.node, "Its config is pushed, to the key that was seen to wait.");
     case "apply":
       return plain("", `The manifests of run ${count(fact.run)} are to be applied.`);
+    case "offer":
+      return plain(fact.node, "Its config is laid ready for it to fetch in this boot.");
     case "bootstrap":
       return plain(fact.node, "Etcd is to begin on it, and on no other machine.");
   }
@@ -338,6 +340,10 @@ function sighted(fact: Sighted, known: Known): Line | null {
       return plain(who, `Its ${fact.service ?? "kernel"} says: ${stop(fact.text)}`);
     case "deferred":
       return { who, text: `The counter was full: ${fact.name} later.`, tone: "care" };
+    case "config-asked":
+      return typeof fact.bytes === "number"
+        ? plain(who, `Fetched its config, ${bytes(fact.bytes)}.`)
+        : plain(who, "Asks for its config, which is not laid ready yet.");
     case "done":
       return plain(who, "Its system says that it is done.");
     case "agent":

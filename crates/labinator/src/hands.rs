@@ -4,6 +4,7 @@ use std::path::Path;
 
 use drivers::power::{DriverReport, Power, PowerCommand};
 use model::{Command, CommandId, Fact, LabSpec, Outcome};
+use netboot::Down;
 use talos::api::Dial;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,14 +22,14 @@ pub(crate) fn spawn(
     spec: &LabSpec,
     state: &Path,
     wishes: mpsc::Receiver<(CommandId, Command)>,
-    desk: Desk,
+    (desk, counter): (Desk, mpsc::Sender<Down>),
 ) -> Option<Adopter> {
     let (sender, reports) = mpsc::channel(REPORTS_WAITING);
     let power = Power::spawn(spec, &state.join("power"), &sender).map_err(|why| {
         tracing::error!(code = why.code(), "no machine can be switched: {why}");
         Outcome::Failed { code: why.code().to_owned(), why: why.to_string() }
     });
-    let (cluster, adopter) = cluster::spawn(tasks, spec, state, Dial::tcp(), desk.clone()).unzip();
+    let (cluster, adopter) = cluster::spawn(tasks, spec, state, Dial::tcp(), (desk.clone(), counter)).unzip();
     tasks.spawn(carry_out(power, cluster, wishes, desk.clone()));
     // The sender lives as long as its drivers; while none runs, one is kept so that the stream stays open.
     tasks.spawn(tell(reports, sender, desk));

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
 
 #[path = "clusters/board.rs"]
+#[expect(dead_code, reason = "each test file uses its own part of the board")]
 mod board;
 #[path = "lost_writes/stand.rs"]
 mod stand;

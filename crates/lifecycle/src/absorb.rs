@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 
 use model::{
     Bar, Boot, ClusterPods, Command, CommandId, Event, Fact, Fault, Goal, LabSpec, MacAddr, MarkKind, Moment,
-    NodeName, Notice, Outcome, Phase, PowerOrder, PowerState, Rung, ScenarioName, Sight, Stage, Stranger,
+    NodeName, Notice, Outcome, Phase, PowerOrder, PowerState, Proof, Rung, ScenarioName, Sight, Stage,
+    Stranger,
 };
 
 use crate::cluster::{Cluster, Order, TalosKnown};
@@ -345,6 +346,13 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
             machine.talos.push = Some(given);
             machine.talos.proof = Some(*proof);
             machine.talos.pushes = machine.talos.pushes.saturating_add(1);
+        }),
+        Command::Offer { node, .. } => about(lab, node, |machine| {
+            machine.talos.push = Some(given);
+            // Who asks is known by its word and its address; no key of it was seen.
+            machine.talos.proof = Some(Proof::Address);
+            machine.talos.pushes = machine.talos.pushes.saturating_add(1);
+            machine.talos.offered.get_or_insert(at.since_start);
         }),
         Command::Mint { .. } => {
             if let Some(run) = &mut lab.run {

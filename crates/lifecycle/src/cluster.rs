@@ -136,8 +136,14 @@ pub struct TalosKnown {
     /// How surely it was known when that was ordered.
     #[serde(default)]
     pub proof: Option<Proof>,
-    /// Pushes in this boot.
+    /// Pushes in this boot, or times its config was laid ready for it.
     pub pushes: u8,
+    /// Since when it asks for its config and gets none, where it fetches it.
+    #[serde(default)]
+    pub asks: Option<LabTime>,
+    /// When its config was laid ready for this boot first.
+    #[serde(default)]
+    pub offered: Option<LabTime>,
     /// The key that it showed first in this boot.
     pub key: Option<String>,
     /// Another key was shown in the same boot: two machines claim to be this one.
@@ -179,6 +185,21 @@ impl TalosKnown {
         self.seen = at;
     }
 
+    /// Records that it asked for its config, and whether it got it.
+    pub(crate) fn ask(&mut self, bytes: Option<u64>, at: LabTime) {
+        match bytes {
+            Some(_) => self.asks = None,
+            None if self.asks_news() => self.asks = Some(at),
+            None => {}
+        }
+    }
+
+    /// True when another ask that got nothing says more than the ones before.
+    pub(crate) fn asks_news(&self) -> bool {
+        let ended = self.push.as_ref().and_then(|order| order.ended.as_ref()).map(|(_, at)| *at);
+        self.asks.is_none_or(|asks| ended.is_some_and(|ended| ended >= asks))
+    }
+
     /// Nothing is known of what it runs any more: it starts anew, or its state just changed.
     pub(crate) fn look_anew(&mut self, at: LabTime) {
         self.see(&TalosSight::Silent, at);
@@ -188,6 +209,7 @@ impl TalosKnown {
     pub(crate) fn begin(&mut self, at: LabTime) {
         self.look_anew(at);
         (self.pushes, self.key, self.two_keys, self.heard) = (0, None, false, None);
+        (self.asks, self.offered) = (None, None);
     }
 
     /// Records what the cluster says of it.

@@ -6,8 +6,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use model::{
-    Explanation, Goal, LabTime, Membership, Moment, NodeWord, Outcome, PowerOrder, PowerState, TalosSight,
-    Waiting,
+    ConfigCarrier, Explanation, Goal, LabTime, Membership, Moment, NodeWord, Outcome, PowerOrder, PowerState,
+    TalosSight, Waiting,
 };
 
 use crate::gates::manifests;
@@ -158,7 +158,12 @@ fn talos(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
         };
         let target = lab.node(&machine.node).map_or_else(String::new, |node| format!(" to {}", node.ip));
         let proof = talos.proof.unwrap_or_default();
-        lines.push(format!("its config was pushed{target}, proven by {proof}, {became}"));
+        lines.push(match spec.carrier {
+            ConfigCarrier::Push => format!("its config was pushed{target}, proven by {proof}, {became}"),
+            ConfigCarrier::Pull => {
+                format!("its config was laid ready{target} to fetch, proven by {proof}, {became}")
+            }
+        });
     }
     lines.extend(talos.heard.iter().flat_map(|heard| hints::told(heard, now.since_start)));
     match &talos.member {

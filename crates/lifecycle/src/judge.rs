@@ -272,10 +272,12 @@ impl Judge {
             Step::Push(waiting) => {
                 waits = Some(waiting);
                 again = true;
-                if let TalosSight::Maintenance { fingerprint, proof } = &machine.talos.sight {
-                    let (node, fingerprint) = (node.clone(), fingerprint.clone());
-                    judgment.wishes.push(Command::Push { node, fingerprint, proof: *proof });
-                }
+                judgment.wishes.extend(push_of(machine));
+            }
+            Step::Offer(waiting) => {
+                waits = Some(waiting);
+                again = true;
+                judgment.wishes.push(Command::Offer { node: node.clone(), boot: machine.boots });
             }
             Step::Unanswered(id) => {
                 again = true;
@@ -356,4 +358,10 @@ impl Judge {
             }
         }
     }
+}
+
+/// The order to push its config to the key that a machine shows.
+fn push_of(machine: &Machine) -> Option<Command> {
+    let TalosSight::Maintenance { fingerprint, proof } = &machine.talos.sight else { return None };
+    Some(Command::Push { node: machine.node.clone(), fingerprint: fingerprint.clone(), proof: *proof })
 }

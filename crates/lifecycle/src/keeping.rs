@@ -87,6 +87,7 @@ fn repeats_of_stranger(lab: &Lab, mac: MacAddr, sight: &Sight) -> bool {
         | Sight::TalosSaid { .. }
         | Sight::TalosLogged { .. }
         | Sight::Deferred { .. }
+        | Sight::ConfigAsked { .. }
         | Sight::Done
         | Sight::Agent { .. }
         | Sight::Beat { .. } => true,
@@ -127,6 +128,7 @@ fn repeats(machine: &Machine, sight: &Sight) -> bool {
         Sight::Request6 { client } => marked(MarkKind::Request6 { client: *client }),
         Sight::Reply { client, .. } => marked(MarkKind::Reply { client: *client }),
         Sight::RouterAsked { answered } => marked(MarkKind::RouterAsked { answered: *answered }),
+        Sight::ConfigAsked { bytes } => bytes.is_none() && !machine.talos.asks_news(),
         Sight::Deferred { .. } => marked(MarkKind::Deferred),
         Sight::Frame
         | Sight::FileAsked { .. }

@@ -220,6 +220,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
             saved(machine, *boot, SavedPackets { file: file.clone(), frames: *frames });
         }
         Sight::Done => done(machine, now),
+        Sight::ConfigAsked { bytes } => machine.talos.ask(*bytes, now),
         Sight::Agent { report } => reported(machine, at, report, room),
         Sight::Beat { beat } => heard(machine, at, beat),
     }

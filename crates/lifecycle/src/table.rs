@@ -7,8 +7,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentOrder, BootAnswer, BootEntry, BootTable, DiskBoot, Goal, Image, InstallTicket, TALOS_EVENTS_PORT,
-    TALOS_LINES_PORT, TALOS_WIPE,
+    AgentOrder, BootAnswer, BootEntry, BootTable, ConfigCarrier, DiskBoot, Goal, Image, InstallTicket,
+    TALOS_EVENTS_PORT, TALOS_LINES_PORT, TALOS_WIPE,
 };
 
 use crate::lab::{Lab, Machine};
@@ -32,6 +32,9 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
     // What it was told it may ask for again for as long as the run goes on, whatever it boots next.
     let takes_part = lab.active_run().is_some() && machine.goal == Goal::Ready;
     let files = lab.boot_of(machine).filter(|_| takes_part).map(|boot| Arc::clone(&boot.files));
+    let fetches = |spec: &model::TalosSpec| spec.carrier == ConfigCarrier::Pull && !machine.talos.adopted;
+    let pulls = matches!(answer, BootAnswer::Run { .. })
+        && lab.cluster_of(machine).is_some_and(|(_, spec)| fetches(spec));
     let ticket = machine.install.filter(|_| matches!(answer, BootAnswer::Run { .. }));
     Some(BootEntry {
         node: machine.node.clone(),
@@ -44,6 +47,7 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         answer,
         because,
         files: files.unwrap_or_default(),
+        pulls,
         install: ticket.map(|install| InstallTicket { number: install.number, then: disk_boot(lab) }),
         order: if machine.off_wanted.is_some() { AgentOrder::PowerOff } else { AgentOrder::Stay },
     })

@@ -49,6 +49,7 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::ScriptAsked { .. }
         | Sight::PacketsSaved { .. }
         | Sight::Deferred { .. }
+        | Sight::ConfigAsked { .. }
         | Sight::Done
         | Sight::IpxeTold { .. }
         | Sight::Logged { .. }

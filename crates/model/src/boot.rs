@@ -102,6 +102,9 @@ pub struct BootEntry {
     /// when no core is there to say so.
     #[serde(default)]
     pub install: Option<InstallTicket>,
+    /// True when Talos is to fetch its config: its kernel line gets a word that is good for this boot alone.
+    #[serde(default)]
+    pub pulls: bool,
 }
 
 /// One installation of one machine.

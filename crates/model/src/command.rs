@@ -60,6 +60,13 @@ pub enum Command {
         #[serde(default)]
         proof: Proof,
     },
+    /// Lay a machine's config ready for one boot of it to fetch.
+    Offer {
+        /// Which machine.
+        node: NodeName,
+        /// Number of the boot that may have it.
+        boot: u32,
+    },
     /// Begin the cluster's etcd on one machine. Never on another one afterwards.
     Bootstrap {
         /// Which machine.
@@ -77,7 +84,10 @@ impl Command {
     #[must_use]
     pub const fn node(&self) -> Option<&NodeName> {
         match self {
-            Self::Power { node, .. } | Self::Push { node, .. } | Self::Bootstrap { node } => Some(node),
+            Self::Power { node, .. }
+            | Self::Push { node, .. }
+            | Self::Offer { node, .. }
+            | Self::Bootstrap { node } => Some(node),
             Self::Mint { .. } | Self::Apply { .. } => None,
         }
     }

@@ -295,6 +295,11 @@ pub enum Sight {
         /// Its name.
         name: String,
     },
+    /// Its Talos asked for its config by the word of this boot, from its own address.
+    ConfigAsked {
+        /// Bytes it was given; none, and it asks again, while its config is not laid ready.
+        bytes: Option<u64>,
+    },
     /// The system said that it is done (`/n/<mac>/done`).
     Done,
     /// An agent reported.

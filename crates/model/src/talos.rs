@@ -7,11 +7,14 @@ use core::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{LabSpec, NodeName, NodePods, ScenarioName, TalosHeard};
+use crate::{LabSpec, NodeName, NodePods, ScenarioName, Span, TalosHeard};
 
 /// Kernel argument that makes Talos wipe its own partitions before it looks for a config. It acts in every boot that has
 /// it, so only boots before the config was pushed do.
 pub const TALOS_WIPE: &str = "talos.experimental.wipe=system";
+
+/// How long a config stays laid ready for the boot that is to fetch it.
+pub const CONFIG_LAID_READY: Span = Span::secs(600);
 
 /// A Kubernetes cluster of the machines of a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +35,20 @@ pub struct TalosSpec {
     /// How surely a machine must be known before it gets a config.
     #[serde(default)]
     pub proof: Proof,
+    /// How they get to the machines.
+    #[serde(default)]
+    pub carrier: ConfigCarrier,
+}
+
+/// How a config gets to its machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConfigCarrier {
+    /// Pushed over TLS to the key that the machine showed.
+    #[default]
+    Push,
+    /// Fetched once by the machine, in the clear, below a word that only its kernel line has (`talos.config`).
+    Pull,
 }
 
 /// How surely a machine is known to be the one that a config is meant for. Each level includes those before it.
@@ -225,6 +242,9 @@ pub struct TalosView {
     /// How surely it was known when its config was pushed last.
     #[serde(default)]
     pub proof: Option<Proof>,
+    /// How it gets there.
+    #[serde(default)]
+    pub carrier: ConfigCarrier,
     /// What the cluster says of it.
     pub cluster: Membership,
     /// What it says itself, without proof; absent until it was heard in this boot.

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use model::{
-    AgentBeat, AgentReport, AgentWelcome, BootTable, DhcpMode, MacAddr, Notice, Sight, Sighting, TableChange,
+    AgentBeat, AgentReport, AgentWelcome, BootTable, DhcpMode, MacAddr, NodeName, Notice, Sight, Sighting,
+    TableChange,
 };
 use store::Files;
 use store::log::{LogError, Recovery};
@@ -29,6 +30,7 @@ use crate::kept::KeptTable;
 use crate::ledger::{Ledger, LedgerError};
 use crate::loaders::Loaders;
 use crate::neighbours::Neighbours;
+use crate::pull::{ConfigOffer, Offers, is_pulled};
 use crate::sights::Sights;
 
 /// File of the last published boot table, in the state folder.
@@ -148,6 +150,8 @@ pub struct Counter {
     pub(crate) voices: Voices,
     /// Files taken of images that install.
     pub(crate) taken: Taken,
+    /// Configs that are laid ready for their machines; never on the disk.
+    pub(crate) offers: Offers,
     ledger_full: AtomicBool,
     /// Architectures whose missing loader was told.
     loaders_missing: Mutex<BTreeSet<u16>>,
@@ -192,6 +196,7 @@ impl Counter {
             agents: Mutex::default(),
             voices: Voices::default(),
             taken: Taken::default(),
+            offers: Offers::default(),
             ledger_full: AtomicBool::new(false),
             loaders_missing: Mutex::default(),
             served: OnceLock::new(),
@@ -232,7 +237,33 @@ impl Counter {
         self.sights.make_room(board.table().nodes.len());
         let mut kept = self.kept();
         self.board.send_replace(Some(Arc::clone(&board)));
+        self.forget_offers(&board);
         kept.replace(board.table())
+    }
+
+    /// Lays a config ready, for the boot that it names alone.
+    pub fn offer(&self, offer: ConfigOffer) {
+        self.offers.lay(offer);
+    }
+
+    /// Forgets the config that is laid ready for this machine.
+    pub fn withdraw(&self, node: &NodeName) {
+        self.offers.withdraw(node);
+    }
+
+    /// Forgets configs in their time. Goes on until dropped.
+    pub async fn keep_offers(&self) {
+        self.offers.run().await;
+    }
+
+    /// Another boot or run of a machine has nothing to fetch of what was laid ready for the one before.
+    fn forget_offers(&self, board: &Board) {
+        self.offers.keep_only(|node, run, boot| {
+            let nodes = &board.table().nodes;
+            let found = nodes.binary_search_by(|entry| entry.node.cmp(node)).ok();
+            let entry = found.and_then(|at| nodes.get(at));
+            entry.is_some_and(|entry| entry.run == run && entry.boot == boot && is_pulled(entry))
+        });
     }
 
     /// Answers by the table in force with this change from now on. `None` when the change belongs to another table:
@@ -245,6 +276,7 @@ impl Counter {
         let mut kept = self.kept();
         let board = Arc::new(self.board()?.changed(&change)?);
         self.board.send_replace(Some(Arc::clone(&board)));
+        self.forget_offers(&board);
         Some(kept.amend(&change, board.table()))
     }
 

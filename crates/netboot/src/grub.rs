@@ -7,7 +7,7 @@ use model::{BootAnswer, MacAddr, ScriptAnswer, Sight};
 use wire::grub::{Asked, BootConfig, asked, still_waiting, waiting};
 
 use crate::counter::{Counter, Over};
-use crate::script::{asset_url, kernel_line, nonce_for};
+use crate::script::{asset_url, kernel_line, words_for};
 
 /// Folder of the files, in the root and in `boot`.
 pub(crate) const FOLDER: &str = "grub";
@@ -42,9 +42,9 @@ pub(crate) async fn answer(
         return Some(wait(&[&format!("{who} is not on the board.")], STRANGER_RETRY));
     };
     let who = format!("This is {} of the lab {}.", entry.node, board.table().lab);
-    let nonce = nonce_for(counter, entry).await;
+    let words = words_for(counter, entry).await;
     let now = counter.answer_for(entry);
-    let (told, text) = match (now.as_ref(), nonce) {
+    let (told, text) = match (now.as_ref(), words) {
         // It ends, and the firmware goes on to its next boot entry.
         (BootAnswer::Disk { .. }, _) => (ScriptAnswer::Disk, "exit\n".to_owned()),
         (BootAnswer::Wait { retry_seconds }, _) => {
@@ -54,10 +54,10 @@ pub(crate) async fn answer(
             let why = format!("The boss cannot write its ledger: {error}.");
             (ScriptAnswer::Wait, wait(&[&who, &why], FULL_RETRY))
         }
-        (BootAnswer::Run { image, args }, Ok(nonce)) => match image.kernel.as_ref() {
+        (BootAnswer::Run { image, args }, Ok(words)) => match image.kernel.as_ref() {
             Some(kernel) => {
                 let base = counter.base_url_over(&board, over);
-                let line = kernel_line(&base, entry, image, args, &nonce.unwrap_or_default());
+                let line = kernel_line(&base, entry, image, args, &words);
                 let initrds: Vec<_> = image.initrd.iter().map(|asset| asset_url("", asset)).collect();
                 let initrds: Vec<_> = initrds.iter().map(String::as_str).collect();
                 let config = BootConfig {

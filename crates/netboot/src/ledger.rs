@@ -89,6 +89,8 @@ pub struct Lease {
 pub enum ClaimKind {
     /// The word on the kernel line by which an agent's report is known to belong to this boot.
     Nonce,
+    /// The word by which Talos fetches its config in this boot.
+    Pull,
     /// The machine took its installer whole. `boot` of the key is the number of the installation.
     Install,
 }
@@ -381,6 +383,12 @@ impl Ledger {
     #[must_use]
     pub fn holds(&self, key: &ClaimKey) -> bool {
         self.inner().claim(key).is_some()
+    }
+
+    /// True when this word was handed out for this one-time thing.
+    #[must_use]
+    pub fn is_claimed(&self, key: &ClaimKey, word: &str) -> bool {
+        self.inner().claim(key).is_some_and(|claim| claim.synced && claim.value == word)
     }
 
     /// True when this word was handed to this node in one of its last boots.

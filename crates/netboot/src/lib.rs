@@ -29,6 +29,7 @@ mod neighbours;
 pub mod ntp;
 mod packet;
 mod process;
+mod pull;
 mod pxelinux;
 mod script;
 mod sights;
@@ -49,6 +50,7 @@ pub use loaders::{BIOS_LOADER, Loader, LoaderError, Loaders, UEFI_LOADER, loader
 pub use log::LogPort;
 pub use packet::{PacketPort, PacketSocket};
 pub use process::{Bench, RunError, Settings, TRANSFERS};
+pub use pull::{ConfigOffer, Sealed};
 pub use sights::{Down, SIGHTS_KEPT, Sights, Up};
 pub use sniff::Sniffer;
 pub use sockets::{BindConfig, BindError, FeedPorts, Sockets};

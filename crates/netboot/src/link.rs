@@ -15,6 +15,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::clock::boottime_ms;
 use crate::counter::Counter;
@@ -116,6 +117,15 @@ async fn listen_to(
                 if let Err(error) = saved.map_err(io::Error::other).flatten() {
                     tracing::warn!(%mac, "the heads of its packets could not be saved: {error}");
                 }
+                continue;
+            }
+            Down::OfferConfig(offer) => {
+                counter.offer(offer);
+                line.zeroize();
+                continue;
+            }
+            Down::WithdrawConfig { node } => {
+                counter.withdraw(&node);
                 continue;
             }
             Down::ForgetPackets { mac } => {
@@ -240,7 +250,8 @@ impl Speaking {
     /// # Errors
     /// As the system says.
     pub async fn tell(&mut self, down: &Down) -> io::Result<()> {
-        let mut line = serde_json::to_vec(down)?;
+        // It may hold a config.
+        let mut line = Zeroizing::new(serde_json::to_vec(down)?);
         line.push(b'\n');
         self.0.write_all(&line).await
     }

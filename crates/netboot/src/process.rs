@@ -173,6 +173,8 @@ impl Bench {
         services.spawn(Arc::clone(counter.ledger()).run());
         let keeper = Arc::clone(&counter);
         services.spawn(async move { keeper.keep_table().await });
+        let keeper = Arc::clone(&counter);
+        services.spawn(async move { keeper.keep_offers().await });
         // Dropped with this future, which ends the thread.
         let (_stop, stopped) = oneshot::channel::<()>();
         let (ended, end) = oneshot::channel();

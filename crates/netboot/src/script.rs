@@ -9,6 +9,7 @@ use wire::ipxe::{BootScript, ScriptError, disk_script, unknown_machine_script, w
 use crate::board::Board;
 use crate::counter::{Counter, Over};
 use crate::ledger::{ClaimKey, ClaimKind, LedgerError};
+use crate::pull::{self, is_pulled};
 
 /// Seconds after which a machine that is not on the board asks again.
 const STRANGER_RETRY: u16 = 15;
@@ -23,12 +24,12 @@ pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>, over: O
     let board = counter.board()?;
     let Some(mac) = mac else { return Some(who_are_you(counter, &board, over)) };
     let entry = board.entry(mac);
-    let nonce = match entry {
-        Some(entry) => nonce_for(counter, entry).await,
-        None => Ok(None),
+    let words = match entry {
+        Some(entry) => words_for(counter, entry).await,
+        None => Ok(Words::none()),
     };
-    let (told, text) = match nonce {
-        Ok(nonce) => compose(counter, &board, (mac, over), nonce.as_deref().unwrap_or(NO_NONCE)),
+    let (told, text) = match words {
+        Ok(words) => compose(counter, &board, (mac, over), &words),
         Err(error) => {
             let why = format!("The boss cannot write its ledger: {error}.");
             let again = script_url(counter, &board, mac, over);
@@ -39,21 +40,42 @@ pub(crate) async fn answer(counter: &Arc<Counter>, mac: Option<MacAddr>, over: O
     text.map_err(|error| tracing::error!(%mac, "no script for this machine: {error}")).ok()
 }
 
-/// The nonce of this machine's boot, synced before this returns; `None` where it boots nothing that would tell it.
-pub(crate) async fn nonce_for(counter: &Counter, entry: &BootEntry) -> Result<Option<String>, LedgerError> {
-    if !wants_nonce(counter, entry) {
-        return Ok(None);
+/// One-time words on a kernel line.
+#[derive(Debug)]
+pub(crate) struct Words {
+    /// By which an agent's report is known to belong to this boot.
+    nonce: String,
+    /// By which Talos fetches its config, where it does.
+    pull: Option<String>,
+}
+
+impl Words {
+    /// Words that open nothing, as long as real ones.
+    fn none() -> Self {
+        Self { nonce: NO_NONCE.to_owned(), pull: None }
+    }
+}
+
+/// The words of this machine's boot, synced before this returns; they open nothing where it boots nothing that would
+/// tell them.
+pub(crate) async fn words_for(counter: &Counter, entry: &BootEntry) -> Result<Words, LedgerError> {
+    if !wants_words(counter, entry) {
+        return Ok(Words::none());
     }
     let claimed = claim(counter, entry).await;
     counter.note_ledger(&claimed);
-    claimed.map(Some)
+    claimed
 }
 
 /// The script as it would be, of the same length, without handing anything out.
 pub(crate) fn preview(counter: &Counter, mac: Option<MacAddr>, over: Over) -> Option<String> {
     let board = counter.board()?;
     match mac {
-        Some(mac) => compose(counter, &board, (mac, over), NO_NONCE).1.ok(),
+        Some(mac) => {
+            let pulls = board.entry(mac).is_some_and(is_pulled);
+            let words = Words { pull: pulls.then(|| NO_NONCE.to_owned()), ..Words::none() };
+            compose(counter, &board, (mac, over), &words).1.ok()
+        }
         None => Some(who_are_you(counter, &board, over)),
     }
 }
@@ -95,20 +117,25 @@ fn who_are_you(counter: &Counter, board: &Board, over: Over) -> String {
     format!("#!ipxe\nchain --replace --autofree {base}/boot/${{mac:hexhyp}}.ipxe\n")
 }
 
-fn wants_nonce(counter: &Counter, entry: &BootEntry) -> bool {
+fn wants_words(counter: &Counter, entry: &BootEntry) -> bool {
     matches!(counter.answer_for(entry).as_ref(), BootAnswer::Run { image, .. } if image.kernel.is_some())
 }
 
-async fn claim(counter: &Counter, entry: &BootEntry) -> Result<String, LedgerError> {
-    let (run, boot) = (entry.run, entry.boot);
-    counter.ledger.claim(ClaimKey { node: entry.node.clone(), run, boot, kind: ClaimKind::Nonce }).await
+async fn claim(counter: &Counter, entry: &BootEntry) -> Result<Words, LedgerError> {
+    let pulled = pull::key(entry);
+    let nonce = counter.ledger.claim(ClaimKey { kind: ClaimKind::Nonce, ..pulled.clone() }).await?;
+    let pull = match is_pulled(entry) {
+        true => Some(counter.ledger.claim(pulled).await?),
+        false => None,
+    };
+    Ok(Words { nonce, pull })
 }
 
 fn compose(
     counter: &Counter,
     board: &Board,
     (mac, over): (MacAddr, Over),
-    nonce: &str,
+    words: &Words,
 ) -> (ScriptAnswer, Result<String, ScriptError>) {
     let again = script_url(counter, board, mac, over);
     let Some(entry) = board.entry(mac) else {
@@ -121,7 +148,7 @@ fn compose(
         BootAnswer::Wait { retry_seconds } => {
             (ScriptAnswer::Wait, waiting_script(&[&who, &entry.because], *retry_seconds, &again))
         }
-        BootAnswer::Run { image, args } => match run(&base, entry, image, args, nonce) {
+        BootAnswer::Run { image, args } => match run(&base, entry, image, args, words) {
             Some(script) => (ScriptAnswer::Boot, script),
             None => {
                 let lines = [who.as_str(), "Its image has neither kernel nor UKI."];
@@ -137,7 +164,7 @@ fn run(
     entry: &BootEntry,
     image: &Image,
     args: &str,
-    nonce: &str,
+    words: &Words,
 ) -> Option<Result<String, ScriptError>> {
     let title = format!("{}: {}", entry.node, entry.because);
     let Some(kernel) = &image.kernel else {
@@ -145,7 +172,7 @@ fn run(
         let kernel = asset_url(base, image.uki.as_ref()?);
         return Some(BootScript { title: &title, kernel: &kernel, args: "", initrds: &[], efi: None }.text());
     };
-    let line = kernel_line(base, entry, image, args, nonce);
+    let line = kernel_line(base, entry, image, args, words);
     let initrds: Vec<_> = image.initrd.iter().map(|asset| asset_url(base, asset)).collect();
     let initrds: Vec<_> = initrds.iter().map(String::as_str).collect();
     // iPXE's own form of a BIOS program (its `.lkrn` targets) is no EFI program: what is, is booted under UEFI.
@@ -156,7 +183,7 @@ fn run(
 }
 
 /// A machine's kernel arguments: the image's, its own, and what our agent reads.
-pub(crate) fn kernel_line(base: &str, entry: &BootEntry, image: &Image, args: &str, nonce: &str) -> String {
+pub(crate) fn kernel_line(base: &str, entry: &BootEntry, image: &Image, args: &str, words: &Words) -> String {
     let mut line = String::new();
     for part in [image.args.as_str(), args] {
         if !part.is_empty() {
@@ -164,7 +191,10 @@ pub(crate) fn kernel_line(base: &str, entry: &BootEntry, image: &Image, args: &s
             line.push(' ');
         }
     }
+    if let Some(word) = &words.pull {
+        let _infallible = write!(line, "talos.config={base}/c/{word} ");
+    }
     let _infallible =
-        write!(line, "labinator.boss={base} labinator.node={} labinator.nonce={nonce}", entry.node);
+        write!(line, "labinator.boss={base} labinator.node={} labinator.nonce={}", entry.node, words.nonce);
     line
 }

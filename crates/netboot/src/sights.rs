@@ -5,11 +5,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem::{Discriminant, discriminant};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use model::{MacAddr, Notice, Sight, Sighting};
+use model::{MacAddr, NodeName, Notice, Sight, Sighting};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::clock::boottime_ms;
+use crate::pull::ConfigOffer;
 
 /// Lines kept at least for a core that is away.
 pub const SIGHTS_KEPT: usize = 4096;
@@ -61,6 +62,13 @@ pub enum Down {
         boot: u32,
         /// Name of the file.
         file: String,
+    },
+    /// Lay a config ready for one boot of one machine. It stays in memory.
+    OfferConfig(ConfigOffer),
+    /// Forget the config that is laid ready for this machine.
+    WithdrawConfig {
+        /// Which machine.
+        node: NodeName,
     },
     /// A start succeeded: the heads of its packets are of no use.
     ForgetPackets {
@@ -329,6 +337,7 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::RouterAsked { .. }
         | Sight::PacketsSaved { .. }
         | Sight::ScriptAsked { .. }
+        | Sight::ConfigAsked { .. }
         | Sight::Done
         | Sight::IpxeTold { .. }
         | Sight::TalosSaid { .. }
@@ -363,6 +372,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::Solicit { .. }
         | Sight::Reply { .. }
         | Sight::PacketsSaved { .. }
+        | Sight::ConfigAsked { .. }
         | Sight::Done
         | Sight::IpxeTold { .. }
         | Sight::Logged { error: Some(_), .. }

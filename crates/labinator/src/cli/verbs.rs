@@ -99,13 +99,18 @@ fn check(file: &Path, json: bool, look: Look) -> Result<(), Failure> {
     match crate::config::load(file) {
         Ok(spec) if !seeds::checked((file, &spec), json, look)? => Err(Failure::Said(1)),
         Ok(_) if json || look.quiet => Ok(()),
-        Ok(spec) => out::line(&format!(
-            "{}: lab {}, {} machines, {} scenarios, nothing wrong.",
-            file.display(),
-            spec.lab,
-            spec.board.nodes.len(),
-            spec.scenarios.len()
-        )),
+        Ok(spec) => {
+            for warning in crate::config::warnings(&spec) {
+                out::line(&format!("warning: {warning}"))?;
+            }
+            out::line(&format!(
+                "{}: lab {}, {} machines, {} scenarios, nothing wrong.",
+                file.display(),
+                spec.lab,
+                spec.board.nodes.len(),
+                spec.scenarios.len()
+            ))
+        }
         Err(mistakes) => {
             if json {
                 out::json(&mistakes.lines(), true)?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use lifecycle::Lab;
 use model::{Fact, Goal, NodeName, PowerState, Proof, Rung, ScenarioName, TalosSight, TalosStage};
+use netboot::Down;
 use talos::api::{MachineStatus, Node, NodeError, Seen};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -78,6 +79,11 @@ pub(super) async fn run(room: Arc<Room>) {
         while let Some(look) = looks.join_next().await {
             let Ok((target, known, sight)) = look else { continue };
             let news = sight.filter(|sight| *sight != target.believed);
+            if matches!(news, Some(TalosSight::Known { .. })) {
+                // It has its config: what is laid ready for it is of no use to anybody good.
+                let node = target.node.clone();
+                drop(room.counter.try_send(Down::WithdrawConfig { node }));
+            }
             kept.insert(target.node.clone(), known);
             if let Some(sight) = news
                 && room.desk.tell(Fact::TalosSeen { node: target.node, sight }).await.is_err()

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use kubernetes::Client;
 use kubernetes::apply::{Plan, Refusal, apply};
-use model::{Command, CommandId, Fact, NodeName, Outcome, ScenarioName};
+use model::{CONFIG_LAID_READY, Command, CommandId, Fact, NodeName, Outcome, ScenarioName};
+use netboot::{ConfigOffer, Down, Sealed};
 use talos::api::{Apply, ApplyOutcome, Bootstrap, Fingerprint, Node};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -38,6 +39,7 @@ async fn carry_out(room: Arc<Room>, id: CommandId, command: Command) {
     let outcome = match &command {
         Command::Mint { run } => room.mint(*run).await,
         Command::Push { node, fingerprint, .. } => room.push(node, fingerprint).await,
+        Command::Offer { node, boot } => room.offer(node, *boot).await,
         Command::Bootstrap { node } => room.bootstrap(node).await,
         Command::Apply { run } => room.apply(*run).await,
         Command::Power { .. } => failed("wrong_driver", "power is no matter of the cluster's"),
@@ -141,6 +143,26 @@ impl Room {
             }
             ApplyOutcome::WrongCluster => failed("wrong-cluster", "it belongs to another cluster"),
             ApplyOutcome::Unreachable(why) => failed("unreachable", why),
+        }
+    }
+
+    /// Makes a config and hands it to the boot counter, which gives it to the boot that asked.
+    async fn offer(self: &Arc<Self>, node: &NodeName, boot: u32) -> Outcome {
+        let (_, minted, scenario) = match self.target(node).await {
+            Ok(target) => target,
+            Err(outcome) => return outcome,
+        };
+        let config =
+            match Order::of(&self.spec, &scenario).and_then(|order| order.config(node, &minted.secrets)) {
+                Ok(config) => config,
+                Err(why) => return failed("refused", why),
+            };
+        let seconds = u32::try_from(CONFIG_LAID_READY.0 / 1000).unwrap_or(u32::MAX);
+        let (node, run, config) = (node.clone(), minted.run, Sealed::new(config));
+        let offer = Down::OfferConfig(ConfigOffer { node, run, boot, seconds, config });
+        match self.counter.send(offer).await {
+            Ok(()) => Outcome::Done,
+            Err(why) => failed("closed", why),
         }
     }
 

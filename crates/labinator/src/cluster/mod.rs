@@ -4,6 +4,7 @@
 //! ```text
 //! Mint ──▶ vault ──▶ SecretsReady        eye ──▶ TalosSeen     (its identity, or that it waits)
 //! Push ──▶ config ─▶ Finished            ear ──▶ MemberSeen    (what the cluster says of it)
+//! Offer ──▶ config ─▶ counter, Finished
 //! Bootstrap ───────▶ Finished                    PodsSeen, NodePodsSeen
 //! Apply ─▶ manifests ─▶ Finished
 //! ```
@@ -25,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::{Command, CommandId, Fact, LabSpec, ScenarioName};
+use netboot::Down;
 use talos::api::Dial;
 use talos::config::Endpoint;
 use talos::secrets::Secrets;
@@ -109,6 +111,8 @@ struct Room {
     kept: Kept,
     dial: Dial,
     desk: Desk,
+    /// What the boot counter is told.
+    counter: mpsc::Sender<Down>,
 }
 
 /// Starts hand, eye and ear; orders go to the hand. A lab without a cluster has none of them.
@@ -117,12 +121,12 @@ pub fn spawn(
     spec: &LabSpec,
     state: &Path,
     dial: Dial,
-    desk: Desk,
+    (desk, counter): (Desk, mpsc::Sender<Down>),
 ) -> Option<(mpsc::Sender<(CommandId, Command)>, Adopter)> {
     spec.scenarios.values().any(|scenario| scenario.talos.is_some()).then_some(())?;
     let keeper = Keeper::of(&state.join("secrets"));
     let kept = Kept::of(state);
-    let room = Arc::new(Room { spec: spec.clone(), keeper, kept, dial, desk });
+    let room = Arc::new(Room { spec: spec.clone(), keeper, kept, dial, desk, counter });
     let (sender, orders) = mpsc::channel(ORDERS_WAITING);
     tasks.spawn(hand::run(Arc::clone(&room), orders));
     tasks.spawn(eye::run(Arc::clone(&room)));

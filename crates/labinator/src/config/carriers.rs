@@ -1,6 +1,6 @@
-//! How surely a machine must be known before it gets its config.
+//! How surely a machine must be known before it gets its config, and how it gets there.
 
-use model::Proof;
+use model::{ConfigCarrier, LabSpec, Proof};
 
 use super::fields::{Found, Typed};
 use super::mistake::Mistake;
@@ -27,4 +27,62 @@ pub(super) fn proof(typed: &Typed<String>, found: &mut Found) -> Option<Proof> {
         "`proof: address` is what this version can prove; keep strangers off the board's segment meanwhile",
     ));
     None
+}
+
+/// Judges how configs get to their machines.
+pub(super) fn carrier(typed: &Typed<String>, found: &mut Found) -> Option<ConfigCarrier> {
+    match typed.value.as_str() {
+        "push" => return Some(ConfigCarrier::Push),
+        "pull" => return Some(ConfigCarrier::Pull),
+        _ => {}
+    }
+    let mistake = Mistake::new(
+        format!("`carrier` cannot be {}", typed.value),
+        typed.place,
+        "nothing that carries configs",
+    );
+    found.push(match typed.value.as_str() {
+        "volume" | "nocloud" => mistake.help("`labinator talos volume` makes a volume for a virtual machine"),
+        "inline" => {
+            mistake.help("a config has keys in it, and a kernel line is read by everybody; `push` is the way")
+        }
+        other => mistake.nearest(other, ["push", "pull"], "carriers"),
+    });
+    None
+}
+
+/// What is allowed and still deserves a second thought.
+pub(super) fn warnings(spec: &LabSpec) -> Vec<String> {
+    let pulls = spec.scenarios.iter().filter_map(|(name, scenario)| {
+        let talos = scenario.talos.as_ref().filter(|talos| talos.carrier == ConfigCarrier::Pull)?;
+        let control: Vec<&str> = talos.control_plane.iter().map(model::NodeName::as_str).collect();
+        Some(format!(
+            "scenario {name}: {} fetch their configs in the clear, with the keys of the whole cluster in them; whoever \
+             listens on the segment, or takes the address first, has the cluster. `carrier: push` keeps them",
+            control.join(", ")
+        ))
+    });
+    pulls.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_control_plane_that_fetches_its_config_is_warned_of() {
+        let lab = include_str!("../../../../labs/talos.yaml");
+        let of = |carrier: &str| {
+            let tried = format!(
+                "scenarios:\n  tried: {{ talos: v1.12, control-plane: [node1, node3], carrier: {carrier} }}\n"
+            );
+            let text = lab.replace("scenarios:\n", &tried);
+            warnings(&crate::config::parse(text.as_bytes(), "lab.yaml", Path::new(".")).unwrap())
+        };
+        assert_eq!(of("push"), [""; 0]);
+        let found = of("pull");
+        assert!(found.len() == 1 && found[0].starts_with("scenario tried: node1, node3 fetch"), "{found:?}");
+    }
 }

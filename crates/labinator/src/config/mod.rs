@@ -145,6 +145,12 @@ pub(crate) fn of_clusters(spec: &LabSpec) -> Option<Mistakes> {
     (!mistakes.is_empty()).then(|| Mistakes::new("", "", mistakes, true))
 }
 
+/// What is right, and still deserves a second thought; one sentence each.
+#[must_use]
+pub fn warnings(spec: &LabSpec) -> Vec<String> {
+    carriers::warnings(spec)
+}
+
 /// The JSON Schema of the lab file (draft 2020-12), for editors.
 #[must_use]
 pub fn schema() -> serde_json::Value {

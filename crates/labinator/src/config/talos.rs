@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use model::{NodeName, PatchTarget, TalosPatch, TalosSpec};
+use model::{ConfigCarrier, NodeName, PatchTarget, TalosPatch, TalosSpec};
 use schemars::JsonSchema;
 
 use super::carriers;
@@ -16,7 +16,8 @@ use super::yaml::{Entry, Looks, Place, Value};
 /// The releases of Talos that configs can be made for: 1.9 to 1.14.
 const MINORS: std::ops::RangeInclusive<u32> = 9..=14;
 /// Keys that only mean something beside `talos`.
-const BESIDE: [&str; 6] = ["kubernetes", "control-plane", "workers", "endpoint", "patches", "proof"];
+const BESIDE: [&str; 7] =
+    ["kubernetes", "control-plane", "workers", "endpoint", "patches", "proof", "carrier"];
 
 /// What `install` says of a system that is no cluster; `true` and `false` beside it.
 const DISK_WORDS: [&str; 3] = ["auto", "exit", "sanboot"];
@@ -49,6 +50,10 @@ pub struct TalosFile {
     /// Manifests that the cluster gets: files, and folders of files.
     #[schemars(skip)]
     pub install: Vec<Typed<String>>,
+    /// How configs get to the machines. `push`: over TLS, to the key that a machine showed. `pull`: a machine fetches its
+    /// own once, in the clear; whoever listens on the segment has the cluster's keys then.
+    #[schemars(with = "Option<String>", extend("enum" = ["push", "pull"]))]
+    pub carrier: Option<Typed<String>>,
     /// The first of its keys.
     #[schemars(skip)]
     pub place: Option<Place>,
@@ -86,6 +91,7 @@ pub(super) fn reading(fields: &mut Fields<'_>, found: &mut Found) -> TalosFile {
         patches: fields.node("patches").map(|e| patches(e, found)).unwrap_or_default(),
         proof: fields.text("proof", found),
         install,
+        carrier: fields.text("carrier", found),
         place,
     }
 }
@@ -188,6 +194,10 @@ impl TalosFile {
             None => Some(None),
             Some(typed) => endpoint(typed, found).map(Some),
         };
+        let carrier = match &self.carrier {
+            None => Some(ConfigCarrier::default()),
+            Some(typed) => carriers::carrier(typed, found),
+        };
         if self.control_plane.is_none() {
             let mistake =
                 Mistake::new("a cluster needs a `control-plane`", typed.place, "and it is not here");
@@ -216,6 +226,7 @@ impl TalosFile {
             patches: patches?,
             proof: proof?,
             install: install?,
+            carrier: carrier?,
         }))
     }
 

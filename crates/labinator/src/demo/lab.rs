@@ -65,6 +65,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
             patches: Vec::new(),
             install: Vec::new(),
             proof: model::Proof::default(),
+            carrier: model::ConfigCarrier::Push,
         }),
     };
     let scenario = ScenarioSpec {

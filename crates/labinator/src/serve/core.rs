@@ -53,8 +53,8 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let mut tasks = JoinSet::new();
     let (for_counter, orders) = mpsc::channel(failures::ORDERS_WAITING);
     tasks.spawn(link::run(folders.state.clone(), desk.clone(), table, orders));
-    tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter));
-    let adopter = hands::spawn(&mut tasks, &spec, &folders.state, wishes, desk.clone());
+    tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter.clone()));
+    let adopter = hands::spawn(&mut tasks, &spec, &folders.state, wishes, (desk.clone(), for_counter));
     probe::spawn(&mut tasks, &spec, desk.clone());
     spawn_asset_search(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use labinator::cluster;
 use labinator::desk::Desk;
 use model::{Command, CommandId, Fact, Image, PowerState};
-use netboot::Counter;
+use netboot::{Counter, Down};
 use sim::net::Lab;
 use sim::{Config, Ipxe, Kind, Machine, Manner, Phase, PortConfig, PowerBoard, Segment, Step};
+use store::Files as _;
 use store::lossy::LossyFiles;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +33,7 @@ pub(crate) struct Floor {
     counter: Arc<Counter>,
     image: Image,
     heard: Heard,
+    files: Arc<LossyFiles>,
     _tasks: JoinSet<()>,
 }
 
@@ -47,14 +50,26 @@ impl Floor {
         segment.record();
         let port = PortConfig { slow_ms: 200, ..PortConfig::default() };
         let lab = Lab::new(segment, PowerBoard::new(vec![port; usize::from(CLUSTER)], 1), 1);
-        let (counter, mut image) = open_counter(&Arc::new(LossyFiles::new()));
+        let files = Arc::new(LossyFiles::new());
+        let (counter, mut image) = open_counter(&files);
         (image.agent, image.args) = (false, "ip=dhcp".to_owned());
         let (heard, mut tasks) = (Heard::default(), JoinSet::new());
         let listening = Some(Arc::clone(&heard));
         spawn_heard_segment(&mut tasks, (&lab, &counter), Alone, Order::default(), listening);
+        let (heart, hears) = (Arc::clone(&counter), Arc::clone(&heard));
+        let connects = move |from| connect(&heart, SocketAddr::new(from, 4002), Some(&hears));
+        *board.boss.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(connects));
         tasks.spawn(Arc::clone(counter.ledger()).run());
+        let keeper = Arc::clone(&counter);
+        tasks.spawn(async move { keeper.keep_offers().await });
         tasks.spawn(kernels(lab.clone(), board.talos.values().cloned().collect()));
-        Self { lab, counter, image, heard, _tasks: tasks }
+        Self { lab, counter, image, heard, files, _tasks: tasks }
+    }
+
+    /// What the counter keeps on its disk.
+    pub(crate) fn kept(&self) -> Vec<u8> {
+        let read = |name: &str| self.files.read(&Path::new("counter").join(name)).unwrap();
+        [read("ledger"), read("boot-table")].concat()
     }
 
     /// Starts a core over it.
@@ -62,8 +77,10 @@ impl Floor {
         let core = Core::begin_lab(Arc::new(board.files.clone()), board.spec.clone(), 0, 16);
         let mut tasks = JoinSet::new();
         let (spec, state, desk) = (&board.spec, &board.state, core.desk.clone());
+        let (sender, told) = mpsc::channel(64);
         let (cluster, adopter) =
-            cluster::spawn(&mut tasks, spec, state, board.dial.clone(), desk.clone()).unwrap();
+            cluster::spawn(&mut tasks, spec, state, board.dial.clone(), (desk.clone(), sender)).unwrap();
+        tasks.spawn(tells(Arc::clone(&self.counter), told));
         spawn_line(&mut tasks, &self.counter, &desk, core.table);
         tasks.spawn(carries_out(self.lab.clone(), desk.clone(), core.orders, cluster));
         tasks.spawn(looks_at_ports(self.lab.clone(), desk.clone()));
@@ -141,11 +158,15 @@ async fn kernels(lab: Lab, nodes: Vec<sim::talos::Node>) {
         for (at, node) in nodes.iter().enumerate() {
             let (phase, kernels) = lab.inspect(|segment| {
                 let machine = &segment.machines()[at];
-                let kernel = |(_, step): &&(u64, Step)| matches!(step, Step::KernelStarted { .. });
-                (machine.phase(), machine.history().iter().filter(kernel).count())
+                let args = |(_, step): &(u64, Step)| match step {
+                    Step::KernelStarted { args, .. } => Some(args.clone()),
+                    _ => None,
+                };
+                (machine.phase(), machine.history().iter().filter_map(args).collect::<Vec<_>>())
             });
-            if kernels > started[at] {
-                started[at] = kernels;
+            if kernels.len() > started[at] {
+                started[at] = kernels.len();
+                node.boots_with(kernels.last().unwrap());
                 let (lives, dies) = oneshot::channel::<()>();
                 alive[at] = Some(lives);
                 let node = node.clone();
@@ -160,6 +181,18 @@ async fn kernels(lab: Lab, nodes: Vec<sim::talos::Node>) {
             }
         }
         sleep(LOOK).await;
+    }
+}
+
+/// What the core says to the counter, by the words of their line.
+async fn tells(counter: Arc<Counter>, mut told: mpsc::Receiver<Down>) {
+    while let Some(down) = told.recv().await {
+        let line = serde_json::to_vec(&down).unwrap();
+        match serde_json::from_slice(&line).unwrap() {
+            Down::OfferConfig(offer) => counter.offer(offer),
+            Down::WithdrawConfig { node } => counter.withdraw(&node),
+            _ => {}
+        }
     }
 }
 

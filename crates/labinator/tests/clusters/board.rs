@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub(crate) struct Board {
     server: Arc<Mutex<Option<Server>>>,
     /// Where the API server is while nobody reaches it.
     away: Mutex<Option<Server>>,
+    /// Set where there is a boss whose HTTP port the machines reach.
+    pub(crate) boss: ToBoss,
     _world: JoinSet<()>,
     running: Arc<Mutex<BTreeMap<NodeName, oneshot::Sender<()>>>>,
 }
@@ -80,10 +82,12 @@ impl Board {
             patches: Vec::new(),
             proof: model::Proof::default(),
             install: Vec::new(),
+            carrier: model::ConfigCarrier::default(),
         });
         let (shared, server) = (Cluster::default(), Arc::new(Mutex::new(None)));
         let nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>> = Arc::default();
         let dial = dial(Arc::clone(&nodes), Arc::clone(&server));
+        let boss = ToBoss::default();
         let mut talos = BTreeMap::new();
         for n in 1..=machines {
             let address = SocketAddr::new(spec.board.nodes[&node(n)].ip.into(), 50_000);
@@ -101,7 +105,7 @@ impl Board {
                 wipe: false,
                 manners: manners(n),
             };
-            let one = Node::new(settings, &shared, dial.clone());
+            let one = Node::new(settings, &shared, also_to(&boss, address.ip(), dial.clone()));
             nodes.lock().unwrap_or_else(PoisonError::into_inner).insert(address, one.clone());
             talos.insert(node(n), one);
         }
@@ -119,6 +123,7 @@ impl Board {
             away: Mutex::default(),
             _world: world,
             running: Arc::default(),
+            boss,
         }
     }
 
@@ -236,9 +241,14 @@ impl Board {
     pub(crate) async fn open_at(&self, boss: &Boss) -> House {
         let core = Core::begin_lab(Arc::new(boss.files.clone()), self.spec.clone(), 0, 16);
         let mut tasks = JoinSet::new();
-        let (cluster, adopter) =
-            cluster::spawn(&mut tasks, &self.spec, &boss.state, self.dial.clone(), core.desk.clone())
-                .unwrap();
+        let (cluster, adopter) = cluster::spawn(
+            &mut tasks,
+            &self.spec,
+            &boss.state,
+            self.dial.clone(),
+            (core.desk.clone(), nobody()),
+        )
+        .unwrap();
         let Core { desk, orders, clock, running, .. } = core;
         let power =
             Power { talos: self.talos.clone(), running: Arc::clone(&self.running), desk: desk.clone() };
@@ -258,6 +268,29 @@ impl Board {
         }
         house
     }
+}
+
+/// How a machine at an address connects to the HTTP port of its boss.
+pub(crate) type ToBoss = Arc<Mutex<Option<Box<dyn Fn(IpAddr) -> tokio::io::DuplexStream + Send>>>>;
+
+/// The network of a machine: its boss's HTTP port, and what everybody reaches.
+fn also_to(boss: &ToBoss, from: IpAddr, all: Dial) -> Dial {
+    let boss = Arc::clone(boss);
+    Dial::by(move |at| {
+        let line = boss.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|connect| connect(from));
+        let all = all.clone();
+        async move {
+            match line.filter(|_| at.port() == 80) {
+                Some(line) => Ok(Box::new(line) as Box<dyn Carrier>),
+                None => Ok(Box::new(all.dial(at).await?) as Box<dyn Carrier>),
+            }
+        }
+    })
+}
+
+/// A counter that is away.
+fn nobody() -> mpsc::Sender<netboot::Down> {
+    mpsc::channel(1).0
 }
 
 /// What a boss keeps.

@@ -122,6 +122,7 @@ impl Bench {
             order: AgentOrder::Stay,
             files: Arc::default(),
             install: None,
+            pulls: false,
         };
         // As JSON, so that what is not said is as a lab file leaves it.
         let mut network: NetworkSpec = serde_json::from_value(serde_json::json!({

@@ -4,6 +4,7 @@ mod asked;
 mod fetched;
 mod off;
 mod on;
+mod pulled;
 mod ready;
 mod system;
 mod talos;
@@ -32,6 +33,8 @@ pub(crate) enum Step {
     Switch(PowerOrder, Waiting),
     /// Give it its config, then wait for this.
     Push(Waiting),
+    /// Lay its config ready for it to fetch, then wait for this.
+    Offer(Waiting),
     /// Its driver never answered this order: nobody knows what became of it.
     Unanswered(CommandId),
     /// Its limit has passed: start again from cold while there are tries left.

@@ -11,7 +11,8 @@ use alloc::format;
 use alloc::string::String;
 
 use model::{
-    Boot, Fault, FaultCode, LabTime, Membership, Outcome, Rung, Span, TalosSight, TalosStage, Waiting,
+    Boot, ConfigCarrier, Fault, FaultCode, LabTime, Membership, Outcome, Rung, Span, TalosSight, TalosSpec,
+    TalosStage, Waiting,
 };
 
 use super::{Step, next_try, wait_or_fail};
@@ -20,13 +21,13 @@ use crate::lab::{Lab, Machine};
 use crate::record::image_taken;
 
 /// How long a push may take: Talos checks a config within a second.
-const PUSH: Span = Span::secs(60);
+pub(super) const PUSH: Span = Span::secs(60);
 /// Time between a push that failed and the next.
-const AFTER_FAILURE: Span = Span::secs(3);
+pub(super) const AFTER_FAILURE: Span = Span::secs(3);
 /// How long a machine may still be seen to wait after it took a config: it answers first, then closes.
-const SETTLE: Span = Span::secs(10);
+pub(super) const SETTLE: Span = Span::secs(10);
 /// Pushes in one boot.
-const PUSHES: u8 = 5;
+pub(super) const PUSHES: u8 = 5;
 /// How long a machine may show another identity before it is started again, wiped.
 const STRANGE: Span = Span::secs(20);
 /// When a wait that others end is looked at again.
@@ -36,7 +37,7 @@ const LOOK_AGAIN: Span = Span::secs(60);
 pub(super) fn seen(machine: &Machine) -> Rung {
     let talos = &machine.talos;
     let TalosSight::Known { stage, ready, .. } = &talos.sight else {
-        let waits = matches!(talos.sight, TalosSight::Maintenance { .. });
+        let waits = matches!(talos.sight, TalosSight::Maintenance { .. }) || talos.asks.is_some();
         return if waits { Rung::Up } else { Rung::Fetched };
     };
     // A service that starts again does not take a machine from the lab that the cluster gives work.
@@ -132,10 +133,17 @@ pub(super) fn waits(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     }
     let what = "a control plane that has its config: a worker gets its certificate there";
     match around.control {
-        ControlPlane::Coming | ControlPlane::Lost if spec.controls(&machine.node) => push(machine, now),
-        ControlPlane::There => push(machine, now),
+        ControlPlane::Coming | ControlPlane::Lost if spec.controls(&machine.node) => give(spec, machine, now),
+        ControlPlane::There => give(spec, machine, now),
         ControlPlane::Coming => Step::Behind(behind(lab, what, now)),
         ControlPlane::Lost => no_control_plane(),
+    }
+}
+
+fn give(spec: &TalosSpec, machine: &Machine, now: LabTime) -> Step {
+    match spec.carrier {
+        ConfigCarrier::Push => push(machine, now),
+        ConfigCarrier::Pull => super::pulled::lay_ready(machine, now),
     }
 }
 

@@ -100,6 +100,7 @@ impl Cooperation {
                     world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
                     continue;
                 }
+                Command::Offer { .. } => unreachable!("no scenario here lets machines fetch their configs"),
                 Command::Bootstrap { .. } | Command::Apply { .. } => {
                     world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
                     continue;

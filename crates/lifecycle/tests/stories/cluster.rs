@@ -35,6 +35,7 @@ pub(crate) fn named(command: &model::Command) -> String {
         model::Command::Power { node, order, .. } => format!("{order} {node}"),
         model::Command::Mint { .. } => "mint".to_owned(),
         model::Command::Push { node, .. } => format!("push {node}"),
+        model::Command::Offer { node, .. } => format!("offer {node}"),
         model::Command::Bootstrap { node } => format!("bootstrap {node}"),
         model::Command::Apply { .. } => "apply".to_owned(),
     }

@@ -1,6 +1,6 @@
 //! Reads the `with` lines of a story: what the lab is like before anything happens.
 
-use model::{DiskBoot, Image, Proof, Readiness, ScenarioName, Span};
+use model::{ConfigCarrier, DiskBoot, Image, Proof, Readiness, ScenarioName, Span};
 
 use crate::telling::{number, text};
 use crate::world::Board;
@@ -24,6 +24,7 @@ pub(crate) struct Setup {
     control_plane: Vec<String>,
     proof: Proof,
     manifests: Option<bool>,
+    carrier: ConfigCarrier,
 }
 
 impl Setup {
@@ -34,6 +35,7 @@ impl Setup {
         match words.as_slice() {
             ["machines", names @ ..] => self.machines = owned(names),
             ["by-hand", names @ ..] => self.by_hand = owned(names),
+            ["pull"] => self.carrier = ConfigCarrier::Pull,
             ["proof", level] => self.proof = crate::cluster::proof(level)?,
             ["talos", names @ ..] => self.control_plane = owned(names),
             ["image", "agent"] => self.plain = false,
@@ -80,7 +82,7 @@ impl Setup {
             board.cluster("demo", names(&self.control_plane)?);
             let talos = board.spec.scenarios.values_mut().filter_map(|scenario| scenario.talos.as_mut());
             talos.for_each(|talos| {
-                talos.proof = self.proof;
+                (talos.proof, talos.carrier) = (self.proof, self.carrier);
                 talos.install = self.manifests.iter().map(|_| "web.yaml".to_owned()).collect();
             });
             board.manifests_are_wrong = self.manifests == Some(false);

@@ -161,7 +161,7 @@ impl Teller {
                     *order == PowerOrder::On || before.get(node).map(|(_, order)| order) == Some(order)
                 }
                 // Before anything is seen of the machine, nobody knows whether it took its config.
-                Command::Push { .. } => self.named.contains_key(&named(command)),
+                Command::Push { .. } | Command::Offer { .. } => self.named.contains_key(&named(command)),
                 // Secrets that were kept are found again, and whoever begins etcd looks first.
                 Command::Mint { .. } | Command::Bootstrap { .. } | Command::Apply { .. } => false,
             };
@@ -422,6 +422,8 @@ impl Teller {
             }
             ["logs", words @ ..] => Sight::Logged { severity: 6, text: words.join(" "), error: None },
             ["reports", boot] => return self.report(node, boot),
+            ["asks", "its", "config"] => Sight::ConfigAsked { bytes: None },
+            ["takes", "its", "config"] => Sight::ConfigAsked { bytes: Some(4000) },
             ["says", "done"] => Sight::Done,
             ["falls", "silent"] => {
                 self.agents.remove(node).ok_or("its agent was not alive")?;

@@ -143,6 +143,7 @@ impl Board {
             patches: Vec::new(),
             proof: model::Proof::default(),
             install: Vec::new(),
+            carrier: model::ConfigCarrier::default(),
         });
     }
 }

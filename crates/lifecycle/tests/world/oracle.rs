@@ -183,6 +183,15 @@ impl Oracle {
         Ok(())
     }
 
+    fn offer(&mut self, node: &NodeName, at: LabTime) -> Result<(), String> {
+        let bits = &self.machines[node];
+        if !self.secrets || bits.bad || !self.active.contains(node) {
+            return Err(format!("a config was laid ready for {node} at {at:?}, which may have none"));
+        }
+        self.pushed.insert(node.clone());
+        Ok(())
+    }
+
     fn bootstrap(&mut self, node: &NodeName, id: CommandId, at: LabTime) -> Result<(), String> {
         let wrong = |why: &str| Err(format!("etcd was begun on {node} at {at:?}: {why}"));
         if !matches!(self.machines[node].talos, TalosSight::Known { .. }) {
@@ -212,6 +221,7 @@ impl Oracle {
             }
             Command::Mint { .. } | Command::Apply { .. } => return Ok(()),
             Command::Push { node, .. } => return self.push(node, at),
+            Command::Offer { node, .. } => return self.offer(node, at),
             Command::Bootstrap { node } => return self.bootstrap(node, id, at),
         };
         let bits = self.machines.get_mut(node).unwrap();

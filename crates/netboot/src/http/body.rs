@@ -33,7 +33,7 @@ enum Source {
 
 /// The body of an answer.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(crate) struct Body {
     source: Source,
     /// Next byte of the source.
     at: u64,
@@ -55,7 +55,7 @@ impl Body {
     }
 
     /// Bytes at hand.
-    pub(super) fn memory(bytes: Bytes) -> Self {
+    pub(crate) fn memory(bytes: Bytes) -> Self {
         let left = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         Self::new(Source::Memory(bytes), left)
     }

@@ -10,6 +10,7 @@
 //! | `/n/<mac>/<name>`, `/n/me/<name>` | what belongs to this machine: cloud-init, Ignition, answer files |
 //! | `/n/<mac>/done` | a system says that it is done (GET or POST) |
 //! | `/pxelinux.cfg/..` | what this machine boots, for PXELINUX and U-Boot |
+//! | `/c/<word>` | a machine's config, once, for the boot that has the word |
 //! | `/agent/v1/hello`, `/agent/v1/heartbeat` | what agents report (POST) |
 
 mod agent;
@@ -39,12 +40,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::counter::Counter;
+pub(crate) use body::Body;
 pub use outlet::Stream;
 use outlet::{Filling, Outlet};
 use pace::Paced;
 pub use pace::Patience;
 pub(crate) use places::Places;
 pub use range::{Part, Validators, choose};
+pub(crate) use route::not_found;
 
 /// Connections at once, where the system lets a process have descriptors for them: one each, and one for the file.
 const CONNECTIONS: usize = 8192;

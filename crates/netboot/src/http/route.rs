@@ -25,7 +25,7 @@ use super::places::{Place, Places};
 use super::range::{Part, Validators, choose};
 use super::{agent, digests, seed};
 use crate::counter::{Counter, Over};
-use crate::{grub, script};
+use crate::{grub, pull, script};
 
 /// Contents from this size on count as image transfers and need a place. Scripts and small files never wait.
 const IMAGE_SIZE: u64 = 1 << 20;
@@ -87,6 +87,7 @@ pub(super) async fn answer(
                 .await
                 .map_or_else(not_found, |text| as_script(Some(text)))
         }
+        ["", "c", word] if !head => pull::answer(counter, peer, word),
         ["", name] => loader(counter, &asked, name),
         _ => not_found(),
     };
@@ -291,7 +292,7 @@ fn come_back(words: &str, seconds: u64) -> Response<Body> {
     busy
 }
 
-fn not_found() -> Response<Body> {
+pub(crate) fn not_found() -> Response<Body> {
     text(StatusCode::NOT_FOUND, "no such file\n")
 }
 

@@ -84,6 +84,7 @@ pub(crate) fn entry(name: &str, mac: MacAddr, ip: Ipv4Addr, answer: BootAnswer) 
         order: AgentOrder::Stay,
         files: Arc::default(),
         install: None,
+        pulls: false,
     }
 }
 

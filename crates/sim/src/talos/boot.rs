@@ -24,6 +24,7 @@ use super::config::{self, Config};
 use super::events::{Events, Payload};
 use super::manner::{Manner, Place};
 use super::node::{End, Etcd, Inner, Order, Port, Stage};
+use super::pulled;
 use super::pushed;
 use super::tls;
 
@@ -87,8 +88,8 @@ impl Inner {
         let saved = self.now().state.clone();
         let text = match saved {
             Some(saved) => saved,
-            None => match self.maintenance().await {
-                Ok(pushed) => pushed,
+            None => match self.asked_for().await {
+                Ok(config) => config,
                 Err(ending) => return ending,
             },
         };
@@ -181,6 +182,15 @@ impl Inner {
         self.publish(Payload::Phase(name, StartStop::Start));
         tokio::time::sleep(self.settings.pace.phase).await;
         self.publish(Payload::Phase(name, StartStop::Stop));
+    }
+
+    /// A config from elsewhere: fetched where its kernel line says from where, else pushed.
+    async fn asked_for(&self) -> Result<Vec<u8>, Ending> {
+        let url = self.now().config_url.clone();
+        let Some(url) = url else { return self.maintenance().await };
+        let text = pulled::fetch(&self.dial, &url).await;
+        self.now().fetched += 1;
+        Ok(text)
     }
 
     /// Waits for a config on a port that asks nobody who he is.

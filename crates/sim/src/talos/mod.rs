@@ -7,6 +7,7 @@
 //! | its certificates and whom it takes | `tls.rs` |
 //! | what it answers | `machine.rs`, `reads.rs` |
 //! | its config | `config.rs` |
+//! | a config that it fetches | `pulled.rs` |
 //! | its events, and what it pushes | `events.rs`, `pushed.rs` |
 //! | what nodes share | `cluster.rs` |
 //! | bad manners | `manner.rs` |
@@ -23,6 +24,7 @@ mod machine;
 mod manner;
 mod metal;
 mod node;
+mod pulled;
 mod pushed;
 mod reads;
 mod tls;

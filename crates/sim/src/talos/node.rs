@@ -151,6 +151,9 @@ pub(super) struct Now {
     pub(super) random: Seeded,
     pub(super) wipe: bool,
     pub(super) applied: u32,
+    /// Where its kernel line tells it to fetch its config (`talos.config`).
+    pub(super) config_url: Option<String>,
+    pub(super) fetched: u32,
 }
 
 /// What a node has on its disk.
@@ -222,6 +225,8 @@ impl Node {
             random: Seeded::new(settings.seed),
             wipe: settings.wipe,
             applied: 0,
+            config_url: None,
+            fetched: 0,
         };
         Self(Arc::new(Inner {
             settings,
@@ -272,6 +277,22 @@ impl Node {
     #[must_use]
     pub fn applied(&self) -> u32 {
         self.0.now().applied
+    }
+
+    /// How many configs it fetched.
+    #[must_use]
+    pub fn fetched(&self) -> u32 {
+        self.0.now().fetched
+    }
+
+    /// Tells it the kernel arguments of its next boot by firmware: `talos.config` and `talos.experimental.wipe=system`
+    /// are obeyed.
+    pub fn boots_with(&self, arguments: &str) {
+        let mut words = arguments.split_whitespace();
+        let url = words.clone().find_map(|word| word.strip_prefix("talos.config="));
+        let mut now = self.0.now();
+        now.config_url = url.map(str::to_owned);
+        now.wipe = words.any(|word| word == model::TALOS_WIPE);
     }
 
     /// Switches it on; it lives until it is dropped out of the runtime or powers off.

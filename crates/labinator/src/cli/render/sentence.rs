@@ -42,6 +42,7 @@ fn asked(command: &Command) -> String {
         }
         Command::Mint { run } => format!("the secrets of run {run} are to be made"),
         Command::Push { node, proof, .. } => format!("{node}: its config is pushed, proven by {proof}"),
+        Command::Offer { node, .. } => format!("{node}: its config is laid ready for it to fetch"),
         Command::Bootstrap { node } => format!("{node}: etcd is to begin there"),
         Command::Apply { run } => format!("the manifests of run {run} are to be applied"),
     }
@@ -218,6 +219,8 @@ fn seen(sight: &Sight) -> String {
         Sight::TalosLogged { service: None, text, .. } => format!("its kernel says: {text}"),
         Sight::TalosLogged { service: Some(service), text, .. } => format!("its {service} says: {text}"),
         Sight::Deferred { name } => format!("asked for {name} while the counter was full; comes back"),
+        Sight::ConfigAsked { bytes: Some(taken) } => format!("fetched its config ({})", bytes(*taken)),
+        Sight::ConfigAsked { bytes: None } => "asks for its config, which is not laid ready yet".to_owned(),
         Sight::Done => "its system says that it is done".to_owned(),
         Sight::Agent { report } => format!(
             "its agent {} reports after {} s: {}, {} processors, {} MiB",
