@@ -141,7 +141,6 @@ fn lab() -> Lab {
         control_plane: vec![node(1)],
         endpoint: None,
         proof: model::Proof::default(),
-        install: Vec::new(),
         carrier: model::ConfigCarrier::Push,
         patches: Vec::new(),
         install: Vec::new(),
