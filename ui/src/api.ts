@@ -2388,6 +2388,11 @@ export interface components {
             uptime_ms: number;
         } | {
             /** @constant */
+            mark: "talos";
+            /** @description Which. */
+            step: components["schemas"]["TalosStep"];
+        } | {
+            /** @constant */
             mark: "ready";
         });
         /**
@@ -2960,7 +2965,7 @@ export interface components {
          */
         Span: number;
         /** @description The parts of a boot, in the order in which they happen. */
-        Stage: "power" | "firmware" | "dhcp" | "loader" | "ipxe" | "wait" | "image" | "kernel" | "agent";
+        Stage: "power" | "firmware" | "dhcp" | "loader" | "ipxe" | "wait" | "image" | "kernel" | "agent" | "maintenance" | "installing" | "joining";
         /** @description A machine that is not on the board. */
         Stranger: {
             /** @description What asked last. */
@@ -3115,6 +3120,8 @@ export interface components {
         };
         /** @description What a Talos machine is doing (`MachineStatuses.runtime.talos.dev`). */
         TalosStage: "unknown" | "booting" | "installing" | "maintenance" | "running" | "rebooting" | "shutting-down" | "resetting" | "upgrading";
+        /** @description A machine's way into its cluster, as far as the boss saw it itself. */
+        TalosStep: "waits" | "given" | "known" | "joined";
         /** @description What is known of a machine's Talos, for people. */
         TalosView: {
             /**

@@ -14,7 +14,7 @@ use std::time::Duration;
 use board::{Board, CLUSTER};
 use labinator::cluster::AdoptError;
 use lifecycle::Lab;
-use model::{Fact, FaultCode, Origin, Phase, TalosSight};
+use model::{Fact, FaultCode, Origin, Phase, TalosSight, TalosStage};
 use sim::talos::{Manner, Place};
 use stand::node;
 use talos::api::Character;
@@ -288,4 +288,35 @@ async fn a_pod_that_crashes_and_an_api_that_goes_away_make_the_lab_degraded_and_
         troubles.flat_map(|pods| &pods.troubles).any(|trouble| trouble.contains("default/web"))
     };
     house.until(LIMIT, troubled).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_lasts_less_than_a_look_is_seen_and_a_cut_line_goes_on() {
+    for character in [Character::UpTo12, Character::From13] {
+        let board = Board::new("followed", character, |_| Vec::new());
+        let house = board.open().await;
+        house.starts().await;
+        house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+        // Long enough for every stream to be open and every machine to be looked at rarely.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        board.talos[&node(2)].cut();
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        board.ours(2).reboot().await.unwrap();
+        // Its stage says so for 200 ms, then its port closes.
+        let second = Arc::new(node(2));
+        let rebooting = move |lab: &Lab| {
+            let sight = &lab.machines[&*second].talos.sight;
+            matches!(sight, TalosSight::Known { stage: TalosStage::Rebooting, .. })
+        };
+        let asked = tokio::time::Instant::now();
+        house.until(LIMIT, rebooting).await;
+        assert!(asked.elapsed() <= Duration::from_secs(1), "{:?}", asked.elapsed());
+        // It comes back by itself, and is followed in its new boot as well.
+        let second = Arc::new(node(2));
+        let back = move |lab: &Lab| {
+            let sight = &lab.machines[&*second].talos.sight;
+            matches!(sight, TalosSight::Known { stage: TalosStage::Running, ready: true, .. })
+        };
+        house.until(LIMIT, back).await;
+    }
 }

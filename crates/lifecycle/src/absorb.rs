@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use model::{
     Bar, Boot, ClusterPods, Command, CommandId, Event, Fact, Fault, Goal, LabSpec, MacAddr, MarkKind, Moment,
     NodeName, Notice, Outcome, Phase, PowerOrder, PowerState, Proof, Rung, ScenarioName, Sight, Stage,
-    Stranger,
+    Stranger, TalosStep,
 };
 
 use crate::cluster::{Cluster, Order, TalosKnown};
@@ -89,9 +89,7 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         Fact::PortSeen { node, open, .. } => about(lab, node, |m| m.port = Some((*open, at.since_start))),
         Fact::SecretsReady { run, fingerprint } => secrets_ready(lab, *run, fingerprint),
         Fact::TalosSeen { node, sight } => about(lab, node, |m| m.hears_talos(sight, at.since_start)),
-        Fact::MemberSeen { node, membership } => {
-            about(lab, node, |m| m.talos.join(membership, at.since_start))
-        }
+        Fact::MemberSeen { node, membership } => about(lab, node, |m| m.joins(membership, at.since_start)),
         Fact::ManifestsRead { scenario, manifests } => {
             lab.manifests.insert(scenario.clone(), manifests.clone());
             Touched::Lab
@@ -343,6 +341,7 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
             }
         }),
         Command::Push { node, proof, .. } => about(lab, node, |machine| {
+            record::step(machine, at.since_start, TalosStep::Given);
             machine.talos.push = Some(given);
             machine.talos.proof = Some(*proof);
             machine.talos.pushes = machine.talos.pushes.saturating_add(1);

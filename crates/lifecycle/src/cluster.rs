@@ -7,11 +7,12 @@ use alloc::vec::Vec;
 
 use model::{
     Asset, ClusterPods, CommandId, LabTime, Membership, NodeName, NodePods, Outcome, PowerState, Proof,
-    TalosHeard, TalosSight, TalosSpec,
+    TalosHeard, TalosSight, TalosSpec, TalosStep,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::lab::{Lab, Machine};
+use crate::record;
 
 /// The cluster of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,7 +314,20 @@ impl Machine {
     pub(crate) fn hears_talos(&mut self, sight: &TalosSight, at: LabTime) {
         // A machine of a cluster that was taken over was not seen to boot.
         if self.running || (self.talos.adopted && self.power != PowerState::Off) {
+            match sight {
+                TalosSight::Maintenance { .. } => record::step(self, at, TalosStep::Waits),
+                TalosSight::Known { .. } => record::step(self, at, TalosStep::Known),
+                TalosSight::Silent | TalosSight::Locked | TalosSight::Foreign => {}
+            }
             self.talos.see(sight, at);
         }
+    }
+
+    /// Records what the cluster says of it.
+    pub(crate) fn joins(&mut self, membership: &Membership, at: LabTime) {
+        if *membership != Membership::Absent {
+            record::step(self, at, TalosStep::Joined);
+        }
+        self.talos.join(membership, at);
     }
 }

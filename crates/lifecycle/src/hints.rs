@@ -58,6 +58,16 @@ pub(crate) fn told(heard: &TalosHeard, now: LabTime) -> Vec<String> {
     lines
 }
 
+/// What it says it is doing, for the bar that grows. Nothing where it said nothing.
+pub(crate) fn in_short(heard: &TalosHeard) -> Option<String> {
+    let said = &heard.said;
+    if said.stage == TalosStage::Unknown && said.phase.is_empty() {
+        return None;
+    }
+    let phase = if said.phase.is_empty() { String::new() } else { format!(", phase {}", said.phase) };
+    Some(format!("it says: {}{phase}", said.stage))
+}
+
 fn sentence(said: &TalosSaid, age: model::Span) -> String {
     let mut text = format!("{} for {age}", said.stage);
     let doing = match (said.sequence.as_str(), said.phase.as_str()) {

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use model::{
     Boot, Carrier, ClientKind, FileBytes, FileRole, LabTime, LogLine, LogSource, Mark, MarkKind, Moment,
-    SavedPackets, ScriptAnswer, TftpTerms, Transfer, WallTime,
+    SavedPackets, ScriptAnswer, TalosStep, TftpTerms, Transfer, WallTime,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -479,6 +479,12 @@ fn pack_mark(to: &mut Packer<'_>, mark: &Mark) {
             to.number(*uptime_ms);
         }
         MarkKind::Ready => kind(19),
+        MarkKind::Talos { step } => kind(match step {
+            TalosStep::Waits => 20,
+            TalosStep::Given => 21,
+            TalosStep::Known => 22,
+            TalosStep::Joined => 23,
+        }),
     }
     to.time(mark.at);
 }
@@ -504,6 +510,10 @@ fn unpack_mark(from: &mut Unpacker<'_>) -> Option<Mark> {
         17 => MarkKind::Done,
         18 => MarkKind::Reported { uptime_ms: from.number()? },
         19 => MarkKind::Ready,
+        20 => MarkKind::Talos { step: TalosStep::Waits },
+        21 => MarkKind::Talos { step: TalosStep::Given },
+        22 => MarkKind::Talos { step: TalosStep::Known },
+        23 => MarkKind::Talos { step: TalosStep::Joined },
         _ => return None,
     };
     Some(Mark { at: from.time()?, what })
@@ -550,6 +560,8 @@ mod tests {
             Just(MarkKind::Done),
             any::<u64>().prop_map(|uptime_ms| MarkKind::Reported { uptime_ms }),
             Just(MarkKind::Ready),
+            prop::sample::select(&[TalosStep::Waits, TalosStep::Given, TalosStep::Known, TalosStep::Joined])
+                .prop_map(|step| MarkKind::Talos { step }),
         ];
         (time(), what).prop_map(|(at, what)| Mark { at, what })
     }

@@ -28,7 +28,7 @@ const LINES_OF_ALL: usize = 100_000;
 const LINES_EACH: usize = 8;
 /// No time was taken, since the stage was not seen.
 const NONE: u32 = u32::MAX;
-/// The stages of a boot, in the order in which their times are kept.
+/// The stages of a boot, in the order in which their times are kept. Those of Talos are not: they depend on what others do.
 const STAGES: [Stage; 9] = [
     Stage::Power,
     Stage::Firmware,

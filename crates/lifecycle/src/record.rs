@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use model::{
     AgentBeat, AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LogLine, LogSource,
-    MARKS_KEPT, Mark, MarkKind, Moment, PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight,
+    MARKS_KEPT, Mark, MarkKind, Moment, PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight, TalosStep,
 };
 
 use crate::hints;
@@ -72,6 +72,14 @@ pub(crate) fn mark(machine: &mut Machine, at: LabTime, what: MarkKind) {
     boot.marks.push(Mark { at, what });
 }
 
+/// Marks a step of Talos's, the first time in this boot.
+pub(crate) fn step(machine: &mut Machine, at: LabTime, step: TalosStep) {
+    let what = MarkKind::Talos { step };
+    if machine.live_boot().is_some_and(|boot| boot.marks.iter().all(|mark| mark.what != what)) {
+        mark(machine, at, what);
+    }
+}
+
 /// Who asked, if a mark is an ask.
 pub(crate) const fn asker(what: &MarkKind) -> Option<ClientKind> {
     match what {
@@ -90,6 +98,7 @@ pub(crate) const fn asker(what: &MarkKind) -> Option<ClientKind> {
         | MarkKind::Script { .. }
         | MarkKind::Deferred
         | MarkKind::Done
+        | MarkKind::Talos { .. }
         | MarkKind::Reported { .. }
         | MarkKind::Ready => None,
     }

@@ -153,6 +153,7 @@ fn asked_word(machine: &Machine) -> NodeWord {
         | MarkKind::RouterAsked { .. }
         | MarkKind::Deferred
         | MarkKind::Done
+        | MarkKind::Talos { .. }
         | MarkKind::Reported { .. }
         | MarkKind::Ready => None,
     });

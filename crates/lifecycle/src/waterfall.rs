@@ -5,9 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use model::{
-    Bar, Boot, ClientKind, FileRole, LabTime, MarkKind, ScriptAnswer, Span, Stage, Transfer, Waterfall,
+    Bar, Boot, ClientKind, FileRole, LabTime, MarkKind, ScriptAnswer, Span, Stage, TalosStep, Transfer,
+    Waterfall,
 };
 
+use crate::hints;
 use crate::lab::Machine;
 use crate::loader;
 use crate::record::{asker, image_taken};
@@ -26,11 +28,12 @@ pub fn waterfall(machine: &Machine, now: LabTime) -> Option<Waterfall> {
 pub fn waterfall_of(machine: &Machine, boot: &Boot, now: LabTime) -> Waterfall {
     let mut points = Points::of(boot);
     let installer = installer(machine, boot);
-    if installer.is_some() {
-        // The address that an installer asks for is not the system's.
+    let live = machine.live_boot().is_some_and(|live| live.number == boot.number);
+    let heard = machine.talos.heard.as_ref().filter(|_| live);
+    if installer.is_some() || heard.is_some() || points.is_talos() {
+        // The address that an installer or Talos asks for is no agent's.
         points.os_discover = None;
     }
-    let live = machine.live_boot().is_some_and(|live| live.number == boot.number);
     let open = live && points.ready.is_none();
     let began = boot.began.since_start;
     let start = points.ordered.unwrap_or(began);
@@ -40,7 +43,8 @@ pub fn waterfall_of(machine: &Machine, boot: &Boot, now: LabTime) -> Waterfall {
     for bar in &mut bars {
         bar.median_ms = median(alike().filter_map(|p| p.took(bar.stage)).collect());
         let own = installer.clone().filter(|_| bar.stage == Stage::Kernel);
-        bar.note = own.or_else(|| cause(bar, boot, &points));
+        let says = heard.filter(|_| bar.open && bar.stage >= Stage::Kernel).and_then(hints::in_short);
+        bar.note = own.or(says).or_else(|| cause(bar, boot, &points));
     }
     Waterfall {
         number: boot.number,
@@ -100,6 +104,9 @@ struct Points {
     os_discover: Option<LabTime>,
     reported: Option<LabTime>,
     uptime: Option<Span>,
+    waits: Option<LabTime>,
+    given: Option<LabTime>,
+    known: Option<LabTime>,
     ready: Option<LabTime>,
     last: Option<LabTime>,
 }
@@ -137,6 +144,7 @@ impl Points {
                     p.reported = p.reported.or(at);
                     p.uptime = Some(Span(*uptime_ms));
                 }
+                MarkKind::Talos { step } => p.step(*step, at),
                 MarkKind::Ready => p.ready = at,
                 MarkKind::Frame
                 | MarkKind::Request { .. }
@@ -165,6 +173,19 @@ impl Points {
         p
     }
 
+    const fn step(&mut self, step: TalosStep, at: Option<LabTime>) {
+        match step {
+            TalosStep::Waits => self.waits = at,
+            TalosStep::Given => self.given = at,
+            TalosStep::Known => self.known = at,
+            TalosStep::Joined => {}
+        }
+    }
+
+    const fn is_talos(&self) -> bool {
+        self.waits.is_some() || self.given.is_some() || self.known.is_some()
+    }
+
     fn bars(&self, boot: &Boot, start: LabTime, end: LabTime, open: bool) -> Vec<Bar> {
         // Each stage from its first sign; it lasts until the next stage that was seen begins.
         let ipxe_began =
@@ -185,6 +206,9 @@ impl Points {
             (Stage::Image, self.script_boot.or(self.image_asked)),
             (Stage::Kernel, self.image_served),
             (Stage::Agent, self.os_discover.or(self.reported)),
+            (Stage::Maintenance, self.waits),
+            (Stage::Installing, self.given),
+            (Stage::Joining, self.known),
         ];
         // Packets come in any order, and late; a stage never begins before the one it follows.
         let mut reached = start;
@@ -224,7 +248,10 @@ fn moved(boot: &Boot, stage: Stage) -> (u64, u64) {
         | Stage::Ipxe
         | Stage::Wait
         | Stage::Kernel
-        | Stage::Agent => &[],
+        | Stage::Agent
+        | Stage::Maintenance
+        | Stage::Installing
+        | Stage::Joining => &[],
     };
     // The same file asked for twice counts once, by its best try.
     let mut best: Vec<&Transfer> = Vec::new();
@@ -257,7 +284,7 @@ fn cause(bar: &Bar, boot: &Boot, points: &Points) -> Option<String> {
             let handed_over = points.image_served.map(|at| kernel_began.since(at)).unwrap_or_default();
             format!("kernel began {handed_over} after the last byte")
         }),
-        Stage::Agent => None,
+        Stage::Agent | Stage::Maintenance | Stage::Installing | Stage::Joining => None,
     }
 }
 

@@ -188,8 +188,27 @@ pub enum MarkKind {
         /// Milliseconds since its kernel started, by its own clock.
         uptime_ms: u64,
     },
+    /// Its Talos went a step on its way into the cluster; the first time in this boot.
+    Talos {
+        /// Which.
+        step: TalosStep,
+    },
     /// The machine became ready.
     Ready,
+}
+
+/// A machine's way into its cluster, as far as the boss saw it itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TalosStep {
+    /// It was seen to wait for a config.
+    Waits,
+    /// A config was pushed.
+    Given,
+    /// Both sides proved who they are.
+    Known,
+    /// The cluster knows it.
+    Joined,
 }
 
 /// One file on its way to a machine.
@@ -240,6 +259,12 @@ pub enum Stage {
     Kernel,
     /// The agent's address, inventory and report.
     Agent,
+    /// Talos waits for its config.
+    Maintenance,
+    /// Talos takes its config, writes itself to its disk and starts from there.
+    Installing,
+    /// Talos has its identity; the cluster is to know it and to give it work.
+    Joining,
 }
 
 impl fmt::Display for Stage {
@@ -254,6 +279,9 @@ impl fmt::Display for Stage {
             Self::Image => "image",
             Self::Kernel => "kernel",
             Self::Agent => "agent",
+            Self::Maintenance => "maintenance",
+            Self::Installing => "installing",
+            Self::Joining => "joining",
         })
     }
 }

@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use model::{LabSpec, NodeName, NtpMode, PatchTarget, ScenarioName, TalosSpec};
+use model::{
+    LabSpec, NodeName, NtpMode, PatchTarget, ScenarioName, TALOS_EVENTS_PORT, TALOS_LINES_PORT, TalosSpec,
+};
 use talos::config::{Endpoint, Input, Options, Role, documents};
 use talos::load::{Config, load};
 use talos::patch::{Patch, Source, apply};
@@ -122,7 +124,8 @@ impl<'a> Order<'a> {
         Patch::parse(&text, Some(self.contract)).map_err(|why| format!("{path}: {why}"))
     }
 
-    /// Its name, and the boss's clock where the boss serves one.
+    /// Its name, the boss's clock where the boss serves one, and where it tells what happens to it: the kernel that is
+    /// started from its disk has none of the arguments of the one before.
     fn own(&self, node: &NodeName) -> Result<Patch, String> {
         let serves_time = self.spec.network.ntp != NtpMode::Off;
         let boss = self.spec.network.boss;
@@ -150,6 +153,12 @@ impl<'a> Order<'a> {
             write!(text, "---\napiVersion: v1alpha1\nkind: TimeSyncConfig\nntp:\n  servers:\n    - {boss}\n")
                 .map_err(|why| why.to_string())?;
         }
+        write!(
+            text,
+            "---\napiVersion: v1alpha1\nkind: EventSinkConfig\nendpoint: {boss}:{TALOS_EVENTS_PORT}\n\
+             ---\napiVersion: v1alpha1\nkind: KmsgLogConfig\nname: labinator\nurl: tcp://{boss}:{TALOS_LINES_PORT}/\n"
+        )
+        .map_err(|why| why.to_string())?;
         Patch::parse(&text, Some(self.contract)).map_err(|why| why.to_string())
     }
 }

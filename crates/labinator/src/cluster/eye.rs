@@ -1,6 +1,8 @@
 //! The eye: looks at the Talos of each machine of the run, and tells what is news to the lab.
 //!
 //! ```text
+//! its events tell of a change, or a pause is over
+//!      ▼
 //! pushed to?  yes ─▶ mutual TLS ─▶ Known, Foreign        no, or no answer ─▶ without a certificate ─▶ Maintenance, Locked
 //! ```
 
@@ -13,14 +15,22 @@ use lifecycle::Lab;
 use model::{Fact, Goal, NodeName, PowerState, Proof, Rung, ScenarioName, TalosSight, TalosStage};
 use netboot::Down;
 use talos::api::{MachineStatus, Node, NodeError, Seen};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep};
 
 use super::Room;
+use super::follow::Following;
 use super::minted::Minted;
 
-/// Pause between two rounds.
+/// How often it is asked which machines there are to look at.
+const TICK: Duration = Duration::from_secs(1);
+/// Pause between two looks at a machine.
 const EVERY: Duration = Duration::from_secs(2);
+/// The same at one whose events come as they happen.
+const BELT: Duration = Duration::from_secs(10);
+/// How long a look waits for the events that come with the first.
+const SWARM: Duration = Duration::from_millis(50);
 /// Looks without an answer after which a machine that was known counts as silent: one lost packet proves nothing.
 const MISSES: u32 = 5;
 /// The service that tells whether etcd runs.
@@ -53,45 +63,78 @@ pub(super) struct Kept {
     line: Option<(u32, Arc<Node>)>,
     version: String,
     misses: u32,
+    /// When it was looked at last.
+    looked: Option<Instant>,
+    /// Its events, once it was known.
+    following: Option<Following>,
 }
+
+impl Kept {
+    /// True when it is time to look: something was told, or the pause is over.
+    fn is_due(&self) -> bool {
+        let follows = self.following.as_ref();
+        let news = follows.is_some_and(Following::take_news);
+        let quiet = self.misses == 0 && follows.is_some_and(Following::is_open);
+        let pause = if quiet { BELT } else { EVERY };
+        news || self.looked.is_none_or(|looked| looked.elapsed() >= pause)
+    }
+}
+
+/// What a look brought.
+type Look = (Target, Kept, Option<TalosSight>);
 
 /// Looks until the desk closes.
 pub(super) async fn run(room: Arc<Room>) {
     let mut kept: BTreeMap<NodeName, Kept> = BTreeMap::new();
+    let mut looks: JoinSet<Look> = JoinSet::new();
+    // A machine that does not answer holds up nobody else.
+    let mut busy: BTreeMap<Id, NodeName> = BTreeMap::new();
+    let woken = Arc::new(Notify::new());
     while let Ok((run, targets)) = room.desk.look(|look| targets(look.lab)).await {
         kept.retain(|node, _| targets.iter().any(|target| target.node == *node));
         let minted = match run {
             Some((run, scenario)) => room.minted(run, &scenario).await.ok(),
             None => None,
         };
-        let mut looks = JoinSet::new();
         for target in targets {
+            if busy.values().any(|node| *node == target.node) {
+                continue;
+            }
             let mut known = kept.remove(&target.node).unwrap_or_default();
             if known.boot != target.boot {
                 known = Kept { boot: target.boot, ..Kept::default() };
             }
-            let (room, minted) = (Arc::clone(&room), minted.clone());
-            looks.spawn(async move {
+            if !known.is_due() {
+                kept.insert(target.node, known);
+                continue;
+            }
+            known.looked = Some(Instant::now());
+            let (room, minted, node) = (Arc::clone(&room), minted.clone(), target.node.clone());
+            let look = looks.spawn(async move {
                 let sight = room.sight(&target, minted.as_deref(), &mut known).await;
                 (target, known, sight)
             });
+            busy.insert(look.id(), node);
         }
-        while let Some(look) = looks.join_next().await {
-            let Ok((target, known, sight)) = look else { continue };
-            let news = sight.filter(|sight| *sight != target.believed);
-            if matches!(news, Some(TalosSight::Known { .. })) {
-                // It has its config: what is laid ready for it is of no use to anybody good.
-                let node = target.node.clone();
-                drop(room.counter.try_send(Down::WithdrawConfig { node }));
-            }
-            kept.insert(target.node.clone(), known);
-            if let Some(sight) = news
-                && room.desk.tell(Fact::TalosSeen { node: target.node, sight }).await.is_err()
-            {
-                return;
+        let pause = sleep(TICK);
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                Some(look) = looks.join_next_with_id() => {
+                    busy.remove(&look.as_ref().map_or_else(JoinError::id, |(id, _)| *id));
+                    let Ok((_, look)) = look else { continue };
+                    if !room.takes(look, &mut kept, &woken).await {
+                        return;
+                    }
+                }
+                () = &mut pause => break,
+                () = woken.notified() => {
+                    // Events come in swarms; one look after the swarm.
+                    sleep(SWARM).await;
+                    break;
+                }
             }
         }
-        sleep(EVERY).await;
     }
 }
 
@@ -119,6 +162,31 @@ fn targets(lab: &Lab) -> (Option<(u32, ScenarioName)>, Vec<Target>) {
 }
 
 impl Room {
+    /// Tells what a look brought, and follows a machine that is known. False when the desk closed.
+    async fn takes(
+        &self,
+        (target, mut known, sight): Look,
+        kept: &mut BTreeMap<NodeName, Kept>,
+        woken: &Arc<Notify>,
+    ) -> bool {
+        let is_known = matches!(sight, Some(TalosSight::Known { .. }));
+        if let (Some((_, line)), true, None) = (&known.line, is_known, &known.following) {
+            let (node, line) = (target.node.clone(), Arc::clone(line));
+            known.following = Some(Following::of(node, line, Arc::clone(woken)));
+        }
+        kept.insert(target.node.clone(), known);
+        let news = sight.filter(|sight| *sight != target.believed);
+        if matches!(news, Some(TalosSight::Known { .. })) {
+            // It has its config: what is laid ready for it is of no use to anybody good.
+            let node = target.node.clone();
+            drop(self.counter.try_send(Down::WithdrawConfig { node }));
+        }
+        match news {
+            Some(sight) => self.desk.tell(Fact::TalosSeen { node: target.node, sight }).await.is_ok(),
+            None => true,
+        }
+    }
+
     /// One look. `None` while it is too early to say that a known machine is silent.
     async fn sight(&self, target: &Target, minted: Option<&Minted>, kept: &mut Kept) -> Option<TalosSight> {
         let sight = match minted.filter(|_| target.ours) {

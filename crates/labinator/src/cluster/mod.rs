@@ -15,6 +15,7 @@ mod adopt;
 mod configs;
 mod ear;
 mod eye;
+mod follow;
 mod hand;
 mod lock;
 mod manifests;

@@ -232,6 +232,18 @@ impl Board {
         Boss { files: LossyFiles::new(), state: self.state.join("other") }
     }
 
+    /// A machine as somebody of the first run's cluster talks to it.
+    pub(crate) fn ours(&self, number: u8) -> talos::api::Node {
+        let secrets = secrets(&self.state).unwrap();
+        let leaf =
+            secrets.os().issue(&Leaf::talos_client(&["os:admin"]), now(), &mut OsRandom::new()).unwrap();
+        let ((certificate, key), (authority, _)) = (leaf.to_pem(), secrets.os().to_pem());
+        let pems = (authority.as_bytes(), certificate.as_bytes(), key.as_bytes());
+        let identity = talos::api::Identity::from_pem(pems.0, pems.1, pems.2).unwrap();
+        let at = SocketAddr::new(self.spec.board.nodes[&node(number)].ip.into(), 50_000);
+        talos::api::Node::of_cluster(at, Arc::new(identity)).over(self.dial.clone())
+    }
+
     /// Starts a core on it.
     pub(crate) async fn open(&self) -> House {
         self.open_at(&Boss { files: self.files.clone(), state: self.state.clone() }).await

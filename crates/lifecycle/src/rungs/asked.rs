@@ -3,7 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use model::{Boot, ClientKind, FaultCode, LabTime, MarkKind, ScriptAnswer, Span, Waiting};
+use model::{Boot, ClientKind, FaultCode, LabTime, MarkKind, ScriptAnswer, Span, TalosStep, Waiting};
 
 use super::{Step, next_try, wait_or_fail};
 use crate::lab::{Lab, Machine};
@@ -76,6 +76,7 @@ pub(crate) fn what(boot: &Boot, now: LabTime) -> String {
         | MarkKind::Powered
         | MarkKind::Frame
         | MarkKind::Done
+        | MarkKind::Talos { .. }
         | MarkKind::Reported { .. }
         | MarkKind::Ready => String::from("its next step"),
     }
@@ -110,6 +111,10 @@ pub(crate) fn last_seen(boot: &Boot) -> String {
             MarkKind::Deferred => String::from("it was asked to come back"),
             MarkKind::Done => String::from("it said that it is done"),
             MarkKind::Reported { .. } => String::from("its agent reported"),
+            MarkKind::Talos { step: TalosStep::Waits } => String::from("it waited for its config"),
+            MarkKind::Talos { step: TalosStep::Given } => String::from("its config was pushed"),
+            MarkKind::Talos { step: TalosStep::Known } => String::from("it was known by its identity"),
+            MarkKind::Talos { step: TalosStep::Joined } => String::from("the cluster knew it"),
             MarkKind::Ready => String::from("it was ready"),
         },
         (_, None) => String::from("nothing in this boot"),

@@ -17,6 +17,8 @@ with talos n1
 > n1 waits with key aaa
 ? rung n1 up
 ? word n1 maintenance
+> n1 says that it is maintenance in initialize config
+? bar n1 maintenance it says: in maintenance, phase config
 ? waits n1 for the cluster's secrets to be made and kept
 > keeps the secrets
 = push n1
@@ -34,6 +36,8 @@ with talos n1
 @ 60
 > n1 is known booting etcd is not healthy
 ? rung n1 configured
+? bar n1 installing
+? bar n1 joining it says: in maintenance
 = bootstrap n1, push n2
 ? waits n1 until 960 for n1 to begin etcd
 > takes bootstrap n1 well

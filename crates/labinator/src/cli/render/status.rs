@@ -231,7 +231,8 @@ fn reached(machine: &MachineView) -> usize {
         Some(Stage::Dhcp) => 4,
         Some(Stage::Loader | Stage::Ipxe | Stage::Wait) => 6,
         Some(Stage::Image) => 7 + image_progress(machine, 5),
-        Some(Stage::Kernel | Stage::Agent) => 13,
+        Some(Stage::Kernel | Stage::Agent | Stage::Maintenance) => 13,
+        Some(Stage::Installing | Stage::Joining) => 14,
     }
 }
 
