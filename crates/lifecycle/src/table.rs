@@ -136,7 +136,7 @@ fn talos_answer(
         false if machine.talos.adopted => {
             format!("{of}: Talos, with the config of the cluster that was taken over")
         }
-        false => format!("{of}: Talos, with the config that was pushed"),
+        false => format!("{of}: Talos, with the config that it was given"),
     };
     Some((BootAnswer::Run { image: Arc::clone(image), args: all }, because))
 }

@@ -22,7 +22,7 @@ with talos n1
 ? waits n1 for the cluster's secrets to be made and kept
 > keeps the secrets
 = push n1
-? answer n1 run with the config that was pushed [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/]
+? answer n1 run with the config that it was given [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/]
 ? answer n2 run wipes
 > takes push n1 well
 ? rung n1 fetched

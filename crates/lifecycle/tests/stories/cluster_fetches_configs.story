@@ -22,7 +22,7 @@ with pull
 = offer n1
 > takes offer n1 well
 ? waits n1 until 600 for it to fetch its config
-? answer n1 run with the config that was pushed [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/]
+? answer n1 run with the config that it was given [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/]
 > n2 takes its address as ipxe
 > n2 takes its image
 > n2 asks its config

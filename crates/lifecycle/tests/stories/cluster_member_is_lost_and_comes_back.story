@@ -36,7 +36,7 @@ with talos n1
 > done n1
 > sees n1 off
 = on n1
-? answer n1 run with the config that was pushed [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/]
+? answer n1 run with the config that it was given [talos.events.sink=10.0.0.1:4002 talos.logging.kernel=tcp://10.0.0.1:4001/]
 > done n1
 > sees n1 on
 > n1 takes its address as ipxe

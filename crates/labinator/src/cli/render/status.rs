@@ -288,7 +288,7 @@ fn given(machines: &[Arc<MachineView>]) -> Vec<String> {
             more => format!(" and {}", counted(more, "other")),
         };
         let shown = shown.join(", ");
-        (!to.is_empty()).then(|| format!("config pushed to {shown}{more}, proven by {proof}"))
+        (!to.is_empty()).then(|| format!("config given to {shown}{more}, proven by {proof}"))
     });
     lines.collect()
 }
