@@ -329,7 +329,7 @@ mod tests {
             "document 3 (line 7): Pod h is a Helm hook (`helm.sh/hook: pre-install`)",
             "document 4 (line 11): this is not an object",
             "document 5 (line 13): Pod u: `metadata.uid` is set by the server",
-            "document 6 (line 17)",
+            "document 6 (line 18): unclosed bracket",
             "document 8 (line 23): Pod t is in the set twice",
         ];
         assert_eq!(refusals.len(), wanted.len(), "{refusals:#?}");
