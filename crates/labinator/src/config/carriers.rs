@@ -42,7 +42,9 @@ pub(super) fn carrier(typed: &Typed<String>, found: &mut Found) -> Option<Config
         "nothing that carries configs",
     );
     found.push(match typed.value.as_str() {
-        "volume" | "nocloud" => mistake.help("no volume is made yet; `push` reaches virtual machines as well"),
+        "volume" | "nocloud" => {
+            mistake.help("no volume is made yet; `push` reaches virtual machines as well")
+        }
         "inline" => {
             mistake.help("a config has keys in it, and a kernel line is read by everybody; `push` is the way")
         }
