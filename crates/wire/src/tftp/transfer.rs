@@ -124,6 +124,8 @@ pub struct Transfer {
     sent: u64,
     /// Last block ever sent, to tell a repeat.
     furthest: u64,
+    /// Ends of windows that were under way when another went out in their place; those behind the last ACK.
+    overtaken: Vec<u64>,
     greeting: Vec<u8>,
     limits: Limits,
     patient: bool,
@@ -155,6 +157,7 @@ impl Transfer {
             acked: 0,
             sent: 0,
             furthest: 0,
+            overtaken: Vec::new(),
             greeting: if pairs.is_empty() { Vec::new() } else { Packet::OptionAck(pairs).encode() },
             limits: Limits { wait_ms: wait_ms.max(1), ..limits },
             patient: agreed.timeout_seconds.is_some(),
@@ -257,7 +260,8 @@ impl Transfer {
             self.statistics.stale += 1;
             return Step::Wait;
         }
-        self.statistics.gaps += u64::from(ahead < self.sent - self.acked);
+        let under_way = self.sent - self.acked - ahead;
+        self.statistics.gaps += u64::from(under_way > 0);
         self.acked += ahead;
         self.statistics.taken = self.acked;
         self.statistics.bytes = self.acked.saturating_mul(u64::from(self.block)).min(self.size);
@@ -265,27 +269,44 @@ impl Transfer {
         if self.acked == self.last {
             return self.end(End::Complete);
         }
-        // An ACK in the middle of a window says the rest was lost: go on right behind it (RFC 7440).
+        // An ACK in the middle of a window says the rest was lost: go on right behind it (RFC 7440). Unless it ends a
+        // window that was under way when another went out in its place: then nothing was lost, a block came twice or
+        // late, and what went out behind it is under way still. To send that once more would have each block go out
+        // twice to the end.
+        let nothing_lost = under_way > 0 && self.overtaken.contains(&self.acked);
+        self.overtaken.retain(|end| *end > self.acked);
+        if nothing_lost {
+            return self.send_behind(self.sent, now);
+        }
+        if under_way > 0 {
+            self.overtaken.push(self.sent);
+        }
         self.send(now)
     }
 
     /// The OACK, or the window behind the last ACK.
     fn send(&mut self, now: u64) -> Step {
+        self.send_behind(self.acked, now)
+    }
+
+    /// The OACK, or what the window has room for behind this block.
+    fn send_behind(&mut self, block: u64, now: u64) -> Step {
         let doubled = if self.patient { 0 } else { u32::from(self.tries.min(6)) };
         let wait = (self.limits.wait_ms << doubled).min(LONGEST_WAIT_MS.max(self.limits.wait_ms));
         self.wake = now.saturating_add(wait);
         if self.state == State::Greeting {
             return Step::Packet(self.greeting.clone());
         }
-        let first = self.acked + 1;
         self.sent = (self.acked + u64::from(self.window)).min(self.last);
         let fresh = self.sent.saturating_sub(self.furthest);
         self.statistics.blocks += fresh;
-        let again = self.sent - self.acked - fresh;
+        let again = self.sent - block - fresh;
         self.statistics.repeats += again;
         self.statistics.repeated_bytes += again.saturating_mul(u64::from(self.block));
         self.furthest = self.furthest.max(self.sent);
-        Step::Blocks(Blocks { next: first, last: self.sent, size: self.size, block: self.block })
+        let blocks = Blocks { next: block + 1, last: self.sent, size: self.size, block: self.block };
+        // Nothing is left behind the file's end.
+        if block < self.sent { Step::Blocks(blocks) } else { Step::Wait }
     }
 
     fn end(&mut self, end: End) -> Step {
