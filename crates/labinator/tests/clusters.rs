@@ -148,6 +148,7 @@ async fn a_config_goes_to_the_key_that_was_seen_to_wait_and_to_no_other() {
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_runs_is_taken_over_without_a_write_and_then_looked_after() {
     let board = Board::new("adopt", Character::UpTo12, |_| Vec::new());
+    board.calls_them_otherwise();
     let house = board.open().await;
     house.starts().await;
     house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;

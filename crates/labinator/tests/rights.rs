@@ -30,20 +30,8 @@ fn the_counter_serves_without_any_right_of_roots() {
         "folders": { "state": state, "loaders": state, "images": state },
     });
     fs::write(state.join("brief.json"), brief.to_string()).unwrap();
-    let sockets = Sockets::bind(&BindConfig {
-        interface: None,
-        address: Ipv4Addr::LOCALHOST,
-        dhcp: Some(0),
-        boot_server: None,
-        tftp: 0,
-        http: 0,
-        six: None,
-        dns: None,
-        ntp: None,
-        log: None,
-        feed: None,
-    })
-    .unwrap();
+    let sockets =
+        Sockets::bind(&BindConfig { dhcp: Some(0), ..BindConfig::bare(Ipv4Addr::LOCALHOST) }).unwrap();
     let http = sockets.http.local_addr().unwrap();
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut counter = Command::new(env!("CARGO_BIN_EXE_labinator"))

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use model::{
     ConfigCarrier, Explanation, Goal, LabTime, Membership, Moment, NodeWord, Outcome, PowerOrder, PowerState,
-    TalosSight, Waiting,
+    Waiting,
 };
 
 use crate::gates::manifests;
@@ -134,21 +134,7 @@ fn talos(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
     let talos = &machine.talos;
     let ago = |at: LabTime| now.since_start.since(at);
     let role = if spec.controls(&machine.node) { "control plane" } else { "worker" };
-    let says = match &talos.sight {
-        TalosSight::Silent => String::from("silent"),
-        TalosSight::Maintenance { fingerprint, .. } => {
-            format!("waiting for its config, with key {fingerprint}")
-        }
-        TalosSight::Locked => String::from("asking for a certificate, and taking none of ours"),
-        TalosSight::Foreign => String::from("part of another cluster"),
-        TalosSight::Known { version, stage, unmet, .. } if unmet.is_empty() => {
-            format!("{version}, {stage}, known by its identity")
-        }
-        TalosSight::Known { version, stage, unmet, .. } => {
-            format!("{version}, {stage}, known by its identity, not well: {}", unmet.join(", "))
-        }
-    };
-    let mut lines = vec![format!("Talos ({role}) is {says}, for {}", ago(talos.seen))];
+    let mut lines = vec![format!("Talos ({role}) is {}, for {}", talos.sight, ago(talos.seen))];
     if let Some(push) = &talos.push {
         let became = match &push.ended {
             None => String::from("on its way"),

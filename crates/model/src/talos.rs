@@ -155,6 +155,25 @@ pub enum TalosSight {
     },
 }
 
+/// What its Talos is, in words that follow "is".
+impl fmt::Display for TalosSight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent => f.write_str("silent"),
+            Self::Maintenance { fingerprint, .. } => {
+                write!(f, "waiting for its config, with key {fingerprint}")
+            }
+            Self::Locked => f.write_str("asking for a certificate, and taking none of ours"),
+            Self::Foreign => f.write_str("part of another cluster"),
+            Self::Known { version, stage, unmet, etcd, .. } => {
+                let etcd = if *etcd { ", with etcd" } else { "" };
+                write!(f, "{version}, {stage}, known by its identity{etcd}")?;
+                if unmet.is_empty() { Ok(()) } else { write!(f, ", not well: {}", unmet.join(", ")) }
+            }
+        }
+    }
+}
+
 /// What a Talos machine is doing (`MachineStatuses.runtime.talos.dev`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -6,6 +6,7 @@
 //!  core ◀─────▶ link (Unix socket) ─────────────┘            └─▶ sights: bounded, merged, never waited for
 //! ```
 
+mod accept;
 mod board;
 mod bpf;
 mod cable;

@@ -78,15 +78,28 @@ impl BindConfig {
     pub fn on(interface: &str, address: Ipv4Addr) -> Self {
         Self {
             interface: Some(interface.to_owned()),
-            address,
             dhcp: Some(67),
-            boot_server: None,
             tftp: 69,
             http: 80,
+            log: Some(514),
+            ..Self::bare(address)
+        }
+    }
+
+    /// TFTP and boot HTTP alone, on no interface in particular and on ports that the system chooses.
+    #[must_use]
+    pub const fn bare(address: Ipv4Addr) -> Self {
+        Self {
+            interface: None,
+            address,
+            dhcp: None,
+            boot_server: None,
+            tftp: 0,
+            http: 0,
             six: None,
             dns: None,
             ntp: None,
-            log: Some(514),
+            log: None,
             feed: None,
         }
     }

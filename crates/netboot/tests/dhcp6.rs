@@ -167,17 +167,10 @@ async fn a_machine_that_knows_only_ipv6_gets_router_address_loader_and_is_seen_s
 async fn the_ports_of_ipv6_answer_beside_those_of_ipv4_and_name_the_boss_as_they_were_reached() {
     let folder = Folder::new();
     let config = BindConfig {
-        interface: None,
-        address: BOSS,
-        dhcp: None,
-        tftp: 0,
-        http: 0,
         six: Some(BindConfig6 { address: Ipv6Addr::LOCALHOST, dhcp: 0 }),
-        boot_server: None,
         dns: Some(0),
         ntp: Some(0),
-        log: None,
-        feed: None,
+        ..BindConfig::bare(BOSS)
     };
     let sockets = Sockets::bind(&config).unwrap();
     let six = sockets.six.as_ref().unwrap();

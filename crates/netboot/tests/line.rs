@@ -71,17 +71,12 @@ async fn a_reader_of_the_boot_file_sees_no_moment_without_an_answer_while_tables
 #[test]
 fn sockets_cross_a_unix_stream() {
     let config = BindConfig {
-        interface: None,
-        address: BOSS,
         dhcp: Some(0),
         boot_server: Some(0),
-        tftp: 0,
-        http: 0,
-        six: None,
         dns: Some(0),
         ntp: Some(0),
         log: Some(0),
-        feed: None,
+        ..BindConfig::bare(BOSS)
     };
     let sockets = Sockets::bind(&config).unwrap();
     let (parent, child) = UnixStream::pair().unwrap();
@@ -99,19 +94,7 @@ fn sockets_cross_a_unix_stream() {
 
 #[test]
 fn a_taken_port_is_named_with_its_holder() {
-    let config = BindConfig {
-        interface: None,
-        address: BOSS,
-        dhcp: None,
-        boot_server: None,
-        tftp: 0,
-        http: 0,
-        six: None,
-        dns: Some(0),
-        ntp: Some(0),
-        log: Some(0),
-        feed: None,
-    };
+    let config = BindConfig { dns: Some(0), ntp: Some(0), log: Some(0), ..BindConfig::bare(BOSS) };
     let first = Sockets::bind(&config).unwrap();
     let tftp = first.tftp.local_addr().unwrap().port();
     let error = Sockets::bind(&BindConfig { tftp, ..config }).unwrap_err();

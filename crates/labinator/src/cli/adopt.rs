@@ -10,7 +10,6 @@ use model::{Origin, ScenarioName};
 use super::client::Client;
 use super::failure::Failure;
 use super::out::{self, Look};
-use super::render::talos;
 use super::wait::{Target, wait_for};
 
 /// Options of `adopt`.
@@ -49,7 +48,7 @@ pub(super) async fn adopt(client: &Client, args: AdoptArgs, look: Look) -> Resul
     }
     if !json && !look.quiet {
         for machine in &adopted.machines {
-            out::line(&format!("{}: {}", machine.node, talos(&machine.sight)))?;
+            out::line(&format!("{}: its Talos is {}", machine.node, machine.sight))?;
         }
     }
     match adopted.accepted {

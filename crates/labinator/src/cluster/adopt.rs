@@ -91,7 +91,7 @@ impl Adopter {
         if !seen.values().any(|(controls, sight)| *controls && matches!(sight, TalosSight::Known { .. })) {
             let of_control = seen.iter().filter(|(_, (controls, _))| *controls);
             let told: Vec<String> =
-                of_control.map(|(node, (_, sight))| format!("{node}: {}", in_words(sight))).collect();
+                of_control.map(|(node, (_, sight))| format!("{node} is {sight}")).collect();
             return Err(AdoptError::NotThere(told.join("; ")));
         }
         if only_look {
@@ -149,14 +149,4 @@ fn targets(lab: &lifecycle::Lab, scenario: &ScenarioName) -> Vec<Target> {
         Some(Target::unknown(node.clone(), at, controls(node)))
     };
     spec.nodes.iter().filter_map(target).collect()
-}
-
-/// For a person.
-fn in_words(sight: &TalosSight) -> &'static str {
-    match sight {
-        TalosSight::Known { .. } => "known by its identity",
-        TalosSight::Silent => "no Talos answers",
-        TalosSight::Maintenance { .. } => "it waits for a config",
-        TalosSight::Locked | TalosSight::Foreign => "it is part of another cluster",
-    }
 }

@@ -245,11 +245,7 @@ impl Room {
             version: kept.version.clone(),
             stage: TalosStage::of(&stage),
             ready: status.ready,
-            unmet: status
-                .unmet_conditions
-                .into_iter()
-                .map(|unmet| format!("{}: {}", unmet.name, unmet.reason))
-                .collect(),
+            unmet: status.unmet(),
             etcd,
         })
     }

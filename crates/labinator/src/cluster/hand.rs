@@ -1,5 +1,5 @@
 //! The hand: makes secrets, pushes configs, begins etcd. Each order is a task of its own; one that takes long keeps no
-//! other waiting.
+//! other waiting. What is not done ends in `Err`, with what became of it.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use netboot::{ConfigOffer, Down, Sealed};
 use talos::api::{Apply, ApplyOutcome, Bootstrap, Fingerprint, Node};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 use super::Room;
 use super::configs::Order;
@@ -36,14 +37,15 @@ pub(super) async fn run(room: Arc<Room>, mut orders: mpsc::Receiver<(CommandId, 
 }
 
 async fn carry_out(room: Arc<Room>, id: CommandId, command: Command) {
-    let outcome = match &command {
+    let done = match &command {
         Command::Mint { run } => room.mint(*run).await,
         Command::Push { node, fingerprint, .. } => room.push(node, fingerprint).await,
         Command::Offer { node, boot } => room.offer(node, *boot).await,
         Command::Bootstrap { node } => room.bootstrap(node).await,
         Command::Apply { run } => room.apply(*run).await,
-        Command::Power { .. } => failed("wrong_driver", "power is no matter of the cluster's"),
+        Command::Power { .. } => Err(failed("wrong_driver", "power is no matter of the cluster's")),
     };
+    let outcome = done.err().unwrap_or(Outcome::Done);
     if room.desk.tell(Fact::Finished { id, outcome }).await.is_err() {
         tracing::debug!("the lab was closed before {command:?} had ended");
     }
@@ -72,27 +74,21 @@ impl Room {
         run.ok_or_else(|| failed("no_run", "no scenario is running"))
     }
 
-    async fn mint(self: &Arc<Self>, run: u32) -> Outcome {
-        let scenario = match self.run().await {
-            Ok((number, scenario)) if number == run => scenario,
-            Ok(_) => return failed("no_run", format!("run {run} is over")),
-            Err(outcome) => return outcome,
-        };
+    /// The scenario of this run, if it is still the one in hand.
+    async fn scenario_of(&self, run: u32) -> Result<ScenarioName, Outcome> {
+        let (number, scenario) = self.run().await?;
+        if number == run { Ok(scenario) } else { Err(failed("no_run", format!("run {run} is over"))) }
+    }
+
+    async fn mint(self: &Arc<Self>, run: u32) -> Result<(), Outcome> {
+        let scenario = self.scenario_of(run).await?;
         let room = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || {
             let contract = Order::of(&room.spec, &scenario).map_err(|why| failed("config", why))?.contract;
             room.keeper.mint(run, &scenario, contract).map_err(|why| failed(why.code(), why))
         });
-        let minted = match made.await {
-            Ok(Ok(minted)) => minted,
-            Ok(Err(outcome)) => return outcome,
-            Err(why) => return failed("mint", why),
-        };
-        let fingerprint = minted.fingerprint.clone();
-        match self.desk.tell(Fact::SecretsReady { run, fingerprint }).await {
-            Ok(()) => Outcome::Done,
-            Err(why) => failed("closed", why),
-        }
+        let fingerprint = made.await.map_err(|why| failed("mint", why))??.fingerprint.clone();
+        self.desk.tell(Fact::SecretsReady { run, fingerprint }).await.map_err(|why| failed("closed", why))
     }
 
     /// The secrets of the run in hand.
@@ -111,28 +107,20 @@ impl Room {
         Some(SocketAddr::new(self.spec.board.nodes.get(node)?.ip.into(), Node::PORT))
     }
 
-    async fn push(self: &Arc<Self>, node: &NodeName, fingerprint: &str) -> Outcome {
-        let (at, minted, scenario) = match self.target(node).await {
-            Ok(target) => target,
-            Err(outcome) => return outcome,
-        };
-        let Ok(pin) = fingerprint.parse::<Fingerprint>() else {
-            return failed("impostor", format!("`{fingerprint}` is no fingerprint"));
-        };
-        let config =
-            match Order::of(&self.spec, &scenario).and_then(|order| order.config(node, &minted.secrets)) {
-                Ok(config) => config,
-                Err(why) => return failed("refused", why),
-            };
+    async fn push(self: &Arc<Self>, node: &NodeName, fingerprint: &str) -> Result<(), Outcome> {
+        let (at, minted, scenario) = self.target(node).await?;
+        let pin = fingerprint.parse::<Fingerprint>();
+        let pin = pin.map_err(|_| failed("impostor", format!("`{fingerprint}` is no fingerprint")))?;
+        let config = self.config(node, &minted, &scenario)?;
         let waiting = Node::in_maintenance(at, Some(pin)).over(self.dial.clone());
-        match waiting.apply_configuration(config.as_bytes(), Apply::default()).await {
+        Err(match waiting.apply_configuration(config.as_bytes(), Apply::default()).await {
             ApplyOutcome::Unconfirmed { warnings, .. } => {
                 for warning in warnings {
                     tracing::warn!(%node, "Talos doubts its config: {warning}");
                 }
-                Outcome::Done
+                return Ok(());
             }
-            ApplyOutcome::Confirmed { .. } | ApplyOutcome::AlreadyConfigured { ours: true } => Outcome::Done,
+            ApplyOutcome::Confirmed { .. } | ApplyOutcome::AlreadyConfigured { ours: true } => return Ok(()),
             ApplyOutcome::ReplyLost { .. } => Outcome::Unknown,
             ApplyOutcome::Refused(refusal) => failed("refused", refusal.text),
             ApplyOutcome::Impostor { expected, seen } => {
@@ -143,27 +131,26 @@ impl Room {
             }
             ApplyOutcome::WrongCluster => failed("wrong-cluster", "it belongs to another cluster"),
             ApplyOutcome::Unreachable(why) => failed("unreachable", why),
-        }
+        })
     }
 
     /// Makes a config and hands it to the boot counter, which gives it to the boot that asked.
-    async fn offer(self: &Arc<Self>, node: &NodeName, boot: u32) -> Outcome {
-        let (_, minted, scenario) = match self.target(node).await {
-            Ok(target) => target,
-            Err(outcome) => return outcome,
-        };
-        let config =
-            match Order::of(&self.spec, &scenario).and_then(|order| order.config(node, &minted.secrets)) {
-                Ok(config) => config,
-                Err(why) => return failed("refused", why),
-            };
+    async fn offer(self: &Arc<Self>, node: &NodeName, boot: u32) -> Result<(), Outcome> {
+        let (_, minted, scenario) = self.target(node).await?;
+        let config = Sealed::new(self.config(node, &minted, &scenario)?);
         let seconds = u32::try_from(CONFIG_LAID_READY.0 / 1000).unwrap_or(u32::MAX);
-        let (node, run, config) = (node.clone(), minted.run, Sealed::new(config));
-        let offer = Down::OfferConfig(ConfigOffer { node, run, boot, seconds, config });
-        match self.counter.send(offer).await {
-            Ok(()) => Outcome::Done,
-            Err(why) => failed("closed", why),
-        }
+        let offer = ConfigOffer { node: node.clone(), run: minted.run, boot, seconds, config };
+        self.counter.send(Down::OfferConfig(offer)).await.map_err(|why| failed("closed", why))
+    }
+
+    fn config(
+        &self,
+        node: &NodeName,
+        minted: &Minted,
+        scenario: &ScenarioName,
+    ) -> Result<Zeroizing<String>, Outcome> {
+        let order = Order::of(&self.spec, scenario);
+        order.and_then(|order| order.config(node, &minted.secrets)).map_err(|why| failed("refused", why))
     }
 
     async fn target(
@@ -177,61 +164,39 @@ impl Room {
     }
 
     /// Applies what was pinned when the run began. Whoever does it again finds it done.
-    async fn apply(self: &Arc<Self>, run: u32) -> Outcome {
-        let scenario = match self.run().await {
-            Ok((number, scenario)) if number == run => scenario,
-            Ok(_) => return failed("no_run", format!("run {run} is over")),
-            Err(outcome) => return outcome,
-        };
+    async fn apply(self: &Arc<Self>, run: u32) -> Result<(), Outcome> {
+        let scenario = self.scenario_of(run).await?;
         let pinned = self.desk.look(|look| {
             let manifests = look.lab.cluster().map(|(cluster, _)| cluster.manifests.clone());
             (manifests.unwrap_or_default(), servers(look.lab))
         });
-        let (files, servers) = match pinned.await {
-            Ok(pinned) => pinned,
-            Err(why) => return failed("closed", why),
-        };
-        let minted = match self.minted(run, &scenario).await {
-            Ok(minted) => minted,
-            Err(outcome) => return outcome,
-        };
+        let (files, servers) = pinned.await.map_err(|why| failed("closed", why))?;
+        let minted = self.minted(run, &scenario).await?;
         let room = Arc::clone(self);
         let found = tokio::task::spawn_blocking(move || room.kept.find(&files)).await;
-        let manifests = match found {
-            Ok(Ok(manifests)) => manifests,
-            Ok(Err(why)) => return failed("manifests-lost", why),
-            Err(why) => return failed("manifests-lost", why),
-        };
+        let lost = |why: &dyn Display| failed("manifests-lost", why);
+        let manifests = found.map_err(|why| lost(&why))?.map_err(|why| lost(&why))?;
         let plane = ControlPlane::over(self.dial.clone());
         plane.is(&servers);
         let kubeconfig = Order::of(&self.spec, &scenario).and_then(|order| order.kubeconfig(&minted.secrets));
-        let client = match kubeconfig.map(|text| Client::new(text.as_bytes(), Arc::new(plane))) {
-            Ok(Ok(client)) => client,
-            Ok(Err(why)) => return failed(why.code(), why),
-            Err(why) => return failed("kubeconfig", why),
-        };
+        let kubeconfig = kubeconfig.map_err(|why| failed("kubeconfig", why))?;
+        let client = Client::new(kubeconfig.as_bytes(), Arc::new(plane));
+        let client = client.map_err(|why| failed(why.code(), why))?;
         let plan = Plan { set: Some(scenario.to_string()), ..Plan::default() };
-        match apply(&client, &manifests, &plan).await {
-            Ok(_) => Outcome::Done,
-            Err(refusals) => refused(&refusals),
-        }
+        apply(&client, &manifests, &plan).await.map(drop).map_err(|refusals| refused(&refusals))
     }
 
-    async fn bootstrap(self: &Arc<Self>, node: &NodeName) -> Outcome {
-        let (at, minted, _) = match self.target(node).await {
-            Ok(target) => target,
-            Err(outcome) => return outcome,
-        };
+    async fn bootstrap(self: &Arc<Self>, node: &NodeName) -> Result<(), Outcome> {
+        let (at, minted, _) = self.target(node).await?;
         let known = Node::of_cluster(at, Arc::clone(&minted.identity)).over(self.dial.clone());
-        match known.bootstrap().await {
-            Ok(Bootstrap::Begun | Bootstrap::AlreadyThere) => Outcome::Done,
-            Ok(Bootstrap::NotYet { text }) => failed("not-yet", text),
-            Ok(Bootstrap::Never { text }) => failed("never", text),
-            Ok(Bootstrap::Unknown { why }) => {
+        match known.bootstrap().await.map_err(|why| failed("unreachable", why))? {
+            Bootstrap::Begun | Bootstrap::AlreadyThere => Ok(()),
+            Bootstrap::NotYet { text } => Err(failed("not-yet", text)),
+            Bootstrap::Never { text } => Err(failed("never", text)),
+            Bootstrap::Unknown { why } => {
                 tracing::warn!(%node, "nobody knows whether etcd begins: {why}");
-                Outcome::Unknown
+                Err(Outcome::Unknown)
             }
-            Err(why) => failed("unreachable", why),
         }
     }
 }

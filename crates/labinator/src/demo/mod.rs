@@ -8,6 +8,7 @@
 //! labinator inside janitor: waits until all of the above are dead, however they died, and sweeps up
 //! ```
 
+mod cluster;
 mod janitor;
 mod lab;
 mod namespace;
@@ -26,8 +27,9 @@ use drivers::process::ProcessError;
 use model::ScenarioName;
 use serde::{Deserialize, Serialize};
 
+pub use cluster::{PHYSICAL, with_genuine_talos};
 pub use janitor::sweep;
-pub use lab::{IMAGE, PHYSICAL, SCENARIO, lab, with_genuine_talos};
+pub use lab::{IMAGE, SCENARIO, lab};
 pub use namespace::{INSIDE, Inner, JANITOR, attend, inside};
 pub use needs::missing;
 pub use network::raise;

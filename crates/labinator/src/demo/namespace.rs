@@ -22,7 +22,7 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use super::{DemoError, DemoOptions, janitor, lab, needs, network};
+use super::{DemoError, DemoOptions, cluster, janitor, lab, needs, network};
 use crate::serve::PART_ARGUMENT;
 
 /// Second argument of the process inside the namespaces, after [`PART_ARGUMENT`].
@@ -114,7 +114,7 @@ fn described(options: &DemoOptions) -> Result<LabSpec, DemoError> {
     let made = lab(options.nodes);
     let mut spec = made.map_err(|e| DemoError::io("the demo's lab")(io::Error::other(e.to_string())))?;
     if let Some(assets) = &options.assets {
-        lab::with_genuine_talos(&mut spec, assets);
+        cluster::with_genuine_talos(&mut spec, assets);
     }
     Ok(spec)
 }

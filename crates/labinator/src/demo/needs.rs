@@ -8,7 +8,8 @@ use std::time::Duration;
 use drivers::process::{ProcessError, Program, run_once};
 use model::LabSpec;
 
-use super::lab::{IMAGE, PHYSICAL, SCENARIO, absent_assets, genuine_memory_mib};
+use super::cluster::{PHYSICAL, absent_assets, genuine_memory_mib};
+use super::lab::{IMAGE, SCENARIO};
 use super::network::IP;
 use super::{DemoOptions, namespace};
 use crate::image::{ImageManifest, SIMULATED_TALOS};

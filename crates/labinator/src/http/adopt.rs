@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use lifecycle::Refusal;
+use lifecycle::{Refusal, may_adopt};
 
 use super::{House, answer};
 use crate::cluster::AdoptError;
@@ -24,15 +24,12 @@ pub(super) async fn adopt(
 }
 
 /// A lab without any cluster: either there is no such scenario, or it is none.
-async fn no_cluster(house: &House, scenario: String) -> Response {
-    let refusal = house.desk.look(move |look| lifecycle::may_adopt(look.lab, &scenario).err()).await;
-    match refusal {
-        Ok(refusal) => {
-            let refusal = refusal.unwrap_or(Refusal::Stopping);
-            answer::refused(&DeskError::Refused(refusal))
-        }
-        Err(error) => answer::refused(&error),
-    }
+async fn no_cluster(house: &House, asked: String) -> Response {
+    let refusal = house.desk.look(move |look| match may_adopt(look.lab, &asked) {
+        Ok(scenario) => Refusal::NoCluster { scenario: scenario.clone() },
+        Err(refusal) => refusal,
+    });
+    answer::refused(&refusal.await.map_or_else(|closed| closed, DeskError::Refused))
 }
 
 fn refused(error: &AdoptError) -> Response {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What outlives a core.
 pub(crate) struct Board {
     pub(crate) talos: BTreeMap<NodeName, Node>,
+    /// Its cluster calls the machines otherwise than the lab.
+    otherwise: Arc<AtomicBool>,
     shared: Cluster,
     pub(crate) files: LossyFiles,
     pub(crate) state: PathBuf,
@@ -111,9 +114,16 @@ impl Board {
         }
         let mut world = JoinSet::new();
         let members = talos.iter().map(|(name, node)| (name.clone(), node.clone())).collect();
-        world.spawn(becomes_a_cluster(members, Arc::clone(&server), state.clone(), spec.clone()));
+        let otherwise = Arc::new(AtomicBool::new(false));
+        world.spawn(becomes_a_cluster(
+            (members, Arc::clone(&otherwise)),
+            Arc::clone(&server),
+            state.clone(),
+            spec.clone(),
+        ));
         Self {
             talos,
+            otherwise,
             shared,
             files: LossyFiles::new(),
             state,
@@ -220,6 +230,11 @@ impl Board {
         let at = "10.9.0.11:50000".parse().unwrap();
         let known = talos::api::Node::of_cluster(at, context.identity).over(self.dial.clone());
         assert!(known.version().await.unwrap().tag.starts_with("v1.1"));
+    }
+
+    /// Somebody named the machines for their cluster.
+    pub(crate) fn calls_them_otherwise(&self) {
+        self.otherwise.store(true, Ordering::Relaxed);
     }
 
     /// The secrets of its cluster, as a file.
@@ -353,7 +368,7 @@ fn dial(nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>>, server: Arc<Mutex<Option<
 
 /// Kubernetes begins with the first machine whose Talos runs, and every other one that runs joins it.
 async fn becomes_a_cluster(
-    members: Vec<(NodeName, Node)>,
+    (members, otherwise): (Vec<(NodeName, Node)>, Arc<AtomicBool>),
     place: Arc<Mutex<Option<Server>>>,
     state: PathBuf,
     spec: LabSpec,
@@ -385,7 +400,11 @@ async fn becomes_a_cluster(
             if node.stage() == Stage::Running && !joined.contains(name) {
                 joined.push(name.clone());
                 server.join(&Member {
-                    name: name.to_string(),
+                    name: if otherwise.load(Ordering::Relaxed) {
+                        format!("talos-{name}")
+                    } else {
+                        name.to_string()
+                    },
                     address: spec.board.nodes[name].ip.to_string(),
                     control_plane: spec.scenarios[&all()].talos.as_ref().unwrap().controls(name),
                     cores: 4,

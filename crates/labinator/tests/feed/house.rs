@@ -54,17 +54,8 @@ impl House {
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(folder.join("loaders")).unwrap();
         let config = BindConfig {
-            interface: None,
-            address: Ipv4Addr::LOCALHOST,
-            dhcp: None,
-            boot_server: None,
-            tftp: 0,
-            http: 0,
-            six: None,
-            dns: None,
-            ntp: None,
-            log: None,
             feed: Some(FeedPorts { events: 0, lines: 0 }),
+            ..BindConfig::bare(Ipv4Addr::LOCALHOST)
         };
         let sockets = Sockets::bind(&config).unwrap();
         let events = sockets.events.as_ref().unwrap().local_addr().unwrap();

@@ -118,7 +118,7 @@ pub(crate) fn fades_at(lab: &Lab, machine: &Machine, rung: Rung) -> Option<LabTi
 
 /// The next step of a machine that shall become ready.
 pub(crate) fn climb(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> Step {
-    if let Some(wait) = talos::is_left_alone(lab, machine, now) {
+    if let Some(wait) = talos::left_alone(lab, machine, now) {
         return Step::Behind(wait);
     }
     match rung {

@@ -51,10 +51,12 @@ pub(super) fn seen(machine: &Machine) -> Rung {
 
 /// What a machine of a cluster that was taken over waits for while nothing is done to it: it is neither switched nor
 /// given a config before it was known as part of that cluster, and never given one by itself.
-pub(super) fn is_left_alone(lab: &Lab, machine: &Machine, now: LabTime) -> Option<Waiting> {
+pub(super) fn left_alone(lab: &Lab, machine: &Machine, now: LabTime) -> Option<Waiting> {
     let talos = &machine.talos;
+    if !talos.adopted {
+        return None;
+    }
     let what = match &talos.sight {
-        _ if !talos.adopted => return None,
         TalosSight::Known { .. } => return None,
         TalosSight::Maintenance { .. } => {
             "a config, which a machine of a cluster that was taken over gets by hand: `labinator talos apply`"

@@ -387,3 +387,71 @@ fn of_ledger(lease: &Lease, now: u64) -> ledger::Lease {
         seconds: u32::try_from(lease.until.saturating_sub(now) / 1000).unwrap_or(u32::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{BootTable, DhcpMode, NetworkSpec};
+    use wire::dhcp::{Client, ClientSettings, ClientStep};
+
+    use super::*;
+
+    fn counter(folder: &std::path::Path) -> Arc<Counter> {
+        let parts = crate::Parts {
+            files: Arc::new(store::Disk),
+            state: folder.to_owned(),
+            loaders: crate::Loaders::default(),
+            shelf: store::shelf::Shelf::new(folder.join("shelf")),
+            http_port: 80,
+            transfers: 1,
+        };
+        let (counter, _) = Counter::open(parts).unwrap();
+        let at = |last| Ipv4Addr::new(10, 0, 0, last);
+        let network = NetworkSpec {
+            interface: "lab0".to_owned(),
+            subnet: at(0),
+            prefix: 24,
+            boss: at(1),
+            gateway: None,
+            dns: Vec::new(),
+            domain: None,
+            names: None,
+            ntp: model::NtpMode::Off,
+            pool: Some((at(100), at(120))),
+            dhcp: DhcpMode::Authoritative,
+            lease_seconds: 600,
+            relays: Vec::new(),
+            tftp: model::TftpPorts::default(),
+            ipv6: None,
+        };
+        let table = BootTable { number: 1, lab: "bench".parse().unwrap(), network, nodes: Vec::new() };
+        counter.publish(table).unwrap();
+        counter
+    }
+
+    #[test]
+    fn a_machine_is_known_by_its_address_before_it_has_it() {
+        let folder = std::env::temp_dir().join(format!("clerk-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let counter = counter(&folder);
+        let mac = MacAddr([2, 0, 0, 0, 0, 0x63]);
+        let mut clerk = Clerk::new(Arc::clone(&counter), Door::Server);
+        let mut client = Client::new(ClientSettings::new(mac, 7), 0);
+        let mut step = client.on_time(0);
+        while let ClientStep::Send(message, _) = step {
+            let mut group = Group::at(1);
+            clerk.consider(&message.encode(1500).unwrap(), None, &mut group);
+            clerk.settle(&mut group);
+            // Nothing has left yet.
+            let answer = group.answers().first().unwrap();
+            let given = answer.reply.message.yiaddr;
+            let acknowledged = answer.reply.message.kind() == Some(MessageType::Ack);
+            assert_eq!(counter.who_has(given.into()), acknowledged.then_some(mac), "{given}");
+            let payload = answer.payload().unwrap();
+            step = client.on_packet(&payload, 1);
+        }
+        assert!(matches!(step, ClientStep::Bound(_)), "{step:?}");
+        drop(std::fs::remove_dir_all(&folder));
+    }
+}

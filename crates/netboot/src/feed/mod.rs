@@ -22,6 +22,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::accept;
 use crate::counter::Counter;
 
 pub(crate) use voices::Voices;
@@ -30,8 +31,6 @@ pub(crate) use voices::Voices;
 const CONNECTIONS: usize = 512;
 /// Connections at once from one address. A machine that lost power leaves its last one behind, so the oldest goes.
 const CONNECTIONS_EACH: usize = 4;
-/// Pause after the system refused a connection for want of descriptors.
-const BREATH: Duration = Duration::from_millis(100);
 
 /// What a port takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +47,7 @@ pub(crate) async fn run(counter: Arc<Counter>, listener: TcpListener, taken: Tak
     let mut seats = Seats::default();
     loop {
         while connections.try_join_next().is_some() {}
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!("cannot accept a connection: {error}");
-                tokio::time::sleep(BREATH).await;
-                continue;
-            }
-        };
+        let (stream, peer) = accept::next(&listener).await;
         let from = peer.ip().to_canonical();
         if counter.machine_at(from).is_none() {
             tracing::debug!(%peer, "nobody of the board talks to the port of {taken:?}");

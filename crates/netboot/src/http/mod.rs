@@ -28,7 +28,6 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -39,6 +38,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::accept;
 use crate::counter::Counter;
 pub(crate) use body::Body;
 pub use outlet::Stream;
@@ -65,8 +65,6 @@ const UNSENT_ALL: usize = 64 << 20;
 const UNSENT_LEAST: usize = 16 << 10;
 /// Descriptors left for everything else.
 const SPARE: u64 = 256;
-/// Pause after the system refused a connection for want of descriptors.
-const BREATH: Duration = Duration::from_millis(100);
 
 /// Serves one connection until either side ends it. Any stream will do, so that tests need no socket.
 pub async fn serve_connection<S>(counter: Arc<Counter>, stream: S, peer: SocketAddr, patience: Patience)
@@ -98,14 +96,7 @@ pub async fn run(counter: Arc<Counter>, listener: TcpListener) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!("cannot accept a connection: {error}");
-                tokio::time::sleep(BREATH).await;
-                continue;
-            }
-        };
+        let (stream, peer) = accept::next(&listener).await;
         // Over the limit the connection is closed at once: the client's own retry is the queue.
         let Some(seat) = Guests::seat(&guests, peer.ip()) else { continue };
         let socket = SockRef::from(&stream);

@@ -152,17 +152,12 @@ impl Stand {
         std::fs::write(loaders.join("undionly.kpxe"), vec![0xeb; 97_782]).unwrap();
         std::fs::write(loaders.join("snponly.efi"), vec![0x4d; 1468 * 100]).unwrap();
         let config = BindConfig {
-            interface: None,
-            address: BOSS,
             dhcp: Some(0),
             boot_server: Some(0),
-            tftp: 0,
-            http: 0,
-            six: None,
             dns: Some(0),
             ntp: Some(0),
             log: Some(0),
-            feed: None,
+            ..BindConfig::bare(BOSS)
         };
         let sockets = Sockets::bind(&config).unwrap();
         let dhcp = sockets.dhcp.as_ref().unwrap().local_addr().unwrap();

@@ -16,15 +16,17 @@ use tonic::codegen::{Body as HttpBody, BoxStream, Bytes, Service, StdError, http
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-/// A call that is answered by one message.
+/// A call: its path, what goes in and what is answered, one message or a stream of them.
 #[derive(Debug)]
-pub struct Unary<I, O>(&'static str, PhantomData<fn(I) -> O>);
+pub struct Call<I, A>(&'static str, PhantomData<fn(I) -> A>);
+
+/// A call that is answered by one message.
+pub type Unary<I, O> = Call<I, O>;
 
 /// A call that is answered by a stream of messages.
-#[derive(Debug)]
-pub struct Streamed<I, O>(&'static str, PhantomData<fn(I) -> O>);
+pub type Streamed<I, O> = Call<I, Streaming<O>>;
 
-impl<I, O> Unary<I, O> {
+impl<I, A> Call<I, A> {
     /// The call at this path, `/package.Service/Method`.
     #[must_use]
     pub const fn new(path: &'static str) -> Self {
@@ -34,26 +36,8 @@ impl<I, O> Unary<I, O> {
     /// Its name without the service.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        name(self.0)
+        self.0.rsplit('/').next().unwrap_or(self.0)
     }
-}
-
-impl<I, O> Streamed<I, O> {
-    /// As [`Unary::new`].
-    #[must_use]
-    pub const fn new(path: &'static str) -> Self {
-        Self(path, PhantomData)
-    }
-
-    /// As [`Unary::name`].
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        name(self.0)
-    }
-}
-
-fn name(path: &'static str) -> &'static str {
-    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Who makes calls over one connection.

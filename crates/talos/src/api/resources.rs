@@ -39,6 +39,14 @@ pub struct Ready {
     pub unmet_conditions: Vec<Unmet>,
 }
 
+impl Ready {
+    /// What is not there yet, for a person.
+    #[must_use]
+    pub fn unmet(&self) -> Vec<String> {
+        self.unmet_conditions.iter().map(|unmet| format!("{}: {}", unmet.name, unmet.reason)).collect()
+    }
+}
+
 /// Something that is not there yet.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Unmet {

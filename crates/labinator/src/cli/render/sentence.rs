@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{
     ClusterPods, Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome, PowerOrder,
-    ScriptAnswer, Sight, Snapshot, TalosSaid, TalosSight,
+    ScriptAnswer, Sight, Snapshot, TalosSaid,
 };
 
 use super::paint::{bytes, counted};
@@ -45,22 +45,6 @@ fn asked(command: &Command) -> String {
         Command::Offer { node, .. } => format!("{node}: its config is laid ready for it to fetch"),
         Command::Bootstrap { node } => format!("{node}: etcd is to begin there"),
         Command::Apply { run } => format!("the manifests of run {run} are to be applied"),
-    }
-}
-
-/// What a look at a Talos API told.
-pub(in crate::cli) fn talos(sight: &TalosSight) -> String {
-    match sight {
-        TalosSight::Silent => "its Talos is silent".to_owned(),
-        TalosSight::Maintenance { .. } => "its Talos waits for a config".to_owned(),
-        TalosSight::Locked => "its Talos has a config of which nothing is known".to_owned(),
-        TalosSight::Foreign => "its Talos belongs to another cluster".to_owned(),
-        TalosSight::Known { version, stage, unmet, etcd, .. } => {
-            let etcd = if *etcd { ", with etcd" } else { "" };
-            let unmet =
-                if unmet.is_empty() { String::new() } else { format!("; not well: {}", unmet.join(", ")) };
-            format!("its Talos {version} is {stage}{etcd}{unmet}")
-        }
     }
 }
 
@@ -117,7 +101,7 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             let short: String = fingerprint.chars().take(12).collect();
             format!("the secrets of run {run} are kept ({short})")
         }
-        Fact::TalosSeen { node, sight } => format!("{node}: {}", talos(sight)),
+        Fact::TalosSeen { node, sight } => format!("{node}: its Talos is {sight}"),
         Fact::MemberSeen { node, membership } => match membership {
             Membership::Absent => format!("{node}: the cluster does not know it"),
             Membership::NotReady { why } => format!("{node}: the cluster gives it no work ({why})"),

@@ -113,12 +113,7 @@ async fn all(chosen: &Chosen) -> Result<Vec<Check>, Failure> {
 
 async fn stage(node: &Node) -> Result<String, String> {
     let status = node.machine_status().await.map_err(|why| why.to_string())?;
-    let unmet: Vec<String> = status
-        .status
-        .unmet_conditions
-        .iter()
-        .map(|unmet| format!("{}: {}", unmet.name, unmet.reason))
-        .collect();
+    let unmet = status.status.unmet();
     match (status.stage.as_str(), status.status.ready) {
         ("running", true) => Ok("running, and all it watches over is well".to_owned()),
         (stage, _) if unmet.is_empty() => Err(format!("it is {stage}")),
