@@ -11,8 +11,8 @@ use super::client::Client;
 use super::failure::Failure;
 use super::out::{self, Look};
 use super::render::{
-    Names, clock, render_doctor, render_explain, render_page, render_plan, render_power, render_scenarios,
-    render_status, render_trace, sentence,
+    Names, clock, counted, render_doctor, render_explain, render_page, render_plan, render_power,
+    render_scenarios, render_status, render_trace, sentence,
 };
 use super::seeds;
 use super::wait::{Target, wait_for};
@@ -104,11 +104,11 @@ fn check(file: &Path, json: bool, look: Look) -> Result<(), Failure> {
                 out::line(&format!("warning: {warning}"))?;
             }
             out::line(&format!(
-                "{}: lab {}, {} machines, {} scenarios, nothing wrong.",
+                "{}: lab {}, {}, {}, nothing wrong.",
                 file.display(),
                 spec.lab,
-                spec.board.nodes.len(),
-                spec.scenarios.len()
+                counted(spec.board.nodes.len(), "machine"),
+                counted(spec.scenarios.len(), "scenario")
             ))
         }
         Err(mistakes) => {

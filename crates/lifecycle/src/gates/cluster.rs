@@ -27,9 +27,6 @@ pub(crate) struct Wanted {
 pub(crate) fn wanted(lab: &Lab, now: LabTime) -> Wanted {
     let active = lab.active_run().map(|run| run.number);
     let Some(((cluster, _), run)) = lab.cluster().zip(active) else { return Wanted::default() };
-    if cluster.adopted {
-        return Wanted::default();
-    }
     if cluster.secrets.is_none() {
         return ask(cluster.mint.as_ref(), (MINT, AFTER_FAILURE), now, || Command::Mint { run });
     }
