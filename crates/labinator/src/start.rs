@@ -217,7 +217,10 @@ async fn fetch(globals: &Globals, args: FetchArgs) -> Result<(), Failure> {
         name,
         version: args.version,
         arch: args.arch,
+        schematic: args.schematic,
         mirror: args.mirror,
+        from: args.from,
+        unproven: args.unproven,
         out: args.out.unwrap_or_else(images_folder),
         lock: args.lock,
     };
@@ -240,6 +243,11 @@ async fn fetch(globals: &Globals, args: FetchArgs) -> Result<(), Failure> {
     }
     let how = if fetched.pinned { "pinned in" } else { "as pinned in" };
     out::line(&format!("image {}, {how} {}", fetched.image, order.lock.display()))?;
+    if fetched.unproven {
+        out::line(
+            "Nobody says what these files must be: what came now is pinned, and nothing else is taken later.",
+        )?;
+    }
     fetched.manifest.files().filter(|file| file.size > 0).try_for_each(|file| {
         out::line(&format!("  {:<40} {:>9} kB  sha256:{}", file.name, file.size / 1000, file.digest))
     })

@@ -215,9 +215,18 @@ pub struct FetchArgs {
     /// Architecture, as Debian calls it
     #[arg(long, value_name = "ARCH", default_value = "amd64")]
     pub arch: String,
+    /// What Talos's image factory is to build in, as `labinator talos schematic` prints it
+    #[arg(long, value_name = "ID")]
+    pub schematic: Option<String>,
     /// Another place with the same layout, http:// or https://
     #[arg(long, value_name = "URL")]
     pub mirror: Option<String>,
+    /// A folder that has the files, with the maker's list of digests, where there is no way to the maker
+    #[arg(long, value_name = "DIR", conflicts_with = "mirror")]
+    pub from: Option<PathBuf>,
+    /// Take files of that folder although nobody says what they must be
+    #[arg(long, requires = "from")]
+    pub unproven: bool,
     /// Folder of boot images.
     #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
     pub out: Option<PathBuf>,
@@ -549,6 +558,7 @@ mod tests {
             "explain-code --json https://ipxe.org/4c116035",
             "image fetch",
             "image fetch debian --version bookworm --arch arm64 --mirror http://10.0.0.1/debian --lock images.lock",
+            "image fetch talos --version v1.12.11 --from /media/usb --unproven",
             "schema",
             "openapi",
             "--color never status",

@@ -3,6 +3,8 @@
 //! None of these hosts was reached while this was written: the layouts are the documented ones, proven against
 //! servers that have the same layout. A distributor that moves its files is met by `--mirror`.
 
+use super::talos;
+
 /// How a distributor says what its files are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sums {
@@ -12,6 +14,8 @@ pub(super) enum Sums {
     Beside(&'static str),
     /// Stream metadata of Fedora `CoreOS`, which names the files as well.
     Streams(&'static str),
+    /// Not at all: what comes first is what is pinned.
+    Nobody,
 }
 
 /// What a file is for.
@@ -23,11 +27,14 @@ pub(super) enum For {
     Initrd,
     /// One EFI program.
     Uki,
+    /// The kernel line, as text.
+    Args,
     /// Served beside them, for the system that runs.
     Beside,
 }
 
-/// A system of the catalogue. `{version}`, `{arch}` and `{cpu}` (`x86_64` for `amd64`) are filled in.
+/// A system of the catalogue. `{version}`, `{arch}`, `{cpu}` (`x86_64` for `amd64`) and `{schematic}` are
+/// filled in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recipe {
     /// What it is called.
@@ -57,7 +64,7 @@ impl Recipe {
 }
 
 /// The catalogue.
-pub(super) const CATALOGUE: [Recipe; 6] = [
+pub(super) const CATALOGUE: [Recipe; 7] = [
     Recipe {
         name: "debian",
         about: "the Debian installer, told by a preseed file",
@@ -121,13 +128,24 @@ pub(super) const CATALOGUE: [Recipe; 6] = [
     },
     Recipe {
         name: "talos",
-        about: "Talos Linux",
+        about: "Talos Linux, as kernel and initramfs",
         base: "https://github.com/siderolabs/talos/releases/download",
         version: "",
         files: &[(For::Kernel, "{version}/vmlinuz-{arch}"), (For::Initrd, "{version}/initramfs-{arch}.xz")],
         only: &[],
         sums: Sums::List("{version}/sha256sum.txt"),
-        args: "talos.platform=metal slab_nomerge pti=on",
+        // What its release wants: see `talos.rs` beside this file.
+        args: "",
+    },
+    Recipe {
+        name: "talos-uki",
+        about: "Talos Linux as one EFI program, which takes no kernel arguments from a lab",
+        base: "https://github.com/siderolabs/talos/releases/download",
+        version: "",
+        files: &[(For::Uki, "{version}/metal-{arch}-uki.efi")],
+        only: &[],
+        sums: Sums::List("{version}/sha256sum.txt"),
+        args: "",
     },
     Recipe {
         name: "netboot.xyz",
@@ -151,6 +169,10 @@ pub(super) const CATALOGUE: [Recipe; 6] = [
 pub(super) struct Wanted {
     pub(super) version: String,
     pub(super) arch: String,
+    /// Of Talos's image factory.
+    pub(super) schematic: Option<String>,
+    /// Kernel arguments that every start needs.
+    pub(super) args: String,
 }
 
 impl Wanted {
@@ -161,6 +183,17 @@ impl Wanted {
             "arm64" => "aarch64",
             other => other,
         };
-        template.replace("{version}", &self.version).replace("{arch}", &self.arch).replace("{cpu}", cpu)
+        let schematic = self.schematic.as_deref().unwrap_or_default();
+        let filled = template.replace("{version}", &self.version).replace("{arch}", &self.arch);
+        filled.replace("{cpu}", cpu).replace("{schematic}", schematic)
+    }
+
+    /// What the image is called.
+    pub(super) fn image(&self, recipe: &Recipe) -> String {
+        let name = format!("{}-{}-{}", recipe.name, self.version, self.arch);
+        match &self.schematic {
+            Some(schematic) => format!("{name}-{}", talos::short(schematic)),
+            None => name,
+        }
     }
 }
