@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::{
-    Asset, DISK_IMAGE, Digest, Fact, Image, ImageRef, LabSpec, NodeBoot, NodeName, ScenarioName, ScenarioSpec,
+    Asset, DISK_IMAGE, Digest, Fact, Image, ImageRef, LabSpec, NodeBoot, NodeName, ScenarioName,
+    ScenarioSpec, TalosSpec,
 };
 use store::shelf::Shelf;
 
@@ -28,7 +29,7 @@ pub fn find(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Fact {
     let mut search = Search { images, shelf, known: BTreeMap::new(), folders: BTreeMap::new() };
     let mut kitchen = Kitchen::new(spec);
     for (name, scenario) in &spec.scenarios {
-        let image = search.image(&scenario.image);
+        let image = search.image(&scenario.image, scenario);
         let own = search.boots(&mut kitchen, name, scenario);
         let configs = cluster::mistakes(spec, name);
         match (image, own) {
@@ -62,10 +63,25 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn image(&mut self, wanted: &ImageRef) -> Result<Image, Vec<String>> {
+    /// An image, as a scenario boots it.
+    fn image(&mut self, wanted: &ImageRef, scenario: &ScenarioSpec) -> Result<Image, Vec<String>> {
+        let mut image = self.found(wanted, scenario.talos.as_ref())?;
+        if let Some(talos) = &scenario.talos {
+            cluster::image::prepare(&mut image, &scenario.args, talos);
+        }
+        Ok(image)
+    }
+
+    fn found(&mut self, wanted: &ImageRef, talos: Option<&TalosSpec>) -> Result<Image, Vec<String>> {
         match wanted {
             ImageRef::Named(name) if name == DISK_IMAGE => Ok(Image::default()),
-            ImageRef::Named(name) => self.named(name),
+            ImageRef::Named(name) => match talos {
+                Some(talos) => {
+                    let name = cluster::image::meant(self.images, name, talos).map_err(|why| vec![why])?;
+                    self.named(&name, talos.into())
+                }
+                None => self.named(name, None),
+            },
             ImageRef::Files { kernel, initrd, uki, args } => {
                 let mut lacks = Vec::new();
                 let mut asset = |path: &String| match self.shelve(Path::new(path)) {
@@ -87,13 +103,16 @@ impl Search<'_> {
         }
     }
 
-    fn named(&mut self, name: &str) -> Result<Image, Vec<String>> {
+    fn named(&mut self, name: &str, talos: Option<&TalosSpec>) -> Result<Image, Vec<String>> {
         let folder = self.images.join(name);
         let manifest = ImageManifest::read(&folder).map_err(|why| {
             let why = if folder.is_dir() { format!(": {why}") } else { " is not there".to_owned() };
             let build = format!("labinator image build {name} --out {}", self.images.display());
             vec![format!("image {name}{why}; build it: `{build}`")]
         })?;
+        if let Some(why) = talos.and_then(|talos| cluster::image::misfit(name, &manifest, talos)) {
+            return Err(vec![why]);
+        }
         let lacks: Vec<String> =
             manifest.files().filter_map(|file| self.shelve(&folder.join(&file.name)).err()).collect();
         if lacks.is_empty() { Ok(manifest.image()) } else { Err(lacks) }
@@ -140,10 +159,14 @@ impl Search<'_> {
         let image = match images.iter().find(|(known, _)| known == wanted) {
             Some((_, image)) => Arc::clone(image),
             None => {
-                let mut image = self.image(wanted)?;
+                let mut image = self.found(wanted, scenario.talos.as_ref())?;
                 // Its arguments are rendered with the others.
                 if let ImageRef::Files { .. } = wanted {
                     image.args.clear();
+                }
+                if let Some(talos) = &scenario.talos {
+                    let args = seed.args.as_deref().unwrap_or(&scenario.args);
+                    cluster::image::prepare(&mut image, args, talos);
                 }
                 let image = Arc::new(image);
                 images.push((wanted.clone(), Arc::clone(&image)));

@@ -8,6 +8,8 @@ mod board;
 #[path = "whole_lab/floor.rs"]
 #[expect(dead_code, reason = "each test file uses its own part of the floor")]
 mod floor;
+#[path = "carriers/lines.rs"]
+mod lines;
 #[path = "carriers/markers.rs"]
 mod markers;
 #[path = "carriers/segment.rs"]

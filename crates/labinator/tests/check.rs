@@ -209,7 +209,7 @@ fn every_way_to_get_stuck_has_its_page() {
     let refusals = [
         lifecycle::Refusal::UnknownScenario { asked: String::new(), known: Vec::new() }.code(),
         lifecycle::Refusal::UnknownNode { asked: String::new(), known: Vec::new() }.code(),
-        lifecycle::Refusal::ImageMissing { scenario: "x".parse().unwrap() }.code(),
+        lifecycle::Refusal::ImageMissing { scenario: "x".parse().unwrap(), lacks: Vec::new() }.code(),
         lifecycle::Refusal::AnotherRunning { running: "x".parse().unwrap() }.code(),
         lifecycle::Refusal::Stopping.code(),
         lifecycle::Refusal::CounterAway.code(),

@@ -82,10 +82,12 @@ pub enum Refusal {
         /// What there is.
         known: Vec<NodeName>,
     },
-    /// Files of the scenario's image are missing.
+    /// Files of the scenario's image are missing, or are not what it is described for.
     ImageMissing {
         /// Which scenario.
         scenario: ScenarioName,
+        /// What it lacks, for a person.
+        lacks: Vec<String>,
     },
     /// The files of the scenarios are still being read.
     ImagesUnread,
@@ -150,8 +152,8 @@ impl Refusal {
             Self::UnknownNode { known, .. } => {
                 format!("this board has: {}", list(&mut known.iter().map(NodeName::as_str)))
             }
-            Self::ImageMissing { scenario } => {
-                format!("`labinator scenarios` says which files {scenario} lacks and how to get them")
+            Self::ImageMissing { scenario, .. } => {
+                format!("`labinator scenarios` says all that {scenario} lacks and how to get it")
             }
             Self::ImagesUnread => "ask again in a moment".to_owned(),
             Self::ManifestsWrong { .. } => {
@@ -176,7 +178,11 @@ impl fmt::Display for Refusal {
         match self {
             Self::UnknownScenario { asked, .. } => write!(f, "there is no scenario `{asked}`"),
             Self::UnknownNode { asked, .. } => write!(f, "there is no machine `{asked}`"),
-            Self::ImageMissing { scenario } => write!(f, "files that scenario {scenario} boots are missing"),
+            Self::ImageMissing { scenario, lacks } => {
+                write!(f, "scenario {scenario} cannot be started")?;
+                lacks.first().map_or(Ok(()), |first| write!(f, ": {first}"))?;
+                if lacks.len() > 1 { write!(f, "; and {} more", lacks.len() - 1) } else { Ok(()) }
+            }
             Self::ImagesUnread => f.write_str("the files of the scenarios are still being read"),
             Self::ManifestsWrong { scenario } => {
                 write!(f, "manifests that scenario {scenario} installs are wrong")
@@ -255,7 +261,8 @@ fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
         return Err(Refusal::ImagesUnread);
     }
     if !lab.images.contains_key(scenario) {
-        return Err(Refusal::ImageMissing { scenario: scenario.clone() });
+        let lacks = lab.missing.get(scenario).cloned().unwrap_or_default();
+        return Err(Refusal::ImageMissing { scenario: scenario.clone(), lacks });
     }
     let installs = lab.spec.scenarios.get(scenario).and_then(|spec| spec.talos.as_ref());
     match lab.manifests.get(scenario) {

@@ -17,6 +17,7 @@ mod ear;
 mod eye;
 mod follow;
 mod hand;
+pub(crate) mod image;
 mod lock;
 mod manifests;
 mod minted;

@@ -12,9 +12,7 @@ use super::network::duration;
 use super::power::named;
 use super::systems;
 use super::yaml::Place;
-
-/// The image of a cluster that names none.
-const TALOS_IMAGE: &str = "talos";
+use crate::cluster::image::ANY;
 
 /// What a scenario can refer to.
 pub(super) struct Around<'a> {
@@ -56,7 +54,7 @@ pub(super) fn scenarios(
 
 fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) -> Option<ScenarioSpec> {
     let image = match &file.image {
-        None if file.talos.is_told() => Some(ImageRef::Named(TALOS_IMAGE.to_owned())),
+        None if file.talos.is_told() => Some(ImageRef::Named(ANY.to_owned())),
         image_file => image_file.as_ref().and_then(|i| image(i, around, found)),
     };
     let nodes = match &file.nodes {

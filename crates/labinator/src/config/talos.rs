@@ -4,6 +4,7 @@ use std::path::Path;
 
 use model::{ConfigCarrier, NodeName, PatchTarget, TalosPatch, TalosSpec};
 use schemars::JsonSchema;
+use talos::release::{Minor, Version};
 
 use super::carriers;
 use super::fields::{Entries, Fields, Found, Typed, text_of, texts_of};
@@ -188,7 +189,9 @@ impl TalosFile {
         let version = release("talos", typed, Some(MINORS), found);
         let kubernetes = match &self.kubernetes {
             None => Some(None),
-            Some(typed) => release("kubernetes", typed, None, found).map(Some),
+            Some(typed) => release("kubernetes", typed, None, found)
+                .filter(|kubernetes| self.runs(version.as_deref(), kubernetes, typed, found))
+                .map(Some),
         };
         let endpoint = match &self.endpoint {
             None => Some(None),
@@ -228,6 +231,22 @@ impl TalosFile {
             install: install?,
             carrier: carrier?,
         }))
+    }
+
+    /// Whether the release of Talos runs that Kubernetes. One that is not known was told of already.
+    fn runs(&self, talos: Option<&str>, kubernetes: &str, typed: &Typed<String>, found: &mut Found) -> bool {
+        let (Some(Ok(minor)), Ok(version)) = (talos.map(str::parse::<Minor>), kubernetes.parse::<Version>())
+        else {
+            return true;
+        };
+        let Err(why) = minor.check_kubernetes(&version) else { return true };
+        let mistake = Mistake::new(why.to_string(), typed.place, "this one is not among them");
+        let mistake = match &self.talos {
+            Some(talos) => mistake.other(talos.place, "the release that is to run it"),
+            None => mistake,
+        };
+        found.push(mistake.help(why.advice()));
+        false
     }
 
     fn judged_patches(&self, around: &Around<'_>, found: &mut Found) -> Option<Vec<TalosPatch>> {

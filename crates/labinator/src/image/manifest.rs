@@ -6,6 +6,7 @@ use std::path::Path;
 use model::{Asset, Digest, Image};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use talos::release::Version;
 
 use super::ImageError;
 
@@ -29,7 +30,7 @@ pub struct ImageManifest {
     pub args: String,
     /// True when our agent is inside.
     pub agent: bool,
-    /// `uname -r` of the kernel.
+    /// `uname -r` of the kernel; of a system that was fetched, its name and version.
     pub kernel_version: String,
     /// SHA-256 over everything the image was made from.
     pub inputs: Digest,
@@ -84,6 +85,13 @@ impl ImageManifest {
             .map_err(|e| ImageError::Manifest { path: path.clone(), why: e.to_string() })?;
         text.push(b'\n');
         write_whole(&path, &text)
+    }
+
+    /// The release of Talos that it is, where it was fetched as one.
+    #[must_use]
+    pub fn talos(&self) -> Option<Version> {
+        let (name, version) = self.kernel_version.split_once(' ')?;
+        version.parse().ok().filter(|_| name == "talos" || name == "talos-uki")
     }
 
     /// Every file of it.

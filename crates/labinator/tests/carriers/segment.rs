@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(250);
 pub(crate) struct Floor {
     lab: Lab,
     counter: Arc<Counter>,
-    image: Image,
+    pub(crate) image: Image,
     heard: Heard,
     files: Arc<LossyFiles>,
     _tasks: JoinSet<()>,
@@ -64,6 +64,25 @@ impl Floor {
         tasks.spawn(async move { keeper.keep_offers().await });
         tasks.spawn(kernels(lab.clone(), board.talos.values().cloned().collect()));
         Self { lab, counter, image, heard, files, _tasks: tasks }
+    }
+
+    /// The kernel line of each machine's first boot, by what its firmware is, once all have one.
+    pub(crate) async fn kernel_lines(&self) -> Vec<(Kind, String)> {
+        let line = |machine: &Machine| {
+            let args = machine.history().iter().find_map(|(_, step)| match step {
+                Step::KernelStarted { args, .. } => Some(args.clone()),
+                _ => None,
+            });
+            args.map(|args| (machine.config().kind, args))
+        };
+        loop {
+            let lines =
+                self.lab.inspect(|segment| segment.machines().iter().map(line).collect::<Option<Vec<_>>>());
+            match lines {
+                Some(lines) => return lines,
+                None => sleep(LOOK).await,
+            }
+        }
     }
 
     /// What the counter keeps on its disk.

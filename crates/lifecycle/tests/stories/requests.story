@@ -9,7 +9,7 @@ with missing ghost
 > start dmeo
 ? told unknown_scenario this lab has: demo, ghost, small
 > start ghost
-? told image_missing files that scenario ghost boots are missing
+? told image_missing scenario ghost cannot be started: its kernel
 > stop
 ? told already
 > on n9
