@@ -60,7 +60,7 @@ impl Desk {
             name: "talos-1".to_owned(),
             address: free,
             character,
-            version: "v1.13.9".to_owned(),
+            version: if character == Character::UpTo12 { "v1.12.8" } else { "v1.13.8" }.to_owned(),
             uuid: String::new(),
             seed: [1; 32],
             wall: now(),
@@ -118,7 +118,7 @@ async fn a_node_is_brought_up_rebooted_and_reset_by_hand() {
         let push = ["apply", "--insecure", "--file", "node.yaml", "--confirm", "60"];
         let pinned = [&push[..], &["--cert-fingerprint", &fingerprint], &OURS].concat();
         let (code, text) = desk.talos(&pinned).await;
-        assert!(code == 0 && text.contains("confirmed, v1.13.9"), "{text}");
+        assert!(code == 0 && text.contains("confirmed, v1.1"), "{text}");
 
         let (code, text) = desk.talos(&["version", "--insecure"]).await;
         assert!(code == 1, "{text}");
@@ -148,6 +148,40 @@ async fn a_node_is_brought_up_rebooted_and_reset_by_hand() {
         let (code, text) = desk.talos(&[&reset[..], &OURS].concat()).await;
         assert!(code == 0 && text.contains("wipes itself"), "{text}");
         desk.until(Stage::Maintenance).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_release_is_put_on_a_node_and_it_stays_who_it_was() {
+    for (character, from, to) in
+        [(Character::UpTo12, "v1.12.8", "v1.12.11"), (Character::From13, "v1.13.8", "v1.13.9")]
+    {
+        let desk = Desk::new(&format!("upgrade-{character:?}"), character, vec![]);
+        desk.until(Stage::Maintenance).await;
+        let push = ["apply", "--insecure", "--file", "node.yaml", "--confirm", "60"];
+        let (code, text) = desk.talos(&[&push[..], &OURS].concat()).await;
+        assert!(code == 0 && text.contains(&format!("confirmed, {from}")), "{text}");
+        let (code, text) = desk.talos(&[&["bootstrap", "--wait", "60"][..], &OURS].concat()).await;
+        assert_eq!(code, 0, "{text}");
+        desk.until(Stage::Running).await;
+        let members = [&["etcd", "members", "--json"][..], &OURS].concat();
+        let (_, before) = desk.talos(&members).await;
+
+        let absent = ["upgrade", "--image", "ghcr.io/siderolabs/installer:v1.99.0", "--wait", "60"];
+        let (code, text) = desk.talos(&[&absent[..], &OURS].concat()).await;
+        assert!(code == 1 && text.contains("not found"), "{text}");
+        assert_eq!(desk.node.version(), from);
+
+        let image = format!("ghcr.io/siderolabs/installer:{to}");
+        let upgrade = ["upgrade", "--image", &image, "--wait", "60"];
+        let (code, text) = desk.talos(&[&upgrade[..], &OURS].concat()).await;
+        assert!(code == 0 && text.contains("; booted"), "{text}");
+        // The same identity opens it: it was neither wiped nor given another config.
+        let (code, text) = desk.talos(&[&["version"][..], &OURS].concat()).await;
+        assert!(code == 0 && text.contains(&format!(": {to} ")), "{text}");
+        desk.until(Stage::Running).await;
+        let (code, after) = desk.talos(&members).await;
+        assert_eq!((code, after, desk.node.applied()), (0, before, 1));
     }
 }
 

@@ -5,10 +5,14 @@
 mod errors;
 #[path = "talos/lab.rs"]
 mod lab;
+#[path = "talos/metal.rs"]
+mod metal;
 #[path = "talos/outcomes.rs"]
 mod outcomes;
 #[path = "talos/streams.rs"]
 mod streams;
+#[path = "talos/upgrades.rs"]
+mod upgrades;
 
 use std::time::Duration;
 

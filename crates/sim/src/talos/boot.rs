@@ -29,7 +29,7 @@ use super::pushed;
 use super::tls;
 
 /// How a boot ends.
-enum Ending {
+pub(super) enum Ending {
     /// Into the next kernel, without firmware.
     Kexec,
     /// Through firmware.
@@ -42,9 +42,12 @@ impl Inner {
     /// Lives until it is switched off.
     pub(super) async fn live(self: &Arc<Self>) {
         self.own_another_cluster();
-        tokio::time::sleep(self.settings.pace.firmware).await;
-        while self.live_once().await == End::Restart {
+        loop {
             tokio::time::sleep(self.settings.pace.firmware).await;
+            self.boots_anew();
+            if self.live_once().await == End::Off {
+                return;
+            }
         }
     }
 
@@ -58,7 +61,10 @@ impl Inner {
             self.changed();
             feeds.shutdown().await;
             match ending {
-                Ending::Kexec => tokio::time::sleep(self.settings.pace.kexec).await,
+                Ending::Kexec => {
+                    tokio::time::sleep(self.settings.pace.kexec).await;
+                    self.boots_disk();
+                }
                 Ending::Reset => return End::Restart,
                 Ending::Off => {
                     self.now().stage = Stage::Off;
@@ -80,6 +86,7 @@ impl Inner {
             {
                 let mut now = self.now();
                 (now.state, now.installed, now.etcd) = (None, false, Etcd::Absent);
+                (now.kept_version, now.staged) = (None, None);
             }
             if let Err(why) = self.keep() {
                 return self.failed("initialize", &why);
@@ -107,12 +114,16 @@ impl Inner {
         }
         self.publish(Payload::Phase("config", StartStop::Stop));
         self.publish(Payload::Sequence("initialize", SeqAction::SeqStop));
-        let early = self.settings.character == Character::From13;
+        let early = self.character() == Character::From13;
         if early {
             self.open_configured(&config, feeds);
         }
         if !self.now().installed {
             return self.install(text).await;
+        }
+        let staged = self.now().staged.clone();
+        if let Some(version) = staged {
+            return self.installs_staged(&version).await;
         }
         let known = (self.settings.sink, self.settings.kernel_log);
         self.push(
@@ -145,6 +156,7 @@ impl Inner {
         now.config = None;
         now.order = None;
         now.pushed = None;
+        now.pulled.clear();
         now.stage = Stage::Booting;
     }
 
@@ -158,7 +170,7 @@ impl Inner {
         }
     }
 
-    fn stage(&self, wire: MachineStage, stage: Stage, unmet: Vec<(String, String)>) {
+    pub(super) fn stage(&self, wire: MachineStage, stage: Stage, unmet: Vec<(String, String)>) {
         {
             let mut now = self.now();
             now.stage = stage;
@@ -178,7 +190,7 @@ impl Inner {
         }
     }
 
-    async fn phase(&self, name: &'static str) {
+    pub(super) async fn phase(&self, name: &'static str) {
         self.publish(Payload::Phase(name, StartStop::Start));
         tokio::time::sleep(self.settings.pace.phase).await;
         self.publish(Payload::Phase(name, StartStop::Stop));
@@ -222,7 +234,7 @@ impl Inner {
     }
 
     /// A sequence broke off; Talos starts again then.
-    fn failed(&self, sequence: &'static str, why: &dyn std::fmt::Display) -> Ending {
+    pub(super) fn failed(&self, sequence: &'static str, why: &dyn std::fmt::Display) -> Ending {
         self.publish(Payload::SequenceFailed(sequence, format!("sequence failed: {why}")));
         Ending::Reset
     }
@@ -393,9 +405,13 @@ impl Inner {
             }
             told.await;
         };
-        let (name, wire, stage): (&'static str, _, _) = match order {
+        let (name, wire, stage): (&'static str, _, _) = match &order {
             Order::Reboot => ("reboot", MachineStage::Rebooting, Stage::Rebooting),
             Order::Shutdown => ("shutdown", MachineStage::ShuttingDown, Stage::Rebooting),
+            Order::Upgrade { version, .. } => {
+                let name = if version.is_some() { "upgrade" } else { "stageUpgrade" };
+                (name, MachineStage::Upgrading, Stage::Upgrading)
+            }
             Order::Reset { .. } => ("reset", MachineStage::Resetting, Stage::Resetting),
         };
         self.publish_for(&actor, Payload::Sequence(name, SeqAction::SeqStart));
@@ -408,6 +424,7 @@ impl Inner {
         match order {
             Order::Reboot => Ending::Kexec,
             Order::Shutdown => Ending::Off,
+            Order::Upgrade { version, kexec } => self.upgrades(version.as_deref(), kexec).await,
             Order::Reset { everything, reboot } => {
                 self.wiped(everything);
                 self.publish_for(&actor, Payload::Sequence(name, SeqAction::SeqStop));
@@ -421,6 +438,10 @@ impl Inner {
             let mut now = self.now();
             now.state = None;
             now.installed &= !everything;
+            if everything {
+                now.kept_version = None;
+            }
+            now.staged = None;
             (now.config.clone(), std::mem::replace(&mut now.etcd, Etcd::Absent).member())
         };
         if let (Some(config), Some(member)) = (config, member) {

@@ -68,6 +68,9 @@ impl Api {
             .unary(&machine::SERVICE_LIST, |request| ready(self.service_list(request)))
             .unary(&machine::REBOOT, |request| ready(self.reboot(request)))
             .unary(&machine::SHUTDOWN, |request| ready(self.shutdown(request)))
+            .unary(&machine::UPGRADE, |request| ready(self.upgrade(request)))
+            .streamed(&machine::IMAGE_PULL, |request| ready(self.image_pull(request)))
+            .streamed(&machine::LIFECYCLE_UPGRADE, |request| ready(self.lifecycle_upgrade(request)))
             .unary(&machine::RESET, |request| ready(self.reset(request)))
             .streamed(&machine::DMESG, |request| ready(self.dmesg(request)))
             .streamed(&machine::LOGS, |request| ready(self.logs(request)))
@@ -83,7 +86,7 @@ impl Api {
 
     /// The release's and the caller's refusals. `here` says that the small server of maintenance up to 1.12 has it.
     pub(super) fn may(&self, method: &str, need: Role, here: bool) -> Result<(), Status> {
-        if self.maintenance && !here && self.node.settings.character == Character::UpTo12 {
+        if self.maintenance && !here && self.node.character() == Character::UpTo12 {
             return Err(Status::unimplemented(format!("method {method} not implemented")));
         }
         if self.role < need {
@@ -98,7 +101,7 @@ impl Api {
         if is { Ok(()) } else { Err(no()) }
     }
 
-    fn order(&self, order: Order) -> String {
+    pub(super) fn order(&self, order: Order) -> String {
         let actor = self.node.uuid();
         self.node.now().order = Some((order, actor.clone()));
         self.node.told.notify_waiters();
@@ -107,7 +110,7 @@ impl Api {
 
     /// A config as it came, judged as its release does.
     fn judged(&self, request: &machine::ApplyReq) -> Result<bool, Status> {
-        let old = self.maintenance && self.node.settings.character == Character::UpTo12;
+        let old = self.maintenance && self.node.character() == Character::UpTo12;
         if old && matches!(request.mode(), ApplyMode::NoReboot | ApplyMode::Staged) {
             let mode = request.mode().as_str_name().to_lowercase().replace('_', "-");
             let text = format!("apply configuration --mode='{mode}' is not supported in maintenance mode");
@@ -131,7 +134,7 @@ impl Api {
         }
     }
 
-    fn etcd_runs(&self) -> Result<u64, Status> {
+    pub(super) fn etcd_runs(&self) -> Result<u64, Status> {
         let now = self.node.now();
         let runs = now.services.iter().any(|(id, state, _)| id == "etcd" && *state == "Running");
         let missing = || {
@@ -151,7 +154,7 @@ impl Api {
             return self.cut_off().await;
         }
         let complete = self.judged(&request)?;
-        let old = self.maintenance && self.node.settings.character == Character::UpTo12;
+        let old = self.maintenance && self.node.character() == Character::UpTo12;
         let (mode, details) = if old {
             let dry = "Dry run summary:\nNode is running in maintenance mode and does not have a config yet.";
             (ApplyMode::Reboot, if request.dry_run { dry } else { "" })
@@ -187,7 +190,7 @@ impl Api {
         if !cri {
             return Err(Status::failed_precondition("bootstrap is not available yet"));
         }
-        if self.node.settings.character == Character::UpTo12 && self.control_plane("").is_err() {
+        if self.node.character() == Character::UpTo12 && self.control_plane("").is_err() {
             return Err(Status::failed_precondition(
                 "bootstrap can only be performed on a control plane node",
             ));
@@ -202,12 +205,12 @@ impl Api {
     }
 
     fn version(&self, _: Request<()>) -> Reply<machine::VersionResp> {
-        if self.maintenance && self.node.settings.character == Character::UpTo12 {
+        if self.maintenance && self.node.character() == Character::UpTo12 {
             return Err(Status::unimplemented("API is not implemented in maintenance mode"));
         }
         self.may("Version", Role::Reader, true)?;
         let version = machine::VersionInfo {
-            tag: self.node.settings.version.clone(),
+            tag: self.node.release().version,
             os: "linux".to_owned(),
             arch: "amd64".to_owned(),
             ..Default::default()

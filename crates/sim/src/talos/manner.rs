@@ -11,6 +11,8 @@ pub enum Place {
     Kexec,
     /// While the installed system starts its services.
     Boot,
+    /// While another release is written: the one before stays.
+    Upgrade,
 }
 
 /// One way to misbehave, and what a caller must do to live with it.

@@ -7,6 +7,8 @@
 //! | its certificates and whom it takes | `tls.rs` |
 //! | what it answers | `machine.rs`, `reads.rs` |
 //! | its config | `config.rs` |
+//! | the words of its kernel line | `line.rs` |
+//! | another release | `upgrade.rs` |
 //! | a config that it fetches | `pulled.rs` |
 //! | its events, and what it pushes | `events.rs`, `pushed.rs` |
 //! | what nodes share | `cluster.rs` |
@@ -20,6 +22,7 @@ mod boot;
 mod cluster;
 mod config;
 mod events;
+mod line;
 mod machine;
 mod manner;
 mod metal;
@@ -28,8 +31,10 @@ mod pulled;
 mod pushed;
 mod reads;
 mod tls;
+mod upgrade;
 
 pub use cluster::{Cluster, Member};
+pub use line::Line;
 pub use manner::{Manner, Place};
 pub use metal::{Disk, Metal, MetalError};
 pub use node::{End, Kept, Node, Pace, Settings, Stage};

@@ -1,5 +1,6 @@
 //! A simulated node: what it is told to be, what it keeps, its port and who is connected to it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -20,9 +21,11 @@ use tokio_rustls::rustls::ServerConfig;
 use super::cluster::Cluster;
 use super::config::Config;
 use super::events::{Events, Payload};
+use super::line::Line;
 use super::machine::Api;
 use super::manner::Manner;
 use super::tls;
+use super::upgrade::Release;
 
 /// How long its steps take.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +95,8 @@ pub enum Stage {
     Running,
     /// Wipes itself.
     Resetting,
+    /// Puts another release on its disk.
+    Upgrading,
 }
 
 /// What answers at its port.
@@ -106,7 +111,15 @@ pub(super) enum Port {
 pub(super) enum Order {
     Reboot,
     Shutdown,
-    Reset { everything: bool, reboot: bool },
+    /// Another release; without one, it was staged.
+    Upgrade {
+        version: Option<String>,
+        kexec: bool,
+    },
+    Reset {
+        everything: bool,
+        reboot: bool,
+    },
 }
 
 /// How far its etcd is.
@@ -154,6 +167,18 @@ pub(super) struct Now {
     /// Where its kernel line tells it to fetch its config (`talos.config`).
     pub(super) config_url: Option<String>,
     pub(super) fetched: u32,
+    /// The release that runs.
+    pub(super) release: Release,
+    /// The version on its disk, where one was put there after the installation.
+    pub(super) kept_version: Option<String>,
+    /// The version that its next boot puts there.
+    pub(super) staged: Option<String>,
+    /// Its firmware boots from the network.
+    pub(super) netboots: bool,
+    /// Images that it has, of this boot.
+    pub(super) pulled: BTreeSet<String>,
+    /// A release is being written.
+    pub(super) writes: bool,
 }
 
 /// What a node has on its disk.
@@ -165,6 +190,10 @@ pub struct Kept {
     pub config: Option<Vec<u8>>,
     /// Its number in etcd, where it is a member.
     pub member: Option<u64>,
+    /// Its release, where another one was put there since it was installed.
+    pub release: Option<String>,
+    /// A release that its next boot puts there.
+    pub staged: Option<String>,
 }
 
 /// Writes what a node keeps, and returns once it lies on the disk.
@@ -207,6 +236,7 @@ impl Node {
     /// A node that is off, on the network of `cluster`; it reaches others by `dial`.
     #[must_use]
     pub fn new(settings: Settings, cluster: &Cluster, dial: Dial) -> Self {
+        let release = Release { character: settings.character, version: settings.version.clone() };
         let now = Now {
             stage: Stage::Off,
             unmet: vec![],
@@ -227,6 +257,12 @@ impl Node {
             applied: 0,
             config_url: None,
             fetched: 0,
+            release,
+            kept_version: None,
+            staged: None,
+            netboots: false,
+            pulled: BTreeSet::new(),
+            writes: false,
         };
         Self(Arc::new(Inner {
             settings,
@@ -245,7 +281,13 @@ impl Node {
     #[must_use]
     pub fn kept(&self) -> Kept {
         let now = self.0.now();
-        Kept { installed: now.installed, config: now.state.clone(), member: now.etcd.member() }
+        Kept {
+            installed: now.installed,
+            config: now.state.clone(),
+            member: now.etcd.member(),
+            release: now.kept_version.clone(),
+            staged: now.staged.clone(),
+        }
     }
 
     /// Finds this on its disk. For a node that does not run yet.
@@ -253,6 +295,7 @@ impl Node {
         let mut now = self.0.now();
         (now.installed, now.state) = (kept.installed, kept.config);
         now.etcd = kept.member.map_or(Etcd::Absent, Etcd::Member);
+        (now.kept_version, now.staged) = (kept.release, kept.staged);
     }
 
     /// From now on `write` is called whenever [`Self::kept`] changed, before anybody is told that it did. The first one
@@ -273,6 +316,12 @@ impl Node {
         self.0.now().stage
     }
 
+    /// The release that runs on it, as it says itself.
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.0.release().version
+    }
+
     /// How many configs it said yes to.
     #[must_use]
     pub fn applied(&self) -> u32 {
@@ -285,14 +334,17 @@ impl Node {
         self.0.now().fetched
     }
 
-    /// Tells it the kernel arguments of its next boot by firmware: `talos.config` and `talos.experimental.wipe=system`
-    /// are obeyed.
+    /// Tells it where to fetch its config, if anywhere, as its kernel line does.
+    pub(super) fn fetches_from(&self, url: Option<String>) {
+        self.0.now().config_url = url;
+    }
+
+    /// Tells it the kernel arguments of its next boot by firmware, which is from the network: `talos.config` and
+    /// `talos.experimental.wipe=system` are obeyed.
     pub fn boots_with(&self, arguments: &str) {
-        let mut words = arguments.split_whitespace();
-        let url = words.clone().find_map(|word| word.strip_prefix("talos.config="));
+        let line = Line::read(arguments);
         let mut now = self.0.now();
-        now.config_url = url.map(str::to_owned);
-        now.wipe = words.any(|word| word == model::TALOS_WIPE);
+        (now.config_url, now.wipe, now.netboots) = (line.config, line.wipe, true);
     }
 
     /// Switches it on; it lives until it is dropped out of the runtime or powers off.

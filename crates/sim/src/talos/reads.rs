@@ -91,6 +91,7 @@ impl Api {
             Stage::Rebooting => "rebooting",
             Stage::Running => "running",
             Stage::Resetting => "resetting",
+            Stage::Upgrading => "upgrading",
         };
         let unmet: String = now
             .unmet

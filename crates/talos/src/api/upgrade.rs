@@ -23,9 +23,18 @@ impl Node {
             other => return other,
         }
         let request = UpgradeReq { image: image.to_owned(), ..UpgradeReq::default() };
-        let reply = self.changing(&UPGRADE, request).await?;
-        progress(&self.only(WHAT, reply.messages)?.ack);
+        progress(&self.upgrade_at_once(request).await?);
         Ok(())
+    }
+
+    /// Upgrades by the call that does it all, which alone can be staged for the next boot and forced past the look at
+    /// etcd; newer releases have it until 1.17. Returns what the node says.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn upgrade_at_once(&self, request: UpgradeReq) -> Result<String, NodeError> {
+        let reply = self.changing(&UPGRADE, request).await?;
+        Ok(self.only(WHAT, reply.messages)?.ack)
     }
 
     async fn upgrade_in_steps(&self, image: &str, progress: &mut impl FnMut(&str)) -> Result<(), NodeError> {

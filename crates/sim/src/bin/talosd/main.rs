@@ -3,7 +3,6 @@
 //! The image `simulated-talos` carries it; the agent, which is process 1 there, starts it once there is an address, and
 //! restarts or switches off the machine when it ends.
 
-mod line;
 mod machine;
 
 use std::io::Write as _;
@@ -11,9 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use line::Line;
 use model::WallTime;
-use sim::talos::{End, Metal, Pace, Settings, Stage};
+use sim::talos::{End, Line, Metal, Pace, Settings, Stage};
 use talos::api::Character;
 use talos::pki::{OsRandom, Random as _};
 use talos::release::{Minor, Version};
@@ -88,6 +86,7 @@ fn run(address: IpAddr, resolver: IpAddr) -> Result<End, Box<dyn std::error::Err
         disks: machine::disks(),
         cores: machine::cores(),
         memory_mib: machine::memory_mib(),
+        config: line.config,
     };
     say(&format!("simulated Talos {} at {address}, names from {resolver}", settings.version));
     let last = std::cell::Cell::new(None);

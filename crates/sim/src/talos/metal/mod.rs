@@ -52,6 +52,8 @@ pub struct Metal {
     pub cores: u32,
     /// Its memory in MiB.
     pub memory_mib: u32,
+    /// Where its kernel line tells it to fetch its config (`talos.config`).
+    pub config: Option<String>,
 }
 
 /// Why a node cannot run on its machine.
@@ -84,6 +86,9 @@ struct State {
     config: Option<String>,
     member: Option<u64>,
     etcd: Option<Etcd>,
+    /// Another release than the one that was installed.
+    release: Option<String>,
+    staged: Option<String>,
 }
 
 /// What the leader has on its disk beside that.
@@ -127,6 +132,7 @@ impl Metal {
         let at = settings.address;
         let cluster = Cluster::default();
         let node = Node::new(settings, &cluster, Dial::tcp());
+        node.fetches_from(self.config.clone());
         let room = Arc::new(Room {
             node,
             cluster,
@@ -182,7 +188,8 @@ impl Room {
     fn take_up(&self, disk: Disk, value: &[u8]) {
         let state: State = serde_json::from_slice(value).unwrap_or_default();
         let config = state.config.and_then(|text| STANDARD.decode(text).ok());
-        self.node.find(Kept { installed: state.installed, config, member: state.member });
+        let State { installed, member, release, staged, .. } = state;
+        self.node.find(Kept { installed, config, member, release, staged });
         if let Some(etcd) = state.etcd {
             let table = talk::Table { members: etcd.members, ..talk::Table::default() };
             self.cluster.restore(&etcd.cluster, table.members());
@@ -210,6 +217,8 @@ impl Room {
             config: kept.config.as_deref().map(|text| STANDARD.encode(text)),
             member: kept.member,
             etcd,
+            release: kept.release,
+            staged: kept.staged,
         };
         let bytes = serde_json::to_vec(&state).map_err(io::Error::other)?;
         if disk.is_none() {

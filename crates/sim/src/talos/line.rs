@@ -1,23 +1,26 @@
-//! The words of the kernel line that Talos reads (as far as it is simulated), and one of ours.
+//! The words of the kernel line that Talos reads, as far as it is simulated, and one of ours.
 
 use std::net::SocketAddr;
 
 /// What the kernel line says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Line {
+pub struct Line {
     /// `talos.events.sink=HOST:PORT`
-    pub(crate) sink: Option<SocketAddr>,
+    pub sink: Option<SocketAddr>,
     /// `talos.logging.kernel=tcp://HOST:PORT/`
-    pub(crate) kernel_log: Option<SocketAddr>,
+    pub kernel_log: Option<SocketAddr>,
     /// `talos.experimental.wipe=system`
-    pub(crate) wipe: bool,
+    pub wipe: bool,
+    /// `talos.config=URL`: where its config is fetched.
+    pub config: Option<String>,
     /// `simulated-talos.release=1.12.11`, or `=1.12`: which one is played.
-    pub(crate) release: Option<String>,
+    pub release: Option<String>,
 }
 
 impl Line {
     /// Reads it; the last of equal words counts, as with Talos.
-    pub(crate) fn read(text: &str) -> Self {
+    #[must_use]
+    pub fn read(text: &str) -> Self {
         let mut line = Self::default();
         for word in text.split_ascii_whitespace() {
             match word.split_once('=') {
@@ -26,6 +29,8 @@ impl Line {
                     line.kernel_log = url.trim_start_matches("tcp://").trim_end_matches('/').parse().ok();
                 }
                 Some(("talos.experimental.wipe", what)) => line.wipe = what == "system",
+                // `none` says that there is none (`constants.ConfigNone`).
+                Some(("talos.config", url)) => line.config = Some(url.to_owned()).filter(|url| url != "none"),
                 Some(("simulated-talos.release", release)) => line.release = Some(release.to_owned()),
                 _ => {}
             }
@@ -40,6 +45,9 @@ mod tests {
 
     #[test]
     fn the_words_of_talos_are_read() {
+        let pulls = Line::read("talos.config=http://10.0.0.1/c/0123?a=b quiet");
+        assert_eq!(pulls.config.as_deref(), Some("http://10.0.0.1/c/0123?a=b"));
+        assert_eq!(Line::read("talos.config=http://10.0.0.1/c/0 talos.config=none").config, None);
         let line = Line::read(
             "console=ttyS0 talos.platform=metal talos.events.sink=10.0.0.1:8081 \
              talos.logging.kernel=tcp://10.0.0.1:6050/ talos.experimental.wipe=system simulated-talos.release=1.12",
