@@ -39,6 +39,8 @@ pub(crate) const CLIENTS: &[&str] = &[
     "dnsperf",
     "ntpsec-ntpdig",
     "nftables",
+    "dosfstools",
+    "mtools",
     // What cloud-init stands on; itself it would take over the machine's next start.
     "python3-configobj",
     "python3-jinja2",

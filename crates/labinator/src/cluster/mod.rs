@@ -27,13 +27,14 @@ mod pods;
 use std::path::Path;
 use std::sync::Arc;
 
-use model::{Command, CommandId, Fact, LabSpec, ScenarioName};
+use model::{Command, CommandId, Fact, LabSpec, NodeName, ScenarioName};
 use netboot::Down;
 use talos::api::Dial;
 use talos::config::Endpoint;
 use talos::secrets::Secrets;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use zeroize::Zeroizing;
 
 use crate::desk::{Desk, DeskError};
 
@@ -48,6 +49,8 @@ pub(crate) use manifests::mistakes as mistakes_of_manifests;
 /// The cluster that a boss built last.
 #[derive(Debug)]
 pub(crate) struct Built {
+    /// Of which lab.
+    pub(crate) spec: LabSpec,
     /// Which run.
     pub(crate) run: u32,
     /// Of which scenario.
@@ -58,6 +61,16 @@ pub(crate) struct Built {
     pub(crate) endpoint: Endpoint,
     /// Addresses of its control plane.
     pub(crate) addresses: Vec<String>,
+}
+
+impl Built {
+    /// The config of one of its machines, as the machine was given it. It holds keys.
+    ///
+    /// # Errors
+    /// Why there is none, with what to do.
+    pub(crate) fn config(&self, node: &NodeName) -> Result<Zeroizing<String>, String> {
+        configs::Order::of(&self.spec, &self.scenario)?.config(node, &self.secrets)
+    }
 }
 
 /// Looks into a state folder for the cluster that was built last.
@@ -71,7 +84,7 @@ pub(crate) fn latest(state: &Path) -> Result<Built, String> {
     let talos = spec.scenarios.get(&scenario).and_then(|scenario| scenario.talos.as_ref());
     let address = |node| spec.board.nodes.get(node).map(|node: &model::NodeSpec| node.ip.to_string());
     let addresses = talos.into_iter().flat_map(|talos| &talos.control_plane).filter_map(address).collect();
-    Ok(Built { run, scenario, secrets, endpoint, addresses })
+    Ok(Built { spec, run, scenario, secrets, endpoint, addresses })
 }
 
 /// Reads the manifests of every scenario, and tells the lab before anybody can start one; what nobody has pinned is

@@ -43,7 +43,9 @@ pub(super) fn carrier(typed: &Typed<String>, found: &mut Found) -> Option<Config
     );
     found.push(match typed.value.as_str() {
         "volume" | "nocloud" => {
-            mistake.help("no volume is made yet; `push` reaches virtual machines as well")
+            let say = "`push` reaches every machine that boots from here; for one beside the lab, `labinator talos \
+                       volume NODE -o FILE` writes a volume to attach to it by hand";
+            mistake.help(say)
         }
         "inline" => {
             mistake.help("a config has keys in it, and a kernel line is read by everybody; `push` is the way")

@@ -1,6 +1,7 @@
 //! Bootable images, built from packages: same inputs, same bytes.
 
 mod cpio;
+pub mod fat;
 mod kernel;
 mod manifest;
 mod modules;

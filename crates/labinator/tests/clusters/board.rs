@@ -1,10 +1,13 @@
 //! A board of Talos machines that do not exist, what switches them, and the cluster they become.
 #![expect(clippy::panic, reason = "a test may stop")]
 
+#[path = "../fat/reader.rs"]
+mod reader;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -221,6 +224,7 @@ impl Board {
                 std::os::unix::fs::PermissionsExt::mode(&output.join(name).metadata().unwrap().permissions());
             assert_eq!(mode & 0o077, 0, "{name}");
         }
+        self.has_the_config_of_a_machine_on_its_volume(&output);
         let kubeconfig = std::fs::read(output.join("kubeconfig")).unwrap();
         let client = kubernetes::Client::new(&kubeconfig, Arc::new(ByName(self.dial.clone()))).unwrap();
         assert_eq!(client.version().await.unwrap(), "v1.35.4");
@@ -230,6 +234,39 @@ impl Board {
         let at = "10.9.0.11:50000".parse().unwrap();
         let known = talos::api::Node::of_cluster(at, context.identity).over(self.dial.clone());
         assert!(known.version().await.unwrap().tag.starts_with("v1.1"));
+    }
+
+    /// `labinator talos volume` makes what the machine was given, with its addresses, and of no other machine.
+    fn has_the_config_of_a_machine_on_its_volume(&self, output: &Path) {
+        let made = |name: &str| {
+            let image = output.join(format!("{name}.img"));
+            let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_labinator"));
+            program.args(["talos", "volume", name, "--state"]).arg(&self.state).arg("-o").arg(&image);
+            let done = program.output().unwrap();
+            (String::from_utf8_lossy(&[&done.stdout[..], &done.stderr].concat()).into_owned(), image)
+        };
+        let name = node(1);
+        let (said, image) = made(name.as_str());
+        assert!(said.contains(&format!("the config of {name} in all, run 1")), "{said}");
+        let tree = reader::read(&std::fs::read(image).unwrap(), 1 << 20).tree;
+        let text = |file: &str| String::from_utf8(tree[file].clone().unwrap()).unwrap();
+        assert!(text("user-data").as_bytes() == self.talos[&name].kept().config.unwrap());
+        let Self { spec, .. } = self;
+        let known = &spec.board.nodes[&name];
+        assert_eq!(text("meta-data"), format!("instance-id: all-run-1-{name}\nlocal-hostname: {name}\n"));
+        let network = text("network-config");
+        assert!(network.starts_with("version: 2\nethernets:\n"), "{network}");
+        for part in
+            [format!("macaddress: \"{}\"", known.mac), format!("- {}/{}", known.ip, spec.network.prefix)]
+        {
+            assert!(network.contains(&part), "{network}");
+        }
+        let (said, image) = made("node99");
+        assert!(
+            said.contains("node99 is no machine of all") && said.contains("it has node1, node2"),
+            "{said}"
+        );
+        assert!(!image.exists());
     }
 
     /// Somebody named the machines for their cluster.
@@ -343,7 +380,7 @@ fn now() -> WallTime {
 }
 
 /// The secrets of the first run, as the core kept them.
-pub(crate) fn secrets(state: &std::path::Path) -> Option<Secrets> {
+pub(crate) fn secrets(state: &Path) -> Option<Secrets> {
     let kept = Vault::open(&state.join("secrets")).unwrap().get("all-run-1").unwrap()?;
     Some(Secrets::from_yaml(std::str::from_utf8(kept.reveal()).unwrap()).unwrap())
 }

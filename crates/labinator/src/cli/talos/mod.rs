@@ -14,6 +14,7 @@ mod patch;
 mod private;
 mod schematic;
 mod validate;
+mod volume;
 
 use clap::{Args, Subcommand};
 use talos::release::{Minor, Version, VersionError};
@@ -30,6 +31,7 @@ pub use nodes::{InsecureArgs, NodesArgs};
 pub use patch::PatchArgs;
 pub use schematic::SchematicArgs;
 pub use validate::{ModeName, ValidateArgs};
+pub use volume::VolumeArgs;
 
 use super::args::Globals;
 use super::failure::Failure;
@@ -79,6 +81,8 @@ pub enum TalosVerb {
     Upgrade(UpgradeArgs),
     /// Say which release nodes run, or that they wait for a config
     Version(AskArgs),
+    /// Write a machine's config as a volume that Talos finds by its label
+    Volume(VolumeArgs),
 }
 
 /// Which Talos and which Kubernetes.
@@ -140,6 +144,7 @@ pub fn run(globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
         TalosVerb::Reset(args) => ask::reset(&args),
         TalosVerb::Services(args) => ask::services(&args),
         TalosVerb::Upgrade(args) => look::upgrade(&args),
+        TalosVerb::Volume(args) => volume::volume(&args),
         TalosVerb::Version(args) => ask::version(&args),
     }
 }

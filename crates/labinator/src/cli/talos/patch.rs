@@ -67,7 +67,7 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// Every mistake of a config in one failure.
-fn refused(name: &str, mistakes: &[Mistake]) -> Failure {
+pub(super) fn refused(name: &str, mistakes: &[Mistake]) -> Failure {
     let lines: Vec<String> = mistakes.iter().map(|m| format!("{name}: {m}\n    {}", m.advice())).collect();
     Failure::failed(lines.join("\n"))
 }

@@ -26,6 +26,11 @@ pub(super) fn absent(path: &Path, advice: &str) -> Result<(), Failure> {
 
 /// Writes a file beside its place, synced, and puts it there.
 pub(super) fn write(path: &Path, content: &str, over: Written) -> Result<(), Failure> {
+    write_bytes(path, content.as_bytes(), over)
+}
+
+/// The same for what is no text.
+pub(super) fn write_bytes(path: &Path, content: &[u8], over: Written) -> Result<(), Failure> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", std::process::id()));
     let beside = path.with_file_name(name);
@@ -40,9 +45,9 @@ pub(super) fn write(path: &Path, content: &str, over: Written) -> Result<(), Fai
     done.and_then(|()| synced(path)).map_err(|why| failed(path, &why))
 }
 
-fn written(path: &Path, content: &str) -> std::io::Result<()> {
+fn written(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content.as_bytes())?;
+    file.write_all(content)?;
     file.sync_all()
 }
 
