@@ -5,6 +5,7 @@ mod cluster;
 mod delay;
 mod dhcp;
 mod fleet;
+mod fwcfg;
 mod http;
 mod idle;
 mod mint;
@@ -50,6 +51,12 @@ const BENCHES: &[Bench] = &[
         about: "thousands of booting clients against one controller [--clients N]",
         packages: fleet::PACKAGES,
         run: fleet::run,
+    },
+    Bench {
+        name: "fwcfg",
+        about: "why a large content is slow to read by QEMU's fw_cfg, counted at the device",
+        packages: fwcfg::PACKAGES,
+        run: fwcfg::run,
     },
     Bench {
         name: "http",

@@ -71,7 +71,10 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome<Parts> {
 }
 
 /// A program for the inside of an image: nothing it could be linked to is there.
-fn build_static(workspace: &Workspace, what: &[&str], program: &str) -> Outcome<PathBuf> {
+///
+/// # Errors
+/// It does not build.
+pub(crate) fn build_static(workspace: &Workspace, what: &[&str], program: &str) -> Outcome<PathBuf> {
     let mut build = workspace.cargo(&["build", "--release", "--target", TRIPLE]);
     build.args(what).env("RUSTFLAGS", "-C target-feature=+crt-static");
     if !succeeds(&mut build)? {

@@ -6,13 +6,15 @@
 //! | what the kernel counted lately | `kernel.rs` |
 //! | the lab's interface, routes, firewall | `network.rs` |
 //! | clock, disks, loaders, QEMU, rights | `folders.rs` |
+//! | virtual machines with too large a content in `fw_cfg` | `guests.rs` |
 //! | the lab's own picture, what the counter noticed | here |
 
 mod folders;
+mod guests;
 mod kernel;
 mod network;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -152,6 +154,7 @@ impl Patient {
         checks.extend(self.readings().checks(Counts::read(&network.interface)));
         checks.extend(folders::loaders(&self.loaders));
         checks.extend(folders::virtual_machines(&self.spec));
+        checks.extend(guests::examine(Path::new("/proc")));
         checks
     }
 }
@@ -278,7 +281,7 @@ mod tests {
         let text = "lab: t\nnetwork: { interface: lo, subnet: 10.0.0.0/24, boss: 10.0.0.1, dhcp: off }\n\
             power: { hand: { driver: manual } }\nboard: { columns: 1, nodes: { a: { at: [1, 1], mac: 02:00:00:00:00:01, \
             ip: 10.0.0.11, power: hand/1 } } }\nscenarios: { all: { image: node, nodes: all } }\n";
-        crate::config::parse(text.as_bytes(), "t.yaml", std::path::Path::new("")).unwrap().network
+        crate::config::parse(text.as_bytes(), "t.yaml", Path::new("")).unwrap().network
     }
 
     #[test]

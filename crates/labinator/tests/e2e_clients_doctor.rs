@@ -119,6 +119,24 @@ fn every_planted_fault_is_found_with_its_evidence_and_gone_when_it_is_gone() {
     well_again(&controller, "firewall");
     house.shell("nft flush ruleset");
 
+    // A virtual machine is given more by fw_cfg than Linux reads in time: QEMU's command line is what tells, so a shell
+    // that is called like it and waits for a line will do.
+    house.write("config.ign", [b'x'; 40_000]);
+    house.shell("cp $(readlink -f /bin/sh) /run/qemu-system-x86_64");
+    let content = format!("name=opt/com.coreos/config,file={}", house.path("config.ign").display());
+    let mut machine = house.staying("/run/qemu-system-x86_64");
+    machine.args(["-c", "read line", "-name", "guest=web1", "-fw_cfg", &content]).stdin(Stdio::piped());
+    let machine = Running(machine.spawn().unwrap());
+    let (check, exit) = complaint(&controller, "fw_cfg");
+    assert_eq!((check.finding, exit), (Finding::Broken, 1));
+    assert!(
+        check.seen.contains("web1") && check.seen.contains("opt/com.coreos/config by fw_cfg, 40 KiB"),
+        "{check:?}"
+    );
+    house.write("config.ign", [b'x'; 30_000]);
+    well_again(&controller, "fw_cfg");
+    drop(machine);
+
     // Another DHCP server answers a machine that asks.
     let other = Client::with_address(&house, "other", "02:4c:41:00:00:c8", "10.79.0.200");
     let dnsmasq = "exec dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=eth0 --bind-interfaces \
