@@ -281,13 +281,14 @@ async fn a_cluster_boots_the_newest_image_of_its_release_and_is_refused_another(
     for version in &versions[..3] {
         fetched(&folder.order("talos", Some(version), &maker)).await.unwrap();
     }
-    let own = "image: { kernel: /lab/vmlinuz, args: console=ttyS0 }";
+    let own = "image: { kernel: /lab/vmlinuz, uki: /lab/vmlinuz, args: console=ttyS0 }";
     let spec = lab(&format!(
         "  any: {{ talos: v1.12, control-plane: [node1] }}\n  exact: {{ talos: v1.12.9, control-plane: [node1] }}\n  \
          absent: {{ talos: v1.13, control-plane: [node1] }}\n  \
          other: {{ talos: v1.12, control-plane: [node1], image: talos-v1.11.6-amd64 }}\n  \
          own: {{ talos: v1.12, control-plane: [node1], {own} }}\n  \
-         whole: {{ talos: v1.12, control-plane: [node1], {own}, args: talos.platform=metal }}\n",
+         whole: {{ talos: v1.12, control-plane: [node1], {own}, args: talos.platform=metal }}\n  \
+         plain: {{ nodes: all, {own} }}\n",
     ));
     let (images, shelf) = (folder.0.join("images"), Shelf::new(folder.0.join("shelf")));
     let found = assets::find(&spec, &images, &shelf);
@@ -328,13 +329,20 @@ async fn a_cluster_boots_the_newest_image_of_its_release_and_is_refused_another(
     let here = folder.0.join("lab").display().to_string();
     let mut spec = spec;
     for scenario in spec.scenarios.values_mut() {
-        if let ImageRef::Files { kernel: Some(kernel), .. } = &mut scenario.image {
+        if let ImageRef::Files { kernel: Some(kernel), uki: Some(uki), .. } = &mut scenario.image {
             *kernel = kernel.replace("/lab", &here);
+            uki.clone_from(kernel);
         }
     }
     let Fact::ImagesFound { images: boots, .. } = assets::find(&spec, &images, &shelf) else { panic!() };
-    assert_eq!(boots[&"own".parse().unwrap()].args, format!("{LINE} console=ttyS0"));
-    assert_eq!(boots[&"whole".parse().unwrap()].args, "console=ttyS0");
+    let told = |name: &str| {
+        let image = &boots[&name.parse().unwrap()];
+        (image.args.as_str(), image.uki.is_some())
+    };
+    // A UKI would hear nothing of the line; what is no cluster needs none.
+    assert_eq!(told("own"), (format!("{LINE} console=ttyS0").as_str(), false));
+    assert_eq!(told("whole"), ("console=ttyS0", false));
+    assert_eq!(told("plain"), ("console=ttyS0", true));
 }
 
 #[tokio::test]
