@@ -122,6 +122,13 @@ pub(super) enum Order {
     },
 }
 
+/// Where a firmware finds a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kernel {
+    OnDisk,
+    OnNetwork,
+}
+
 /// How far its etcd is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Etcd {
@@ -173,12 +180,10 @@ pub(super) struct Now {
     pub(super) kept_version: Option<String>,
     /// The version that its next boot puts there.
     pub(super) staged: Option<String>,
-    /// Its firmware boots from the network.
-    pub(super) netboots: bool,
+    /// Where its firmware finds a kernel.
+    pub(super) kernel: Kernel,
     /// Images that it has, of this boot.
     pub(super) pulled: BTreeSet<String>,
-    /// A release is being written.
-    pub(super) writes: bool,
 }
 
 /// What a node has on its disk.
@@ -220,6 +225,8 @@ pub(super) struct Inner {
     /// Counts up whenever stage, config, services or what is kept change.
     changes: watch::Sender<u64>,
     disk: OnceLock<Write>,
+    /// Held while a release is being written.
+    pub(super) writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl fmt::Debug for Inner {
@@ -260,9 +267,8 @@ impl Node {
             release,
             kept_version: None,
             staged: None,
-            netboots: false,
+            kernel: Kernel::OnDisk,
             pulled: BTreeSet::new(),
-            writes: false,
         };
         Self(Arc::new(Inner {
             settings,
@@ -274,6 +280,7 @@ impl Node {
             generation: watch::channel(0).0,
             changes: watch::channel(0).0,
             disk: OnceLock::new(),
+            writing: Arc::default(),
         }))
     }
 
@@ -344,7 +351,7 @@ impl Node {
     pub fn boots_with(&self, arguments: &str) {
         let line = Line::read(arguments);
         let mut now = self.0.now();
-        (now.config_url, now.wipe, now.netboots) = (line.config, line.wipe, true);
+        (now.config_url, now.wipe, now.kernel) = (line.config, line.wipe, Kernel::OnNetwork);
     }
 
     /// Switches it on; it lives until it is dropped out of the runtime or powers off.

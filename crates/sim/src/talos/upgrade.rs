@@ -31,7 +31,7 @@ use super::boot::Ending;
 use super::events::Payload;
 use super::machine::{Api, Reply, Role};
 use super::manner::{Manner, Place};
-use super::node::{Inner, Order, Stage};
+use super::node::{Inner, Kernel, Order, Stage};
 
 /// What a release is called that is no genuine one.
 const SIMULATED: &str = "-simulated";
@@ -211,7 +211,8 @@ impl Api {
     ) -> Reply<BoxStream<LifecycleResp>> {
         self.has_service("LifecycleService")?;
         self.may("Upgrade", Role::Admin, false)?;
-        let writes = Writes::begin(&self.node)?;
+        let busy = |_| Status::failed_precondition("another installation/upgrade is already in progress");
+        let writing = Arc::clone(&self.node.writing).try_lock_owned().map_err(busy)?;
         if !self.node.now().installed {
             return Err(Status::failed_precondition("machine is not installed"));
         }
@@ -227,37 +228,19 @@ impl Api {
             Status::internal(format!("upgrade failed: {text}"))
         })?;
         let version = self.node.called(&installer.version);
-        let steps = stream::unfold((writes, 0), move |(writes, step)| {
+        let steps = stream::unfold((Arc::clone(&self.node), writing, 0), move |(node, writing, step)| {
             let version = version.clone();
             async move {
                 let said = match step {
                     0 => Progress::Message(format!("running Talos installer {version}")),
-                    1 => writes.0.written(&version).await,
+                    1 => node.written(&version).await,
                     _ => return None,
                 };
                 let progress = Some(LcProgress { response: Some(said) });
-                Some((Ok(LifecycleResp { progress }), (writes, step + 1)))
+                Some((Ok(LifecycleResp { progress }), (node, writing, step + 1)))
             }
         });
         Ok(Response::new(Box::pin(steps)))
-    }
-}
-
-/// That a release is being written; one at a time.
-struct Writes(Arc<Inner>);
-
-impl Writes {
-    fn begin(node: &Arc<Inner>) -> Result<Self, Status> {
-        if std::mem::replace(&mut node.now().writes, true) {
-            return Err(Status::failed_precondition("another installation/upgrade is already in progress"));
-        }
-        Ok(Self(Arc::clone(node)))
-    }
-}
-
-impl Drop for Writes {
-    fn drop(&mut self) {
-        self.0.now().writes = false;
     }
 }
 
@@ -282,12 +265,12 @@ impl Inner {
 
     /// The firmware runs what is on the disk, or what comes over the network.
     pub(super) fn boots_anew(&self) {
-        let netboots = {
+        let kernel = {
             let mut now = self.now();
             now.release = self.own_release();
-            now.netboots
+            now.kernel
         };
-        if !netboots {
+        if kernel == Kernel::OnDisk {
             self.boots_disk();
         }
     }
