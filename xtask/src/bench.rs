@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measures against peers in the same run, since machines differ.
 
 mod boot;
+mod carriers;
 mod cluster;
 mod delay;
 mod dhcp;
@@ -39,6 +40,12 @@ const BENCHES: &[Bench] = &[
         about: "power on to kernel request, against dnsmasq, nginx and a chain of scripts [--pairs N]",
         packages: boot::PACKAGES,
         run: boot::run,
+    },
+    Bench {
+        name: "carriers",
+        about: "a config of 4, 40 and 400 kB on its way to a machine: push, one-time URL, volume",
+        packages: &[],
+        run: carriers::run,
     },
     Bench {
         name: "cluster",

@@ -26,17 +26,7 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report
     if let Some(word) = arguments.first() {
         return Err(format!("cluster takes no arguments, not `{word}`").into());
     }
-    let mut cargo = workspace.command("cargo");
-    let test = ["test", "--quiet", "--release", "-p", "labinator", "--test", "cluster_cost"];
-    let said = printed(cargo.args(test).args(["--", "--ignored", "--nocapture", "costs"]))?;
-    let mut samples: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (word, value) in said.lines().filter_map(|line| line.split_once(' ')) {
-        if let (Some((known, ..)), Ok(value)) =
-            (MEASURED.iter().find(|(known, ..)| *known == word), value.parse())
-        {
-            samples.entry(known).or_default().push(value);
-        }
-    }
+    let mut samples = told_by(workspace, "cluster_cost", "costs")?;
     let mut report = Report::default();
     for &(word, what, unit, limit) in MEASURED {
         let samples = samples.remove(word).ok_or_else(|| format!("the test printed no {word}"))?;
@@ -52,4 +42,45 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report
         report.push(row);
     }
     Ok(report)
+}
+
+/// Builds a test of the binary's that measures, runs one of its functions and sorts what it prints: a word and a number a
+/// line, the numbers by word.
+///
+/// # Errors
+/// It does not build or run.
+pub(super) fn told_by(
+    workspace: &Workspace,
+    test: &str,
+    function: &str,
+) -> Outcome<BTreeMap<String, Vec<f64>>> {
+    let mut cargo = workspace.command("cargo");
+    cargo.args(["test", "--quiet", "--release", "-p", "labinator", "--test", test]);
+    Ok(sorted(&printed(cargo.args(["--", "--ignored", "--nocapture", function]))?))
+}
+
+/// What else a test prints has no number behind one word.
+fn sorted(said: &str) -> BTreeMap<String, Vec<f64>> {
+    let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (word, value) in said.lines().filter_map(|line| line.split_once(' ')) {
+        if let Ok(value) = value.parse() {
+            samples.entry(word.to_owned()).or_default().push(value);
+        }
+    }
+    samples
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_sorted_by_their_word() {
+        let samples =
+            sorted("\nrunning 1 test\npush_ms 1.5\npull_ms 2\npush_ms 3\ntest result: ok. 1 passed\n");
+        assert_eq!(
+            samples,
+            BTreeMap::from([("push_ms".into(), vec![1.5, 3.0]), ("pull_ms".into(), vec![2.0])])
+        );
+    }
 }

@@ -59,6 +59,11 @@ impl Row {
         Self { what: what.into(), unit, samples, line: None }
     }
 
+    /// The middle of its samples.
+    pub(crate) fn median(&self) -> Option<f64> {
+        median(&self.samples)
+    }
+
     /// Adds the line: at most so many times the median of the row called `peer`.
     pub(crate) fn at_most(mut self, ratio: f64, peer: impl Into<String>) -> Self {
         self.line = Some(Line { peer: peer.into(), bound: Bound::AtMost(ratio) });
