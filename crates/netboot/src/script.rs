@@ -122,13 +122,23 @@ fn wants_words(counter: &Counter, entry: &BootEntry) -> bool {
 }
 
 async fn claim(counter: &Counter, entry: &BootEntry) -> Result<Words, LedgerError> {
-    let pulled = pull::key(entry);
-    let nonce = counter.ledger.claim(ClaimKey { kind: ClaimKind::Nonce, ..pulled.clone() }).await?;
-    let pull = match is_pulled(entry) {
-        true => Some(counter.ledger.claim(pulled).await?),
-        false => None,
-    };
-    Ok(Words { nonce, pull })
+    let nonce = counter.ledger.claim(ClaimKey { kind: ClaimKind::Nonce, ..pull::key(entry) }).await?;
+    Ok(Words { nonce, pull: pull_word(counter, entry).await? })
+}
+
+/// The word by which this machine's Talos fetches its config, where it does; synced before this returns.
+pub(crate) async fn pull_word(counter: &Counter, entry: &BootEntry) -> Result<Option<String>, LedgerError> {
+    if !is_pulled(entry) {
+        return Ok(None);
+    }
+    let claimed = counter.ledger.claim(pull::key(entry)).await;
+    counter.note_ledger(&claimed);
+    claimed.map(Some)
+}
+
+/// The kernel argument that says where Talos fetches its config; always over HTTP.
+pub(crate) fn pull_argument(base: &str, word: &str) -> String {
+    format!("talos.config={base}/c/{word}")
 }
 
 fn compose(
@@ -192,7 +202,7 @@ pub(crate) fn kernel_line(base: &str, entry: &BootEntry, image: &Image, args: &s
         }
     }
     if let Some(word) = &words.pull {
-        let _infallible = write!(line, "talos.config={base}/c/{word} ");
+        let _infallible = write!(line, "{} ", pull_argument(base, word));
     }
     let _infallible =
         write!(line, "labinator.boss={base} labinator.node={} labinator.nonce={}", entry.node, words.nonce);

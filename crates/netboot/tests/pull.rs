@@ -9,6 +9,7 @@ use std::sync::Arc;
 use model::{Sight, Sighting};
 use netboot::{ConfigOffer, Down, Sealed, Up};
 use stand::{NODE1, NODE1_IP, NODE2_IP, Stand, table};
+use wire::tftp::FetchSettings;
 use zeroize::Zeroizing;
 
 const SCRIPT: &str = "/boot/02-00-00-00-00-01.ipxe";
@@ -86,6 +87,14 @@ async fn a_config_is_for_one_boot_one_address_and_some_minutes() {
     assert_eq!(status(NODE1_IP, &second).await, 200);
     stand.counter.withdraw(&"node1".parse().unwrap());
     assert_eq!(status(NODE1_IP, &second).await, 404, "it was withdrawn");
+    // Whatever reads its kernel line from us is told the same word: PXELINUX over HTTP as over TFTP.
+    let over_http = stand.get(NODE1_IP, "/pxelinux.cfg/01-02-00-00-00-00-01").await.text();
+    let asked = FetchSettings::edk2("pxelinux.cfg/01-02-00-00-00-00-01", false);
+    let (_, over_tftp, _) = stand.fetch(NODE1_IP, asked).await;
+    for text in [over_http, String::from_utf8(over_tftp).unwrap()] {
+        let told = format!("talos.config={}{second}", stand.base());
+        assert!(text.contains("APPEND ") && text.contains(&told), "{told} is not in {text}");
+    }
     // A machine that does not fetch its config has no word.
     let script = stand.get(NODE2_IP, "/boot/02-00-00-00-00-02.ipxe").await.text();
     assert!(!script.contains("talos.config"), "{script}");

@@ -17,6 +17,7 @@ mod reading;
 mod scenarios;
 mod systems;
 mod talos;
+mod ukis;
 mod words;
 mod yaml;
 
@@ -148,7 +149,9 @@ pub(crate) fn of_clusters(spec: &LabSpec) -> Option<Mistakes> {
 /// What is right, and still deserves a second thought; one sentence each.
 #[must_use]
 pub fn warnings(spec: &LabSpec) -> Vec<String> {
-    carriers::warnings(spec)
+    let mut all = carriers::warnings(spec);
+    all.extend(ukis::warnings(spec));
+    all
 }
 
 /// The JSON Schema of the lab file (draft 2020-12), for editors.

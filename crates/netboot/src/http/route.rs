@@ -73,7 +73,7 @@ pub(super) async fn answer(
             Some(asset) => content(counter, &asked, &asset.digest.to_string(), &asset.name).await,
             None => not_found(),
         },
-        [.., "pxelinux.cfg", _] => seed::pxelinux(counter, peer, &path).unwrap_or_else(not_found),
+        [.., "pxelinux.cfg", _] => seed::pxelinux(counter, peer, &path).await.unwrap_or_else(not_found),
         ["", "autoexec.ipxe"] | ["", "boot", "autoexec.ipxe"] => {
             let text = ipxe_script(counter, (counter.who_has(peer), over), head).await;
             as_script(text.map(|text| script::with_network(&text, over)))

@@ -33,9 +33,9 @@ pub(super) fn find(counter: &Counter, peer: IpAddr, who: &str, name: &str) -> Op
 }
 
 /// A configuration for PXELINUX or U-Boot, over HTTP.
-pub(super) fn pxelinux(counter: &Counter, peer: IpAddr, path: &str) -> Option<Response<Body>> {
+pub(super) async fn pxelinux(counter: &Counter, peer: IpAddr, path: &str) -> Option<Response<Body>> {
     let links = pxelinux::Links::Http(Over::of(peer));
-    let text = pxelinux::answer(counter, path, counter.who_has(peer), links)?;
+    let text = pxelinux::answer(counter, path, counter.who_has(peer), links).await?;
     let mut response = Response::new(Body::memory(Bytes::from(text)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Some(response)

@@ -114,7 +114,7 @@ pub(super) async fn find(
             Err(Refused::Missing) => Box::pin(find(counter, Named::View(name), (mac, over))).await,
             found => found,
         },
-        Named::View(path) => match pxelinux::find(counter, &path, mac) {
+        Named::View(path) => match pxelinux::find(counter, &path, (mac, over)).await {
             Some(View::Text(name, text)) => Ok(Found::text(&name, &text)),
             Some(View::File(asset)) => {
                 let named = Named::Content(Digest(asset.digest.0), script::plain_name(&asset.name));
