@@ -34,10 +34,13 @@ pub struct Judgment {
 /// What a machine counts as in the lab.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "five questions, each answered yes or no by itself")]
-struct Standing {
-    member: bool,
-    bad: bool,
-    ready: bool,
+pub(crate) struct Standing {
+    /// It is one of the run's.
+    pub(crate) member: bool,
+    /// One of those that was given up.
+    pub(crate) bad: bool,
+    /// One of those that is ready.
+    pub(crate) ready: bool,
     /// It must be seen off before the run may switch anything on.
     first_off: bool,
     /// It must be seen off before the lab is idle.
@@ -45,7 +48,7 @@ struct Standing {
 }
 
 impl Standing {
-    fn of(machine: &Machine) -> Self {
+    pub(crate) fn of(machine: &Machine) -> Self {
         let goes_off = machine.off_wanted.is_some() && !machine.bad;
         let member = machine.goal == Goal::Ready;
         Self {

@@ -2,7 +2,7 @@
 //!
 //! | of one machine | bytes |
 //! |---|---|
-//! | stages of 20 boots that became ready | 48 each |
+//! | stages of 20 boots that became ready | 60 each |
 //! | its last three boots before the present one | packed, 200 to 400 each; together at most [`Room::earlier`] |
 //!
 //! Which is why a fleet of thousands keeps what a lab of six keeps, in a few megabytes.
@@ -28,8 +28,13 @@ const LINES_OF_ALL: usize = 100_000;
 const LINES_EACH: usize = 8;
 /// No time was taken, since the stage was not seen.
 const NONE: u32 = u32::MAX;
-/// The stages of a boot, in the order in which their times are kept. Those of Talos are not: they depend on what others do.
-const STAGES: [Stage; 9] = [
+/// Stages that the times of a boot had before those of Talos were kept, too.
+const FEWER: usize = 9;
+/// Where a boot's number would be, which is never 0: what follows has the times of all stages. Older versions wrote those of
+/// the first few only, and of a board without Talos they are all there is to write.
+const ALL_STAGES: u32 = 0;
+/// The stages of a boot, in the order in which their times are kept.
+const STAGES: [Stage; 12] = [
     Stage::Power,
     Stage::Firmware,
     Stage::Dhcp,
@@ -39,6 +44,9 @@ const STAGES: [Stage; 9] = [
     Stage::Image,
     Stage::Kernel,
     Stage::Agent,
+    Stage::Maintenance,
+    Stage::Installing,
+    Stage::Joining,
 ];
 
 /// How much may be kept of one machine, on a board of so many.
@@ -90,7 +98,7 @@ pub struct PastBoot {
     /// Milliseconds in all.
     pub total_ms: u32,
     /// Milliseconds of each stage, in the order of [`STAGES`].
-    took_ms: [u32; 9],
+    took_ms: [u32; STAGES.len()],
 }
 
 impl PastBoot {
@@ -99,7 +107,7 @@ impl PastBoot {
         (number, firmware, total_ms): (u32, Option<ClientKind>, u64),
         stages: impl IntoIterator<Item = (Stage, u64)>,
     ) -> Self {
-        let mut took_ms = [NONE; 9];
+        let mut took_ms = [NONE; STAGES.len()];
         for (stage, ms) in stages {
             let place = STAGES.iter().zip(&mut took_ms).find(|(of, _)| **of == stage);
             place.into_iter().for_each(|(_, took)| *took = milliseconds(ms));
@@ -112,6 +120,13 @@ impl PastBoot {
     pub fn took(&self, stage: Stage) -> Option<u64> {
         let took = STAGES.iter().zip(&self.took_ms).find(|(of, _)| **of == stage).map(|(_, took)| *took);
         took.filter(|took| *took != NONE).map(u64::from)
+    }
+}
+
+impl PastBoot {
+    /// True for one that has a time of a stage of Talos.
+    fn is_talos(&self) -> bool {
+        self.took_ms.iter().skip(FEWER).any(|took| *took != NONE)
     }
 }
 
@@ -132,12 +147,16 @@ pub(crate) fn keep_times(past: &mut Vec<PastBoot>, boot: PastBoot) {
 /// Writes the times as packed numbers in hexadecimal.
 pub(crate) fn write<S: Serializer>(past: &[PastBoot], to: S) -> Result<S::Ok, S::Error> {
     let mut packer = Packer::default();
+    let written = if past.iter().any(PastBoot::is_talos) { STAGES.len() } else { FEWER };
+    if written > FEWER {
+        packer.number(ALL_STAGES);
+    }
     for boot in past {
         packer.number(boot.number);
         packer.word(boot.firmware);
         packer.number(boot.total_ms);
         // What was not seen is 0.
-        boot.took_ms.iter().for_each(|took| packer.number(u64::from(took.wrapping_add(1))));
+        boot.took_ms.iter().take(written).for_each(|took| packer.number(u64::from(took.wrapping_add(1))));
     }
     to.serialize_str(&hexadecimal(&packer.bytes))
 }
@@ -148,17 +167,22 @@ pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<PastBoot>, 
     let bytes = bytes_of(&text).unwrap_or_default();
     let mut unpacker = Unpacker::new(&bytes);
     let mut past = Vec::new();
+    let mut written = FEWER;
+    let mut rest = Unpacker::new(&bytes);
+    if rest.number::<u32>() == Some(ALL_STAGES) {
+        (written, unpacker) = (STAGES.len(), rest);
+    }
     while !unpacker.bytes.is_empty() {
-        let boot = read_one(&mut unpacker).ok_or_else(|| D::Error::custom("times of past boots"))?;
+        let boot = read_one(&mut unpacker, written).ok_or_else(|| D::Error::custom("times of past boots"))?;
         keep_times(&mut past, boot);
     }
     Ok(past)
 }
 
-fn read_one(from: &mut Unpacker<'_>) -> Option<PastBoot> {
+fn read_one(from: &mut Unpacker<'_>, written: usize) -> Option<PastBoot> {
     let (number, firmware, total_ms) = (from.number()?, from.word()?, from.number()?);
-    let mut took_ms = [NONE; 9];
-    for took in &mut took_ms {
+    let mut took_ms = [NONE; STAGES.len()];
+    for took in took_ms.iter_mut().take(written) {
         *took = from.number::<u32>()?.wrapping_sub(1);
     }
     Some(PastBoot { number, firmware, total_ms, took_ms })
@@ -207,6 +231,33 @@ mod tests {
         assert_eq!(fleet.last().map(|last| (last.number, last.log.len(), last.unrecorded)), Some((6, 7, 57)));
         let bytes: usize = fleet.iter().map(|boot| PackedBoot::of(boot).size()).sum();
         assert!(bytes <= Room::of(13_500).earlier, "{bytes}");
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Times(#[serde(serialize_with = "write", deserialize_with = "read")] Vec<PastBoot>);
+
+    #[test]
+    fn times_of_talos_are_kept_and_those_that_older_versions_wrote_are_read() {
+        let plain = PastBoot::new((1, None, 9), [(Stage::Power, 2), (Stage::Agent, 7)]);
+        let talos =
+            PastBoot::new((2, None, 60), [(Stage::Kernel, 9), (Stage::Installing, 40), (Stage::Joining, 11)]);
+        for past in [vec![plain.clone()], vec![plain.clone(), talos.clone()], vec![talos], vec![]] {
+            let text = serde_json::to_string(&Times(past.clone())).unwrap();
+            assert_eq!(serde_json::from_str::<Times>(&text).unwrap().0, past, "{text}");
+        }
+        // As the version before wrote it: nine stages, and no mark before them.
+        let mut packer = Packer::default();
+        packer.number(1_u32);
+        packer.word(None::<ClientKind>);
+        packer.number(9_u32);
+        [3_u64, 0, 0, 0, 0, 0, 0, 0, 8].into_iter().for_each(|took| packer.number(took));
+        let old = serde_json::to_string(&hexadecimal(&packer.bytes)).unwrap();
+        assert_eq!(serde_json::from_str::<Times>(&old).unwrap().0, [plain.clone()]);
+        assert_eq!(
+            serde_json::to_string(&Times(vec![plain])).unwrap(),
+            old,
+            "a board without Talos writes it so still"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kubernetes::Client;
 use kubernetes::apply::{Plan, Refusal, apply};
@@ -19,6 +20,8 @@ use super::configs::Order;
 use super::minted::Minted;
 use super::plane::{ControlPlane, servers};
 
+/// How long a machine may take until its etcd can be begun; within the limit of the order.
+const NOT_YET: Duration = Duration::from_secs(40);
 /// Objects of which it is told why they were refused.
 const TOLD: usize = 3;
 
@@ -189,7 +192,7 @@ impl Room {
     async fn bootstrap(self: &Arc<Self>, node: &NodeName) -> Result<(), Outcome> {
         let (at, minted, _) = self.target(node).await?;
         let known = Node::of_cluster(at, Arc::clone(&minted.identity)).over(self.dial.clone());
-        match known.bootstrap().await.map_err(|why| failed("unreachable", why))? {
+        match known.bootstrap_within(NOT_YET).await.map_err(|why| failed("unreachable", why))? {
             Bootstrap::Begun | Bootstrap::AlreadyThere => Ok(()),
             Bootstrap::NotYet { text } => Err(failed("not-yet", text)),
             Bootstrap::Never { text } => Err(failed("never", text)),

@@ -1,6 +1,8 @@
 //! Gates of a cluster: its secrets are made once in a run, and its etcd is begun once, on one machine.
 
-use model::{Command, CommandId, LabTime, NodeName, Outcome, Span, TalosSight};
+use core::net::IpAddr;
+
+use model::{Command, CommandId, LabTime, NodeName, Outcome, Span, TalosSight, TalosSpec};
 
 use crate::cluster::{Cluster, Order, has_begun};
 use crate::lab::Lab;
@@ -74,10 +76,26 @@ fn begins_on(lab: &Lab, cluster: &Cluster) -> Option<NodeName> {
             let refused = matches!(order.ended, Some((Outcome::Failed { .. }, _)));
             let given_up = lab.machines.get(node).is_none_or(|machine| machine.bad);
             if refused && given_up {
-                return spec.control_plane.iter().find(usable).cloned();
+                return first_of(lab, spec, usable).cloned();
             }
             Some(node).filter(usable).cloned()
         }
-        None => spec.control_plane.iter().find(usable).cloned(),
+        None => first_of(lab, spec, usable).cloned(),
+    }
+}
+
+/// Where the endpoint is an address, the machine that has it is waited for: nobody finds a cluster that begins on another
+/// one. Else, or once that one is given up, the first that can be used.
+fn first_of<'a>(lab: &Lab, spec: &'a TalosSpec, usable: impl Fn(&&NodeName) -> bool) -> Option<&'a NodeName> {
+    let endpoint = spec.endpoint.as_ref().and_then(|told| told.parse::<IpAddr>().ok());
+    let has = |node: &&NodeName| {
+        let known = lab.node(node);
+        let own = known.map(|node| (IpAddr::from(node.ip), node.ip6.map(IpAddr::from)));
+        endpoint.is_some() && own.is_some_and(|(four, six)| Some(four) == endpoint || six == endpoint)
+    };
+    let given_up = |node: &NodeName| lab.machines.get(node).is_none_or(|machine| machine.bad);
+    match spec.control_plane.iter().find(has) {
+        Some(holds) if !given_up(holds) => Some(holds).filter(usable),
+        Some(_) | None => spec.control_plane.iter().find(usable),
     }
 }

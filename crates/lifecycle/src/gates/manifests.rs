@@ -11,10 +11,11 @@
 use alloc::format;
 use alloc::string::String;
 
-use model::{ClusterPods, Command, Goal, LabTime, Outcome, Phase, Rung, Span, Waiting};
+use model::{ClusterPods, Command, LabTime, Outcome, Phase, Span, Waiting};
 
 use super::cluster::{Wanted, ask};
 use crate::cluster::{Cluster, Order};
+use crate::judge::Standing;
 use crate::lab::Lab;
 
 /// How long a set of manifests may take to be applied; each definition in it has a minute of its own.
@@ -45,11 +46,11 @@ pub(crate) enum Pods {
 /// The machines of the run are there since then, as far as they will be.
 fn machines_there(lab: &Lab) -> Option<LabTime> {
     let (mut members, mut ready, mut bad, mut since) = (0_usize, 0_usize, 0_usize, None);
-    for machine in lab.machines.values().filter(|machine| machine.goal == Goal::Ready) {
-        members += 1;
-        if machine.bad {
-            bad += 1;
-        } else if machine.rung == Rung::Ready {
+    for machine in lab.machines.values() {
+        let standing = Standing::of(machine);
+        members += usize::from(standing.member);
+        bad += usize::from(standing.bad);
+        if standing.ready {
             ready += 1;
             since = since.max(Some(machine.entered.since_start));
         }

@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     missing: Vec<String>,
     images_later: bool,
     control_plane: Vec<String>,
+    endpoint: Option<String>,
     proof: Proof,
     manifests: Option<bool>,
     carrier: ConfigCarrier,
@@ -37,6 +38,7 @@ impl Setup {
             ["by-hand", names @ ..] => self.by_hand = owned(names),
             ["pull"] => self.carrier = ConfigCarrier::Pull,
             ["proof", level] => self.proof = crate::cluster::proof(level)?,
+            ["endpoint", told] => self.endpoint = Some((*told).to_owned()),
             ["talos", names @ ..] => self.control_plane = owned(names),
             ["image", "agent"] => self.plain = false,
             ["image", "plain"] => self.plain = true,
@@ -83,6 +85,7 @@ impl Setup {
             let talos = board.spec.scenarios.values_mut().filter_map(|scenario| scenario.talos.as_mut());
             talos.for_each(|talos| {
                 (talos.proof, talos.carrier) = (self.proof, self.carrier);
+                talos.endpoint.clone_from(&self.endpoint);
                 talos.install = self.manifests.iter().map(|_| "web.yaml".to_owned()).collect();
             });
             board.manifests_are_wrong = self.manifests == Some(false);

@@ -33,6 +33,9 @@ pub enum Bootstrap {
     },
 }
 
+/// The service that a bootstrap needs.
+const RUNTIME: &str = "cri";
+
 /// How long etcd is given to show its members before a bootstrap. A node without one lets its client block.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -40,7 +43,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(2);
 
 impl Node {
-    /// Looks whether etcd has members, and only if not, asks for a bootstrap once.
+    /// Looks whether etcd has members, and only if not and its container runtime is there, asks for a bootstrap once.
     ///
     /// # Errors
     /// The node cannot be reached or is not whom we trust: nothing was asked.
@@ -48,6 +51,9 @@ impl Node {
         if matches!(tokio::time::timeout(LOOK, self.etcd_members(true)).await, Ok(Ok(members)) if !members.is_empty())
         {
             return Ok(Bootstrap::AlreadyThere);
+        }
+        if let Some(text) = self.too_early().await {
+            return Ok(Bootstrap::NotYet { text });
         }
         let request = BootstrapReq { recover_etcd: false, recover_skip_hash_check: false };
         match self.changing(&BOOTSTRAP, request).await {
@@ -65,6 +71,18 @@ impl Node {
             },
             Err(NodeError::ReplyLost { why, .. }) => Ok(Bootstrap::Unknown { why }),
             Err(other) => Err(other),
+        }
+    }
+
+    /// What a bootstrap would be refused for: until CRI is well it is "not available yet" (`v1alpha1_server.go`,
+    /// `Bootstrap`). A node that does not tell its services decides by itself.
+    async fn too_early(&self) -> Option<String> {
+        let services = self.services().await.ok()?;
+        let cri = services.into_iter().find(|service| service.id == RUNTIME);
+        match cri {
+            Some(cri) if cri.healthy == Some(true) => None,
+            Some(cri) => Some(format!("its container runtime is {}", cri.state)),
+            None => Some("its container runtime does not run yet".to_owned()),
         }
     }
 
