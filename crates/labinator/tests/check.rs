@@ -312,3 +312,24 @@ fn a_bundle_is_rendered_once_and_held_to_its_digest() {
     assert!(!well && said.contains("no `bundle` wrote it"), "{said}");
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn several_files_are_checked_and_the_worst_decides() {
+    let folder = here().join("tests/check");
+    let good = here().join("../../labs/talos.yaml");
+    let good = std::fs::canonicalize(good).unwrap().display().to_string();
+    let run = |files: &[&str]| {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_labinator"));
+        let done = program.arg("check").args(files).current_dir(&folder).output().unwrap();
+        (done.status.code(), String::from_utf8(done.stdout).unwrap())
+    };
+    let wrong = files(&folder, "yaml").into_iter().next().unwrap();
+    let wrong = wrong.file_name().unwrap().to_str().unwrap().to_owned();
+    let well = format!("{good}: lab ");
+    let (code, said) = run(&[&wrong, &good]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&wrong) && said.contains(&well), "{said}");
+    let (code, said) = run(&[&good, &good]);
+    assert!(code == Some(0) && said.matches(&well).count() == 2, "{said}");
+    assert_eq!(run(&[]).0, Some(2));
+}

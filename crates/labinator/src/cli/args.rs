@@ -258,10 +258,11 @@ pub struct InsideArgs {
 /// Verbs that read a file or ask a controller.
 #[derive(Debug, Clone, Subcommand)]
 pub enum ClientVerb {
-    /// Name every mistake of a lab file with its place
+    /// Name every mistake of lab files with its place
     Check {
-        /// The lab file
-        file: PathBuf,
+        /// The lab files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// As JSON
         #[arg(long)]
         json: bool,

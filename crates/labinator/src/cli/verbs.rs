@@ -1,6 +1,6 @@
 //! What each verb does.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use api::{Accepted, Ask, Diagnosis, EventPage, Explanations, Finding, MachinePage, Plan, PowerAsk};
 use model::{Event, NodeName, Origin, PowerOrder, ScenarioName, Snapshot, Trace};
@@ -25,7 +25,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
     let look = Look::new(globals);
     let client = Client::new(globals);
     match verb {
-        ClientVerb::Check { file, json } => check(&file, json, look),
+        ClientVerb::Check { files, json } => check_all(&files, json, look),
         ClientVerb::ExplainCode { code, json } => super::code::explain(&code.join(" "), json),
         ClientVerb::Schema => out::json(&crate::config::schema(), true),
         ClientVerb::Openapi => out::json(&api::openapi(env!("CARGO_PKG_VERSION")), true),
@@ -95,13 +95,31 @@ fn told(accepted: &Accepted, what: &str, json: bool, look: Look) -> Result<(), F
     }
 }
 
+/// Checks each file; the worst of them decides how it ends.
+fn check_all(files: &[PathBuf], json: bool, look: Look) -> Result<(), Failure> {
+    let mut worst: Option<Failure> = None;
+    for file in files {
+        match check(file, json, look) {
+            Ok(()) => {}
+            // Nobody reads what the others would say.
+            Err(Failure::Gone) => return Err(Failure::Gone),
+            Err(failure) => {
+                if worst.as_ref().is_none_or(|worst| worst.code() < failure.code()) {
+                    worst = Some(failure);
+                }
+            }
+        }
+    }
+    worst.map_or(Ok(()), Err)
+}
+
 fn check(file: &Path, json: bool, look: Look) -> Result<(), Failure> {
     match crate::config::load(file) {
         Ok(spec) if !seeds::checked((file, &spec), json, look)? => Err(Failure::Said(1)),
         Ok(_) if json || look.quiet => Ok(()),
         Ok(spec) => {
             for warning in crate::config::warnings(&spec) {
-                out::line(&format!("warning: {warning}"))?;
+                out::line(&format!("{}: warning: {warning}", file.display()))?;
             }
             out::line(&format!(
                 "{}: lab {}, {}, {}, nothing wrong.",
