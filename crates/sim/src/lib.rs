@@ -15,6 +15,7 @@
 //! | all of it running by itself over streams | `net/` |
 //! | a cluster's API server, with what runs behind it | `kubernetes/` |
 //! | Talos nodes and their machine API | `talos/` |
+//! | who was connected to these two | `visits.rs` |
 //!
 //! Outside `net`, `kubernetes` and `talos` nothing reads a clock or opens a socket: time is an argument in
 //! milliseconds, frames and HTTP
@@ -50,6 +51,7 @@ mod segment;
 mod step;
 mod stuck;
 pub mod talos;
+mod visits;
 
 pub use board::{PortConfig, PowerBoard, PowerReport};
 pub use cable::{Cable, Copied, Fate, Lane, Passed, Way};
@@ -60,3 +62,4 @@ pub use manners::Manner;
 pub use segment::{Arrival, Segment};
 pub use step::{Phase, Step, Teller};
 pub use stuck::Stuck;
+pub use visits::Visits;

@@ -72,10 +72,12 @@ async fn a_control_plane_comes_from_maintenance_to_ready() {
         assert!(services.iter().any(|service| service.id == "etcd" && service.healthy == Some(true)));
         let kubeconfig = ours.kubeconfig().await.unwrap();
         assert!(
-            kubeconfig.contains("server: https://10.0.0.101:6443") && kubeconfig.ends_with("admin@lab\n")
+            kubeconfig.contains("server: https://10.0.0.101:6443")
+                && kubeconfig.contains("current-context: admin@lab\n")
         );
         let mut log = ours.log(LogSource::Service("etcd"), Extent::Kept).await.unwrap();
-        assert_eq!(log.next().await.unwrap().unwrap(), b"etcd: started\n");
+        assert_eq!(log.next().await.unwrap().unwrap(), b"etcd: preparing\n");
+        assert_eq!(log.next().await.unwrap().unwrap(), b"etcd: running\n");
         assert_eq!(log.next().await.unwrap(), None);
     }
 }

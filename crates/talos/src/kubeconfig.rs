@@ -7,7 +7,7 @@ use model::{Span, WallTime};
 use zeroize::Zeroizing;
 
 use crate::config::Endpoint;
-use crate::pki::{BACKDATE, CLIENT_LIFETIME, Certificate, Leaf, PkiError, Random, Usage};
+use crate::pki::{Authority, BACKDATE, CLIENT_LIFETIME, Certificate, Leaf, PkiError, Random, Usage};
 use crate::secrets::Secrets;
 use crate::yaml::{Value, emit, parse_one};
 
@@ -59,6 +59,27 @@ pub fn mint_for(
     now: WallTime,
     random: &mut dyn Random,
 ) -> Result<Zeroizing<String>, PkiError> {
+    mint_by(
+        (secrets.kubernetes(), &secrets.k8s.certificate),
+        (cluster, endpoint.url()),
+        lifetime,
+        now,
+        random,
+    )
+}
+
+/// As [`mint_for`], by whoever holds Kubernetes's authority without being the keeper of all secrets: a control plane.
+/// The authority comes with its certificate as it is written, the endpoint is a URL.
+///
+/// # Errors
+/// There are no random bytes.
+pub fn mint_by(
+    (authority, written): (&Authority, &str),
+    (cluster, endpoint): (&str, &str),
+    lifetime: Span,
+    now: WallTime,
+    random: &mut dyn Random,
+) -> Result<Zeroizing<String>, PkiError> {
     let leaf = Leaf {
         common_name: Some("admin"),
         organizations: &["system:masters"],
@@ -67,11 +88,11 @@ pub fn mint_for(
         lifetime,
         backdate: BACKDATE,
     };
-    let (certificate, key) = secrets.kubernetes().issue(&leaf, now, random)?.to_pem();
-    let authority = STANDARD.encode(&secrets.k8s.certificate);
+    let (certificate, key) = authority.issue(&leaf, now, random)?.to_pem();
+    let authority = STANDARD.encode(written);
     let (certificate, key) = (STANDARD.encode(certificate), Zeroizing::new(STANDARD.encode(key.as_str())));
     let (name, admin) = (scalar(cluster), scalar(&format!("admin@{cluster}")));
-    let server = scalar(endpoint.url());
+    let server = scalar(endpoint);
     let key = key.as_str();
     // The form and order of Kubernetes's own writer.
     Ok(Zeroizing::new(format!(

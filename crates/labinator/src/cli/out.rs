@@ -10,8 +10,16 @@ use super::failure::Failure;
 /// # Errors
 /// [`Failure::Gone`] when nobody reads any more, else why it cannot be written.
 pub fn print(text: &str) -> Result<(), Failure> {
+    bytes(text.as_bytes())
+}
+
+/// Writes what may not be text to standard output.
+///
+/// # Errors
+/// As [`print`].
+pub fn bytes(piece: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|e| match e.kind() {
+    out.write_all(piece).and_then(|()| out.flush()).map_err(|e| match e.kind() {
         std::io::ErrorKind::BrokenPipe => Failure::Gone,
         _ => Failure::failed(format!("cannot write to standard output: {e}")),
     })

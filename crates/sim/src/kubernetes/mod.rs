@@ -28,6 +28,7 @@ mod rest;
 mod schedule;
 mod select;
 mod serve;
+mod static_pods;
 mod store;
 mod table;
 mod trust;

@@ -1,5 +1,6 @@
 //! The server as it runs: TLS and HTTP/1.1 over any stream, and time that passes.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
@@ -27,6 +28,7 @@ use super::cluster::{Cluster, Member};
 use super::manner::Manner;
 use super::rest::{Call, Reply, Watching};
 use super::trust::{Identity, Shown};
+use crate::visits::{Visitors, Visits};
 
 /// Between two bookmarks of a watch.
 const BOOKMARK: Duration = Duration::from_secs(60);
@@ -63,6 +65,7 @@ struct Shared {
     away: watch::Sender<bool>,
     /// How many watches were opened, and how many lists were asked for.
     asked: Mutex<(u64, u64)>,
+    visitors: Visitors,
     disk: OnceLock<Write>,
 }
 
@@ -93,6 +96,7 @@ impl Server {
             cut: watch::channel(0).0,
             away: watch::channel(false).0,
             asked: Mutex::default(),
+            visitors: Visitors::default(),
             disk: OnceLock::new(),
         }))
     }
@@ -156,6 +160,7 @@ impl Server {
             // A client that does not like our certificate hangs up; so do we.
             let Ok(stream) = identity.acceptor().accept(stream).await else { return };
             let shown = stream.get_ref().1.peer_certificates();
+            let _visit = self.0.visitors.enter(shown);
             let now = UnixTime::since_unix_epoch(Duration::from_millis(self.now()));
             let shown = identity.knows(shown, now);
             let service = service_fn(move |request| {
@@ -218,6 +223,12 @@ impl Server {
         *self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who is and was connected, by SHA-256 of the certificate that was shown.
+    #[must_use]
+    pub fn visits(&self) -> BTreeMap<String, Visits> {
+        self.0.visitors.all()
+    }
+
     /// An object as it is now, by `apiVersion`, kind, namespace and name.
     #[must_use]
     pub fn object(&self, (api_version, kind): (&str, &str), namespace: &str, name: &str) -> Option<Value> {
@@ -274,7 +285,7 @@ impl Server {
     }
 
     /// Lets time pass up to now, does something, and tells whoever waits.
-    fn touch<T>(&self, act: impl FnOnce(&mut Cluster) -> T) -> T {
+    pub(super) fn touch<T>(&self, act: impl FnOnce(&mut Cluster) -> T) -> T {
         let now = self.now();
         let mut cluster = self.lock();
         cluster.advance(now);

@@ -19,7 +19,7 @@ use talos::api::proto::told::{MachineStage, SeqAction, StartStop, SvcAction};
 use talos::pki::{Authority, Certificate, Identity, KeyKind, Leaf, Name};
 use tokio::task::JoinSet;
 
-use super::cluster::{Member, Signer};
+use super::cluster::{Found, Member, Signer};
 use super::config::{self, Config};
 use super::events::{Events, Payload};
 use super::manner::{Manner, Place};
@@ -153,6 +153,7 @@ impl Inner {
         now.boot_id = boot_id;
         now.events = Arc::new(Events::new([a, b, c, d, e], u32::from_be_bytes([0, f, g, h])));
         now.services = vec![];
+        now.logs = vec![];
         now.config = None;
         now.order = None;
         now.pushed = None;
@@ -317,11 +318,12 @@ impl Inner {
         Ok(())
     }
 
-    fn service(&self, id: &str, state: &'static str, action: SvcAction, healthy: Option<bool>) {
+    pub(super) fn service(&self, id: &str, state: &'static str, action: SvcAction, healthy: Option<bool>) {
         {
             let mut now = self.now();
             now.services.retain(|(known, _, _)| known != id);
             now.services.push((id.to_owned(), state, healthy));
+            now.logs.push((id.to_owned(), format!("{id}: {}\n", state.to_lowercase())));
         }
         self.told.notify_waiters();
         self.changed();
@@ -331,6 +333,15 @@ impl Inner {
 
     /// Services, etcd, readiness; then it runs until it is told otherwise.
     async fn come_up(&self, config: &Config) {
+        if config.discovery {
+            let found = Found {
+                hostname: self.hostname(),
+                address: self.settings.address.ip().to_string(),
+                control_plane: config.control_plane,
+                version: self.settings.version.clone(),
+            };
+            self.cluster.discover(&config.cluster, found);
+        }
         for id in ["machined", "apid", "containerd", "cri", "kubelet"] {
             self.service(id, "Running", SvcAction::Running, Some(true));
         }

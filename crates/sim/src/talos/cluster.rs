@@ -18,9 +18,20 @@ pub struct Member {
     pub learner: bool,
 }
 
+/// A node that its cluster's discovery found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) hostname: String,
+    pub(super) address: String,
+    pub(super) control_plane: bool,
+    /// Its release.
+    pub(super) version: String,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     members: Vec<Member>,
+    found: Vec<Found>,
     /// How many bootstraps began an etcd of their own: more than one is a split brain.
     bootstraps: u32,
     /// Addresses of control planes whose trustd answers.
@@ -98,6 +109,30 @@ impl Cluster {
 
     pub(super) fn leave(&self, id: &str, member: u64) {
         self.change(id, |shared| shared.members.retain(|found| found.id != member));
+    }
+
+    /// Gives the lead to another member, if this one has it; returns that one's name.
+    pub(super) fn forfeit(&self, id: &str, member: u64) -> Option<String> {
+        self.change(id, |shared| {
+            // The first one leads.
+            (shared.members.first()?.id == member && shared.members.len() > 1).then_some(())?;
+            shared.members.rotate_left(1);
+            shared.members.first().map(|leads| leads.hostname.clone())
+        })
+    }
+
+    /// The nodes that discovery found, by name.
+    pub(super) fn found(&self, id: &str) -> Vec<Found> {
+        self.with(id, |shared| shared.found.clone())
+    }
+
+    /// A node shows itself to the others.
+    pub(super) fn discover(&self, id: &str, node: Found) {
+        self.change(id, |shared| {
+            shared.found.retain(|known| known.address != node.address);
+            shared.found.push(node);
+            shared.found.sort_by(|a, b| a.hostname.cmp(&b.hostname));
+        });
     }
 
     pub(super) fn signs(&self, id: &str, address: &str, does: bool) {

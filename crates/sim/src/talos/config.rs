@@ -26,6 +26,8 @@ pub(super) struct Config {
     pub(super) kubernetes_ca_key: String,
     /// Release of Kubernetes that the kubelet's image names, as `v1.35.4`.
     pub(super) kubernetes: String,
+    /// Whether nodes are to find each other.
+    pub(super) discovery: bool,
     /// Where it is installed; empty where a selector says.
     pub(super) disk: String,
     pub(super) sink: Option<SocketAddr>,
@@ -75,7 +77,7 @@ pub(super) fn read(text: &[u8], installed: bool) -> Result<Option<Config>, Bad> 
     let text = std::str::from_utf8(text).map_err(|_| Bad::Parse("yaml: invalid UTF-8".to_owned()))?;
     let documents = yaml::parse(text).map_err(|why| Bad::Parse(format!("yaml: {why}")))?;
     let mut machine = None;
-    let (mut sink, mut kernel_log, mut hostname) = (None, None, None);
+    let (mut sink, mut kernel_log, mut hostname, mut discovery) = (None, None, None, false);
     for document in &documents {
         let value = &document.value;
         match word(value, &["kind"]).as_str() {
@@ -85,6 +87,7 @@ pub(super) fn read(text: &[u8], installed: bool) -> Result<Option<Config>, Bad> 
                 let url = word(value, &["url"]);
                 kernel_log = url.trim_start_matches("tcp://").trim_end_matches('/').parse().ok();
             }
+            "DiscoveryServiceConfig" => discovery = true,
             "HostnameConfig" => hostname = Some(word(value, &["hostname"])).filter(|name| !name.is_empty()),
             _ => {}
         }
@@ -101,6 +104,7 @@ pub(super) fn read(text: &[u8], installed: bool) -> Result<Option<Config>, Bad> 
         kubernetes_ca: decoded(&word(machine, &["cluster", "ca", "crt"])),
         kubernetes_ca_key: decoded(&word(machine, &["cluster", "ca", "key"])),
         kubernetes: tag(&word(machine, &["machine", "kubelet", "image"])),
+        discovery: discovery || word(machine, &["cluster", "discovery", "enabled"]) == "true",
         disk: word(machine, &["machine", "install", "disk"]),
         cluster: word(machine, &["cluster", "id"]),
         cluster_name: word(machine, &["cluster", "clusterName"]),

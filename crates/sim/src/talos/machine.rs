@@ -12,11 +12,14 @@ use talos::api::Character;
 use talos::api::grpc::Answer;
 use talos::api::proto::machine::{self, ApplyMode};
 use talos::api::proto::{common, cosi, storage};
+use talos::kubeconfig;
+use talos::pki::{Authority, CLIENT_LIFETIME, PkiError};
 use tonic::body::Body;
 use tonic::codegen::{BoxStream, http};
 use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
 
-use super::config::{self, Bad};
+use super::config::{self, Bad, Config};
 use super::events::Kept;
 use super::manner::Manner;
 use super::node::{Etcd, Inner, Node, Order};
@@ -77,6 +80,13 @@ impl Api {
             .streamed(&machine::READ, |request| ready(self.read(request)))
             .unary(&machine::ETCD_MEMBER_LIST, |request| ready(self.etcd_member_list(request)))
             .unary(&machine::ETCD_STATUS, |request| ready(self.etcd_status(request)))
+            .streamed(&machine::ETCD_SNAPSHOT, |request| ready(self.etcd_snapshot(request)))
+            .unary(&machine::ETCD_LEAVE_CLUSTER, |request| ready(self.etcd_leave(request)))
+            .unary(&machine::ETCD_FORFEIT_LEADERSHIP, |request| ready(self.etcd_forfeit(request)))
+            .unary(&machine::ETCD_REMOVE_MEMBER_BY_I_D, |request| ready(self.etcd_remove(request)))
+            .unary(&machine::SERVICE_START, |request| ready(self.service_start(request)))
+            .unary(&machine::SERVICE_STOP, |request| ready(self.service_stop(request)))
+            .unary(&machine::SERVICE_RESTART, |request| ready(self.service_restart(request)))
             .unary(&storage::DISKS, |request| ready(self.disks(request)))
             .unary(&cosi::STATE_GET, |request| ready(self.get(request)))
             .streamed(&cosi::STATE_LIST, |request| ready(self.list(request)))
@@ -95,7 +105,7 @@ impl Api {
         Ok(())
     }
 
-    fn control_plane(&self, api: &str) -> Result<(), Status> {
+    pub(super) fn control_plane(&self, api: &str) -> Result<(), Status> {
         let is = self.node.now().config.as_ref().is_some_and(|config| config.control_plane);
         let no = || Status::unimplemented(format!("{api} is only available on control plane nodes"));
         if is { Ok(()) } else { Err(no()) }
@@ -134,7 +144,9 @@ impl Api {
         }
     }
 
+    /// The number of its etcd's member, if that runs and was not taken out.
     pub(super) fn etcd_runs(&self) -> Result<u64, Status> {
+        let members = self.node.cluster.members(&self.cluster_id());
         let now = self.node.now();
         let runs = now.services.iter().any(|(id, state, _)| id == "etcd" && *state == "Running");
         let missing = || {
@@ -142,7 +154,8 @@ impl Api {
                 "failed to create etcd client: error getting etcd endpoints: context deadline exceeded",
             )
         };
-        now.etcd.member().filter(|_| runs).ok_or_else(missing)
+        let is = |id: &u64| runs && members.iter().any(|member| member.id == *id);
+        now.etcd.member().filter(is).ok_or_else(missing)
     }
 }
 
@@ -225,18 +238,20 @@ impl Api {
     fn kubeconfig(&self, _: Request<()>) -> Reply<BoxStream<common::Data>> {
         self.may("Kubeconfig", Role::Admin, false)?;
         self.control_plane("kubeconfig")?;
-        let (name, endpoint) = {
-            let now = self.node.now();
-            let config = now.config.as_ref();
-            config.map(|config| (config.cluster_name.clone(), config.endpoint.clone())).unwrap_or_default()
-        };
-        let text = format!(
-            "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    server: {endpoint}\nusers:\n- name: admin@{name}\n\
-             contexts:\n- context:\n    cluster: {name}\n    namespace: default\n    user: admin@{name}\n  name: admin@{name}\n\
-             current-context: admin@{name}\n"
-        );
+        let config = self.node.now().config.clone();
+        let missing = || Status::unknown("kubernetes root secrets are missing");
+        let config = config.filter(|config| !config.kubernetes_ca_key.is_empty()).ok_or_else(missing)?;
+        let text = self.kubeconfig_of(&config).map_err(|why| Status::unknown(why.to_string()))?;
         let archive = unfinished_tar(&text).map_err(|why| Status::unknown(why.to_string()))?;
         Ok(once(common::Data { metadata: None, bytes: archive }))
+    }
+
+    /// As the node mints it from its own config, without asking Kubernetes.
+    fn kubeconfig_of(&self, config: &Config) -> Result<Zeroizing<String>, PkiError> {
+        let authority = Authority::from_pem(&config.kubernetes_ca, &config.kubernetes_ca_key)?;
+        let names = (config.cluster_name.as_str(), config.endpoint.as_str());
+        let made = (self.node.wall(), &mut self.node.draw());
+        kubeconfig::mint_by((&authority, &config.kubernetes_ca), names, CLIENT_LIFETIME, made.0, made.1)
     }
 
     fn events(&self, request: Request<machine::EventsReq>) -> Reply<BoxStream<machine::Event>> {
@@ -307,72 +322,6 @@ impl Api {
         let everything = request.system_partitions_to_wipe.is_empty();
         Ok(actor(self.order(Order::Reset { everything, reboot: request.reboot })))
     }
-
-    fn dmesg(&self, request: Request<machine::DmesgReq>) -> Reply<BoxStream<common::Data>> {
-        self.may("Dmesg", Role::Reader, false)?;
-        let request = request.into_inner();
-        let events = Arc::clone(&self.node.now().events);
-        let (start, kept) = (if request.tail { events.len() } else { 0 }, events.len());
-        let lines = stream::unfold((events, start), move |(events, index)| async move {
-            if !request.follow && index >= kept {
-                return None;
-            }
-            events.until(index).await;
-            let event = events.get(index)?;
-            let line = format!("user: warning: [{}]: [talos] {}\n", event.id, event.kind);
-            Some((Ok(common::Data { metadata: None, bytes: line.into_bytes() }), (events, index + 1)))
-        });
-        Ok(Response::new(Box::pin(lines)))
-    }
-
-    fn logs(&self, request: Request<machine::LogsReq>) -> Reply<BoxStream<common::Data>> {
-        self.may("Logs", Role::Reader, false)?;
-        let id = request.into_inner().id;
-        let known = self.node.now().services.iter().any(|(known, _, _)| *known == id);
-        if !known {
-            return Err(Status::unknown(format!("log \"{id}\" was not registered")));
-        }
-        Ok(once(common::Data { metadata: None, bytes: format!("{id}: started\n").into_bytes() }))
-    }
-
-    fn read(&self, request: Request<machine::ReadReq>) -> Reply<BoxStream<common::Data>> {
-        self.may("Read", Role::Admin, false)?;
-        let path = request.into_inner().path;
-        if path != "/proc/sys/kernel/random/boot_id" {
-            return Err(Status::unknown(format!("stat {path}: no such file or directory")));
-        }
-        let bytes = format!("{}\n", self.node.now().boot_id).into_bytes();
-        Ok(once(common::Data { metadata: None, bytes }))
-    }
-
-    fn etcd_member_list(&self, _: Request<machine::EtcdMembersReq>) -> Reply<machine::EtcdMembersResp> {
-        self.may("EtcdMemberList", Role::Reader, false)?;
-        self.control_plane("etcd member list")?;
-        self.etcd_runs()?;
-        let cluster =
-            self.node.now().config.as_ref().map(|config| config.cluster.clone()).unwrap_or_default();
-        let members = self.node.cluster.members(&cluster).into_iter().map(|member| machine::EtcdMember {
-            id: member.id,
-            hostname: member.hostname,
-            peer_urls: vec![format!("https://{}:2380", member.address)],
-            client_urls: vec![format!("https://{}:2379", member.address)],
-            is_learner: member.learner,
-        });
-        let item = machine::EtcdMembersItem { members: members.collect(), ..Default::default() };
-        Ok(Response::new(machine::EtcdMembersResp { messages: vec![item] }))
-    }
-
-    fn etcd_status(&self, _: Request<()>) -> Reply<machine::EtcdStatusResp> {
-        self.may("EtcdStatus", Role::Reader, false)?;
-        self.control_plane("etcd status")?;
-        let member_id = self.etcd_runs()?;
-        let cluster =
-            self.node.now().config.as_ref().map(|config| config.cluster.clone()).unwrap_or_default();
-        let leader = self.node.cluster.members(&cluster).first().map(|member| member.id).unwrap_or_default();
-        let status = machine::EtcdMemberStatus { member_id, leader, ..Default::default() };
-        let item = machine::EtcdStatusItem { metadata: None, member_status: Some(status) };
-        Ok(Response::new(machine::EtcdStatusResp { messages: vec![item] }))
-    }
 }
 
 impl Api {
@@ -387,7 +336,7 @@ fn actor(actor_id: String) -> Response<machine::ActorResp> {
     Response::new(machine::ActorResp { messages: vec![machine::Actor { metadata: None, actor_id }] })
 }
 
-fn once<T: Send + 'static>(message: T) -> Response<BoxStream<T>> {
+pub(super) fn once<T: Send + 'static>(message: T) -> Response<BoxStream<T>> {
     Response::new(Box::pin(stream::iter([Ok(message)])))
 }
 

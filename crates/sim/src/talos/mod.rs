@@ -21,17 +21,20 @@
 mod boot;
 mod cluster;
 mod config;
+mod definitions;
 mod events;
 mod line;
 mod machine;
 mod manner;
 mod metal;
 mod node;
+mod orders;
 mod pulled;
 mod pushed;
 mod reads;
 mod tls;
 mod upgrade;
+mod written;
 
 pub use cluster::{Cluster, Member};
 pub use line::Line;

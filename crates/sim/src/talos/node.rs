@@ -1,6 +1,6 @@
 //! A simulated node: what it is told to be, what it keeps, its port and who is connected to it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +26,7 @@ use super::machine::Api;
 use super::manner::Manner;
 use super::tls;
 use super::upgrade::Release;
+use crate::visits::{Visitors, Visits};
 
 /// How long its steps take.
 #[derive(Debug, Clone, Copy)]
@@ -158,6 +159,8 @@ pub(super) struct Now {
     pub(super) boot_id: String,
     pub(super) events: Arc<Events>,
     pub(super) services: Vec<(String, &'static str, Option<bool>)>,
+    /// What services wrote since it booted, each line with whose it is.
+    pub(super) logs: Vec<(String, String)>,
     /// The config it runs.
     pub(super) config: Option<Config>,
     /// The config on its disk.
@@ -224,6 +227,7 @@ pub(super) struct Inner {
     generation: watch::Sender<u64>,
     /// Counts up whenever stage, config, services or what is kept change.
     changes: watch::Sender<u64>,
+    visitors: Visitors,
     disk: OnceLock<Write>,
     /// Held while a release is being written.
     pub(super) writing: Arc<tokio::sync::Mutex<()>>,
@@ -252,6 +256,7 @@ impl Node {
             boot_id: String::new(),
             events: Arc::new(Events::new([0; 5], 0)),
             services: vec![],
+            logs: vec![],
             config: None,
             state: None,
             installed: false,
@@ -279,6 +284,7 @@ impl Node {
             told: Notify::new(),
             generation: watch::channel(0).0,
             changes: watch::channel(0).0,
+            visitors: Visitors::default(),
             disk: OnceLock::new(),
             writing: Arc::default(),
         }))
@@ -315,6 +321,12 @@ impl Node {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
+    }
+
+    /// Who is and was connected to its port, by SHA-256 of the certificate that was shown.
+    #[must_use]
+    pub fn visits(&self) -> BTreeMap<String, Visits> {
+        self.0.visitors.all()
     }
 
     /// Where it is on its way.
@@ -425,7 +437,8 @@ impl Node {
         let mut watched = self.0.generation.subscribe();
         let answering = async {
             let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await else { return };
-            let roles = tls::roles(stream.get_ref().1.peer_certificates());
+            let shown = stream.get_ref().1.peer_certificates();
+            let (roles, _visit) = (tls::roles(shown), self.0.visitors.enter(shown));
             let api = Api::new(Arc::clone(&self.0), maintenance, &roles);
             let service = hyper::service::service_fn(move |request| {
                 let api = api.clone();
@@ -491,6 +504,17 @@ impl Inner {
             _ => None,
         });
         slow.unwrap_or_default()
+    }
+
+    /// What a service wrote since the node booted, line by line.
+    pub(super) fn log_of(&self, service: &str) -> Vec<String> {
+        let now = self.now();
+        now.logs.iter().filter(|(whose, _)| whose == service).map(|(_, line)| line.clone()).collect()
+    }
+
+    /// Counts up whenever something changes that others wait for.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Something changed that others wait for.

@@ -121,12 +121,17 @@ impl Lab {
     pub(crate) fn config(&self, kind: &str, hostname: &str) -> Vec<u8> {
         let (crt, key) = self.ca.to_pem();
         let key = if kind == "worker" { String::new() } else { STANDARD.encode(key.as_bytes()) };
+        let kubernetes = Authority::mint(KeyKind::P256, Some("kubernetes"), now(), &mut Seeded::new([6; 32]));
+        let (kubernetes_crt, kubernetes_key) = kubernetes.unwrap().to_pem();
+        let kubernetes_key =
+            if kind == "worker" { String::new() } else { STANDARD.encode(kubernetes_key.as_bytes()) };
         format!(
             "version: v1alpha1\nmachine:\n    type: {kind}\n    token: {TOKEN}\n    ca:\n        crt: {}\n        key: \"{key}\"\n    \
              network:\n        hostname: {hostname}\n    install:\n        disk: /dev/sda\ncluster:\n    id: ours\n    clusterName: lab\n    \
-             controlPlane:\n        endpoint: https://10.0.0.101:6443\n---\napiVersion: v1alpha1\nkind: EventSinkConfig\n\
+             ca:\n        crt: {}\n        key: \"{kubernetes_key}\"\n    controlPlane:\n        endpoint: https://10.0.0.101:6443\n---\napiVersion: v1alpha1\nkind: EventSinkConfig\n\
              endpoint: {SINK}\n---\napiVersion: v1alpha1\nkind: KmsgLogConfig\nname: labinator\nurl: tcp://{KERNEL}/\n",
             STANDARD.encode(crt),
+            STANDARD.encode(kubernetes_crt),
         )
         .into_bytes()
     }

@@ -1,8 +1,11 @@
-//! etcd as one node sees it.
+//! etcd as one node sees it, and its membership.
 
 use super::error::NodeError;
 use super::node::Node;
-use super::proto::machine::{ETCD_MEMBER_LIST, ETCD_STATUS, EtcdMembersReq};
+use super::proto::machine::{
+    ETCD_FORFEIT_LEADERSHIP, ETCD_LEAVE_CLUSTER, ETCD_MEMBER_LIST, ETCD_REMOVE_MEMBER_BY_I_D, ETCD_STATUS,
+    EtcdMembersReq, EtcdRemoveReq,
+};
 
 /// A member of the cluster's etcd.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,5 +67,31 @@ impl Node {
             size: status.db_size,
             errors: status.errors,
         })
+    }
+
+    /// Takes a member out by its number: for one whose machine will not come back. Takes admin.
+    ///
+    /// # Errors
+    /// See [`NodeError`]; one that is none is refused as `NotFound`.
+    pub async fn etcd_remove(&self, member: u64) -> Result<(), NodeError> {
+        self.changing(&ETCD_REMOVE_MEMBER_BY_I_D, EtcdRemoveReq { member_id: member }).await.map(drop)
+    }
+
+    /// Takes the member on this node out; what it has of etcd is of no use to it then. Takes admin.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn etcd_leave(&self) -> Result<(), NodeError> {
+        self.changing(&ETCD_LEAVE_CLUSTER, ()).await.map(drop)
+    }
+
+    /// If the member on this node leads, another one is to; returns which, and nothing if it did not lead. Takes admin.
+    ///
+    /// # Errors
+    /// See [`NodeError`].
+    pub async fn etcd_forfeit(&self) -> Result<Option<String>, NodeError> {
+        let reply = self.changing(&ETCD_FORFEIT_LEADERSHIP, ()).await?;
+        let member = self.only(ETCD_FORFEIT_LEADERSHIP.name(), reply.messages)?.member;
+        Ok(Some(member).filter(|member| !member.is_empty()))
     }
 }

@@ -23,8 +23,24 @@ pub enum Extent {
     Kept,
     /// What there is and what comes; it does not end.
     Followed,
-    /// What comes from now on; it does not end.
-    FromNow,
+    /// The last so many lines of a service. A kernel's log cannot be cut that way: all of it comes.
+    Last(u16),
+    /// The same, and what comes; it does not end. Of none, a kernel's log too begins now.
+    FollowedLast(u16),
+}
+
+impl Extent {
+    const fn follows(self) -> bool {
+        matches!(self, Self::Followed | Self::FollowedLast(_))
+    }
+
+    /// As a node is asked: all is -1; 0 would be no line at all.
+    fn lines(self) -> i32 {
+        match self {
+            Self::Kept | Self::Followed => -1,
+            Self::Last(lines) | Self::FollowedLast(lines) => i32::from(lines),
+        }
+    }
 }
 
 /// A log, piece by piece as the node sends it; a piece may be part of a line.
@@ -52,10 +68,10 @@ impl Node {
     /// # Errors
     /// See [`NodeError`].
     pub async fn log(&self, source: LogSource<'_>, extent: Extent) -> Result<Text<'_>, NodeError> {
-        let (follow, from_now) = (extent != Extent::Kept, extent == Extent::FromNow);
+        let follow = extent.follows();
         let stream = match source {
             LogSource::Kernel => {
-                let request = DmesgReq { follow, tail: from_now };
+                let request = DmesgReq { follow, tail: extent == Extent::FollowedLast(0) };
                 self.following(&DMESG, request).await?
             }
             LogSource::Service(id) => {
@@ -64,8 +80,7 @@ impl Node {
                     id: id.to_owned(),
                     driver: common::ContainerDriver::Containerd.into(),
                     follow,
-                    // All is -1; 0 would be no line at all.
-                    tail_lines: if from_now { 0 } else { -1 },
+                    tail_lines: extent.lines(),
                 };
                 self.following(&LOGS, request).await?
             }

@@ -7,7 +7,8 @@
 //! | what a node is, before anything is sent | `probe.rs` |
 //! | the config: one attempt, and until it is proven | `apply.rs`, `push.rs` |
 //! | one bootstrap | `bootstrap.rs` |
-//! | reading | `read.rs`, `resources.rs`, `etcd.rs`, `kubeconfig.rs` |
+//! | reading | `read.rs`, `resources.rs`, `stored.rs`, `etcd.rs`, `file.rs`, `kubeconfig.rs` |
+//! | services | `service.rs` |
 //! | streams | `events.rs`, `logs.rs` |
 //! | power and versions | `power.rs`, `upgrade.rs` |
 //!
@@ -18,6 +19,7 @@ mod bootstrap;
 mod error;
 mod etcd;
 mod events;
+mod file;
 mod fingerprint;
 pub mod grpc;
 mod identity;
@@ -31,6 +33,8 @@ pub mod proto;
 mod push;
 mod read;
 mod resources;
+mod service;
+mod stored;
 mod tls;
 mod upgrade;
 
@@ -39,6 +43,7 @@ pub use bootstrap::Bootstrap;
 pub use error::NodeError;
 pub use etcd::{EtcdMember, EtcdStatus};
 pub use events::{EventFeed, Told};
+pub use file::FileError;
 pub use fingerprint::Fingerprint;
 pub use identity::{Context, Identity};
 pub use line::{Carrier, Dial};
@@ -49,3 +54,5 @@ pub use probe::{Character, Seen};
 pub use push::{Push, push};
 pub use read::{Disk, Service, Version};
 pub use resources::{Link, MachineStatus, Ready, Resource, SystemInformation, Unmet, Volume};
+pub use service::ServiceOrder;
+pub use stored::{Column, Definition, KindError, Stored, definition};

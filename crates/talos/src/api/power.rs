@@ -1,5 +1,6 @@
 //! Reboot, shutdown and reset, each told apart by the boot it ends.
 
+use std::io;
 use std::time::Duration;
 
 use prost::Message;
@@ -7,6 +8,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::error::NodeError;
+use super::file::FileError;
 use super::grpc::Unary;
 use super::node::Node;
 use super::proto::machine;
@@ -42,11 +44,17 @@ impl Node {
     /// See [`NodeError`].
     pub async fn boot_id(&self) -> Result<String, NodeError> {
         let what = "the boot id";
-        let request = machine::ReadReq { path: BOOT_ID.to_owned() };
-        let mut stream = self.following(&machine::READ, request).await?;
         let mut bytes = Vec::new();
-        while let Some(chunk) = self.next(what, &mut stream).await? {
-            bytes.extend_from_slice(&chunk.bytes);
+        let mut put = |piece: &[u8]| -> io::Result<()> {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        };
+        match self.file(BOOT_ID, &mut put).await {
+            Ok(_) => {}
+            Err(FileError::Node(why)) => return Err(why),
+            Err(FileError::Write(why) | FileError::Damaged(why)) => {
+                return Err(NodeError::Unreadable { at: self.at(), what, why });
+            }
         }
         let text = String::from_utf8_lossy(&bytes).trim().to_owned();
         if text.is_empty() {

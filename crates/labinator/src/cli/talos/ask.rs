@@ -1,11 +1,11 @@
-//! `talos bootstrap|version|services|reboot|reset`: nodes asked over their machine API.
+//! `talos bootstrap|version|services|service|reboot|shutdown|reset`: nodes asked over their machine API.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
-use talos::api::{Bootstrap, Reset, Seen, Wipe};
+use talos::api::{Bootstrap, Reset, Seen, ServiceOrder, Wipe};
 
 use super::nodes::{Chosen, InsecureArgs, NodesArgs, each, failed, running};
 use crate::cli::failure::Failure;
@@ -41,6 +41,40 @@ pub struct RebootArgs {
     /// Wait so long for another boot
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     wait: u64,
+}
+
+/// Which nodes power off.
+#[derive(Debug, Clone, Args)]
+pub struct ShutdownArgs {
+    #[command(flatten)]
+    nodes: NodesArgs,
+    /// Without draining the node and leaving etcd's lead first
+    #[arg(long)]
+    force: bool,
+}
+
+/// What a service is told.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OrderName {
+    /// Run, if it does not
+    Start,
+    /// Do not run
+    Stop,
+    /// Run anew
+    Restart,
+}
+
+/// Which service of which nodes is told what.
+#[derive(Debug, Clone, Args)]
+pub struct ServiceArgs {
+    /// What it is told; Talos takes it for the kubelet and extensions only
+    #[arg(value_enum, value_name = "ORDER")]
+    order: OrderName,
+    /// A service, such as `kubelet`
+    #[arg(value_name = "SERVICE")]
+    service: String,
+    #[command(flatten)]
+    nodes: NodesArgs,
 }
 
 /// Which nodes are wiped, and how.
@@ -160,6 +194,35 @@ pub(super) fn reboot(args: &RebootArgs) -> Result<(), Failure> {
             node.reboot().await.map_err(|why| failed(&why))?;
             node.next_boot(&before, Duration::from_secs(args.wait)).await.map_err(|why| failed(&why))?;
             out::line(&format!("{at}: booted"))
+        }
+    }))
+}
+
+/// Powers nodes off.
+pub(super) fn shutdown(args: &ShutdownArgs) -> Result<(), Failure> {
+    let chosen = Chosen::read(&args.nodes, None)?;
+    running(each(&chosen.addresses, |at| {
+        let chosen = &chosen;
+        async move {
+            let actor = chosen.ours(at)?.shutdown(args.force).await.map_err(|why| failed(&why))?;
+            out::line(&format!("{at}: powers off ({actor})"))
+        }
+    }))
+}
+
+/// Starts, stops or restarts a service.
+pub(super) fn service(args: &ServiceArgs) -> Result<(), Failure> {
+    let chosen = Chosen::read(&args.nodes, None)?;
+    let order = match args.order {
+        OrderName::Start => ServiceOrder::Start,
+        OrderName::Stop => ServiceOrder::Stop,
+        OrderName::Restart => ServiceOrder::Restart,
+    };
+    running(each(&chosen.addresses, |at| {
+        let chosen = &chosen;
+        async move {
+            let said = chosen.ours(at)?.tell_service(&args.service, order).await;
+            out::line(&format!("{at}: {}", said.map_err(|why| failed(&why))?))
         }
     }))
 }

@@ -1,12 +1,12 @@
-//! `talos disks|etcd|logs|dmesg|upgrade`: what a node is made of, what it writes, and another release on it.
+//! `talos disks|logs|dmesg|read|upgrade`: what a node is made of, what it writes, and another release on it.
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::json;
 use talos::api::{Extent, LogSource};
 
-use super::nodes::{Chosen, InsecureArgs, NodesArgs, each, failed, running};
+use super::nodes::{Chosen, InsecureArgs, NodesArgs, each, failed, not_arrived, running};
 use crate::cli::failure::Failure;
 use crate::cli::out;
 
@@ -22,25 +22,6 @@ pub struct DisksArgs {
     json: bool,
 }
 
-/// Whose etcd.
-#[derive(Debug, Clone, Args)]
-pub struct EtcdArgs {
-    #[command(flatten)]
-    pub(super) nodes: NodesArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// What is asked about etcd.
-#[derive(Debug, Clone, Subcommand)]
-pub enum EtcdVerb {
-    /// List the members, as each node knows them
-    Members(EtcdArgs),
-    /// Say how each node's member is
-    Status(EtcdArgs),
-}
-
 /// Whose log.
 #[derive(Debug, Clone, Args)]
 pub struct LogsArgs {
@@ -49,6 +30,19 @@ pub struct LogsArgs {
     service: String,
     #[command(flatten)]
     log: LogArgs,
+    /// Only its last lines
+    #[arg(long, value_name = "LINES")]
+    tail: Option<u16>,
+}
+
+/// Which file of which node.
+#[derive(Debug, Clone, Args)]
+pub struct ReadArgs {
+    /// Its whole path, such as `/proc/cmdline`
+    #[arg(value_name = "PATH")]
+    path: String,
+    #[command(flatten)]
+    nodes: NodesArgs,
 }
 
 /// How much of a log.
@@ -107,74 +101,61 @@ pub(super) fn disks(args: &DisksArgs) -> Result<(), Failure> {
     }))
 }
 
-/// Prints what nodes know of etcd.
-pub(super) fn etcd(verb: &EtcdVerb) -> Result<(), Failure> {
-    let (EtcdVerb::Members(args) | EtcdVerb::Status(args)) = verb;
-    let chosen = Chosen::read(&args.nodes, None)?;
-    running(each(&chosen.addresses, |at| {
-        let chosen = &chosen;
-        async move {
-            let node = chosen.ours(at)?;
-            if let EtcdVerb::Status(_) = verb {
-                let status = node.etcd_status().await.map_err(|why| failed(&why))?;
-                let leads = status.leader == status.member;
-                if args.json {
-                    let all = json!({"node": at, "member": format!("{:x}", status.member), "leader": format!("{:x}", status.leader),
-                        "learner": status.learner, "bytes": status.size, "errors": status.errors});
-                    return out::json(&all, false);
-                }
-                let errors =
-                    if status.errors.is_empty() { "well".to_owned() } else { status.errors.join("; ") };
-                let role = if leads { "leads" } else { "follows" };
-                return out::line(&format!(
-                    "{at}  {:x} {role}, {} kB, {errors}",
-                    status.member,
-                    status.size / 1000
-                ));
-            }
-            for member in node.etcd_members(true).await.map_err(|why| failed(&why))? {
-                if args.json {
-                    let all = json!({"node": at, "member": format!("{:x}", member.id), "hostname": member.hostname,
-                        "learner": member.learner, "peers": member.peer_urls});
-                    out::json(&all, false)?;
-                } else {
-                    let learns = if member.learner { ", does not vote yet" } else { "" };
-                    let peers = member.peer_urls.join(", ");
-                    out::line(&format!("{at}  {:x} {}{learns}  {peers}", member.id, member.hostname))?;
-                }
-            }
-            Ok(())
-        }
-    }))
-}
-
 /// Prints the log of a service.
 pub(super) fn logs(args: &LogsArgs) -> Result<(), Failure> {
-    log(&args.log, LogSource::Service(&args.service))
+    let extent = match (args.tail, args.log.follow) {
+        (None, false) => Extent::Kept,
+        (None, true) => Extent::Followed,
+        (Some(lines), false) => Extent::Last(lines),
+        (Some(lines), true) => Extent::FollowedLast(lines),
+    };
+    log(&args.log, LogSource::Service(&args.service), extent)
 }
 
 /// Prints the kernel's log.
 pub(super) fn dmesg(args: &LogArgs) -> Result<(), Failure> {
-    log(args, LogSource::Kernel)
+    log(args, LogSource::Kernel, if args.follow { Extent::Followed } else { Extent::Kept })
 }
 
-fn log(args: &LogArgs, source: LogSource<'_>) -> Result<(), Failure> {
+fn log(args: &LogArgs, source: LogSource<'_>, extent: Extent) -> Result<(), Failure> {
     let chosen = Chosen::read(&args.nodes, None)?;
     if args.follow && chosen.addresses.len() != 1 {
         return Err(Failure::Usage("one node's log is followed: give one address".to_owned()));
     }
-    let extent = if args.follow { Extent::Followed } else { Extent::Kept };
     running(each(&chosen.addresses, |at| {
         let chosen = &chosen;
         async move {
             let node = chosen.ours(at)?;
             let mut text = node.log(source, extent).await.map_err(|why| failed(&why))?;
             while let Some(piece) = text.next().await.map_err(|why| failed(&why))? {
-                out::print(&String::from_utf8_lossy(&piece))?;
+                out::bytes(&piece)?;
             }
             Ok(())
         }
     }))
+}
+
+/// Prints a file of a node as it is.
+pub(super) fn read(args: &ReadArgs) -> Result<(), Failure> {
+    let chosen = Chosen::read(&args.nodes, None)?;
+    let at = chosen.one("a file of one node is read")?;
+    running(async {
+        // Why nothing more could be printed: a reader that went away is no failure.
+        let mut stopped = None;
+        let mut put = |piece: &[u8]| {
+            out::bytes(piece).map_err(|failure| {
+                let why = std::io::Error::other(failure.text());
+                stopped = Some(failure);
+                why
+            })
+        };
+        let read = chosen.ours(at)?.file(&args.path, &mut put).await;
+        match (read, stopped) {
+            (_, Some(failure)) => Err(failure),
+            (Err(why), None) => Err(not_arrived(at, &why)),
+            (Ok(_), None) => Ok(()),
+        }
+    })
 }
 
 /// Puts another release on nodes, one after the other: a cluster bears one that is away. The first that does not come

@@ -2,9 +2,11 @@
 
 mod apply;
 mod ask;
+mod etcd;
 mod events;
 mod export;
 mod generate;
+mod get;
 mod health;
 mod images;
 mod kubeconfig;
@@ -20,13 +22,15 @@ use clap::{Args, Subcommand};
 use talos::release::{Minor, Version, VersionError};
 
 pub use apply::ApplyArgs;
-pub use ask::{AskArgs, BootstrapArgs, RebootArgs, ResetArgs};
+pub use ask::{AskArgs, BootstrapArgs, RebootArgs, ResetArgs, ServiceArgs, ShutdownArgs};
+pub use etcd::{EtcdArgs, EtcdVerb, RemoveArgs, SnapshotArgs};
 pub use export::ExportArgs;
 pub use generate::{ConfigArgs, GenArgs, GenPart, SecretsArgs};
+pub use get::{Form, GetArgs};
 pub use health::HealthArgs;
 pub use images::ImagesArgs;
 pub use kubeconfig::KubeconfigArgs;
-pub use look::{DisksArgs, EtcdArgs, EtcdVerb, LogArgs, LogsArgs, UpgradeArgs};
+pub use look::{DisksArgs, LogArgs, LogsArgs, ReadArgs, UpgradeArgs};
 pub use nodes::{InsecureArgs, NodesArgs};
 pub use patch::PatchArgs;
 pub use schematic::SchematicArgs;
@@ -48,7 +52,7 @@ pub enum TalosVerb {
     Disks(DisksArgs),
     /// Print nodes' kernel log
     Dmesg(LogArgs),
-    /// Members of a cluster's etcd
+    /// Members and database of a cluster's etcd
     #[command(subcommand)]
     Etcd(EtcdVerb),
     /// Follow what happens on a node
@@ -57,6 +61,8 @@ pub enum TalosVerb {
     Export(ExportArgs),
     /// Make a cluster: secrets, a config for each role, and a talosconfig
     Gen(Box<GenArgs>),
+    /// Print any resource of nodes, such as members, addresses or machinestatus
+    Get(GetArgs),
     /// Say whether a cluster is well, each check with its evidence
     Health(HealthArgs),
     /// List the container images that a cluster pulls
@@ -71,12 +77,18 @@ pub enum TalosVerb {
     Schematic(SchematicArgs),
     /// Find every mistake of a machine config
     Validate(ValidateArgs),
+    /// Print a file of a node
+    Read(ReadArgs),
     /// Boot nodes anew
     Reboot(RebootArgs),
     /// Wipe nodes
     Reset(ResetArgs),
+    /// Start, stop or restart a service of nodes
+    Service(ServiceArgs),
     /// List nodes' services
     Services(AskArgs),
+    /// Power nodes off
+    Shutdown(ShutdownArgs),
     /// Put another release on nodes
     Upgrade(UpgradeArgs),
     /// Say which release nodes run, or that they wait for a config
@@ -129,9 +141,10 @@ pub fn run(globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
         TalosVerb::Bootstrap(args) => ask::bootstrap(&args),
         TalosVerb::Disks(args) => look::disks(&args),
         TalosVerb::Dmesg(args) => look::dmesg(&args),
-        TalosVerb::Etcd(verb) => look::etcd(&verb),
+        TalosVerb::Etcd(verb) => etcd::etcd(&verb),
         TalosVerb::Events(args) => events::events(&args),
         TalosVerb::Gen(args) => generate::generate(&args, Look::new(globals)),
+        TalosVerb::Get(args) => get::get(&args),
         TalosVerb::Health(args) => health::health(&args),
         TalosVerb::Images(args) => images::list(&args),
         TalosVerb::Export(args) => export::export(&args),
@@ -140,9 +153,12 @@ pub fn run(globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
         TalosVerb::Patch(args) => patch::patch(&args),
         TalosVerb::Schematic(args) => schematic::schematic(&args),
         TalosVerb::Validate(args) => validate::validate(&args),
+        TalosVerb::Read(args) => look::read(&args),
         TalosVerb::Reboot(args) => ask::reboot(&args),
         TalosVerb::Reset(args) => ask::reset(&args),
+        TalosVerb::Service(args) => ask::service(&args),
         TalosVerb::Services(args) => ask::services(&args),
+        TalosVerb::Shutdown(args) => ask::shutdown(&args),
         TalosVerb::Upgrade(args) => look::upgrade(&args),
         TalosVerb::Volume(args) => volume::volume(&args),
         TalosVerb::Version(args) => ask::version(&args),

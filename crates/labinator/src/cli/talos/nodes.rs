@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use talos::api::{Context, Fingerprint, Node, NodeError};
+use talos::api::{Context, FileError, Fingerprint, Node, NodeError};
 
 use crate::cli::failure::Failure;
 use crate::cli::out;
@@ -62,6 +62,14 @@ impl Chosen {
         Ok(Node::of_cluster(at, Arc::clone(&context.identity)))
     }
 
+    /// The one node that was named.
+    pub(super) fn one(&self, why: &str) -> Result<SocketAddr, Failure> {
+        match self.addresses.as_slice() {
+            [at] => Ok(*at),
+            _ => Err(Failure::Usage(format!("{why}: give one address"))),
+        }
+    }
+
     pub(super) fn waiting(&self, at: SocketAddr) -> Node {
         Node::in_maintenance(at, self.pin)
     }
@@ -103,6 +111,14 @@ pub(super) fn failed(why: &NodeError) -> Failure {
     match why {
         NodeError::TimedOut { .. } => Failure::TimedOut(format!("{text}: {}", why.advice())),
         _ => Failure::with_advice(text, why.advice()),
+    }
+}
+
+pub(super) fn not_arrived(at: SocketAddr, why: &FileError) -> Failure {
+    match why {
+        FileError::Node(why) => failed(why),
+        FileError::Write(why) => Failure::failed(format!("{at}: cannot be written: {why}")),
+        FileError::Damaged(why) => Failure::with_advice(format!("{at}: {why}"), "ask again"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Files with keys in them: mode 0600 from their first byte, whole or not at all.
 
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -31,31 +32,55 @@ pub(super) fn write(path: &Path, content: &str, over: Written) -> Result<(), Fai
 
 /// The same for what is no text.
 pub(super) fn write_bytes(path: &Path, content: &[u8], over: Written) -> Result<(), Failure> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let beside = path.with_file_name(name);
-    let done = written(&beside, content).and_then(|()| match over {
-        Written::Anew => std::fs::rename(&beside, path),
-        // A link fails where a rename would replace.
-        Written::Never => std::fs::hard_link(&beside, path),
-    });
-    if over == Written::Never || done.is_err() {
-        drop(std::fs::remove_file(&beside));
-    }
-    done.and_then(|()| synced(path)).map_err(|why| failed(path, &why))
+    let mut beside = Beside::of(path)?;
+    beside.put(content).map_err(|why| failed(path, &why))?;
+    beside.done(over)
 }
 
-fn written(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+/// A file that is written piece by piece beside its place; what is not done is gone when this is dropped.
+pub(super) struct Beside {
+    path: PathBuf,
+    beside: PathBuf,
+    file: File,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // After a rename there is none.
+        drop(std::fs::remove_file(&self.beside));
+    }
+}
+
+impl Beside {
+    pub(super) fn of(path: &Path) -> Result<Self, Failure> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".new-{}", std::process::id()));
+        let beside = path.with_file_name(name);
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside);
+        let file = opened.map_err(|why| failed(path, &why))?;
+        Ok(Self { path: path.to_owned(), beside, file })
+    }
+
+    pub(super) fn put(&mut self, piece: &[u8]) -> std::io::Result<()> {
+        self.file.write_all(piece)
+    }
+
+    /// Puts it into its place.
+    pub(super) fn done(self, over: Written) -> Result<(), Failure> {
+        let done = self.file.sync_all().and_then(|()| match over {
+            Written::Anew => std::fs::rename(&self.beside, &self.path),
+            // A link fails where a rename would replace.
+            Written::Never => std::fs::hard_link(&self.beside, &self.path),
+        });
+        done.and_then(|()| synced(&self.path)).map_err(|why| failed(&self.path, &why))
+    }
 }
 
 /// The name in its folder is on the disk too.
 fn synced(path: &Path) -> std::io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = parent.map_or_else(|| PathBuf::from("."), Path::to_owned);
-    std::fs::File::open(folder)?.sync_all()
+    File::open(folder)?.sync_all()
 }
 
 fn failed(path: &Path, why: &std::io::Error) -> Failure {

@@ -126,6 +126,9 @@ impl Room {
                 memory_mib: word.memory_mib,
                 version: word.kubelet.clone(),
             });
+            if word.control_plane {
+                server.shows_static_pods(&word.name);
+            }
         }
     }
 
