@@ -8,6 +8,7 @@ mod board;
 #[path = "lost_writes/stand.rs"]
 mod stand;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,12 @@ use board::{Board, CLUSTER};
 use labinator::cluster::AdoptError;
 use lifecycle::Lab;
 use model::{Fact, FaultCode, Origin, Phase, TalosSight, TalosStage};
+use serde_json::json;
+use sim::Visits;
 use sim::talos::{Manner, Place};
 use stand::node;
 use talos::api::Character;
+use tokio::time::Instant;
 
 /// Longest wait for a cluster, in the lab's own time: three tries of a machine that never answers.
 const LIMIT: Duration = Duration::from_secs(4 * 3600);
@@ -309,7 +313,7 @@ async fn a_change_that_lasts_less_than_a_look_is_seen_and_a_cut_line_goes_on() {
             let sight = &lab.machines[&*second].talos.sight;
             matches!(sight, TalosSight::Known { stage: TalosStage::Rebooting, .. })
         };
-        let asked = tokio::time::Instant::now();
+        let asked = Instant::now();
         house.until(LIMIT, rebooting).await;
         assert!(asked.elapsed() <= Duration::from_secs(1), "{:?}", asked.elapsed());
         // It comes back by itself, and is followed in its new boot as well.
@@ -320,4 +324,74 @@ async fn a_change_that_lasts_less_than_a_look_is_seen_and_a_cut_line_goes_on() {
         };
         house.until(LIMIT, back).await;
     }
+}
+
+/// A lab that runs for longer than our certificates are used: eye and ear go on as somebody new, and nothing that happens
+/// meanwhile is lost.
+#[tokio::test(start_paused = true)]
+async fn eye_and_ear_renew_their_certificates_and_lose_nothing() {
+    const RENEW: Duration = Duration::from_secs(12 * 3600);
+    const STRIDE: Duration = Duration::from_secs(80);
+    let board = Board::new("renewed", Character::From13, |_| Vec::new());
+    let house = board.open().await;
+    house.starts().await;
+    let open = |visits: BTreeMap<String, Visits>| -> Vec<String> {
+        visits.into_iter().filter(|(_, visits)| visits.open > 0).map(|(who, _)| who).collect()
+    };
+    // The ear begins to listen then, whether or not anybody answers yet.
+    house.until(LIMIT, Lab::has_begun_etcd).await;
+    let began = Instant::now();
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let api = board.api();
+    let ears = open(api.visits());
+    let eyes: BTreeMap<u8, Vec<String>> =
+        (1..=CLUSTER).map(|n| (n, open(board.talos[&node(n)].visits()))).collect();
+    assert_eq!(ears.len(), 1, "the ear alone listens");
+    assert!(eyes.values().all(|who| who.len() == 1 && *who == eyes[&1]), "{eyes:?}");
+
+    // In strides that no watch takes for silence: half a day in steps of a second takes minutes.
+    let churns = began + RENEW - Duration::from_secs(10);
+    while Instant::now() + STRIDE < churns {
+        tokio::time::advance(STRIDE).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    tokio::time::sleep_until(churns).await;
+    assert_eq!(open(api.visits()), ears, "not yet");
+    let pod = |n: u32| format!("churn-{n}");
+    for n in 0..60 {
+        let made = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": pod(n), "namespace": "default"},
+            "spec": {"nodeName": "node2", "containers": [{"name": "c", "image": "i"}]}});
+        api.create(&made).unwrap();
+        if n % 3 == 0 {
+            api.delete(("v1", "Pod"), "default", &pod(n)).unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let there = |lab: &Lab| {
+        let pods = lab.machines[&node(2)].talos.pods.as_ref();
+        pods.is_some_and(|pods| pods.counts.ready == 40)
+    };
+    house.until(LIMIT, there).await;
+    let now = api.visits();
+    let new = open(now.clone());
+    assert!(new.len() == 1 && new != ears, "the ear listens as somebody else: {now:?}");
+    let renewed: BTreeMap<u8, Vec<String>> =
+        (1..=CLUSTER).map(|n| (n, open(board.talos[&node(n)].visits()))).collect();
+    assert!(renewed.values().all(|who| who.len() == 1 && *who == renewed[&1]), "{renewed:?}");
+    assert_ne!(renewed[&1], eyes[&1], "the eye looks as somebody else");
+    // Nobody comes with an old certificate any more, and everything is still heard of.
+    let old = (now[&ears[0]], board.talos[&node(1)].visits()[&eyes[&1][0]]);
+    api.cut();
+    board.talos[&node(1)].cut();
+    api.delete(("v1", "Pod"), "default", &pod(1)).unwrap();
+    house
+        .until(LIMIT, |lab| {
+            lab.machines[&node(2)].talos.pods.as_ref().is_some_and(|pods| pods.counts.ready == 39)
+        })
+        .await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!((api.visits()[&ears[0]], board.talos[&node(1)].visits()[&eyes[&1][0]]), old);
+    assert_eq!(house.look(|lab| lab.phase).await, Phase::Ready);
 }

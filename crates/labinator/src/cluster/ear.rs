@@ -11,17 +11,15 @@ use lifecycle::Lab;
 use model::{Asset, ClusterPods, Fact, Membership, NodeName, NodePods, ScenarioName};
 use tokio::time::{Instant, sleep};
 
-use super::Room;
 use super::configs::Order;
 use super::plane::{ControlPlane, servers};
 use super::pods;
+use super::{RENEW, Room};
 
 /// Pause between two looks at the lab and the picture.
 const EVERY: Duration = Duration::from_secs(1);
 /// A server that is not heard for longer than this is away: a restart of its process takes less.
 const HICCUP: Duration = Duration::from_secs(30);
-/// Our certificate lasts a year, and a lab may, too: after so long another one is made and used.
-const RENEW: Duration = Duration::from_secs(12 * 3600);
 
 /// What the lab believes of the cluster.
 #[derive(Debug)]

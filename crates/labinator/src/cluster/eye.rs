@@ -14,7 +14,7 @@ use std::time::Duration;
 use lifecycle::Lab;
 use model::{Fact, Goal, NodeName, PowerState, Proof, Rung, ScenarioName, TalosSight, TalosStage};
 use netboot::Down;
-use talos::api::{MachineStatus, Node, NodeError, Seen};
+use talos::api::{Identity, MachineStatus, Node, NodeError, Seen};
 use tokio::sync::Notify;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -60,7 +60,8 @@ impl Target {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     boot: u32,
-    line: Option<(u32, Arc<Node>)>,
+    /// Its connection, and as whom.
+    line: Option<(Arc<Identity>, Arc<Node>)>,
     version: String,
     misses: u32,
     /// When it was looked at last.
@@ -204,15 +205,18 @@ impl Room {
 
     /// What it shows to somebody of this cluster.
     pub(super) async fn as_one_of_us(&self, target: &Target, minted: &Minted, kept: &mut Kept) -> TalosSight {
-        let line = match kept.line.take().filter(|(run, _)| *run == minted.run) {
+        let same = |who: &Arc<Identity>| Arc::ptr_eq(who, &minted.identity);
+        let line = match kept.line.take().filter(|(who, _)| same(who)) {
             Some((_, line)) => line,
             None => {
+                // Its events, too, are followed as whom we are now; from their beginning, and so without a gap.
+                kept.following = None;
                 Arc::new(Node::of_cluster(target.at, Arc::clone(&minted.identity)).over(self.dial.clone()))
             }
         };
         match self.known(target, &line, kept).await {
             Ok(sight) => {
-                kept.line = Some((minted.run, line));
+                kept.line = Some((Arc::clone(&minted.identity), line));
                 sight
             }
             // What waits for a config shows a certificate of nobody's, too.

@@ -12,7 +12,10 @@ use talos::api::{Identity, NodeError};
 use talos::pki::{Leaf, OsRandom, PkiError};
 use talos::release::Minor;
 use talos::secrets::{Incomplete, Secrets, SecretsError};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
+
+use super::RENEW;
 
 /// The role of whoever may do everything (`pkg/machinery/role`).
 const ADMIN: &str = "os:admin";
@@ -26,6 +29,8 @@ pub(crate) struct Minted {
     pub(crate) secrets: Secrets,
     /// Who we are to its machines.
     pub(crate) identity: Arc<Identity>,
+    /// Since when.
+    made: Instant,
     /// Tells them from others: SHA-256 of the certificate of the Talos CA, in hexadecimal.
     pub(crate) fingerprint: String,
 }
@@ -81,7 +86,7 @@ impl Minted {
         let identity = Identity::from_pem(authority.as_bytes(), certificate.as_bytes(), key.as_bytes())?;
         let digest = Sha256::digest(secrets.os().certificate().der());
         let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { run, secrets, identity: Arc::new(identity), fingerprint })
+        Ok(Self { run, secrets, identity: Arc::new(identity), made: Instant::now(), fingerprint })
     }
 }
 
@@ -140,14 +145,25 @@ impl Keeper {
         Ok(Vault::open(&self.folder)?.forget(&name(run, scenario))?)
     }
 
-    /// The secrets of a run that were kept.
+    /// The secrets of a run that were kept, with a certificate of ours that is younger than [`RENEW`].
     pub(crate) fn find(&self, run: u32, scenario: &ScenarioName) -> Result<Arc<Minted>, MintError> {
         let known = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(known) = known.filter(|known| known.run == run) {
-            return Ok(known);
+        let known = known.filter(|known| known.run == run);
+        if let Some(known) = known.as_ref().filter(|known| known.made.elapsed() < RENEW) {
+            return Ok(Arc::clone(known));
         }
-        let secrets = read(&Vault::open(&self.folder)?, run, scenario)?;
-        self.take(run, secrets)
+        let read = || {
+            let secrets = read(&Vault::open(&self.folder)?, run, scenario)?;
+            self.take(run, secrets)
+        };
+        match (read(), known) {
+            // The old certificate is good for months, and the disk may come back.
+            (Err(why), Some(known)) => {
+                tracing::warn!("the certificate for run {run} stays as it is: {why}");
+                Ok(known)
+            }
+            (made, _) => made,
+        }
     }
 
     fn take(&self, run: u32, secrets: Secrets) -> Result<Arc<Minted>, MintError> {

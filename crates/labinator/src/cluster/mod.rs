@@ -26,6 +26,7 @@ mod pods;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{Command, CommandId, Fact, LabSpec, NodeName, ScenarioName};
 use netboot::Down;
@@ -115,6 +116,8 @@ pub async fn read_manifests(desk: &Desk, kept: Kept, spec: LabSpec) -> Result<()
     Ok(())
 }
 
+/// Certificates of ours last a year, and a lab may, too: after so long another one is made and used.
+const RENEW: Duration = Duration::from_secs(12 * 3600);
 /// Orders that wait for the hand; each is carried out by a task of its own.
 const ORDERS_WAITING: usize = 64;
 

@@ -157,7 +157,7 @@ impl Board {
         std::fs::write(self.state.join("lab").join(name), text).unwrap();
     }
 
-    fn api(&self) -> Server {
+    pub(crate) fn api(&self) -> Server {
         self.server.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap()
     }
 
