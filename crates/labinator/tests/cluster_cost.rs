@@ -10,6 +10,9 @@
 #[path = "clusters/board.rs"]
 #[expect(dead_code, reason = "the rest is for other tests")]
 mod board;
+#[path = "feed/house.rs"]
+#[expect(dead_code, reason = "the rest is for other tests")]
+mod feed;
 #[path = "lost_writes/stand.rs"]
 mod stand;
 
@@ -21,13 +24,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use board::Board;
+use labinator::clock::Clock;
+use labinator::desk::Desk;
+use labinator::doctor::Doctor;
+use labinator::failures::Failures;
 use model::{Phase, Secret, WallTime};
 use pki::vault::Vault;
+use sim::Visits;
 use sim::talos::{Cluster, Manner, Node, Pace, Settings};
 use talos::api::{Apply, ApplyOutcome, Carrier, Character, Dial, Seen};
 use talos::config::{Input, Options, Role, text};
 use talos::release::Minor;
 use talos::secrets::Secrets;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -35,6 +45,8 @@ use zeroize::Zeroizing;
 
 /// Machines of the lab, and how many of them are its control plane.
 const LAB: (u8, u8) = (27, 3);
+/// Readers of the page.
+const READERS: u8 = 3;
 /// Machines that are pushed to at once.
 const PUSHED: u8 = 24;
 /// How often each thing is measured.
@@ -55,6 +67,70 @@ fn costs() {
     for round in 0..ROUNDS {
         pushes(round);
     }
+}
+
+/// The same lab, Ready, with every stream open that there can be: an event stream of each machine, the watches of
+/// Kubernetes, both feeds of each machine to a boot counter, and whoever reads the page.
+#[test]
+#[ignore = "a bench: `cargo xtask bench cluster`"]
+fn streams() {
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let board = Board::of_size("streams", LAB, Character::From13, |_| Vec::new());
+        let vault = Vault::open(&board.state.join("secrets")).unwrap();
+        let kept = Secret::new(Zeroizing::new(SECRETS.as_bytes().to_vec()));
+        assert!(vault.put_new("all-run-1", &kept).unwrap());
+        let house = board.open().await;
+        house.starts().await;
+        house.until(Duration::from_secs(4 * 3600), |lab| lab.phase == Phase::Ready).await;
+        // Long enough for every machine to be followed.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let followed = board.talos.values().filter(|node| open(&node.visits()) > 0).count();
+        assert_eq!(followed, usize::from(LAB.0), "event streams");
+        assert_eq!(open(&board.api().visits()), 2, "watches of nodes and pods");
+        // From here on there are sockets of the system, for which time does not stand still.
+        tokio::time::resume();
+        let fed = feed::House::of_size("streams", LAB.0).await;
+        let (mut callers, mut lines) = (Vec::new(), Vec::new());
+        for number in 1..=LAB.0 {
+            let mut caller = feed::Caller::connect(&fed, feed::address(number)).await;
+            assert_eq!(caller.publish("MachineStatusEvent", &[8, 4, 18, 2, 8, 1]).await.unwrap(), "0");
+            callers.push(caller);
+            let mut line = feed::connect(feed::address(number), fed.lines).await.unwrap();
+            line.write_all(b"{\"msg\":\"up\"}\n").await.unwrap();
+            lines.push(line);
+        }
+        let (page, _serving) = page(&board, house.desk.clone()).await;
+        let mut readers = Vec::new();
+        for _ in 0..READERS {
+            let mut reader = TcpStream::connect(page).await.unwrap();
+            reader.write_all(b"GET /v1/stream HTTP/1.1\r\nhost: boss\r\n\r\n").await.unwrap();
+            let mut told = Vec::new();
+            // The whole picture is there when its last machine is.
+            while !String::from_utf8_lossy(&told).contains("\"node27\"") {
+                assert_ne!(reader.read_buf(&mut told).await.unwrap(), 0, "the stream ended");
+            }
+            readers.push(reader);
+        }
+        println!("streams_kib {}", resident());
+    });
+}
+
+/// Connections that are open.
+fn open(visits: &BTreeMap<String, Visits>) -> u64 {
+    visits.values().map(|visits| visits.open).sum()
+}
+
+/// The page and its API, served.
+async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let doctor =
+        Doctor::new(Clock::after(None), board.spec.clone(), board.state.clone(), board.state.clone());
+    let house = labinator::http::House { desk, doctor, failures: Failures::of(&board.state), adopter: None };
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, labinator::http::router(house)).await.unwrap() });
+    (at, serving)
 }
 
 /// From cold to Ready under paused time, the machines and their Kubernetes in the same process and counted too. The

@@ -50,6 +50,11 @@ impl Drop for House {
 impl House {
     /// Its machines took their image and are on their own.
     pub(crate) async fn open(name: &str) -> Self {
+        Self::of_size(name, MACHINES).await
+    }
+
+    /// The same with so many machines.
+    pub(crate) async fn of_size(name: &str, machines: u8) -> Self {
         let folder = std::env::temp_dir().join(format!("labinator-feed-{name}-{}", std::process::id()));
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(folder.join("loaders")).unwrap();
@@ -63,7 +68,7 @@ impl House {
         let (loaders, shelf) = (folder.join("loaders"), folder.join("shelf"));
         let settings = Settings { state: folder.clone(), loaders, shelf, transfers: 1 };
         let (bench, _) = Bench::open(sockets, &settings).unwrap();
-        let lab = lab();
+        let lab = lab(machines);
         bench.counter().publish(lifecycle::boot_table(&lab, 1)).unwrap();
         let mut running = JoinSet::new();
         running.spawn(async move { bench.run().await.unwrap() });
@@ -73,7 +78,7 @@ impl House {
 
     /// Another core comes and takes the line; it knows nothing yet.
     pub(crate) async fn another_core(&mut self) {
-        self.lab = lab();
+        self.lab = lab(MACHINES);
         (self.hearing, self._speaking) = core(&self.state).await;
     }
 
@@ -120,10 +125,10 @@ fn event(fact: Fact) -> Event {
     Event { seq: 1, at: moment(), fact }
 }
 
-fn lab() -> Lab {
-    let mut spec = spec(MACHINES);
+fn lab(machines: u8) -> Lab {
+    let mut spec = spec(machines);
     (spec.network.subnet, spec.network.boss) = (Ipv4Addr::new(127, 0, 9, 0), Ipv4Addr::LOCALHOST);
-    for number in 1..=MACHINES {
+    for number in 1..=machines {
         spec.board.nodes.get_mut(&node(number)).unwrap().ip = address(number);
     }
     spec.scenarios.get_mut(&all()).unwrap().talos = Some(TalosSpec {
@@ -142,7 +147,7 @@ fn lab() -> Lab {
         images(),
         Fact::StartAccepted { run: 1, scenario: all(), by: Origin::Cli },
     ];
-    for number in 1..=MACHINES {
+    for number in 1..=machines {
         let evidence = "its relay".to_owned();
         facts.push(Fact::PowerSeen { node: node(number), state: PowerState::On, evidence });
         facts.extend(boot_sights(number));
