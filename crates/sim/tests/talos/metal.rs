@@ -213,6 +213,30 @@ async fn another_release_lies_on_the_disk_whenever_the_power_is_cut() {
 }
 
 #[tokio::test]
+async fn a_release_that_is_said_to_be_written_is_there_when_the_power_is_cut_at_once() {
+    let machine = Machine::new(5);
+    let (url, _) = boss(machine.config()).await;
+    let running = machine.starts("v1.13.1", &format!("talos.config={url}"), &[]);
+    machine.version().await;
+    let ours = machine.ours();
+    ours.bootstrap_within(LIMIT).await.unwrap();
+    machine.until(Stage::Running).await;
+    ours.upgrade("ghcr.io/siderolabs/installer:v1.13.9", |_| ()).await.unwrap();
+    // Before it boots anew, and so writes anything else.
+    running.abort();
+    drop(running.await);
+    let running = machine.starts("v1.13.1", "", &[]);
+    assert_eq!(machine.version().await, "v1.13.1");
+    machine.until(Stage::Running).await;
+    ours.hang_up().await;
+    let boot = ours.boot_id().await.unwrap();
+    ours.reboot().await.unwrap();
+    ours.next_boot(&boot, LIMIT).await.unwrap();
+    assert_eq!(ours.version().await.unwrap().tag, "v1.13.9");
+    running.abort();
+}
+
+#[tokio::test]
 async fn a_machine_that_dies_while_a_release_is_written_has_the_one_before() {
     let machine = Machine::new(4);
     let (url, _) = boss(machine.config()).await;
