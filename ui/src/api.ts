@@ -3102,6 +3102,12 @@ export interface components {
             /** @description Name or address of the control plane, where told; see [`LabSpec::endpoint`]. */
             endpoint?: string | null;
             /**
+             * @description Documents without secrets that its machines read from their kernel lines until they have a config: the value of
+             *     [`TALOS_INLINE`].
+             * @default null
+             */
+            inline: string | null;
+            /**
              * @description Paths of manifests, files or folders of files, that the cluster gets once its machines are there.
              * @default []
              */

@@ -17,9 +17,10 @@ mod segment;
 #[path = "lost_writes/stand.rs"]
 mod stand;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use board::{Board, CLUSTER};
+use board::{Board, CLUSTER, RECEIVER};
 use markers::Markers;
 use model::{ConfigCarrier, Fact, Phase, Sight};
 use segment::Floor;
@@ -31,7 +32,11 @@ const LIMIT: Duration = Duration::from_secs(2 * 3600);
 
 #[tokio::test(start_paused = true)]
 async fn nothing_that_is_served_without_a_name_has_a_key_in_it() {
-    let board = Board::new("bytes-push", Character::UpTo12, |_| Vec::new());
+    let mut board = Board::new("bytes-push", Character::UpTo12, |_| Vec::new());
+    let documents = format!("apiVersion: v1alpha1\nkind: EventSinkConfig\nendpoint: 10.9.0.1:{RECEIVER}\n");
+    let inline = talos::inline::encode(&documents, None, 0).unwrap();
+    let talos = board.spec.scenarios.get_mut(&all()).unwrap().talos.as_mut().unwrap();
+    talos.inline = Some(inline.clone());
     let floor = Floor::new(&board);
     let house = floor.open(&board).await;
     house.starts().await;
@@ -39,11 +44,19 @@ async fn nothing_that_is_served_without_a_name_has_a_key_in_it() {
     for n in 1..=CLUSTER {
         assert_eq!(board.talos[&node(n)].applied(), 1, "node{n}");
     }
+    // What stood on the kernel line acted: each machine called the receiver that nothing else names.
+    assert!(board.receiver.load(Ordering::Relaxed) >= u32::from(CLUSTER));
     floor.asks_for_everything().await;
     let markers = Markers::of(&board::secrets(&board.state).unwrap());
     let heard = floor.heard();
     // What was heard is what there was to hear: leases, scripts and whole images.
-    for known in ["labinator.nonce=", "talos.experimental.wipe=system", "ip=dhcp", "node3"] {
+    for known in [
+        "labinator.nonce=",
+        &format!("talos.config.inline={inline} "),
+        "talos.experimental.wipe=system",
+        "ip=dhcp",
+        "node3",
+    ] {
         assert!(heard.windows(known.len()).any(|window| window == known.as_bytes()), "nobody heard {known}");
     }
     assert!(heard.len() > 3 * 500_000, "{} bytes", heard.len());

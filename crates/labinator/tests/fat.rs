@@ -184,8 +184,14 @@ fn what_fat_cannot_hold_is_refused_by_name() {
     }
     let long = "x".repeat(256);
     assert!(said(&[(&long, b"")]).to_string().contains("255 letters"));
-    for (one, other) in [("README", "readme"), ("a/B", "a/b"), ("x", "X/y"), ("Ünder", "ünder"), ("d/e", "d")]
-    {
+    for (one, other) in [
+        ("README", "readme"),
+        ("a/B", "a/b"),
+        ("x", "X/y"),
+        ("Dir/a", "dir/b"),
+        ("Ünder", "ünder"),
+        ("d/e", "d"),
+    ] {
         let found = said(&[(one, b""), (other, b"")]);
         assert!(found.code() == "fat-name-twice" && found.to_string().contains(other), "{found}");
     }
@@ -327,6 +333,38 @@ fn a_config_becomes_a_volume_that_is_private_and_whole_and_never_replaces_anothe
     let mut left: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["controlplane.yaml", "talosconfig", "volume.img", "worker.yaml"]);
+}
+
+#[test]
+fn documents_without_keys_become_a_kernel_argument_and_others_are_named() {
+    let folder = Folder::new("inline");
+    let check = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/check/inline");
+    let path = |name: &str| check.join(name).display().to_string();
+    let (code, said) = folder.talos(&["inline", &path("sinks.yaml"), &path("hostname.yaml")]);
+    assert_eq!(code, 0, "{said}");
+    let text = talos::inline::decode(&said).unwrap().unwrap();
+    assert_eq!(said.trim().lines().count(), 1);
+    assert!(
+        text.contains("endpoint: 192.168.122.3:9000\n---\n") && text.contains("hostname: node1"),
+        "{text}"
+    );
+    for (files, more, why) in [
+        (
+            &["wireguard.yaml"][..],
+            "1.12",
+            "wireguard.yaml: line 4, WireguardConfig wg0, privateKey: this opens",
+        ),
+        (&["machine.yaml"], "1.12", "machine.yaml: line 4, the machine config, machine.token: this opens"),
+        (&["hostname.yaml"], "1.11", "HostnameConfig"),
+        (&["long.yaml"], "1.12", "bytes, and 1407 are left for it: a kernel line has 2047"),
+        (&["sinks.yaml", "sinks.yaml"], "1.12", "EventSinkConfig"),
+    ] {
+        let files: Vec<String> = files.iter().map(|name| path(name)).collect();
+        let words = ["inline", "--talos-version", more].into_iter().chain(files.iter().map(String::as_str));
+        let (code, said) = folder.talos(&words.collect::<Vec<_>>());
+        assert!(code == 1 && said.contains(why) && said.contains("help"), "{files:?}: {code}: {said}");
+        assert!(!said.contains("cGxlYX") && !said.contains("abcdef.0"), "{said}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use model::{
     AgentOrder, BootAnswer, BootEntry, BootTable, ConfigCarrier, DiskBoot, Goal, Image, InstallTicket,
-    TALOS_EVENTS_PORT, TALOS_LINES_PORT, TALOS_WIPE,
+    TALOS_EVENTS_PORT, TALOS_INLINE, TALOS_LINES_PORT, TALOS_WIPE,
 };
 
 use crate::lab::{Lab, Machine};
@@ -106,7 +106,7 @@ fn talos_answer(
     image: &Arc<Image>,
     args: &str,
 ) -> Option<(BootAnswer, String)> {
-    lab.cluster_of(machine)?;
+    let (_, spec) = lab.cluster_of(machine)?;
     let run = lab.run.as_ref()?;
     let of = format!("scenario {}, run {}", run.scenario, run.number);
     let wipes = !machine.talos.is_ours();
@@ -127,6 +127,9 @@ fn talos_answer(
         if !args.split_whitespace().any(|arg| arg.split_once('=').is_some_and(|(own, _)| own == key)) {
             add(&format!("{key}={value}"));
         }
+    }
+    if let Some(documents) = &spec.inline {
+        add(&format!("{TALOS_INLINE}={documents}"));
     }
     if wipes {
         add(TALOS_WIPE);

@@ -13,6 +13,9 @@ use crate::{LabSpec, NodeName, NodePods, ScenarioName, Span, TalosHeard};
 /// it, so only boots before the config was pushed do.
 pub const TALOS_WIPE: &str = "talos.experimental.wipe=system";
 
+/// Kernel argument with documents that Talos reads before it has a config: base64 of zstd.
+pub const TALOS_INLINE: &str = "talos.config.inline";
+
 /// How long a config stays laid ready for the boot that is to fetch it.
 pub const CONFIG_LAID_READY: Span = Span::secs(600);
 
@@ -38,6 +41,10 @@ pub struct TalosSpec {
     /// How they get to the machines.
     #[serde(default)]
     pub carrier: ConfigCarrier,
+    /// Documents without secrets that its machines read from their kernel lines until they have a config: the value of
+    /// [`TALOS_INLINE`].
+    #[serde(default)]
+    pub inline: Option<String>,
 }
 
 /// How a config gets to its machine.

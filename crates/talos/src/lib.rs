@@ -3,6 +3,7 @@
 pub mod api;
 pub mod config;
 pub mod feed;
+pub mod inline;
 pub mod kinds;
 pub mod kubeconfig;
 pub mod load;

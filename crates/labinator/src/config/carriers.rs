@@ -1,9 +1,14 @@
 //! How surely a machine must be known before it gets its config, and how it gets there.
 
+use std::path::Path;
+
 use model::{ConfigCarrier, LabSpec, Proof};
+use talos::inline::{InlineError, encode};
+use talos::release::{Minor, Version};
 
 use super::fields::{Found, Typed};
 use super::mistake::Mistake;
+use super::talos::path_in;
 
 /// The words for a level.
 const LEVELS: [(&str, Proof); 3] =
@@ -48,11 +53,66 @@ pub(super) fn carrier(typed: &Typed<String>, found: &mut Found) -> Option<Config
             mistake.help(say)
         }
         "inline" => {
-            mistake.help("a config has keys in it, and a kernel line is read by everybody; `push` is the way")
+            let say = "a config has keys in it, and a kernel line is read by everybody; `push` is the way. Documents \
+                       without keys: `inline: FILE`";
+            mistake.help(say)
         }
         other => mistake.nearest(other, ["push", "pull"], "carriers"),
     });
     None
+}
+
+/// Reads and packs the documents that machines find on their kernel lines, for a release, a carrier and so many bytes of
+/// other kernel arguments. `Some(None)` where there are none.
+pub(super) fn inline(
+    paths: &[Typed<String>],
+    folder: &Path,
+    (release, carrier, beside): (Option<&str>, Option<ConfigCarrier>, usize),
+    found: &mut Found,
+) -> Option<Option<String>> {
+    let Some(first) = paths.first() else { return Some(None) };
+    if carrier == Some(ConfigCarrier::Pull) {
+        let mistake = Mistake::new(
+            "`inline` does nothing where configs are fetched",
+            first.place,
+            "Talos has its config before it would look there",
+        );
+        found.push(mistake.help("make the documents a patch of the config: `patches: { all: FILE }`"));
+        return None;
+    }
+    let release = release.and_then(|text| text.parse::<Version>().ok());
+    let release = release.and_then(|version| Minor::of(&version).ok());
+    let before = found.len();
+    let mut all = Vec::new();
+    for typed in paths {
+        let Some(path) = path_in(folder, typed, "document", found) else { continue };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => match encode(&text, release, 0) {
+                Ok(_) => all.push(text),
+                Err(why) => found.push(unfit(typed, &why)),
+            },
+            Err(why) => {
+                let mistake =
+                    Mistake::new(format!("{} cannot be read", typed.value), typed.place, why.to_string());
+                found.push(mistake.help("it is seen from the folder of this file"));
+            }
+        }
+    }
+    if found.len() > before {
+        return None;
+    }
+    match encode(&all.join("\n---\n"), release, beside) {
+        Ok(value) => Some(Some(value)),
+        Err(why) => {
+            found.push(unfit(first, &why));
+            None
+        }
+    }
+}
+
+fn unfit(typed: &Typed<String>, why: &InlineError) -> Mistake {
+    let title = format!("{} cannot stand on a kernel line", typed.value);
+    Mistake::new(title, typed.place, why.to_string()).help(why.advice())
 }
 
 /// What is allowed and still deserves a second thought.

@@ -70,7 +70,8 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         Some(nodes) => chosen(name, nodes, around, found),
         None => file.talos.nodes(around, found),
     };
-    let talos = file.talos.judge(around, found);
+    let beside = file.args.as_ref().map_or(0, |args| args.value.len() + 1);
+    let talos = file.talos.judge(around, beside, found);
     let told_otherwise = if file.talos.is_told() { ready_by_words(file) } else { Vec::new() };
     for (key, place) in &told_otherwise {
         let mistake = Mistake::new(

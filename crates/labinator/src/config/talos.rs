@@ -17,8 +17,8 @@ use super::yaml::{Entry, Looks, Place, Value};
 /// The releases of Talos that configs can be made for: 1.9 to 1.14.
 const MINORS: std::ops::RangeInclusive<u32> = 9..=14;
 /// Keys that only mean something beside `talos`.
-const BESIDE: [&str; 7] =
-    ["kubernetes", "control-plane", "workers", "endpoint", "patches", "proof", "carrier"];
+const BESIDE: [&str; 8] =
+    ["kubernetes", "control-plane", "workers", "endpoint", "patches", "proof", "carrier", "inline"];
 
 /// What `install` says of a system that is no cluster; `true` and `false` beside it.
 const DISK_WORDS: [&str; 3] = ["auto", "exit", "sanboot"];
@@ -55,6 +55,10 @@ pub struct TalosFile {
     /// own once, in the clear; whoever listens on the segment has the cluster's keys then.
     #[schemars(with = "Option<String>", extend("enum" = ["push", "pull"]))]
     pub carrier: Option<Typed<String>>,
+    /// Files with documents that the machines read from their kernel lines until they have a config. Everybody reads them
+    /// there: none may hold a secret.
+    #[schemars(with = "Option<PatchPaths>")]
+    pub inline: Vec<Typed<String>>,
     /// The first of its keys.
     #[schemars(skip)]
     pub place: Option<Place>,
@@ -93,6 +97,7 @@ pub(super) fn reading(fields: &mut Fields<'_>, found: &mut Found) -> TalosFile {
         proof: fields.text("proof", found),
         install,
         carrier: fields.text("carrier", found),
+        inline: fields.node("inline").map(|entry| paths(entry, found)).unwrap_or_default(),
         place,
     }
 }
@@ -134,16 +139,20 @@ fn patches(entry: &Entry, found: &mut Found) -> PatchesFile {
         );
         return PatchesFile::default();
     };
-    let one = |one: &Entry, found: &mut Found| {
-        let paths = match &one.value.value {
-            Value::Word(..) => text_of(&one.key, &one.value, found).map(|path| vec![path]),
-            Value::Nothing | Value::List(_) | Value::Map(_) => {
-                texts_of(&one.key, &one.value, found).map(|list| list.value)
-            }
-        };
-        (Typed::new(one.key.clone(), one.key_place), paths.unwrap_or_default())
-    };
+    let one =
+        |one: &Entry, found: &mut Found| (Typed::new(one.key.clone(), one.key_place), paths(one, found));
     PatchesFile(all.iter().map(|entry| one(entry, found)).collect())
+}
+
+/// A path, or a list of paths.
+fn paths(entry: &Entry, found: &mut Found) -> Vec<Typed<String>> {
+    let paths = match &entry.value.value {
+        Value::Word(..) => text_of(&entry.key, &entry.value, found).map(|path| vec![path]),
+        Value::Nothing | Value::List(_) | Value::Map(_) => {
+            texts_of(&entry.key, &entry.value, found).map(|list| list.value)
+        }
+    };
+    paths.unwrap_or_default()
 }
 
 impl TalosFile {
@@ -177,7 +186,13 @@ impl TalosFile {
     }
 
     /// Judges it. `Some(None)` for a scenario that is no cluster.
-    pub(super) fn judge(&self, around: &Around<'_>, found: &mut Found) -> Option<Option<TalosSpec>> {
+    /// `beside` is how many bytes of kernel arguments the scenario has.
+    pub(super) fn judge(
+        &self,
+        around: &Around<'_>,
+        beside: usize,
+        found: &mut Found,
+    ) -> Option<Option<TalosSpec>> {
         let Some(typed) = &self.talos else {
             if let Some(place) = self.place {
                 let mistake = Mistake::new("this belongs to a cluster", place, "and `talos` is not here");
@@ -201,6 +216,8 @@ impl TalosFile {
             None => Some(ConfigCarrier::default()),
             Some(typed) => carriers::carrier(typed, found),
         };
+        let inline =
+            carriers::inline(&self.inline, around.folder, (version.as_deref(), carrier, beside), found);
         if self.control_plane.is_none() {
             let mistake =
                 Mistake::new("a cluster needs a `control-plane`", typed.place, "and it is not here");
@@ -230,6 +247,7 @@ impl TalosFile {
             proof: proof?,
             install: install?,
             carrier: carrier?,
+            inline: inline?,
         }))
     }
 
@@ -286,7 +304,7 @@ impl TalosFile {
     }
 }
 
-fn path_in(folder: &Path, typed: &Typed<String>, what: &str, found: &mut Found) -> Option<String> {
+pub(super) fn path_in(folder: &Path, typed: &Typed<String>, what: &str, found: &mut Found) -> Option<String> {
     if typed.value.trim().is_empty() || typed.value.contains('\0') {
         found.push(Mistake::new(format!("a {what} is a path of a file"), typed.place, "this is none"));
         return None;

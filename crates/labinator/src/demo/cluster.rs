@@ -34,6 +34,7 @@ pub(super) fn scenario(nodes: &[NodeName]) -> ScenarioSpec {
             install: Vec::new(),
             proof: model::Proof::default(),
             carrier: model::ConfigCarrier::Push,
+            inline: None,
         }),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ use crate::stand::{Core, all, boot_sights, images, node, spec, start};
 pub(crate) const CLUSTER: u8 = 3;
 /// Port of the API server.
 const KUBERNETES: u16 = 6443;
+/// Port of a receiver of events that the lab knows nothing of.
+pub(crate) const RECEIVER: u16 = 9000;
 /// How often the world looks what became of the machines.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -47,6 +49,8 @@ pub(crate) struct Board {
     pub(crate) state: PathBuf,
     pub(crate) spec: LabSpec,
     pub(crate) dial: Dial,
+    /// How often a machine called that receiver.
+    pub(crate) receiver: Arc<AtomicU32>,
     server: Arc<Mutex<Option<Server>>>,
     /// Where the API server is while nobody reaches it.
     away: Mutex<Option<Server>>,
@@ -89,10 +93,12 @@ impl Board {
             proof: model::Proof::default(),
             install: Vec::new(),
             carrier: model::ConfigCarrier::default(),
+            inline: None,
         });
         let (shared, server) = (Cluster::default(), Arc::new(Mutex::new(None)));
         let nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>> = Arc::default();
-        let dial = dial(Arc::clone(&nodes), Arc::clone(&server));
+        let receiver = Arc::default();
+        let dial = dial(Arc::clone(&nodes), Arc::clone(&server), Arc::clone(&receiver));
         let boss = ToBoss::default();
         let mut talos = BTreeMap::new();
         for n in 1..=machines {
@@ -132,6 +138,7 @@ impl Board {
             state,
             spec,
             dial,
+            receiver,
             server,
             away: Mutex::default(),
             _world: world,
@@ -386,10 +393,17 @@ pub(crate) fn secrets(state: &Path) -> Option<Secrets> {
 }
 
 /// The network: the machine API of each node, and behind every machine's other port the one API server.
-fn dial(nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>>, server: Arc<Mutex<Option<Server>>>) -> Dial {
+fn dial(
+    nodes: Arc<Mutex<BTreeMap<SocketAddr, Node>>>,
+    server: Arc<Mutex<Option<Server>>>,
+    receiver: Arc<AtomicU32>,
+) -> Dial {
     Dial::by(move |at| {
         let node = nodes.lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned();
         let server = server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if at.port() == RECEIVER {
+            receiver.fetch_add(1, Ordering::Relaxed);
+        }
         async move {
             if at.port() == KUBERNETES {
                 let server = server.ok_or(io::ErrorKind::ConnectionRefused)?;

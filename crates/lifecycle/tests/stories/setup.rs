@@ -26,6 +26,7 @@ pub(crate) struct Setup {
     proof: Proof,
     manifests: Option<bool>,
     carrier: ConfigCarrier,
+    inline: Option<String>,
 }
 
 impl Setup {
@@ -36,6 +37,7 @@ impl Setup {
         match words.as_slice() {
             ["machines", names @ ..] => self.machines = owned(names),
             ["by-hand", names @ ..] => self.by_hand = owned(names),
+            ["inline", documents] => self.inline = Some((*documents).to_owned()),
             ["pull"] => self.carrier = ConfigCarrier::Pull,
             ["proof", level] => self.proof = crate::cluster::proof(level)?,
             ["endpoint", told] => self.endpoint = Some((*told).to_owned()),
@@ -86,6 +88,7 @@ impl Setup {
             talos.for_each(|talos| {
                 (talos.proof, talos.carrier) = (self.proof, self.carrier);
                 talos.endpoint.clone_from(&self.endpoint);
+                talos.inline.clone_from(&self.inline);
                 talos.install = self.manifests.iter().map(|_| "web.yaml".to_owned()).collect();
             });
             board.manifests_are_wrong = self.manifests == Some(false);

@@ -144,6 +144,7 @@ impl Board {
             proof: model::Proof::default(),
             install: Vec::new(),
             carrier: model::ConfigCarrier::default(),
+            inline: None,
         });
     }
 }

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use super::cluster::{Found, Member, Signer};
 use super::config::{self, Config};
 use super::events::{Events, Payload};
+use super::line::Receivers;
 use super::manner::{Manner, Place};
 use super::node::{End, Etcd, Inner, Order, Port, Stage};
 use super::pulled;
@@ -93,6 +94,9 @@ impl Inner {
             }
         }
         let saved = self.now().state.clone();
+        if saved.is_none() {
+            self.obey_kernel_line(feeds).await;
+        }
         let text = match saved {
             Some(saved) => saved,
             None => match self.asked_for().await {
@@ -195,6 +199,18 @@ impl Inner {
         self.publish(Payload::Phase(name, StartStop::Start));
         tokio::time::sleep(self.settings.pace.phase).await;
         self.publish(Payload::Phase(name, StartStop::Stop));
+    }
+
+    /// Documents on the kernel line outrank its other arguments, and are looked at only where no config is found before.
+    async fn obey_kernel_line(self: &Arc<Self>, feeds: &mut JoinSet<()>) {
+        let (Receivers { sink, kernel_log }, fetches) = {
+            let now = self.now();
+            (now.receivers, now.config_url.is_some())
+        };
+        if !fetches && (sink, kernel_log) != (None, None) {
+            feeds.shutdown().await;
+            self.push(feeds, sink.or(self.settings.sink), kernel_log.or(self.settings.kernel_log));
+        }
     }
 
     /// A config from elsewhere: fetched where its kernel line says from where, else pushed.

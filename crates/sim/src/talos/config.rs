@@ -6,6 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use talos::yaml::{self, Value};
 
+use super::line::Receivers;
+
 /// A config that a node took.
 #[derive(Debug, Clone)]
 pub(super) struct Config {
@@ -72,21 +74,35 @@ const MACHINE: [&str; 25] = [
     "nodeTaints",
 ];
 
+/// Where documents say that events and kernel lines are pushed to.
+pub(super) fn receivers(text: &str) -> Receivers {
+    let mut told = Receivers::default();
+    for document in yaml::parse(text).unwrap_or_default() {
+        let value = &document.value;
+        match word(value, &["kind"]).as_str() {
+            "EventSinkConfig" => told.sink = word(value, &["endpoint"]).parse().ok(),
+            "KmsgLogConfig" => told.kernel_log = kernel_log(value),
+            _ => {}
+        }
+    }
+    told
+}
+
+fn kernel_log(document: &Value) -> Option<SocketAddr> {
+    word(document, &["url"]).trim_start_matches("tcp://").trim_end_matches('/').parse().ok()
+}
+
 /// Reads a config as Talos does: unknown keys are refused, and so is what cannot work on metal.
 pub(super) fn read(text: &[u8], installed: bool) -> Result<Option<Config>, Bad> {
     let text = std::str::from_utf8(text).map_err(|_| Bad::Parse("yaml: invalid UTF-8".to_owned()))?;
     let documents = yaml::parse(text).map_err(|why| Bad::Parse(format!("yaml: {why}")))?;
     let mut machine = None;
-    let (mut sink, mut kernel_log, mut hostname, mut discovery) = (None, None, None, false);
+    let Receivers { sink, kernel_log } = receivers(text);
+    let (mut hostname, mut discovery) = (None, false);
     for document in &documents {
         let value = &document.value;
         match word(value, &["kind"]).as_str() {
             "" => machine = Some(value),
-            "EventSinkConfig" => sink = word(value, &["endpoint"]).parse().ok(),
-            "KmsgLogConfig" => {
-                let url = word(value, &["url"]);
-                kernel_log = url.trim_start_matches("tcp://").trim_end_matches('/').parse().ok();
-            }
             "DiscoveryServiceConfig" => discovery = true,
             "HostnameConfig" => hostname = Some(word(value, &["hostname"])).filter(|name| !name.is_empty()),
             _ => {}

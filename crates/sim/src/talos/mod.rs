@@ -37,7 +37,7 @@ mod upgrade;
 mod written;
 
 pub use cluster::{Cluster, Member};
-pub use line::Line;
+pub use line::{Line, Receivers};
 pub use manner::{Manner, Place};
 pub use metal::{Disk, Metal, MetalError};
 pub use node::{End, Kept, Node, Pace, Settings, Stage};

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::ServerConfig;
 use super::cluster::Cluster;
 use super::config::Config;
 use super::events::{Events, Payload};
-use super::line::Line;
+use super::line::{Line, Receivers};
 use super::machine::Api;
 use super::manner::Manner;
 use super::tls;
@@ -176,6 +176,8 @@ pub(super) struct Now {
     pub(super) applied: u32,
     /// Where its kernel line tells it to fetch its config (`talos.config`).
     pub(super) config_url: Option<String>,
+    /// Where documents on its kernel line tell it to push events and kernel lines (`talos.config.inline`).
+    pub(super) receivers: Receivers,
     pub(super) fetched: u32,
     /// The release that runs.
     pub(super) release: Release,
@@ -268,6 +270,7 @@ impl Node {
             wipe: settings.wipe,
             applied: 0,
             config_url: None,
+            receivers: Receivers::default(),
             fetched: 0,
             release,
             kept_version: None,
@@ -353,17 +356,19 @@ impl Node {
         self.0.now().fetched
     }
 
-    /// Tells it where to fetch its config, if anywhere, as its kernel line does.
-    pub(super) fn fetches_from(&self, url: Option<String>) {
-        self.0.now().config_url = url;
+    /// Tells it where to fetch its config, if anywhere, and what documents its kernel line has.
+    pub(super) fn is_told(&self, url: Option<String>, receivers: Receivers) {
+        let mut now = self.0.now();
+        (now.config_url, now.receivers) = (url, receivers);
     }
 
-    /// Tells it the kernel arguments of its next boot by firmware, which is from the network: `talos.config` and
-    /// `talos.experimental.wipe=system` are obeyed.
+    /// Tells it the kernel arguments of its next boot by firmware, which is from the network: `talos.config`,
+    /// `talos.config.inline` and `talos.experimental.wipe=system` are obeyed.
     pub fn boots_with(&self, arguments: &str) {
         let line = Line::read(arguments);
         let mut now = self.0.now();
         (now.config_url, now.wipe, now.kernel) = (line.config, line.wipe, Kernel::OnNetwork);
+        now.receivers = line.receivers;
     }
 
     /// Switches it on; it lives until it is dropped out of the runtime or powers off.

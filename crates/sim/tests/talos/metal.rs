@@ -84,6 +84,7 @@ impl Machine {
             cores: 1,
             memory_mib: 1024,
             config: line.config,
+            receivers: line.receivers,
         };
         let stage = Arc::clone(&self.stage);
         *stage.lock().unwrap_or_else(PoisonError::into_inner) = None;

@@ -99,6 +99,25 @@ async fn a_connection_that_breaks_costs_no_event_and_repeats_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn documents_on_the_kernel_line_act_while_a_node_waits_for_its_config() {
+    let documents = format!("apiVersion: v1alpha1\nkind: EventSinkConfig\nendpoint: {SINK}\n");
+    let line = format!("{}={}", talos::inline::ARGUMENT, talos::inline::encode(&documents, None, 0).unwrap());
+    for (line, acts) in [(line.as_str(), true), ("quiet", false)] {
+        let mut lab = Lab::new();
+        let (node, _) = lab.node(1, Character::UpTo12, &[]);
+        node.boots_with(line);
+        until_stage(&node, Stage::Maintenance).await;
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let mut waits = false;
+        while let Ok(pushed) = lab.pushed.try_recv() {
+            let said = pushed.unwrap();
+            waits |= matches!(said.event.said(), Event::Status { stage, .. } if format!("{stage:?}") == "Maintenance");
+        }
+        assert_eq!(waits, acts, "{line}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nodes_tell_their_way_from_the_first_boot_and_no_secret_is_said_openly() {
     for character in BOTH {
         let mut lab = Lab::new();

@@ -9,6 +9,7 @@ mod generate;
 mod get;
 mod health;
 mod images;
+mod inline;
 mod kubeconfig;
 mod look;
 mod nodes;
@@ -29,6 +30,7 @@ pub use generate::{ConfigArgs, GenArgs, GenPart, SecretsArgs};
 pub use get::{Form, GetArgs};
 pub use health::HealthArgs;
 pub use images::ImagesArgs;
+pub use inline::InlineArgs;
 pub use kubeconfig::KubeconfigArgs;
 pub use look::{DisksArgs, LogArgs, LogsArgs, ReadArgs, UpgradeArgs};
 pub use nodes::{InsecureArgs, NodesArgs};
@@ -67,6 +69,8 @@ pub enum TalosVerb {
     Health(HealthArgs),
     /// List the container images that a cluster pulls
     Images(ImagesArgs),
+    /// Print documents without secrets as an argument of the kernel line
+    Inline(InlineArgs),
     /// Print the administrator's kubeconfig, made from the secrets alone
     Kubeconfig(KubeconfigArgs),
     /// Print the log of a service of nodes
@@ -147,6 +151,7 @@ pub fn run(globals: &Globals, verb: TalosVerb) -> Result<(), Failure> {
         TalosVerb::Get(args) => get::get(&args),
         TalosVerb::Health(args) => health::health(&args),
         TalosVerb::Images(args) => images::list(&args),
+        TalosVerb::Inline(args) => inline::inline(&args),
         TalosVerb::Export(args) => export::export(&args),
         TalosVerb::Kubeconfig(args) => kubeconfig::kubeconfig(&args),
         TalosVerb::Logs(args) => look::logs(&args),

@@ -87,6 +87,7 @@ fn run(address: IpAddr, resolver: IpAddr) -> Result<End, Box<dyn std::error::Err
         cores: machine::cores(),
         memory_mib: machine::memory_mib(),
         config: line.config,
+        receivers: line.receivers,
     };
     say(&format!("simulated Talos {} at {address}, names from {resolver}", settings.version));
     let last = std::cell::Cell::new(None);

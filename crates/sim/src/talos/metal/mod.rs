@@ -36,6 +36,7 @@ use tokio::time::Instant;
 
 use super::cluster::{Cluster, Member};
 use super::config::{self, Config};
+use super::line::Receivers;
 use super::node::{End, Kept, Node, Settings, Stage};
 use crate::kubernetes::Server;
 
@@ -54,6 +55,8 @@ pub struct Metal {
     pub memory_mib: u32,
     /// Where its kernel line tells it to fetch its config (`talos.config`).
     pub config: Option<String>,
+    /// What documents on its kernel line say (`talos.config.inline`).
+    pub receivers: Receivers,
 }
 
 /// Why a node cannot run on its machine.
@@ -132,7 +135,7 @@ impl Metal {
         let at = settings.address;
         let cluster = Cluster::default();
         let node = Node::new(settings, &cluster, Dial::tcp());
-        node.fetches_from(self.config.clone());
+        node.is_told(self.config.clone(), self.receivers);
         let room = Arc::new(Room {
             node,
             cluster,
