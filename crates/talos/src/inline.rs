@@ -45,7 +45,7 @@ const SECRETS: [&str; 13] = [
     "token",
     "uniqueToken",
 ];
-/// What tells a secret by its text: a private key as PEM, and the token in a SideroLink URL.
+/// What tells a secret by its text: a private key as PEM, and the token in a `SideroLink` URL.
 const MARKS: [&str; 2] = ["PRIVATE KEY-----", "jointoken="];
 
 /// Why documents cannot stand on a kernel line.
