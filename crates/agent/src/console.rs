@@ -20,6 +20,12 @@ impl Console {
         Self(Arc::new(files))
     }
 
+    /// One that nobody reads.
+    #[cfg(test)]
+    pub(crate) fn nobody() -> Self {
+        Self(Arc::default())
+    }
+
     /// Writes one line, with the seconds since the kernel started.
     pub(crate) fn say(&self, line: &str) {
         let stamp = uptime_ms() / 10;

@@ -4,13 +4,14 @@ use std::fs::{self, File};
 
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
-use rustix::process::{WaitOptions, wait};
+use rustix::process::{WaitOptions, WaitStatus, wait};
 use rustix::system::{RebootCommand, finit_module, reboot};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::console::Console;
 use crate::lease;
+use crate::live;
 use crate::report::{self, Identity};
 use crate::talosd;
 
@@ -27,6 +28,12 @@ pub(crate) fn run() -> std::io::Result<()> {
     console.say(&format!("agent {} is up", env!("CARGO_PKG_VERSION")));
     for fault in faults.iter().chain(&load_modules()) {
         console.say(fault);
+    }
+    if live::is_here() {
+        match live::enter() {
+            Ok(()) => live::load_for_devices().iter().for_each(|fault| console.say(fault)),
+            Err(why) => console.say(&format!("the live root cannot be entered: {why}")),
+        }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     leave(&console, runtime.block_on(live(&console)));
@@ -49,10 +56,13 @@ async fn live(console: &Console) -> RebootCommand {
             () = lease::keep(console, &me.line, &tell) => RebootCommand::PowerOff,
         };
     }
+    let (bury, deaths) = mpsc::unbounded_channel();
+    let to_services = held.clone();
     tokio::select! {
         () = report::run(console, &me, &mut held) => {}
         () = lease::keep(console, &me.line, &tell) => {}
-        () = reap(console) => {}
+        () = reap(console, &bury) => {}
+        () = live::run(console, &me.line, to_services, deaths) => {}
     }
     RebootCommand::PowerOff
 }
@@ -91,8 +101,8 @@ fn load_module(path: &str) -> std::io::Result<()> {
     }
 }
 
-/// Buries children whose parents died before them: process 1 inherits them.
-async fn reap(console: &Console) {
+/// Buries children, its own and those whose parents died before them, and tells who died and how.
+async fn reap(console: &Console, told: &mpsc::UnboundedSender<(i32, String)>) {
     let mut deaths = match signal(SignalKind::child()) {
         Ok(deaths) => deaths,
         Err(error) => {
@@ -101,7 +111,19 @@ async fn reap(console: &Console) {
         }
     };
     while deaths.recv().await.is_some() {
-        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            // Nobody listens where nothing is run.
+            drop(told.send((pid.as_raw_nonzero().get(), how(status))));
+        }
+    }
+}
+
+fn how(status: WaitStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(0), _) => live::OK.to_owned(),
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "stopped".to_owned(),
     }
 }
 

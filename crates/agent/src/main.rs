@@ -10,6 +10,7 @@ mod inventory;
 mod kernel_line;
 mod lease;
 mod link;
+mod live;
 mod report;
 mod talosd;
 

@@ -112,6 +112,12 @@ impl Talk<'_> {
             self.console.say("the boss answers again");
         }
         if !known && !welcome.report_again {
+            // For people who log in; nothing else depends on it.
+            let named =
+                welcome.node.as_ref().map(|node| rustix::system::sethostname(node.as_str().as_bytes()));
+            if let Some(Err(why)) = named {
+                self.console.say(&format!("the host name cannot be set: {why}"));
+            }
             self.console.say(&match &welcome.node {
                 Some(node) => format!("this is {node}; reported, and waits for orders"),
                 None => format!("reported; {} is not on the board, and waits for orders", self.held.port.mac),

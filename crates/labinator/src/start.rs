@@ -7,12 +7,13 @@ use store::Disk;
 
 use crate::cli::render::render_replay;
 use crate::cli::{
-    DemoArgs, Failure, FetchArgs, Globals, ImageVerb, InsideArgs, ReplayArgs, ServeArgs, out, socket_path,
+    DemoArgs, Failure, FetchArgs, Globals, ImageVerb, InsideArgs, LiveArgs, ReplayArgs, ServeArgs, out,
+    socket_path,
 };
 use crate::config;
 use crate::demo::{self, DemoError, DemoOptions};
 use crate::fetch;
-use crate::image::{self, ImageManifest, NodeImage};
+use crate::image::{self, Built, ImageManifest, Live, LiveImage, NodeImage};
 use crate::journal;
 use crate::serve::{Folders, ServeError, Setup, Supervisor, run_part};
 
@@ -160,49 +161,72 @@ pub fn replay(globals: &Globals, args: &ReplayArgs) -> Result<(), Failure> {
 /// What is missing, with the command that helps.
 pub async fn image(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
     match verb {
-        ImageVerb::Build { name, agent, talosd, out, kernel_deb } => {
-            let plays = name == image::SIMULATED_TALOS;
-            if name != NODE_IMAGE && !plays {
-                let why = format!(
-                    "no image `{name}` can be built; this version builds: {NODE_IMAGE}, {}",
-                    image::SIMULATED_TALOS
-                );
-                return Err(Failure::Usage(why));
-            }
-            if talosd.is_some() && !plays {
-                let why = format!("--talosd is for the image {}", image::SIMULATED_TALOS);
-                return Err(Failure::Usage(why));
-            }
-            let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
-            let talosd =
-                plays.then(|| talosd.map_or_else(|| beside("talosd", "--talosd"), Ok)).transpose()?;
-            let out = out.unwrap_or_else(images_folder);
-            let cache = cache_folder().join("packages");
-            let built = image::build_node(&NodeImage { agent, talosd, out, kernel_deb, cache })
-                .await
-                .map_err(|why| Failure::failed(why.to_string()))?;
-            if globals.quiet {
-                return Ok(());
-            }
-            let how = if built.fresh { "built" } else { "is current" };
-            out::line(&format!(
-                "{} {how} (kernel {})",
-                built.folder.display(),
-                built.manifest.kernel_version
-            ))?;
-            for file in built.manifest.files() {
-                out::line(&format!(
-                    "  {:<12} {:>9} kB  sha256:{}",
-                    file.name,
-                    file.size / 1000,
-                    file.digest
-                ))?;
-            }
-            Ok(())
+        ImageVerb::Build { name, agent, talosd, out, kernel_deb, live } => {
+            let built =
+                build(name, agent, talosd, out.unwrap_or_else(images_folder), kernel_deb, live).await?;
+            if globals.quiet { Ok(()) } else { tell_built(&built) }
         }
         ImageVerb::Fetch(args) => fetch(globals, args).await,
         ImageVerb::List { out, json } => list(&out.unwrap_or_else(images_folder), json),
     }
+}
+
+/// The release that live images are made of unless told otherwise.
+const SUITE: &str = "bookworm";
+
+async fn build(
+    name: String,
+    agent: Option<PathBuf>,
+    talosd: Option<PathBuf>,
+    out: PathBuf,
+    kernel_deb: Option<PathBuf>,
+    live: LiveArgs,
+) -> Result<Built, Failure> {
+    let plays = name == image::SIMULATED_TALOS;
+    let kind = Live::named(&name);
+    if name != NODE_IMAGE && !plays && kind.is_none() {
+        let known = [NODE_IMAGE, image::SIMULATED_TALOS].into_iter().chain(Live::ALL.map(Live::name));
+        let known: Vec<&str> = known.collect();
+        let why = format!("no image `{name}` can be built; this version builds: {}", known.join(", "));
+        return Err(Failure::Usage(why));
+    }
+    let misplaced = [
+        (talosd.is_some() && !plays, "--talosd is for the image simulated-talos"),
+        (kernel_deb.is_some() && kind.is_some(), "a live image has the kernel of its release: --suite"),
+        (live.ssh_keys.is_some() && kind.is_none(), "--ssh-keys is for live images"),
+        (live.suite.is_some() && kind.is_none(), "--suite is for live images"),
+        (!live.mirror.is_empty() && kind.is_none(), "--mirror is for live images"),
+    ];
+    if let Some((_, why)) = misplaced.into_iter().find(|(wrong, _)| *wrong) {
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
+    let built = if let Some(kind) = kind {
+        let suite = live.suite.unwrap_or_else(|| SUITE.to_owned());
+        let plan = LiveImage { live: kind, agent, keys: live.ssh_keys, suite, mirrors: live.mirror, out };
+        image::build_live(&plan).await
+    } else {
+        let talosd = plays.then(|| talosd.map_or_else(|| beside("talosd", "--talosd"), Ok)).transpose()?;
+        let cache = cache_folder().join("packages");
+        image::build_node(&NodeImage { agent, talosd, out, kernel_deb, cache }).await
+    };
+    built.map_err(|why| Failure::failed(why.to_string()))
+}
+
+fn tell_built(built: &Built) -> Result<(), Failure> {
+    let how = if built.fresh { "built" } else { "is current" };
+    let packages = match built.manifest.packages.len() {
+        0 => String::new(),
+        count => format!(", {count} packages"),
+    };
+    out::line(&format!(
+        "{} {how} (kernel {}{packages})",
+        built.folder.display(),
+        built.manifest.kernel_version
+    ))?;
+    built.manifest.files().try_for_each(|file| {
+        out::line(&format!("  {:<14} {:>9} kB  sha256:{}", file.name, file.size / 1000, file.digest))
+    })
 }
 
 /// Fetches a system of the catalogue, or lists the catalogue.

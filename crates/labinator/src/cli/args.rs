@@ -175,7 +175,7 @@ pub struct ServeArgs {
 pub enum ImageVerb {
     /// Build an image from what this computer has
     Build {
-        /// Which image: node, or simulated-talos
+        /// Which image: node, simulated-talos, hypervisor or rescue
         #[arg(default_value = "node")]
         name: String,
         /// The agent that goes in, linked statically [default: `agent` beside this program]
@@ -190,6 +190,9 @@ pub enum ImageVerb {
         /// Kernel package to take [default: the distribution's current one]
         #[arg(long, value_name = "FILE")]
         kernel_deb: Option<PathBuf>,
+        /// What a live image (hypervisor, rescue) is made of
+        #[command(flatten)]
+        live: LiveArgs,
     },
     /// Fetch a system of another maker, each file proven before it is used
     Fetch(FetchArgs),
@@ -202,6 +205,20 @@ pub enum ImageVerb {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Options of `image build` for live images.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LiveArgs {
+    /// Public keys that may log in to a live image as root; without this option nobody can
+    #[arg(long, value_name = "FILE")]
+    pub ssh_keys: Option<PathBuf>,
+    /// Debian release of a live image's packages [default: bookworm]
+    #[arg(long, value_name = "NAME")]
+    pub suite: Option<String>,
+    /// Where a live image's packages are: a URL or a line of sources.list, once or more [default: Debian's servers]
+    #[arg(long, value_name = "URL")]
+    pub mirror: Vec<String>,
 }
 
 /// Options of `image fetch`.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::kernel::Module;
+
 const FOLDER: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
 const PROGRAM: u32 = 0o100_755;
@@ -30,6 +32,26 @@ impl Archive {
     #[must_use]
     pub(super) fn new() -> Self {
         Self::default()
+    }
+
+    /// What the kernel unpacks first: the agent as `/init`, its modules and their list in loading order, and the nodes
+    /// it needs before it has mounted `/dev`.
+    pub(super) fn early(agent: Vec<u8>, modules: Vec<Module>) -> Self {
+        let mut archive = Self::new();
+        for folder in ["dev", "proc", "sys"] {
+            archive.folder(folder);
+        }
+        archive.device("dev/console", 5, 1);
+        archive.device("dev/null", 1, 3);
+        archive.program("init", agent);
+        let mut list = String::new();
+        for module in modules {
+            let path = format!("lib/modules/{}.ko", module.name);
+            list.push_str(&format!("/{path}\n"));
+            archive.file(&path, module.object);
+        }
+        archive.file("etc/labinator/modules", list.into_bytes());
+        archive
     }
 
     /// Adds a folder, with those above it.

@@ -1,5 +1,6 @@
 //! A kernel of the distribution: found, fetched into a cache, unpacked.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -81,15 +82,58 @@ impl Kernel {
     /// When it cannot be unpacked or holds no kernel.
     pub(super) async fn unpack(package: &Path, folder: &Path) -> Result<Self, ImageError> {
         run_once(DPKG_DEB, [Path::new("-x"), package, folder], LIMIT).await?;
+        Self::inside(folder).map_err(|error| match error {
+            ImageError::NoKernel(_) => ImageError::NoKernel(package.to_owned()),
+            error => error,
+        })
+    }
+
+    /// The kernel in an unpacked root.
+    ///
+    /// # Errors
+    /// When there is none with its modules.
+    pub(super) fn inside(folder: &Path) -> Result<Self, ImageError> {
         let boot = folder.join("boot");
         let kernel = |name: &str| name.strip_prefix("vmlinuz-").map(str::to_owned);
         let version = names(&boot)?.iter().find_map(|name| kernel(name));
-        let version = version.ok_or_else(|| ImageError::NoKernel(package.to_owned()))?;
+        let version = version.ok_or_else(|| ImageError::NoKernel(folder.to_owned()))?;
         // Debian moves /lib below /usr with release 13.
         let modules = ["lib", "usr/lib"].map(|lib| folder.join(lib).join("modules").join(&version));
         let modules = modules.into_iter().find(|path| path.is_dir());
-        let modules = modules.ok_or_else(|| ImageError::NoKernel(package.to_owned()))?;
+        let modules = modules.ok_or_else(|| ImageError::NoKernel(folder.to_owned()))?;
         Ok(Self { image: boot.join(format!("vmlinuz-{version}")), version, modules })
+    }
+
+    /// Removes every module but the wanted ones and those that these need. `wanted` is asked with the path below
+    /// `kernel/`.
+    ///
+    /// # Errors
+    /// A module cannot be read or removed, or needs one that is not there.
+    pub(super) async fn keep(&self, wanted: impl Fn(&str) -> bool) -> Result<(), ImageError> {
+        let below = self.modules.join("kernel");
+        let mut files = Vec::new();
+        walk(&below, &mut files)?;
+        let path = |file: &Path| file.strip_prefix(&below).unwrap_or(file).to_string_lossy().into_owned();
+        let names: Vec<String> =
+            files.iter().filter(|file| wanted(&path(file))).map(|file| module_name(file)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let kept: BTreeSet<String> =
+            self.modules(&names).await?.into_iter().map(|module| module.name).collect();
+        for file in files.iter().filter(|file| !kept.contains(&module_name(file))) {
+            fs::remove_file(file).map_err(|e| ImageError::io(file, e))?;
+        }
+        // What was unpacked to be read lies beside its packed form, which is not needed any more.
+        for file in
+            files.iter().filter(|file| file.with_extension("").extension().is_some_and(|end| end == "ko"))
+        {
+            match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(ImageError::io(file, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The wanted modules and all they need, in loading order. What is built in is left out.
@@ -100,31 +144,30 @@ impl Kernel {
         let mut files = Vec::new();
         walk(&self.modules, &mut files)?;
         let builtin = fs::read_to_string(self.modules.join("modules.builtin")).unwrap_or_default();
-        let builtin: Vec<String> = builtin.lines().map(|line| module_name(Path::new(line))).collect();
-        let find = |name: &str| files.iter().find(|path| module_name(path) == name);
-        // Dependencies are read from the objects, and these may have to be unpacked first: look, unpack
-        // what is new, and look again until nothing is.
-        let mut objects: Vec<Module> = Vec::new();
-        loop {
-            let mut missing = None;
-            let order = in_order(wanted, |name| {
-                if let Some(module) = objects.iter().find(|module| module.name == name) {
-                    let needs = depends(&module.object).ok_or_else(|| ImageError::BadModule(name.to_owned()));
-                    return needs.map(Some);
+        let builtin: BTreeSet<String> = builtin.lines().map(|line| module_name(Path::new(line))).collect();
+        let files: BTreeMap<String, PathBuf> =
+            files.into_iter().map(|path| (module_name(&path), path)).collect();
+        // Dependencies are read from the objects, and these may have to be unpacked first.
+        let mut objects: BTreeMap<String, (Vec<u8>, Vec<String>)> = BTreeMap::new();
+        let mut open: Vec<String> = wanted.iter().map(|name| plain(name)).collect();
+        while let Some(name) = open.pop() {
+            if objects.contains_key(&name) {
+                continue;
+            }
+            let Some(path) = files.get(&name) else {
+                if builtin.contains(&name) {
+                    continue;
                 }
-                match find(name) {
-                    Some(path) => missing = Some((name.to_owned(), path.clone())),
-                    None if builtin.iter().any(|known| known == name) => {}
-                    None => return Err(ImageError::NoModule(name.to_owned())),
-                }
-                Ok(None)
-            })?;
-            let Some((name, path)) = missing else {
-                objects.sort_by_key(|module| order.iter().position(|name| *name == module.name));
-                return Ok(objects);
+                return Err(ImageError::NoModule(name));
             };
-            objects.push(Module { name, object: read_object(&path).await? });
+            let object = read_object(path).await?;
+            let needs = depends(&object).ok_or_else(|| ImageError::BadModule(name.clone()))?;
+            open.extend(needs.iter().cloned());
+            objects.insert(name, (object, needs));
         }
+        let order = in_order(wanted, |name| objects.get(name).map(|(_, needs)| needs.clone()));
+        let object = |name: String| objects.remove(&name).map(|(object, _)| Module { name, object });
+        Ok(order.into_iter().filter_map(object).collect())
     }
 }
 

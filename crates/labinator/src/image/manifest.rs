@@ -34,6 +34,18 @@ pub struct ImageManifest {
     pub kernel_version: String,
     /// SHA-256 over everything the image was made from.
     pub inputs: Digest,
+    /// Packages of the distribution that are inside, by name; none where the system was made by somebody else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
+}
+
+/// A package inside an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version, as the distribution writes it.
+    pub version: String,
 }
 
 impl ImageManifest {
@@ -47,6 +59,7 @@ impl ImageManifest {
             agent: false,
             kernel_version,
             inputs,
+            packages: Vec::new(),
         }
     }
 

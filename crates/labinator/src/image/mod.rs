@@ -3,6 +3,7 @@
 mod cpio;
 pub mod fat;
 mod kernel;
+mod live;
 mod manifest;
 mod modules;
 mod node;
@@ -13,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use drivers::process::ProcessError;
 
-pub use manifest::{ImageManifest, MANIFEST};
+pub use live::{Live, LiveImage, build_live};
+pub use manifest::{ImageManifest, MANIFEST, Package};
 pub use node::{Built, NodeImage, SIMULATED_TALOS, build_node};
 pub use pe::PeError;
 

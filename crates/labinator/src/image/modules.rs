@@ -22,14 +22,8 @@ pub(super) fn plain(name: &str) -> String {
 
 /// Puts `wanted` and all they depend on in loading order.
 ///
-/// `read` gives what one module depends on, and nothing for a module built into the kernel.
-///
-/// # Errors
-/// The first error of `read`.
-pub(super) fn in_order<E>(
-    wanted: &[&str],
-    mut read: impl FnMut(&str) -> Result<Option<Vec<String>>, E>,
-) -> Result<Vec<String>, E> {
+/// `needs` gives what one module depends on, and nothing for a module built into the kernel.
+pub(super) fn in_order(wanted: &[&str], needs: impl Fn(&str) -> Option<Vec<String>>) -> Vec<String> {
     let mut order = Vec::new();
     let mut seen = BTreeSet::new();
     // A name is pushed twice: first to be looked into, then, below all it depends on, to be written down.
@@ -38,13 +32,13 @@ pub(super) fn in_order<E>(
         if looked {
             order.push(name);
         } else if seen.insert(name.clone())
-            && let Some(needs) = read(&name)?
+            && let Some(needs) = needs(&name)
         {
             open.push((name, true));
             open.extend(needs.into_iter().rev().map(|need| (need, false)));
         }
     }
-    Ok(order)
+    order
 }
 
 /// The bytes of a section of an ELF64 little-endian object (System V ABI, "Sections").
@@ -121,23 +115,20 @@ mod tests {
 
     #[test]
     fn a_module_stands_after_all_it_needs_and_once() {
-        let order = in_order(&["net", "rng"], |name| {
-            Ok::<_, ()>(match name {
-                "net" => Some(vec!["ring".to_owned(), "failover".to_owned()]),
-                "rng" => Some(vec!["virtio".to_owned(), "ring".to_owned(), "core".to_owned()]),
-                "virtio" => Some(vec!["ring".to_owned()]),
-                "core" => None,
-                _ => Some(Vec::new()),
-            })
+        let order = in_order(&["net", "rng"], |name| match name {
+            "net" => Some(vec!["ring".to_owned(), "failover".to_owned()]),
+            "rng" => Some(vec!["virtio".to_owned(), "ring".to_owned(), "core".to_owned()]),
+            "virtio" => Some(vec!["ring".to_owned()]),
+            "core" => None,
+            _ => Some(Vec::new()),
         });
-        assert_eq!(order.unwrap(), ["ring", "failover", "net", "virtio", "rng"]);
+        assert_eq!(order, ["ring", "failover", "net", "virtio", "rng"]);
     }
 
     #[test]
     fn a_circle_ends() {
-        let order = in_order(&["a"], |name| {
-            Ok::<_, ()>(Some(vec![if name == "a" { "b".to_owned() } else { "a".to_owned() }]))
-        });
-        assert_eq!(order.unwrap(), ["b", "a"]);
+        let order =
+            in_order(&["a"], |name| Some(vec![if name == "a" { "b".to_owned() } else { "a".to_owned() }]));
+        assert_eq!(order, ["b", "a"]);
     }
 }

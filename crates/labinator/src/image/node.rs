@@ -71,7 +71,7 @@ pub async fn build_node(plan: &NodeImage) -> Result<Built, ImageError> {
         Some(path) => path.clone(),
         None => package(&plan.cache).await?,
     };
-    let stub = fs::read(STUB).map_err(|_| ImageError::NoStub(STUB.into()))?;
+    let stub = stub()?;
     let package = read(&deb)?;
     let files = [Some(agent.as_slice()), Some(&package), Some(&stub), talosd.as_deref()];
     let inputs = inputs(name, &files.into_iter().flatten().collect::<Vec<_>>());
@@ -87,7 +87,7 @@ pub async fn build_node(plan: &NodeImage) -> Result<Built, ImageError> {
     let kernel = Kernel::unpack(&deb, &work.0).await?;
     let modules = kernel.modules(&MODULES).await?;
     let plays = talosd.is_some();
-    let initrd = pack(&initramfs(agent, talosd, modules)?, &work.0).await?;
+    let initrd = compress(&initramfs(agent, talosd, modules)?, &work.0).await?;
     let linux = read(&kernel.image)?;
     let mut manifest = ImageManifest::new(asset(&folder, "vmlinuz", &linux)?, kernel.version, inputs);
     manifest.initrd = vec![asset(&folder, "initrd.img", &initrd)?];
@@ -118,31 +118,22 @@ fn inputs(name: &str, files: &[&[u8]]) -> Digest {
     digest(text.as_bytes())
 }
 
-/// The archive the kernel unpacks: the agent as `/init`, simulated Talos beside it if it is wanted, its modules, and the nodes it needs before it has
-/// mounted `/dev`.
+/// The EFI stub that a UKI begins with.
+pub(super) fn stub() -> Result<Vec<u8>, ImageError> {
+    fs::read(STUB).map_err(|_| ImageError::NoStub(STUB.into()))
+}
+
+/// The archive of a node, simulated Talos beside the agent if it is wanted.
 fn initramfs(agent: Vec<u8>, talosd: Option<Vec<u8>>, modules: Vec<Module>) -> Result<Vec<u8>, ImageError> {
-    let mut archive = Archive::new();
-    for folder in ["dev", "proc", "sys"] {
-        archive.folder(folder);
-    }
-    archive.device("dev/console", 5, 1);
-    archive.device("dev/null", 1, 3);
-    archive.program("init", agent);
+    let mut archive = Archive::early(agent, modules);
     if let Some(talosd) = talosd {
         archive.program("bin/talosd", talosd);
     }
-    let mut list = String::new();
-    for module in modules {
-        let path = format!("lib/modules/{}.ko", module.name);
-        list.push_str(&format!("/{path}\n"));
-        archive.file(&path, module.object);
-    }
-    archive.file("etc/labinator/modules", list.into_bytes());
     archive.bytes().ok_or(ImageError::TooLarge("the initramfs"))
 }
 
 /// Packs with one thread: with more, zstd's output depends on their number.
-async fn pack(plain: &[u8], work: &Path) -> Result<Vec<u8>, ImageError> {
+pub(super) async fn compress(plain: &[u8], work: &Path) -> Result<Vec<u8>, ImageError> {
     let (from, to) = (work.join("initrd"), work.join("initrd.zst"));
     fs::write(&from, plain).map_err(|e| ImageError::io(&from, e))?;
     let options = ["-q", "-f", "-19", "--single-thread", "--no-check"].map(Path::new);
@@ -150,16 +141,16 @@ async fn pack(plain: &[u8], work: &Path) -> Result<Vec<u8>, ImageError> {
     read(&to)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
     fs::read(path).map_err(|e| ImageError::io(path, e))
 }
 
 /// A folder that is gone when the work is done, however it ends.
 #[derive(Debug)]
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new(beside: &Path) -> Result<Self, ImageError> {
+    pub(super) fn new(beside: &Path) -> Result<Self, ImageError> {
         let path = beside.join(format!(".work-{}", std::process::id()));
         fs::create_dir_all(&path).map_err(|e| ImageError::io(&path, e))?;
         Ok(Self(path))

@@ -1,0 +1,151 @@
+//! Live images: a whole Debian root in RAM with the agent as process 1, from packages by one command.
+//!
+//! ```text
+//! mmdebstrap ─▶ root.tar ─▶ root/ ─ what is left out, + modules chosen, agent, services ─▶ live.squashfs
+//!                            └▶ vmlinuz, early modules, agent, busybox ─▶ initrd.img      └▶ live.img (cpio)
+//! ```
+//! The kernel unpacks both archives, so the squashfs lies in RAM as it was packed and is read where it lies: a machine
+//! pays for the packed size, and one download brings all of it.
+
+mod recipe;
+mod root;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use drivers::process::{Program, run_once};
+use model::Digest;
+
+use super::cpio::Archive;
+use super::kernel::Kernel;
+use super::manifest::{ImageManifest, Package, asset, digest};
+use super::node::{Built, Scratch, compress, read, stub};
+use super::{ImageError, pe};
+pub use recipe::Live;
+use recipe::{ARGUMENTS, EARLY_MODULES, RECIPE};
+use root::Root;
+
+const GENSQUASHFS: Program = Program::new("gensquashfs", "squashfs-tools-ng");
+/// A minute or two on two cores.
+const PACK_LIMIT: Duration = Duration::from_secs(1200);
+/// Where the agent looks for its root.
+const SQUASHFS: &str = "live.squashfs";
+
+/// What to build a live image from.
+#[derive(Debug, Clone)]
+pub struct LiveImage {
+    /// Which one.
+    pub live: Live,
+    /// The agent, linked statically.
+    pub agent: PathBuf,
+    /// Public keys that may log in as root, in the form of `authorized_keys`. Without one nobody can.
+    pub keys: Option<PathBuf>,
+    /// Debian release the packages come from.
+    pub suite: String,
+    /// Where to get them: URLs or lines of `sources.list`; the distribution's own servers when empty.
+    pub mirrors: Vec<String>,
+    /// Folder of images; the image is put into a folder of its name below it.
+    pub out: PathBuf,
+}
+
+/// Builds a live image. What is written stays the same when packages, agent and keys are the same.
+///
+/// # Errors
+/// [`ImageError`]: what is missing, with the command that helps.
+pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
+    // All that is missing is told before minutes are spent.
+    for program in [root::MMDEBSTRAP, root::TAR, root::DEPMOD, GENSQUASHFS] {
+        program.find()?;
+    }
+    let agent = read(&plan.agent)?;
+    let keys = plan.keys.as_deref().map(read).transpose()?;
+    let stub = stub()?;
+    let folder = plan.out.join(plan.live.name());
+    fs::create_dir_all(&folder).map_err(|e| ImageError::io(&folder, e))?;
+    let work = Scratch::new(&folder)?;
+    let root = Root::unpack(plan, &work.0).await?;
+    let inputs = inputs(plan.live, &root.packages, &[Some(&agent), keys.as_ref(), Some(&stub)]);
+    if let Ok(manifest) = ImageManifest::read(&folder)
+        && manifest.inputs == inputs
+        && manifest.is_complete(&folder)
+    {
+        return Ok(Built { folder, manifest, fresh: false });
+    }
+    let kernel = Kernel::inside(&root.folder)?;
+    let linux = read(&kernel.image)?;
+    let modules = kernel.modules(&EARLY_MODULES).await?;
+    let busybox = read(&root.folder.join("usr/bin/busybox"))?;
+    root.furnish(plan.live, &kernel, &agent, keys.as_deref()).await?;
+    let squashfs = squash(&root.folder, &work.0).await?;
+
+    let mut early = Archive::early(agent, modules);
+    early.program("bin/busybox", busybox);
+    let early = compress(&early.bytes().ok_or(ImageError::TooLarge("the initramfs"))?, &work.0).await?;
+    let mut late = Archive::new();
+    late.file(SQUASHFS, squashfs);
+    let late = late.bytes().ok_or(ImageError::TooLarge("the root"))?;
+
+    let mut manifest = ImageManifest::new(asset(&folder, "vmlinuz", &linux)?, kernel.version, inputs);
+    manifest.initrd = vec![asset(&folder, "initrd.img", &early)?, asset(&folder, "live.img", &late)?];
+    let os = format!("ID=labinator\nNAME=Labinator\nPRETTY_NAME=\"Labinator {}\"\n", plan.live.name());
+    let both = [early, late].concat();
+    let sections: [(&str, &[u8]); 4] = [
+        (".osrel", os.as_bytes()),
+        (".cmdline", ARGUMENTS.as_bytes()),
+        (".initrd", &both),
+        (".linux", &linux),
+    ];
+    let uki = format!("{}.efi", plan.live.name());
+    manifest.uki = Some(asset(&folder, &uki, &pe::append(&stub, &sections)?)?);
+    ARGUMENTS.clone_into(&mut manifest.args);
+    manifest.agent = true;
+    manifest.packages = root.packages;
+    manifest.write(&folder)?;
+    Ok(Built { folder, manifest, fresh: true })
+}
+
+/// SHA-256 over everything the image is made from.
+fn inputs(live: Live, packages: &[Package], files: &[Option<&Vec<u8>>]) -> Digest {
+    let mut text = format!("{} {RECIPE}\n{ARGUMENTS}\n{}", live.name(), live.services());
+    for package in packages {
+        text.push_str(&format!("{} {}\n", package.name, package.version));
+    }
+    for file in files {
+        text.push_str(&file.map_or_else(|| "none".to_owned(), |bytes| digest(bytes).to_string()));
+        text.push('\n');
+    }
+    digest(text.as_bytes())
+}
+
+/// Packs a root: every owner is root and every time is 0, whoever built it and when.
+async fn squash(root: &Path, work: &Path) -> Result<Vec<u8>, ImageError> {
+    let to = work.join(SQUASHFS);
+    let words =
+        ["-q", "-f", "--all-root", "-c", "zstd", "-X", "level=19", "-b", "262144", "-D"].map(Path::new);
+    run_once(GENSQUASHFS, words.into_iter().chain([root, to.as_path()]), PACK_LIMIT).await?;
+    read(&to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(version: &str) -> Package {
+        Package { name: "bash".to_owned(), version: version.to_owned() }
+    }
+
+    #[test]
+    fn a_package_a_key_or_an_agent_that_changed_makes_another_image() {
+        let of = |live, version, agent: &str, keys: Option<&str>| {
+            let keys = keys.map(|keys| keys.as_bytes().to_vec());
+            inputs(live, &[package(version)], &[Some(&agent.as_bytes().to_vec()), keys.as_ref()])
+        };
+        let one = of(Live::Rescue, "1", "agent", None);
+        assert_eq!(one, of(Live::Rescue, "1", "agent", None));
+        assert_ne!(one, of(Live::Hypervisor, "1", "agent", None));
+        assert_ne!(one, of(Live::Rescue, "2", "agent", None));
+        assert_ne!(one, of(Live::Rescue, "1", "other", None));
+        assert_ne!(one, of(Live::Rescue, "1", "agent", Some("ssh-ed25519 A")));
+    }
+}

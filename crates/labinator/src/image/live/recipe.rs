@@ -1,0 +1,230 @@
+//! What goes into which live image: packages, what is left out of them, kernel modules, and what runs there.
+
+/// A live image: a whole small system in RAM, the agent as process 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Live {
+    /// Runs virtual machines.
+    Hypervisor,
+    /// Mends and wipes machines: the usual tools.
+    Rescue,
+}
+
+/// Raised when the way of building changes, so that images built before are built again.
+pub(super) const RECIPE: u32 = 1;
+
+/// Modules that the initramfs needs to reach its own root; what these depend on is found.
+pub(super) const EARLY_MODULES: [&str; 3] = ["loop", "overlay", "squashfs"];
+
+/// No serial console: on metal without one it can stall a boot by minutes; a scenario's `args` may name one.
+/// `panic=10`: a machine that cannot go on starts again.
+pub(super) const ARGUMENTS: &str = "console=tty0 panic=10 quiet";
+
+/// In every live image. Debian's cloud kernel lacks the drivers of metal, so this is the whole one; the firmware
+/// is what Realtek's network chips of cheap boxes ask for.
+const COMMON: [&str; 13] = [
+    "busybox-static",
+    "bash",
+    "chrony",
+    "ethtool",
+    "firmware-realtek",
+    "iproute2",
+    "kmod",
+    "linux-image-amd64",
+    "nvme-cli",
+    "openssh-server",
+    "smartmontools",
+    "tcpdump",
+    "util-linux",
+];
+const HYPERVISOR: [&str; 5] = ["ipxe-qemu", "ovmf", "qemu-system-x86", "qemu-utils", "seabios"];
+const RESCUE: [&str; 18] = [
+    "cryptsetup-bin",
+    "curl",
+    "dmidecode",
+    "dosfstools",
+    "e2fsprogs",
+    "efibootmgr",
+    "gdisk",
+    "hdparm",
+    "lvm2",
+    "mdadm",
+    "memtester",
+    "parted",
+    "pciutils",
+    "rsync",
+    "socat",
+    "stress-ng",
+    "usbutils",
+    "xfsprogs",
+];
+
+/// Paths below the root that no live image needs, by beginning. They are a third of what the packages hold.
+pub(super) const LEFT_OUT: [&str; 32] = [
+    "etc/apt",
+    "etc/cron.daily",
+    "etc/dpkg",
+    "etc/init.d",
+    "usr/bin/perl",
+    "usr/bin/qemu-system-x86_64-microvm",
+    "usr/lib/systemd",
+    "usr/lib/udev/hwdb.bin",
+    "usr/lib/udev/hwdb.d",
+    "usr/lib/x86_64-linux-gnu/perl",
+    "usr/lib/x86_64-linux-gnu/libperl",
+    "usr/libexec/qemu-system-i386",
+    "usr/share/OVMF/OVMF_CODE.",
+    "usr/share/OVMF/OVMF_CODE_4M.ms",
+    "usr/share/OVMF/OVMF_CODE_4M.sec",
+    "usr/share/OVMF/OVMF_CODE_4M.snake",
+    "usr/share/doc",
+    "usr/share/iso-codes",
+    "usr/share/locale",
+    "usr/share/man",
+    "usr/share/ovmf",
+    "usr/share/perl",
+    "usr/share/qemu/hppa",
+    "usr/share/qemu/openbios",
+    "usr/share/qemu/opensbi",
+    "usr/share/qemu/palcode",
+    "usr/share/qemu/s390",
+    "usr/share/qemu/skiboot",
+    "usr/share/qemu/slof",
+    "usr/share/xml",
+    "var/cache",
+    "var/lib/dpkg",
+];
+
+/// Kernel modules by folder of `kernel/`. What these depend on comes along from wherever it lies.
+pub(super) const MODULES: [&str; 38] = [
+    "arch/x86/crypto",
+    "arch/x86/kvm",
+    "crypto",
+    "drivers/acpi",
+    "drivers/ata",
+    "drivers/block/loop.ko",
+    "drivers/block/virtio_blk.ko",
+    "drivers/block/zram",
+    "drivers/char/hw_random",
+    "drivers/char/ipmi",
+    "drivers/char/tpm",
+    "drivers/cpufreq",
+    "drivers/hid",
+    "drivers/hwmon",
+    "drivers/i2c/busses",
+    "drivers/md",
+    "drivers/mmc",
+    "drivers/net/ethernet/amd",
+    "drivers/net/ethernet/aquantia",
+    "drivers/net/ethernet/atheros",
+    "drivers/net/ethernet/broadcom",
+    "drivers/net/ethernet/intel",
+    "drivers/net/ethernet/marvell",
+    "drivers/net/ethernet/realtek",
+    "drivers/net/phy",
+    "drivers/net/usb",
+    "drivers/nvme/host",
+    "drivers/scsi/sd_mod.ko",
+    "drivers/scsi/virtio_scsi.ko",
+    "drivers/thermal",
+    "drivers/usb/host",
+    "drivers/usb/storage",
+    "drivers/vhost",
+    "drivers/virtio",
+    "drivers/watchdog",
+    "fs",
+    "net/bridge",
+    "net/packet",
+];
+/// The same, single ones of folders that are left out.
+pub(super) const SINGLE_MODULES: [&str; 9] = [
+    "drivers/net/macvtap.ko",
+    "drivers/net/net_failover.ko",
+    "drivers/net/tap.ko",
+    "drivers/net/tun.ko",
+    "drivers/net/veth.ko",
+    "drivers/net/virtio_net.ko",
+    "drivers/powercap/intel_rapl_msr.ko",
+    "net/8021q",
+    "net/netfilter",
+];
+/// File systems of servers and of machines that are not ours.
+pub(super) const MODULES_LEFT_OUT: [&str; 9] =
+    ["fs/afs", "fs/ceph", "fs/cifs", "fs/gfs2", "fs/nfs", "fs/ocfs2", "fs/orangefs", "fs/smb", "fs/ubifs"];
+
+impl Live {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Hypervisor, Self::Rescue];
+
+    /// The live image of a name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|live| live.name() == name)
+    }
+
+    /// Name of the image and of its folder.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hypervisor => "hypervisor",
+            Self::Rescue => "rescue",
+        }
+    }
+
+    /// Debian packages, without what they depend on.
+    pub(super) fn packages(self) -> Vec<&'static str> {
+        let own: &[&str] = match self {
+            Self::Hypervisor => &HYPERVISOR,
+            Self::Rescue => &RESCUE,
+        };
+        let mut all: Vec<&str> = COMMON.iter().chain(own).copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// What the agent starts, one a line: `once` or `keep`, a name, and what the shell is given. `$BOSS` is the
+    /// boss's address. In order; what is kept is started again when it ends.
+    pub(super) fn services(self) -> String {
+        // 1 GiB of RAM in zram holds some 3 GiB of guests' idle pages.
+        let zram = "once zram modprobe zram && echo zstd >/sys/block/zram0/comp_algorithm && \
+             awk '/^MemTotal/ { print int($2 / 2) \"K\" }' /proc/meminfo >/sys/block/zram0/disksize && \
+             mkswap /dev/zram0 >/dev/null && swapon /dev/zram0\n";
+        let time = "keep time exec chronyd -n -u root 'cmdport 0' 'port 0' 'makestep 1 -1' 'rtcsync' \
+             \"server $BOSS iburst minpoll 4 maxpoll 6\"\n";
+        let ssh = "keep ssh mkdir -p /run/sshd && { [ -s /etc/ssh/host_key ] || \
+             ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/host_key; } && exec /usr/sbin/sshd -D -e\n";
+        let own = match self {
+            Self::Hypervisor => "once guests modprobe -aq tun vhost_net bridge\n",
+            // Ctrl-Alt-F2 on the machine's own screen. Whoever stands there could boot anything anyway.
+            Self::Rescue => "keep shell exec setsid -c sh -l </dev/tty2 >/dev/tty2 2>&1\n",
+        };
+        [zram, time, ssh, own].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_service_says_when_it_runs_has_a_name_and_a_command() {
+        for live in Live::ALL {
+            for line in live.services().lines() {
+                let mut words = line.splitn(3, ' ');
+                assert!(matches!(words.next(), Some("once" | "keep")), "{line}");
+                assert!(
+                    words.next().is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase())),
+                    "{line}"
+                );
+                assert!(words.next().is_some_and(|rest| !rest.is_empty()), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_lead_back_to_their_images() {
+        for live in Live::ALL {
+            assert_eq!(Live::named(live.name()), Some(live));
+        }
+        assert_eq!(Live::named("node"), None);
+    }
+}
