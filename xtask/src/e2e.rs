@@ -79,6 +79,23 @@ pub(crate) const FIRMWARE: &[&str] = &[
     "sid/kubectl",
 ];
 
+/// What builds live images, and what they are started by.
+pub(crate) const LIVE: &[&str] = &[
+    "mmdebstrap",
+    "squashfs-tools-ng",
+    "kmod",
+    "zstd",
+    "systemd-boot-efi",
+    "qemu-system-x86",
+    "ovmf",
+    "ipxe",
+    "trixie/ipxe",
+    "sid/ipxe",
+    "iproute2",
+    "openssh-client",
+    "netcat-openbsd",
+];
+
 /// What the page tests drive, and what the lab behind the page runs on.
 pub(crate) const BROWSER: &[&str] = &["chromium", "qemu-system-x86", "ovmf", "ipxe", "iproute2"];
 
@@ -98,14 +115,24 @@ pub(crate) fn clients(workspace: &Workspace) -> Outcome<Tally> {
 /// # Errors
 /// The binary, the agent or the image does not build, or cargo cannot be started.
 pub(crate) fn qemu(workspace: &Workspace) -> Outcome<Tally> {
-    suite(workspace, "e2e_qemu", |workspace| {
-        let parts = image::build(workspace)?;
-        Ok(vec![
-            binary(parts.labinator),
-            ("LABINATOR_AGENT", parts.agent.into()),
-            ("LABINATOR_IMAGES", parts.images.into()),
-        ])
-    })
+    suite(workspace, "e2e_qemu", given_images)
+}
+
+fn given_images(workspace: &Workspace) -> Outcome<Given> {
+    let parts = image::build(workspace)?;
+    Ok(vec![
+        binary(parts.labinator),
+        ("LABINATOR_AGENT", parts.agent.into()),
+        ("LABINATOR_IMAGES", parts.images.into()),
+    ])
+}
+
+/// Live images, in the same firmware.
+///
+/// # Errors
+/// As [`qemu`].
+pub(crate) fn live(workspace: &Workspace) -> Outcome<Tally> {
+    suite(workspace, "e2e_live", given_images)
 }
 
 /// Playwright on the page with scripted events, then on the page of a lab with real firmware.

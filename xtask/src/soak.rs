@@ -6,6 +6,7 @@ mod fuzz;
 use std::process::ExitCode;
 
 use crate::counting;
+use crate::e2e;
 use crate::stage::{Stage, Tally, run_table};
 use crate::workspace::{Outcome, Workspace};
 
@@ -25,6 +26,12 @@ const STAGES: &[Stage] = &[
         about: "200 runs of six simulated boots, and 50 of eighteen, with a program spinning on the counter's core",
         packages: &[],
         run: hog,
+    },
+    Stage {
+        name: "live",
+        about: "live images: built twice to the same bytes, started in real firmware, and looked into",
+        packages: e2e::LIVE,
+        run: e2e::live,
     },
     Stage {
         name: "publish",
