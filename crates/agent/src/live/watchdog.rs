@@ -35,7 +35,7 @@ pub(crate) async fn keep(console: &Console) {
         }
         Err(why) => {
             console.say(&format!("{DEVICE}: {why}; a machine that hangs stays so"));
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
