@@ -115,16 +115,15 @@ pub(crate) fn clients(workspace: &Workspace) -> Outcome<Tally> {
 /// # Errors
 /// The binary, the agent or the image does not build, or cargo cannot be started.
 pub(crate) fn qemu(workspace: &Workspace) -> Outcome<Tally> {
-    suite(workspace, "e2e_qemu", given_images)
+    suite(workspace, "e2e_qemu", |workspace| Ok(given_images(image::build(workspace)?)))
 }
 
-fn given_images(workspace: &Workspace) -> Outcome<Given> {
-    let parts = image::build(workspace)?;
-    Ok(vec![
+fn given_images(parts: image::Parts) -> Given {
+    vec![
         binary(parts.labinator),
         ("LABINATOR_AGENT", parts.agent.into()),
         ("LABINATOR_IMAGES", parts.images.into()),
-    ])
+    ]
 }
 
 /// Live images, in the same firmware.
@@ -132,7 +131,13 @@ fn given_images(workspace: &Workspace) -> Outcome<Given> {
 /// # Errors
 /// As [`qemu`].
 pub(crate) fn live(workspace: &Workspace) -> Outcome<Tally> {
-    suite(workspace, "e2e_live", given_images)
+    suite(workspace, "e2e_live", |workspace| {
+        let parts = image::build(workspace)?;
+        let key = image::build_live(workspace, &parts)?;
+        let mut given = given_images(parts);
+        given.push(("LABINATOR_LIVE_KEY", key.into()));
+        Ok(given)
+    })
 }
 
 /// Playwright on the page with scripted events, then on the page of a lab with real firmware.

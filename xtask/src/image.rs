@@ -70,6 +70,28 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome<Parts> {
     Ok(Parts { labinator, agent, images })
 }
 
+/// Builds the live images beside the others, and gives the key that opens them; its public half ends in `.pub`.
+///
+/// # Errors
+/// As [`build`], and the packages cannot be fetched.
+pub(crate) fn build_live(workspace: &Workspace, parts: &Parts) -> Outcome<PathBuf> {
+    let key = workspace.cache.join("live-key");
+    if !key.is_file() {
+        let mut make = workspace.command("ssh-keygen");
+        if !succeeds(make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key))? {
+            return Err("ssh-keygen made no key".into());
+        }
+    }
+    for name in ["hypervisor", "rescue"] {
+        let mut command = workspace.command(&parts.labinator);
+        command.args(["image", "build", name, "--agent"]).arg(&parts.agent).arg("--out").arg(&parts.images);
+        if !succeeds(command.arg("--ssh-keys").arg(key.with_extension("pub")))? {
+            return Err(format!("the image {name} does not build").into());
+        }
+    }
+    Ok(key)
+}
+
 /// A program for the inside of an image: nothing it could be linked to is there.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use store::Disk;
 
 use crate::cli::render::render_replay;
 use crate::cli::{
-    DemoArgs, Failure, FetchArgs, Globals, ImageVerb, InsideArgs, LiveArgs, ReplayArgs, ServeArgs, out,
+    BuildArgs, DemoArgs, Failure, FetchArgs, Globals, ImageVerb, InsideArgs, ReplayArgs, ServeArgs, out,
     socket_path,
 };
 use crate::config;
@@ -161,9 +161,8 @@ pub fn replay(globals: &Globals, args: &ReplayArgs) -> Result<(), Failure> {
 /// What is missing, with the command that helps.
 pub async fn image(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
     match verb {
-        ImageVerb::Build { name, agent, talosd, out, kernel_deb, live } => {
-            let built =
-                build(name, agent, talosd, out.unwrap_or_else(images_folder), kernel_deb, live).await?;
+        ImageVerb::Build(args) => {
+            let built = build(args).await?;
             if globals.quiet { Ok(()) } else { tell_built(&built) }
         }
         ImageVerb::Fetch(args) => fetch(globals, args).await,
@@ -174,14 +173,9 @@ pub async fn image(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
 /// The release that live images are made of unless told otherwise.
 const SUITE: &str = "bookworm";
 
-async fn build(
-    name: String,
-    agent: Option<PathBuf>,
-    talosd: Option<PathBuf>,
-    out: PathBuf,
-    kernel_deb: Option<PathBuf>,
-    live: LiveArgs,
-) -> Result<Built, Failure> {
+async fn build(args: BuildArgs) -> Result<Built, Failure> {
+    let BuildArgs { name, agent, talosd, out, kernel_deb, ssh_keys, suite, mirror } = args;
+    let out = out.unwrap_or_else(images_folder);
     let plays = name == image::SIMULATED_TALOS;
     let kind = Live::named(&name);
     if name != NODE_IMAGE && !plays && kind.is_none() {
@@ -193,17 +187,17 @@ async fn build(
     let misplaced = [
         (talosd.is_some() && !plays, "--talosd is for the image simulated-talos"),
         (kernel_deb.is_some() && kind.is_some(), "a live image has the kernel of its release: --suite"),
-        (live.ssh_keys.is_some() && kind.is_none(), "--ssh-keys is for live images"),
-        (live.suite.is_some() && kind.is_none(), "--suite is for live images"),
-        (!live.mirror.is_empty() && kind.is_none(), "--mirror is for live images"),
+        (ssh_keys.is_some() && kind.is_none(), "--ssh-keys is for live images"),
+        (suite.is_some() && kind.is_none(), "--suite is for live images"),
+        (!mirror.is_empty() && kind.is_none(), "--mirror is for live images"),
     ];
     if let Some((_, why)) = misplaced.into_iter().find(|(wrong, _)| *wrong) {
         return Err(Failure::Usage(why.to_owned()));
     }
     let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
     let built = if let Some(kind) = kind {
-        let suite = live.suite.unwrap_or_else(|| SUITE.to_owned());
-        let plan = LiveImage { live: kind, agent, keys: live.ssh_keys, suite, mirrors: live.mirror, out };
+        let suite = suite.unwrap_or_else(|| SUITE.to_owned());
+        let plan = LiveImage { live: kind, agent, keys: ssh_keys, suite, mirrors: mirror, out };
         image::build_live(&plan).await
     } else {
         let talosd = plays.then(|| talosd.map_or_else(|| beside("talosd", "--talosd"), Ok)).transpose()?;

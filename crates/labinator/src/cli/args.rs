@@ -174,26 +174,7 @@ pub struct ServeArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum ImageVerb {
     /// Build an image from what this computer has
-    Build {
-        /// Which image: node, simulated-talos, hypervisor or rescue
-        #[arg(default_value = "node")]
-        name: String,
-        /// The agent that goes in, linked statically [default: `agent` beside this program]
-        #[arg(long, value_name = "PATH")]
-        agent: Option<PathBuf>,
-        /// Simulated Talos, linked statically, for the image of that name [default: `talosd` beside this program]
-        #[arg(long, value_name = "PATH")]
-        talosd: Option<PathBuf>,
-        /// Folder of boot images.
-        #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
-        out: Option<PathBuf>,
-        /// Kernel package to take [default: the distribution's current one]
-        #[arg(long, value_name = "FILE")]
-        kernel_deb: Option<PathBuf>,
-        /// What a live image (hypervisor, rescue) is made of
-        #[command(flatten)]
-        live: LiveArgs,
-    },
+    Build(BuildArgs),
     /// Fetch a system of another maker, each file proven before it is used
     Fetch(FetchArgs),
     /// List the images that are there
@@ -207,9 +188,24 @@ pub enum ImageVerb {
     },
 }
 
-/// Options of `image build` for live images.
-#[derive(Debug, Clone, Default, Args)]
-pub struct LiveArgs {
+/// Options of `image build`.
+#[derive(Debug, Clone, Args)]
+pub struct BuildArgs {
+    /// Which image: node, simulated-talos, hypervisor or rescue
+    #[arg(default_value = "node")]
+    pub name: String,
+    /// The agent that goes in, linked statically [default: `agent` beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub agent: Option<PathBuf>,
+    /// Simulated Talos, linked statically, for the image of that name [default: `talosd` beside this program]
+    #[arg(long, value_name = "PATH")]
+    pub talosd: Option<PathBuf>,
+    /// Folder of boot images.
+    #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
+    pub out: Option<PathBuf>,
+    /// Kernel package of node and simulated-talos [default: the distribution's current one]
+    #[arg(long, value_name = "FILE")]
+    pub kernel_deb: Option<PathBuf>,
     /// Public keys that may log in to a live image as root; without this option nobody can
     #[arg(long, value_name = "FILE")]
     pub ssh_keys: Option<PathBuf>,

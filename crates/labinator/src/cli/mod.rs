@@ -36,7 +36,7 @@ mod watch;
 use std::process::ExitCode;
 
 pub use args::{
-    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, FetchArgs, Globals, ImageVerb, InsideArgs, LiveArgs,
+    BootVerb, BuildArgs, Choice, Cli, ClientVerb, Color, DemoArgs, FetchArgs, Globals, ImageVerb, InsideArgs,
     PowerArgs, PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb,
 };
 pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};

@@ -88,8 +88,9 @@ pub(super) struct Layout {
 impl Layout {
     /// Of a volume of so many bytes; `None` for one that is too small or too large, or that ends within a sector.
     pub(super) fn of(bytes: u64) -> Option<Self> {
-        let sectors =
-            u32::try_from(bytes / u64::from(SECTOR)).ok().filter(|_| bytes % u64::from(SECTOR) == 0)?;
+        let sectors = u32::try_from(bytes / u64::from(SECTOR))
+            .ok()
+            .filter(|_| bytes.is_multiple_of(u64::from(SECTOR)))?;
         if sectors <= SMALL {
             // No table of the specification: as small as the type allows.
             let all = [1, 2, 4].into_iter().filter_map(|per| Self::with(Kind::Fat12, sectors, per));

@@ -20,7 +20,7 @@ impl Stamp {
         let mut days = (seconds - FIRST) / DAY;
         let mut year = 0;
         // 2100 is the one leap year of these that is none.
-        let leap = |year: u64| year % 4 == 0 && year != 120;
+        let leap = |year: u64| year.is_multiple_of(4) && year != 120;
         while days >= if leap(year) { 366 } else { 365 } {
             days -= if leap(year) { 366 } else { 365 };
             year += 1;
@@ -34,8 +34,8 @@ impl Stamp {
             month += 1;
         }
         let within = seconds % DAY;
-        let date = year << 9 | month << 5 | (days + 1);
-        let time = within / 3600 << 11 | within / 60 % 60 << 5 | within % 60 / 2;
+        let date = (year << 9) | (month << 5) | (days + 1);
+        let time = ((within / 3600) << 11) | ((within / 60 % 60) << 5) | (within % 60 / 2);
         Self { date: u16::try_from(date).unwrap_or(u16::MAX), time: u16::try_from(time).unwrap_or(u16::MAX) }
     }
 }
