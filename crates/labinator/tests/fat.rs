@@ -1,6 +1,6 @@
 //! FAT volumes and `labinator talos volume`, read back by a reader of their own. What other programs say of them:
 //! `e2e_clients_fat`.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 #[path = "fat/reader.rs"]
 mod reader;
@@ -27,7 +27,7 @@ fn length(content: &[u8]) -> u64 {
 }
 
 /// A volume with these files, in this order.
-fn volume<'a>(size: u64, files: &[(&str, &'a [u8])]) -> Result<Vec<u8>, FatError> {
+fn volume(size: u64, files: &[(&str, &[u8])]) -> Result<Vec<u8>, FatError> {
     let mut volume = Volume::new(settings(size))?;
     for (path, content) in files {
         volume.file(path, length(content), *content)?;
@@ -130,7 +130,7 @@ struct Sparse {
 impl Write for Sparse {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.all += length(bytes);
-        if bytes.chunks(ZEROS.len()).any(|chunk| chunk != &ZEROS[..chunk.len()]) {
+        if bytes.chunks(ZEROS.len()).any(|chunk| chunk != ZEROS.get(..chunk.len()).unwrap()) {
             let at = usize::try_from(self.all).unwrap() - bytes.len();
             self.kept.resize(at, 0);
             self.kept.extend_from_slice(bytes);

@@ -1,5 +1,6 @@
 //! Reads a FAT volume by the specification alone, and refuses what it finds wrong: written apart from the writer, so that
 //! both would have to be wrong in the same way.
+#![expect(clippy::indexing_slicing, reason = "a test may stop")]
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,8 @@ pub(crate) struct Read {
     pub(crate) tree: Tree,
     /// Short names, by path.
     pub(crate) shorts: BTreeMap<String, String>,
+    /// Clusters of all files and folders.
+    used: Vec<u32>,
 }
 
 struct Disk<'a> {
@@ -80,9 +83,10 @@ pub(crate) fn read(bytes: &[u8], all: u64) -> Read {
         bytes[at..at + size(root) * 32].to_vec()
     };
     let boot = text(&bytes[named..named + 11]);
-    let mut found = Read { bits, labels: (boot, None), tree: Tree::new(), shorts: BTreeMap::new() };
-    let mut used = if bits == 32 { disk.chain(u32_at(bytes, 44)).1 } else { Vec::new() };
-    disk.folder(&entries, "", (0, None), &mut found, &mut used);
+    let used = if bits == 32 { disk.chain(u32_at(bytes, 44)).1 } else { Vec::new() };
+    let mut found = Read { bits, labels: (boot, None), tree: Tree::new(), shorts: BTreeMap::new(), used };
+    disk.folder(&entries, "", (0, None), &mut found);
+    let mut used = std::mem::take(&mut found.used);
     used.sort_unstable();
     let all = used.len();
     used.dedup();
@@ -102,7 +106,7 @@ impl Disk<'_> {
         match self.bits {
             12 => {
                 let both = u16_at(self.bytes, at);
-                if cluster % 2 == 0 { both & 0xfff } else { both >> 4 }
+                if cluster.is_multiple_of(2) { both & 0xfff } else { both >> 4 }
             }
             16 => u16_at(self.bytes, at),
             _ => u32_at(self.bytes, at) & 0x0fff_ffff,
@@ -129,14 +133,7 @@ impl Disk<'_> {
         (content, used)
     }
 
-    fn folder(
-        &self,
-        entries: &[u8],
-        path: &str,
-        (number, above): (u32, Option<u32>),
-        found: &mut Read,
-        used: &mut Vec<u32>,
-    ) {
+    fn folder(&self, entries: &[u8], path: &str, (number, above): (u32, Option<u32>), found: &mut Read) {
         let mut long: Vec<(u8, u8, Vec<u16>)> = Vec::new();
         let mut short_names = Vec::new();
         for (place, entry) in entries.chunks(32).enumerate() {
@@ -171,11 +168,11 @@ impl Disk<'_> {
                     found.shorts.insert(whole.clone(), short);
                     let (content, clusters) =
                         if first == 0 { (Vec::new(), Vec::new()) } else { self.chain(first) };
-                    used.extend(&clusters);
+                    found.used.extend(&clusters);
                     if attribute == 0x10 {
                         assert_eq!(u32_at(entry, 28), 0);
                         found.tree.insert(whole.clone(), None);
-                        self.folder(&content, &whole, (first, Some(number)), found, used);
+                        self.folder(&content, &whole, (first, Some(number)), found);
                     } else {
                         assert_eq!(attribute, 0x20);
                         let length = size(u32_at(entry, 28));
