@@ -1,5 +1,6 @@
 //! The kinds of resources that a simulated node has, as it defines them: namespace, aliases and what a table shows of each
-//! are Talos's (`pkg/machinery/resources`, the same from 1.9 to 1.14).
+//! are Talos's (`pkg/machinery/resources`), as 1.12 to 1.14 have them. 1.9 to 1.11 have no alias of a link, 1.9 no type of a
+//! volume.
 
 /// A kind of resource.
 pub(super) struct Kind {
@@ -132,7 +133,7 @@ pub(super) const KINDS: [Kind; 20] = [
     kind(
         "SystemInformations.hardware.talos.dev",
         "hardware",
-        &["systeminfo"],
+        &["systeminformation"],
         &[
             ("Manufacturer", "{.manufacturer}"),
             ("ProductName", "{.productName}"),
