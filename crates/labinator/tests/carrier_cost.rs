@@ -1,6 +1,6 @@
 //! How long a config is on its way to a machine, by carrier and size. `cargo xtask bench carriers` runs this and reads
 //! what it prints; on a busy machine its figures mean nothing, so no test asks for them.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is what it is for")]
+#![expect(clippy::unwrap_used, reason = "this is what it is for")]
 
 #[path = "fat/reader.rs"]
 #[expect(dead_code, reason = "the rest is for other tests")]

@@ -1,5 +1,5 @@
 //! Fetching systems from servers that have each distributor's layout: pins, mirrors, resumed and wrong files.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 #[path = "fetch/maker.rs"]
 mod maker;

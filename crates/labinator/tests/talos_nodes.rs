@@ -422,7 +422,7 @@ async fn etcd_is_saved_and_left() {
     assert!(text.contains("etcd.db: 4128 bytes, whole"), "{text}");
     let saved = fs::read(desk.folder.join("etcd.db")).unwrap();
     let (pages, checksum) = saved.split_at(4096);
-    assert!(pages.starts_with(format!("{:0>16} talos-1", id).as_bytes()) && checksum.len() == 32);
+    assert!(pages.starts_with(format!("{id:0>16} talos-1").as_bytes()) && checksum.len() == 32);
     let text = desk.bad(&["etcd", "snapshot", "etcd.db"]).await;
     assert!(text.contains("etcd.db is there already"), "{text}");
     assert!(desk.bad(&["etcd", "forfeit-leadership"]).await.contains("only one member"));

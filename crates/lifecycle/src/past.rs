@@ -252,7 +252,7 @@ mod tests {
         packer.number(9_u32);
         [3_u64, 0, 0, 0, 0, 0, 0, 0, 8].into_iter().for_each(|took| packer.number(took));
         let old = serde_json::to_string(&hexadecimal(&packer.bytes)).unwrap();
-        assert_eq!(serde_json::from_str::<Times>(&old).unwrap().0, [plain.clone()]);
+        assert_eq!(serde_json::from_str::<Times>(&old).unwrap().0, std::slice::from_ref(&plain));
         assert_eq!(
             serde_json::to_string(&Times(vec![plain])).unwrap(),
             old,
