@@ -93,7 +93,6 @@ pub(crate) const LIVE: &[&str] = &[
     "sid/ipxe",
     "iproute2",
     "openssh-client",
-    "netcat-openbsd",
 ];
 
 /// What the page tests drive, and what the lab behind the page runs on.

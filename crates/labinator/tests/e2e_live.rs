@@ -64,7 +64,7 @@ fn there(house: &House, address: &str, line: &str) -> String {
 
 fn until_there(house: &House, address: &str) {
     ground::until(Duration::from_secs(180), "its ssh server answers", || {
-        let probe = format!("timeout 5 nc -z {address} 22 && echo open || true");
+        let probe = format!("timeout 5 bash -c \"</dev/tcp/{address}/22\" 2>/dev/null && echo open || true");
         (house.shell(&probe).trim() == "open").then_some(())
     });
 }
@@ -121,6 +121,7 @@ fn live_images_carry_what_they_promise() {
         (!now.trim().is_empty() && now != before).then_some(())
     });
 
+    told(&mut controller.verb("stop --wait --timeout 3m"));
     let output = controller.verb("start rescue --wait --timeout 9m").output().unwrap();
     assert!(output.status.success(), "{}\n{}", ground::said(&output), controller.log());
     until_there(&house, "10.79.0.11");
