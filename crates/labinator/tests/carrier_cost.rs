@@ -12,11 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use labinator::image::fat::{Settings as Label, Volume};
-use model::{
-    AgentOrder, Asset, BootAnswer, BootEntry, BootTable, DhcpMode, Digest, Image, MacAddr, NetworkSpec,
-    NtpMode, TftpPorts, WallTime,
-};
+use labinator::image::nocloud::Nocloud;
+use model::{AgentOrder, Asset, BootAnswer, BootEntry, BootTable, Digest, Image, MacAddr, WallTime};
 use netboot::{Bench, BindConfig, ConfigOffer, Counter, Sealed, Settings, Sockets};
 use sim::talos::{Cluster, Node, Pace};
 use store::shelf::Shelf;
@@ -38,9 +35,14 @@ const ROUNDS: u32 = 15;
 const MOMENT: Duration = Duration::from_millis(1);
 const SECRETS: &str = include_str!("../../talos/tests/fixtures/secrets.yaml");
 const NOW: WallTime = WallTime(1_795_672_800_000);
-/// The smallest volume that the verb makes, in bytes, and what else is on it.
-const SMALLEST: u64 = 1 << 20;
+/// What else is on a volume.
 const META: &str = "instance-id: bench\n";
+/// Where the machine is.
+const LAB: &str = "lab: bench\n\
+    network: { interface: lo, subnet: 127.0.0.0/24, boss: 127.0.0.1, dhcp: authoritative }\n\
+    power: { hand: { driver: manual } }\n\
+    board: { columns: 1, nodes: { node1: { at: [1, 1], mac: 02:00:00:00:00:01, ip: 127.0.0.11, power: hand/1 } } }\n\
+    scenarios: { all: { image: node, nodes: all } }\n";
 const BOSS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
 const MACHINE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 
@@ -87,18 +89,12 @@ fn config(size: usize) -> String {
 /// A volume as `labinator talos volume` makes it, written to a file, and its config read out of that file again: all that
 /// is left out is the person between the two, and the page cache stands for the disk.
 fn carried(path: &Path, config: &str) -> Duration {
-    let length = |text: &str| u64::try_from(text.len()).unwrap();
-    let size = (2 * length(config)).next_multiple_of(SMALLEST);
     let begun = Instant::now();
-    let mut volume =
-        Volume::new(Label { size, label: Some("CIDATA".to_owned()), serial: 1, time: 0 }).unwrap();
-    volume.file("user-data", length(config), config.as_bytes()).unwrap();
-    volume.file("meta-data", length(META), META.as_bytes()).unwrap();
-    let mut image = Vec::with_capacity(usize::try_from(size).unwrap());
-    volume.write(&mut image).unwrap();
-    fs::write(path, &image).unwrap();
+    let user_data = Zeroizing::new(config.to_owned());
+    let nocloud = Nocloud { user_data, meta_data: META.to_owned(), network_config: None };
+    fs::write(path, &*nocloud.volume().unwrap()).unwrap();
     let image = fs::read(path).unwrap();
-    let read = reader::read(&image, size);
+    let read = reader::read(&image, u64::try_from(image.len()).unwrap());
     let took = begun.elapsed();
     assert_eq!(read.tree.get("user-data"), Some(&Some(config.as_bytes().to_vec())));
     took
@@ -268,22 +264,6 @@ fn table(shelf: &Shelf) -> BootTable {
         install: None,
         pulls: true,
     };
-    let network = NetworkSpec {
-        interface: "lo".to_owned(),
-        subnet: Ipv4Addr::new(127, 0, 0, 0),
-        prefix: 24,
-        boss: BOSS,
-        gateway: None,
-        dns: Vec::new(),
-        domain: None,
-        names: None,
-        ntp: NtpMode::Off,
-        pool: None,
-        dhcp: DhcpMode::Authoritative,
-        lease_seconds: 3600,
-        relays: Vec::new(),
-        tftp: TftpPorts::default(),
-        ipv6: None,
-    };
-    BootTable { number: 1, lab: "bench".parse().unwrap(), network, nodes: vec![Arc::new(entry)] }
+    let lab = labinator::config::parse(LAB.as_bytes(), "lab.yaml", Path::new(".")).unwrap();
+    BootTable { number: 1, lab: lab.lab, network: lab.network, nodes: vec![Arc::new(entry)] }
 }

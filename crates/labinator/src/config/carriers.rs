@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use model::{ConfigCarrier, LabSpec, Proof};
+use model::{ConfigCarrier, ImageRef, LabSpec, Proof};
 use talos::inline::{InlineError, encode};
 use talos::release::{Minor, Version};
 
@@ -117,16 +117,24 @@ fn unfit(typed: &Typed<String>, why: &InlineError) -> Mistake {
 
 /// What is allowed and still deserves a second thought.
 pub(super) fn warnings(spec: &LabSpec) -> Vec<String> {
-    let pulls = spec.scenarios.iter().filter_map(|(name, scenario)| {
-        let talos = scenario.talos.as_ref().filter(|talos| talos.carrier == ConfigCarrier::Pull)?;
+    let mut all = Vec::new();
+    for (name, scenario) in &spec.scenarios {
+        let pulls = scenario.talos.as_ref().filter(|talos| talos.carrier == ConfigCarrier::Pull);
+        let Some(talos) = pulls else { continue };
         let control: Vec<&str> = talos.control_plane.iter().map(model::NodeName::as_str).collect();
-        Some(format!(
+        all.push(format!(
             "scenario {name}: {} fetch their configs in the clear, with the keys of the whole cluster in them; whoever \
              listens on the segment, or takes the address first, has the cluster. `carrier: push` keeps them",
             control.join(", ")
-        ))
-    });
-    pulls.collect()
+        ));
+        if matches!(scenario.image, ImageRef::Files { kernel: None, uki: Some(_), .. }) {
+            all.push(format!(
+                "scenario {name}: its image is a UKI, which takes no kernel argument, so no machine learns where its \
+                 config is, and each ends as config-lost. Give `kernel` and `initrd`, or `carrier: push`"
+            ));
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -135,18 +143,29 @@ mod tests {
 
     use super::*;
 
+    /// The warnings for a cluster of two machines with this beside them.
+    fn of(more: &str) -> Vec<String> {
+        let lab = include_str!("../../../../labs/talos.yaml");
+        let tried =
+            format!("scenarios:\n  tried: {{ talos: v1.12, control-plane: [node1, node3], {more} }}\n");
+        let text = lab.replace("scenarios:\n", &tried);
+        warnings(&crate::config::parse(text.as_bytes(), "lab.yaml", Path::new(".")).unwrap())
+    }
+
     #[test]
     fn a_control_plane_that_fetches_its_config_is_warned_of() {
-        let lab = include_str!("../../../../labs/talos.yaml");
-        let of = |carrier: &str| {
-            let tried = format!(
-                "scenarios:\n  tried: {{ talos: v1.12, control-plane: [node1, node3], carrier: {carrier} }}\n"
-            );
-            let text = lab.replace("scenarios:\n", &tried);
-            warnings(&crate::config::parse(text.as_bytes(), "lab.yaml", Path::new(".")).unwrap())
-        };
-        assert_eq!(of("push"), [""; 0]);
-        let found = of("pull");
+        assert_eq!(of("carrier: push"), [""; 0]);
+        let found = of("carrier: pull");
         assert!(found.len() == 1 && found[0].starts_with("scenario tried: node1, node3 fetch"), "{found:?}");
+    }
+
+    #[test]
+    fn a_uki_that_is_to_fetch_a_config_is_warned_of() {
+        let found = of("carrier: pull, image: { uki: Cargo.toml }");
+        assert!(found.len() == 2 && found[1].starts_with("scenario tried: its image is a UKI"), "{found:?}");
+        assert_eq!(of("carrier: push, image: { uki: Cargo.toml }"), [""; 0]);
+        for hears in ["{ kernel: Cargo.toml, uki: Cargo.toml }", "node"] {
+            assert_eq!(of(&format!("carrier: pull, image: {hears}")).len(), 1, "{hears}");
+        }
     }
 }

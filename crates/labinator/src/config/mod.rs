@@ -17,7 +17,6 @@ mod reading;
 mod scenarios;
 mod systems;
 mod talos;
-mod ukis;
 mod words;
 mod yaml;
 
@@ -149,9 +148,7 @@ pub(crate) fn of_clusters(spec: &LabSpec) -> Option<Mistakes> {
 /// What is right, and still deserves a second thought; one sentence each.
 #[must_use]
 pub fn warnings(spec: &LabSpec) -> Vec<String> {
-    let mut all = carriers::warnings(spec);
-    all.extend(ukis::warnings(spec));
-    all
+    carriers::warnings(spec)
 }
 
 /// The JSON Schema of the lab file (draft 2020-12), for editors.

@@ -152,15 +152,17 @@ mod tests {
             for (id, words) in processes {
                 let folder = proc.0.join(id.to_string());
                 fs::create_dir_all(folder.join("cwd")).unwrap();
-                fs::create_dir_all(folder.join("root/srv")).unwrap();
+                fs::create_dir_all(folder.join("root")).unwrap();
                 fs::write(folder.join("cmdline"), words.join("\0") + "\0").unwrap();
             }
             fs::create_dir_all(proc.0.join("self")).unwrap();
             proc
         }
 
-        fn fill(&self, path: &str, size: u64) {
-            fs::File::create(self.0.join(path)).unwrap().set_len(size).unwrap();
+        /// Makes a file that a process sees below its `cwd` or its `root`.
+        fn fill(&self, process: u32, beneath: &str, file: &str, size: u64) {
+            let folder = self.0.join(process.to_string()).join(beneath);
+            fs::File::create(folder.join(file)).unwrap().set_len(size).unwrap();
         }
 
         fn findings(&self) -> Vec<Finding> {
@@ -177,10 +179,9 @@ mod tests {
     #[test]
     fn a_content_above_the_knee_is_refused_with_its_guest_its_size_and_its_cost() {
         let words = ["/usr/bin/qemu-system-x86_64", "-name", "guest=web1,debug-threads=on", "-fw_cfg"];
-        let words =
-            [words.as_slice(), &["name=opt/com.coreos/config,file=/srv/config.ign", "-m", "512"]].concat();
+        let words = [words.as_slice(), &["name=opt/com.coreos/config,file=/web1.ign", "-m", "512"]].concat();
         let proc = Proc::new("knee", &[(7, &words), (8, &["/bin/sh", "-fw_cfg", "name=opt/x,string=y"])]);
-        proc.fill("7/root/srv/config.ign", 400_000);
+        proc.fill(7, "root", "web1.ign", 400_000);
         let checks = examine(&proc.0);
         let [check] = checks.as_slice() else { panic!("{checks:?}") };
         assert_eq!((check.code.as_str(), check.finding), ("fw_cfg", Finding::Broken));
@@ -188,9 +189,9 @@ mod tests {
             assert!(check.seen.contains(part), "{part}: {}", check.seen);
         }
         assert!(check.help.contains("cidata") && check.page.ends_with("doctor.md#fw-cfg"), "{check:?}");
-        proc.fill("7/root/srv/config.ign", LARGEST);
+        proc.fill(7, "root", "web1.ign", LARGEST);
         assert_eq!(proc.findings(), [Finding::Well]);
-        proc.fill("7/root/srv/config.ign", LARGEST + 1);
+        proc.fill(7, "root", "web1.ign", LARGEST + 1);
         assert_eq!(examine(&proc.0).iter().map(|check| check.finding).collect::<Vec<_>>(), [Finding::Broken]);
     }
 
@@ -207,8 +208,8 @@ mod tests {
             "file=plain,name=opt/c",
         ];
         let proc = Proc::new("words", &[(9, &words)]);
-        for file in ["9/cwd/in,it", "9/cwd/plain"] {
-            proc.fill(file, 40_000);
+        for file in ["in,it", "plain"] {
+            proc.fill(9, "cwd", file, 40_000);
         }
         let seen: Vec<String> = examine(&proc.0).into_iter().map(|check| check.seen).collect();
         assert_eq!(seen.len(), 3, "{seen:?}");
@@ -223,7 +224,7 @@ mod tests {
         let words = ["qemu-system-x86_64", "-fw_cfg", cas, "-fw_cfg", "name=etc/edk2/https/cacerts,file=big"];
         let words = [words.as_slice(), &["-fw_cfg", "name=opt/gone,file=/gone", "-fw_cfg"]].concat();
         let proc = Proc::new("firmware", &[(5, &words)]);
-        proc.fill("5/cwd/big", 400_000);
+        proc.fill(5, "cwd", "big", 400_000);
         assert_eq!(examine(&proc.0), []);
         assert_eq!(examine(&proc.0.join("nowhere")), []);
     }

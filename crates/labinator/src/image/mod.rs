@@ -6,6 +6,7 @@ mod kernel;
 mod live;
 mod manifest;
 mod modules;
+pub mod nocloud;
 mod node;
 mod pe;
 

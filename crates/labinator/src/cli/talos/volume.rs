@@ -1,9 +1,4 @@
 //! `talos volume`: a machine's config as a volume that Talos finds by its label, for machines that nobody can push to.
-//!
-//! What Talos reads of it (platform `nocloud` of v1.9.6 to v1.14.0-rc.1): a file system whose label is `cidata` or
-//! `CIDATA`, in the boot sector up to 1.11 and in the root directory from 1.12; on it `user-data`, the config;
-//! `network-config`, of which version 2 is understood; and `meta-data`, which is looked at only where there is a
-//! `network-config`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,14 +14,9 @@ use super::private::{self, Written};
 use crate::cli::failure::Failure;
 use crate::cli::out;
 use crate::cluster::latest;
-use crate::image::fat::{FatError, Settings, Volume};
+use crate::image::nocloud::{LABEL, Nocloud};
 use crate::start::state_folder;
 
-/// What Talos looks for.
-const LABEL: &str = "CIDATA";
-/// The smallest volume that is made, in bytes. Talos up to 1.11 looks for ISO 9660 first, in the second 32 KiB, and gives a
-/// smaller device up.
-const SMALLEST: u64 = 1 << 20;
 /// What Talos takes for somebody else's config, or for the address of another one.
 const NOT_TALOS: [&str; 2] = ["#cloud-config", "#include"];
 
@@ -50,13 +40,6 @@ pub struct VolumeArgs {
     pub state: Option<PathBuf>,
 }
 
-/// The files of a volume. The first holds keys.
-struct Files {
-    user_data: Zeroizing<String>,
-    meta_data: String,
-    network_config: Option<String>,
-}
-
 /// Carries out the verb.
 pub(super) fn volume(args: &VolumeArgs) -> Result<(), Failure> {
     let output = &args.output;
@@ -76,14 +59,14 @@ pub(super) fn volume(args: &VolumeArgs) -> Result<(), Failure> {
         (None, None) => return Err(Failure::Usage("name a machine, or a config with --config".to_owned())),
     };
     let over = if args.force { Written::Anew } else { Written::Never };
-    let image = image(&files).map_err(|why| Failure::with_advice(why.to_string(), why.advice()))?;
+    let image = files.volume().map_err(|why| Failure::with_advice(why.to_string(), why.advice()))?;
     private::write_bytes(output, &image, over)?;
     out::line(&format!("{}: the config of {whose}, keys and all, on a volume {LABEL}", output.display()))?;
     out::line("attach it as a disk of its own to a machine whose kernel line has talos.platform=nocloud")
 }
 
 /// A config that was made elsewhere. Its machine has to find its addresses itself.
-fn of_file(path: &Path) -> Result<Files, Failure> {
+fn of_file(path: &Path) -> Result<Nocloud, Failure> {
     let text = Zeroizing::new(read(path)?);
     let name = path.display().to_string();
     let first = text.lines().next().unwrap_or_default().trim();
@@ -97,11 +80,11 @@ fn of_file(path: &Path) -> Result<Files, Failure> {
     }
     let digest = Sha256::digest(text.as_bytes());
     let id: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    Ok(Files { user_data: text, meta_data: format!("instance-id: {id}\n"), network_config: None })
+    Ok(Nocloud { user_data: text, meta_data: format!("instance-id: {id}\n"), network_config: None })
 }
 
 /// A config of the cluster that was built last, and the addresses that the lab has for the machine.
-fn of_lab(state: &Path, node: &NodeName) -> Result<(Files, String), Failure> {
+fn of_lab(state: &Path, node: &NodeName) -> Result<(Nocloud, String), Failure> {
     let built =
         latest(state).map_err(|why| Failure::with_advice(why, "start a scenario with `talos` first"))?;
     let (scenario, run) = (&built.scenario, built.run);
@@ -118,7 +101,7 @@ fn of_lab(state: &Path, node: &NodeName) -> Result<(Files, String), Failure> {
     let meta_data = format!("instance-id: {scenario}-run-{run}-{node}\nlocal-hostname: {node}\n");
     let network_config =
         Some(network_config(&built.spec, spec).map_err(|why| Failure::failed(why.to_string()))?);
-    Ok((Files { user_data, meta_data, network_config }, format!("{node} in {scenario}, run {run}")))
+    Ok((Nocloud { user_data, meta_data, network_config }, format!("{node} in {scenario}, run {run}")))
 }
 
 /// Version 2 of cloud-init's network configuration, of which Talos reads what stands here.
@@ -143,26 +126,5 @@ fn network_config(lab: &LabSpec, node: &NodeSpec) -> Result<String, std::fmt::Er
             writeln!(out, "        - {server}")?;
         }
     }
-    Ok(out)
-}
-
-/// The volume. What it holds decides every byte.
-fn image(files: &Files) -> Result<Zeroizing<Vec<u8>>, FatError> {
-    let mut all: Vec<(&str, &[u8])> =
-        vec![("user-data", files.user_data.as_bytes()), ("meta-data", files.meta_data.as_bytes())];
-    all.extend(files.network_config.as_ref().map(|text| ("network-config", text.as_bytes())));
-    let length = |bytes: &[u8]| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let content: u64 = all.iter().map(|(_, bytes)| length(bytes)).sum();
-    let mut digest = Sha256::new();
-    all.iter().for_each(|(_, bytes)| digest.update(bytes));
-    let serial = digest.finalize().iter().take(4).fold(0, |serial: u32, byte| serial << 8 | u32::from(*byte));
-    let size = content.saturating_mul(2).next_multiple_of(SMALLEST).max(SMALLEST);
-    let mut volume = Volume::new(Settings { size, label: Some(LABEL.to_owned()), serial, time: 0 })?;
-    for (name, bytes) in all {
-        volume.file(name, length(bytes), bytes)?;
-    }
-    // Whole from the start: memory that grows leaves copies of the keys behind.
-    let mut out = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0)));
-    volume.write(&mut *out)?;
     Ok(out)
 }
