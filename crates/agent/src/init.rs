@@ -29,11 +29,10 @@ pub(crate) fn run() -> std::io::Result<()> {
     for fault in faults.iter().chain(&load_modules()) {
         console.say(fault);
     }
-    if live::is_here() {
-        match live::enter() {
-            Ok(()) => live::load_for_devices().iter().for_each(|fault| console.say(fault)),
-            Err(why) => console.say(&format!("the live root cannot be entered: {why}")),
-        }
+    if live::is_here()
+        && let Err(why) = live::enter()
+    {
+        console.say(&format!("the live root cannot be entered: {why}"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     leave(&console, runtime.block_on(live(&console)));

@@ -1,7 +1,8 @@
 //! The agent: process 1 of our live images, and the same eyes as a command elsewhere.
 //!
 //! As process 1 it mounts, loads modules, gets an address, reports what the machine is, and then beats
-//! until the boss orders the machine off. Elsewhere `agent inventory --json` prints what it would report.
+//! until the boss orders the machine off. Elsewhere `agent inventory --json` prints what it would report, and
+//! `agent modules` loads what the devices ask for.
 
 mod console;
 mod door;
@@ -18,7 +19,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: agent inventory [--json] | agent --version\n";
+const USAGE: &str = "usage: agent inventory [--json] | agent modules | agent --version\n";
 
 fn main() -> ExitCode {
     if std::process::id() == 1 {
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
     let (text, code) = match words.as_slice() {
         ["inventory", "--json"] => (inventory_json(), ExitCode::SUCCESS),
         ["inventory"] => (inventory_text(), ExitCode::SUCCESS),
+        ["modules"] => match live::load_for_devices() {
+            Ok(()) => (String::new(), ExitCode::SUCCESS),
+            Err(why) => (why + "\n", ExitCode::FAILURE),
+        },
         ["--version"] => (format!("agent {}\n", env!("CARGO_PKG_VERSION")), ExitCode::SUCCESS),
         _ => (USAGE.to_owned(), ExitCode::from(2)),
     };

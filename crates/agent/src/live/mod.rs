@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /live.squashfs ─loop─▶ lower ┐
-//!                tmpfs ─▶ upper ┴ overlay ─▶ /      modules by modalias ─▶ services, one after the other
+//!                tmpfs ─▶ upper ┴ overlay ─▶ /      services, one after the other, beside the lease
 //! ```
 //! The agent stays process 1 and enters the new root itself: nothing is started twice, and the lease is asked for at
 //! once.
@@ -31,8 +31,6 @@ use crate::lease::Held;
 const SQUASHFS: &str = "/live.squashfs";
 /// A kernel cannot mount a file; this one can, through a loop device.
 const BUSYBOX: &str = "/bin/busybox";
-/// Of the root. A kernel gives process 1 no `PATH`.
-const MODPROBE: &str = "/usr/sbin/modprobe";
 const LOWER: &str = "/live/lower";
 const WRITTEN: &str = "/live/written";
 const ROOT: &str = "/live/root";

@@ -5,8 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::MODPROBE;
-
 /// Devices that appear behind devices (a disk behind a controller behind PCI) are found in the next round.
 const ROUNDS: usize = 5;
 /// Names handed over at once: a command line has room for some thousands.
@@ -14,10 +12,12 @@ const AT_ONCE: usize = 200;
 /// Deeper than any device of `/sys/devices`.
 const DEEPEST: usize = 24;
 
-/// Loads what the devices ask for, until no device appears that was not there before. What fails is told.
-pub(crate) fn load_for_devices() -> Vec<String> {
+/// Loads what the devices ask for, until no device appears that was not there before.
+///
+/// # Errors
+/// There is no `modprobe` to ask.
+pub(crate) fn load_for_devices() -> Result<(), String> {
     let mut known = BTreeSet::new();
-    let mut faults = Vec::new();
     for _ in 0..ROUNDS {
         let mut names = BTreeSet::new();
         names_below(Path::new("/sys/devices"), DEEPEST, &mut names);
@@ -27,15 +27,12 @@ pub(crate) fn load_for_devices() -> Vec<String> {
         }
         for some in new.chunks(AT_ONCE) {
             // A name that no module answers to is no fault: most are built in or of no use here.
-            let told = Command::new(MODPROBE).args(["-abq", "--"]).args(some).output();
-            if let Err(why) = told {
-                faults.push(format!("{MODPROBE}: {why}"));
-                return faults;
-            }
+            let told = Command::new("modprobe").args(["-abq", "--"]).args(some).output();
+            told.map_err(|why| format!("modprobe: {why}"))?;
         }
         known = names;
     }
-    faults
+    Ok(())
 }
 
 fn names_below(folder: &Path, deep: usize, names: &mut BTreeSet<String>) {

@@ -184,6 +184,9 @@ impl Live {
     /// What the agent starts, one a line: `once` or `keep`, a name, and what the shell is given. `$BOSS` is the
     /// boss's address. In order; what is kept is started again when it ends.
     pub(super) fn services(self) -> String {
+        // The agent looks for a port meanwhile, and asks for an address as soon as there is one.
+        let modules = "once modules exec /usr/lib/labinator/agent modules\n\
+             once watchdog [ -e /dev/watchdog ] || modprobe softdog\n";
         // 1 GiB of RAM in zram holds some 3 GiB of guests' idle pages.
         let zram = "once zram modprobe zram && echo zstd >/sys/block/zram0/comp_algorithm && \
              awk '/^MemTotal/ { print int($2 / 2) \"K\" }' /proc/meminfo >/sys/block/zram0/disksize && \
@@ -197,7 +200,7 @@ impl Live {
             // Ctrl-Alt-F2 on the machine's own screen. Whoever stands there could boot anything anyway.
             Self::Rescue => "keep shell exec setsid -c sh -l </dev/tty2 >/dev/tty2 2>&1\n",
         };
-        [zram, time, ssh, own].concat()
+        [modules, zram, time, ssh, own].concat()
     }
 }
 
