@@ -95,22 +95,18 @@ fn told(accepted: &Accepted, what: &str, json: bool, look: Look) -> Result<(), F
     }
 }
 
-/// Checks each file; the worst of them decides how it ends.
+/// Checks each file; one that is wrong decides how it ends.
 fn check_all(files: &[PathBuf], json: bool, look: Look) -> Result<(), Failure> {
-    let mut worst: Option<Failure> = None;
+    let mut ended = Ok(());
     for file in files {
         match check(file, json, look) {
-            Ok(()) => {}
             // Nobody reads what the others would say.
             Err(Failure::Gone) => return Err(Failure::Gone),
-            Err(failure) => {
-                if worst.as_ref().is_none_or(|worst| worst.code() < failure.code()) {
-                    worst = Some(failure);
-                }
-            }
+            Err(failure) => ended = Err(failure),
+            Ok(()) => {}
         }
     }
-    worst.map_or(Ok(()), Err)
+    ended
 }
 
 fn check(file: &Path, json: bool, look: Look) -> Result<(), Failure> {

@@ -51,17 +51,13 @@ impl Node {
         &self,
         put: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
     ) -> Result<u64, FileError> {
-        let (mut hash, mut tail) = (Sha256::new(), Vec::new());
+        let mut sealed = Sealed::default();
         let mut checked = |piece: &[u8]| {
-            // What may be the checksum is held back.
-            tail.extend_from_slice(piece);
-            let sure = tail.len().saturating_sub(CHECKSUM);
-            hash.update(tail.get(..sure).unwrap_or_default());
-            tail.drain(..sure);
+            sealed.take(piece);
             put(piece)
         };
         let size = self.streamed(&ETCD_SNAPSHOT, (), &mut checked).await?;
-        if hash.finalize().as_slice() == tail.as_slice() {
+        if sealed.holds() {
             Ok(size)
         } else {
             let why =
@@ -83,5 +79,54 @@ impl Node {
             size = size.saturating_add(u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX));
         }
         Ok(size)
+    }
+}
+
+/// A stream that ends with the SHA-256 of what came before, in pieces of any size.
+#[derive(Default)]
+struct Sealed {
+    hash: Sha256,
+    /// The last bytes so far: they may be the checksum.
+    tail: Vec<u8>,
+}
+
+impl Sealed {
+    fn take(&mut self, piece: &[u8]) {
+        self.tail.extend_from_slice(piece);
+        let sure = self.tail.len().saturating_sub(CHECKSUM);
+        self.hash.update(self.tail.get(..sure).unwrap_or_default());
+        self.tail.drain(..sure);
+    }
+
+    /// True where it came whole.
+    fn holds(self) -> bool {
+        self.hash.finalize().as_slice() == self.tail.as_slice()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_holds_whole_and_in_pieces_and_never_cut_or_changed() {
+        let content: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let whole = [content.as_slice(), Sha256::digest(&content).as_slice()].concat();
+        let holds = |bytes: &[u8], piece: usize| {
+            let mut sealed = Sealed::default();
+            bytes.chunks(piece).for_each(|piece| sealed.take(piece));
+            sealed.holds()
+        };
+        for piece in [1, 7, 31, 32, 33, 999, 2000] {
+            assert!(holds(&whole, piece), "{piece}");
+            for cut in [0, 1, 31, 32, 500, 1000, 1031] {
+                assert!(!holds(&whole[..cut], piece), "{piece} {cut}");
+            }
+        }
+        for changed in [0, 999, 1000, 1031] {
+            let mut other = whole.clone();
+            other[changed] ^= 1;
+            assert!(!holds(&other, 100), "{changed}");
+        }
     }
 }
