@@ -155,6 +155,7 @@ impl Talk<'_> {
             uptime_ms: uptime_ms(),
             load_milli: inventory::load_milli(root),
             memory_available_mib: inventory::memory_mib(root, "MemAvailable"),
+            ..AgentBeat::default()
         };
         self.ask(AGENT_BEAT_PATH, serde_json::to_vec(&beat)).await
     }

@@ -29,6 +29,7 @@ fn lab() -> LabSpec {
         ip: [10, 77, 0, 11].into(),
         ip6: None,
         power: port(),
+        guest: None,
         memory: None,
         firmware: Some(VirtualFirmware::Bios),
     };

@@ -60,7 +60,9 @@ impl Bulletin {
                 }
                 (wanted != *current).then_some(BootTable { number, ..wanted })
             }
-            Stale::Some(nodes) => {
+            Stale::Some(mut nodes) => {
+                // What is wished of a guest stands in its hypervisor's line.
+                nodes.extend(nodes.clone().iter().filter_map(|node| lab.host_of(node)).cloned());
                 let mut next: Option<BootTable> = None;
                 for node in nodes {
                     let Ok(at) = current.nodes.binary_search_by(|line| line.node.cmp(&node)) else {

@@ -260,6 +260,7 @@ fn table(shelf: &Shelf) -> BootTable {
         answer: BootAnswer::Run { image: Arc::new(image), args: "talos.platform=metal".to_owned() },
         because: "it is measured".to_owned(),
         order: AgentOrder::Stay,
+        guests: None,
         files: Arc::default(),
         install: None,
         pulls: true,

@@ -180,8 +180,8 @@ fn the_schema_asks_for_the_same_keys_as_the_reader() {
 #[test]
 fn every_way_to_get_stuck_has_its_page() {
     use model::FaultCode::{
-        AgentLost, ConfigLost, ConfigRefused, FetchStalled, Impostor, InstallStalled, KernelSilent,
-        NeverAsked, NoControlPlane, NotJoined, PowerRefused, PowerUnseen,
+        AgentLost, ConfigLost, ConfigRefused, CrashLooping, FetchStalled, GuestRefused, HostLost, Impostor,
+        InstallStalled, KernelSilent, NeverAsked, NoControlPlane, NotJoined, PowerRefused, PowerUnseen,
     };
     let folder = here().join("../../docs/operating");
     let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
@@ -198,12 +198,16 @@ fn every_way_to_get_stuck_has_its_page() {
         Impostor,
         NotJoined,
         NoControlPlane,
+        HostLost,
+        GuestRefused,
+        CrashLooping,
     ];
     for fault in faults {
         // A new fault must be added above, with a page of its own.
         match fault {
             NeverAsked | FetchStalled | KernelSilent | InstallStalled | AgentLost | PowerRefused
-            | PowerUnseen | ConfigLost | ConfigRefused | Impostor | NotJoined | NoControlPlane => {}
+            | PowerUnseen | ConfigLost | ConfigRefused | Impostor | NotJoined | NoControlPlane | HostLost
+            | GuestRefused | CrashLooping => {}
         }
     }
     let refusals = [

@@ -6,15 +6,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    Bar, Boot, ClusterPods, Command, CommandId, Event, Fact, Fault, Goal, LabSpec, MacAddr, MarkKind, Moment,
-    NodeName, Notice, Outcome, Phase, PowerOrder, PowerState, Proof, Rung, ScenarioName, Sight, Stage,
-    Stranger, TalosStep,
+    Bar, Boot, ClusterPods, Command, CommandId, Event, Fact, Fault, Goal, GuestBoot, LabSpec, MacAddr,
+    MarkKind, Moment, NodeName, Notice, Outcome, Phase, PowerOrder, PowerState, Proof, Rung, ScenarioName,
+    Sight, Stage, Stranger, TalosStep,
 };
 
 use crate::cluster::{Cluster, Order, TalosKnown};
 use crate::lab::{CoreStart, Install, Lab, Machine, Run};
 use crate::past::{self, PastBoot, Room};
-use crate::{record, waterfall};
+use crate::{guests, record, waterfall};
 
 /// Strangers remembered.
 const STRANGERS_KEPT: usize = 32;
@@ -126,10 +126,14 @@ fn pods_seen(lab: &mut Lab, run: u32, pods: &Arc<ClusterPods>, at: Moment) -> To
 
 fn power(lab: &mut Lab, node: &NodeName, (state, evidence): (PowerState, &str), at: Moment) -> Touched {
     let room = lab.room();
-    about(lab, node, |m| {
+    let touched = about(lab, node, |m| {
         power_seen(m, state, at, room);
         evidence.clone_into(&mut m.evidence);
-    })
+    });
+    if state == PowerState::Off && guests::lost_with(lab, node, None, at) {
+        return Touched::All;
+    }
+    touched
 }
 
 fn about(lab: &mut Lab, node: &NodeName, change: impl FnOnce(&mut Machine)) -> Touched {
@@ -211,6 +215,7 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) -> Tou
     for machine in lab.machines.values_mut().map(Arc::make_mut) {
         let takes_part = wanted.contains(&machine.node);
         machine.install = None;
+        machine.ordered = None;
         machine.talos = TalosKnown::default();
         if takes_part && installs {
             want_install(machine, at);
@@ -315,6 +320,17 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
 fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
     if let Some(node) = lab.by_mac.get(&mac).cloned() {
         let room = lab.room();
+        if let Sight::Guest { guest } = sight {
+            let spec = lab.scenario().and_then(|scenario| scenario.guests.get(&node));
+            let direct = spec.is_some_and(|spec| spec.boot == GuestBoot::Kernel);
+            return about(lab, &node, |m| guests::seen(m, guest, direct, at, room));
+        }
+        if let Sight::Agent { report } = sight
+            && guests::lost_with(lab, &node, Some(&report.boot_id), at)
+        {
+            about(lab, &node, |m| record::sight(m, at, sight, room));
+            return Touched::All;
+        }
         return about(lab, &node, |m| {
             record::sight(m, at, sight, room);
             record::note_install(m);
@@ -336,6 +352,7 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
         Command::Power { node, order, .. } => about(lab, node, |machine| {
             machine.in_flight = Some((id, *order, at.since_start));
             machine.refused = None;
+            machine.ordered = Some((id, *order));
             if *order == PowerOrder::On {
                 machine.tries = machine.tries.saturating_add(1);
             }
@@ -426,7 +443,7 @@ fn faulted(machine: &mut Machine, fault: &Fault, bad: bool, at: Moment) {
     machine.refused = None;
 }
 
-fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, room: Room) {
+pub(crate) fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, room: Room) {
     let before = machine.power;
     machine.power = state;
     machine.power_seen = Some(at);

@@ -11,6 +11,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::guests::Hosts;
 use crate::lab::{Lab, Machine};
 use crate::record;
 
@@ -253,17 +254,21 @@ pub(crate) struct Around {
     pub(crate) control: ControlPlane,
     /// Why etcd has not begun yet; empty once it has.
     pub(crate) before_etcd: String,
+    /// How the hypervisors of its guests stand.
+    pub(crate) hosts: Hosts,
 }
 
 impl Around {
-    /// Of the run in hand. Nothing, where it boots no Talos.
+    /// Of the run in hand.
     pub(crate) fn of(lab: &Lab) -> Self {
-        let Some((cluster, spec)) = lab.cluster() else { return Self::default() };
+        let hosts = Hosts::of(lab);
+        let Some((cluster, spec)) = lab.cluster() else { return Self { hosts, ..Self::default() } };
         let controllers = spec.control_plane.iter().filter_map(|node| lab.machines.get(node));
         Self {
             secrets: cluster.secrets.is_some(),
             control: ControlPlane::of(controllers.map(AsRef::as_ref)),
             before_etcd: if has_begun(lab) { String::new() } else { before_etcd(cluster) },
+            hosts,
         }
     }
 }
@@ -303,7 +308,7 @@ impl Lab {
     /// The cluster that this machine shall be part of.
     #[must_use]
     pub fn cluster_of(&self, machine: &Machine) -> Option<(&Cluster, &TalosSpec)> {
-        let takes_part = self.scenario()?.nodes.contains(&machine.node);
+        let takes_part = self.scenario()?.is_member(&machine.node);
         self.cluster().filter(|_| takes_part)
     }
 }

@@ -90,11 +90,15 @@ fn repeats_of_stranger(lab: &Lab, mac: MacAddr, sight: &Sight) -> bool {
         | Sight::ConfigAsked { .. }
         | Sight::Done
         | Sight::Agent { .. }
-        | Sight::Beat { .. } => true,
+        | Sight::Beat { .. }
+        | Sight::Guest { .. } => true,
     }
 }
 
 fn repeats(machine: &Machine, sight: &Sight) -> bool {
+    if let Sight::Guest { guest } = sight {
+        return machine.guest.as_ref() == Some(guest);
+    }
     let Some(boot) = machine.live_boot() else { return false };
     let marked = |what: MarkKind| is_chatter(machine, &what);
     match sight {
@@ -139,6 +143,7 @@ fn repeats(machine: &Machine, sight: &Sight) -> bool {
         | Sight::TalosSaid { .. }
         | Sight::TalosLogged { .. }
         | Sight::Done
+        | Sight::Guest { .. }
         | Sight::Beat { .. } => false,
     }
 }

@@ -11,9 +11,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentView, Boot, CommandId, Fault, Goal, Image, IpxeView, LabSpec, LabTime, MacAddr, ManifestFiles,
-    Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung, ScenarioName,
-    ScenarioSpec, Stranger,
+    AgentView, Boot, CommandId, Fault, Goal, GuestSeen, Image, IpxeView, LabSpec, LabTime, MacAddr,
+    ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung,
+    ScenarioName, ScenarioSpec, Stranger,
 };
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,12 @@ pub struct Machine {
     pub in_flight: Option<(CommandId, PowerOrder, LabTime)>,
     /// The last order its driver carried out, until the result is seen.
     pub carried_out: Option<(PowerOrder, LabTime)>,
+    /// The last order that was given in this run.
+    #[serde(default)]
+    pub ordered: Option<(CommandId, PowerOrder)>,
+    /// What its hypervisor told of it last, where it is a guest.
+    #[serde(default)]
+    pub guest: Option<GuestSeen>,
     /// Why its driver refused the last order, and which.
     pub refused: Option<(PowerOrder, String, LabTime)>,
     /// Its present boot, or the last one.
@@ -186,7 +192,12 @@ pub struct Install {
 }
 
 impl Machine {
-    fn new(node: NodeName) -> Self {
+    /// A guest of which no hypervisor told does not run.
+    fn new(node: NodeName, is_guest: bool) -> Self {
+        let (power, evidence) = match is_guest {
+            true => (PowerState::Off, "no hypervisor told of it"),
+            false => (PowerState::Unknown, "not looked at yet"),
+        };
         Self {
             node,
             goal: Goal::Any,
@@ -194,11 +205,13 @@ impl Machine {
             off_wanted: None,
             rung: Rung::Off,
             entered: Moment::default(),
-            power: PowerState::Unknown,
-            evidence: String::from("not looked at yet"),
+            power,
+            evidence: String::from(evidence),
             power_seen: None,
             in_flight: None,
             carried_out: None,
+            ordered: None,
+            guest: None,
             refused: None,
             boot: None,
             running: false,
@@ -300,8 +313,9 @@ impl Lab {
         let nodes = &self.spec.board.nodes;
         self.by_mac = Arc::new(nodes.iter().map(|(name, node)| (node.mac, name.clone())).collect());
         self.machines.retain(|name, _| nodes.contains_key(name));
-        for name in nodes.keys() {
-            self.machines.entry(name.clone()).or_insert_with(|| Arc::new(Machine::new(name.clone())));
+        for (name, node) in nodes {
+            let new = || Arc::new(Machine::new(name.clone(), node.guest.is_some()));
+            self.machines.entry(name.clone()).or_insert_with(new);
         }
         let by_mac = &self.by_mac;
         self.strangers.retain(|s| !by_mac.contains_key(&s.mac));
@@ -348,11 +362,14 @@ impl Lab {
         self.run.as_ref().filter(|run| !run.stopping)
     }
 
-    /// The machines in the board's order: by row, then column.
+    /// The machines in the board's order: by row, then column; guests after the machine that runs them.
     #[must_use]
     pub fn in_board_order(&self) -> Vec<&Machine> {
         let mut machines: Vec<&Machine> = self.machines.values().map(AsRef::as_ref).collect();
-        machines.sort_by_key(|m| self.node(&m.node).map(|n| (n.at.row, n.at.column)));
+        machines.sort_by_key(|m| {
+            let guest = |n: &NodeSpec| n.guest.is_some().then(|| (m.node.as_str().len(), m.node.clone()));
+            self.node(&m.node).map(|n| (n.at.row, n.at.column, guest(n)))
+        });
         machines
     }
 }

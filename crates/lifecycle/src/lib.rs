@@ -20,6 +20,7 @@ mod cluster;
 mod decide;
 mod explain;
 mod gates;
+mod guests;
 mod hints;
 mod judge;
 mod keeping;

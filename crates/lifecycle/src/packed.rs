@@ -339,8 +339,12 @@ fn pack(boot: &Boot) -> Vec<u8> {
     to.all(&boot.log, |to, line| {
         to.time(line.at);
         // Severities end at 7; the next bit tells who wrote it.
-        let talos = if line.source == LogSource::Talos { 8 } else { 0 };
-        to.number(line.severity & 7 | talos);
+        let source = match line.source {
+            LogSource::Ipxe => 0,
+            LogSource::Talos => 8,
+            LogSource::Host => 16,
+        };
+        to.number(line.severity & 7 | source);
         to.text(&line.text);
         to.option(line.error.as_deref(), Packer::text);
     });
@@ -376,6 +380,7 @@ fn unpack(bytes: &[u8]) -> Option<Boot> {
             let (source, severity) = match from.number::<u8>()? {
                 severity @ 0..8 => (LogSource::Ipxe, severity),
                 severity @ 8..16 => (LogSource::Talos, severity & 7),
+                severity @ 16..24 => (LogSource::Host, severity & 7),
                 _ => return None,
             };
             Some(LogLine {
@@ -479,6 +484,7 @@ fn pack_mark(to: &mut Packer<'_>, mark: &Mark) {
             to.number(*uptime_ms);
         }
         MarkKind::Ready => kind(19),
+        MarkKind::Started => kind(24),
         MarkKind::Talos { step } => kind(match step {
             TalosStep::Waits => 20,
             TalosStep::Given => 21,
@@ -514,6 +520,7 @@ fn unpack_mark(from: &mut Unpacker<'_>) -> Option<Mark> {
         21 => MarkKind::Talos { step: TalosStep::Given },
         22 => MarkKind::Talos { step: TalosStep::Known },
         23 => MarkKind::Talos { step: TalosStep::Joined },
+        24 => MarkKind::Started,
         _ => return None,
     };
     Some(Mark { at: from.time()?, what })
@@ -587,9 +594,13 @@ mod tests {
     }
 
     fn boot() -> impl Strategy<Value = Boot> {
-        let line = (time(), 0..8_u8, name(), prop::option::of(name()), any::<bool>()).prop_map(
-            |(at, severity, text, error, talos)| {
-                let source = if talos { LogSource::Talos } else { LogSource::Ipxe };
+        let line = (time(), 0..8_u8, name(), prop::option::of(name()), 0..3_u8).prop_map(
+            |(at, severity, text, error, source)| {
+                let source = match source {
+                    0 => LogSource::Ipxe,
+                    1 => LogSource::Talos,
+                    _ => LogSource::Host,
+                };
                 LogLine { at, severity, text, error, source }
             },
         );

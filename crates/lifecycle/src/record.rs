@@ -50,7 +50,7 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool, room: Room
 }
 
 /// When the order was given, or carried out, that this boot answers.
-fn ordered_on(machine: &Machine) -> Option<LabTime> {
+pub(crate) fn ordered_on(machine: &Machine) -> Option<LabTime> {
     match (machine.carried_out, machine.in_flight) {
         (Some((PowerOrder::On, at)), _) | (_, Some((_, PowerOrder::On, at))) => Some(at),
         _ => None,
@@ -86,6 +86,7 @@ pub(crate) const fn asker(what: &MarkKind) -> Option<ClientKind> {
         MarkKind::Discover { client, .. } | MarkKind::Solicit { client, .. } => Some(*client),
         MarkKind::Ordered
         | MarkKind::Powered
+        | MarkKind::Started
         | MarkKind::Frame
         | MarkKind::Offer
         | MarkKind::Request { .. }
@@ -148,9 +149,11 @@ fn system_spoke(boot: &Boot) -> bool {
 }
 
 /// When the last byte of the image was taken: all of kernel and initramfs, or the UKI; or when the machine
-/// was told to boot its disk, after which it takes nothing.
+/// was told to boot its disk, or was started with its kernel in memory, after which it takes nothing.
 pub(crate) fn image_taken(boot: &Boot) -> Option<LabTime> {
-    if let Some(at) = told_disk(boot) {
+    let started =
+        || boot.marks.iter().find(|mark| matches!(mark.what, MarkKind::Started)).map(|mark| mark.at);
+    if let Some(at) = told_disk(boot).or_else(started) {
         return Some(at);
     }
     let image = || {
@@ -232,6 +235,8 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::ConfigAsked { bytes } => machine.talos.ask(*bytes, now),
         Sight::Agent { report } => reported(machine, at, report, room),
         Sight::Beat { beat } => heard(machine, at, beat),
+        // Recorded by who knows how the guest boots.
+        Sight::Guest { .. } => {}
     }
 }
 

@@ -11,6 +11,7 @@ use model::{
     TALOS_EVENTS_PORT, TALOS_INLINE, TALOS_LINES_PORT, TALOS_WIPE,
 };
 
+use crate::guests;
 use crate::lab::{Lab, Machine};
 
 /// Seconds between two asks of a loader that waits.
@@ -49,7 +50,13 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         files: files.unwrap_or_default(),
         pulls,
         install: ticket.map(|install| InstallTicket { number: install.number, then: disk_boot(lab) }),
-        order: if machine.off_wanted.is_some() { AgentOrder::PowerOff } else { AgentOrder::Stay },
+        // What runs in it goes off first.
+        order: if machine.off_wanted.is_some() && guests::are_off(lab, &machine.node) {
+            AgentOrder::PowerOff
+        } else {
+            AgentOrder::Stay
+        },
+        guests: guests::wishes(lab, &machine.node).map(Arc::new),
     })
 }
 
@@ -60,7 +67,7 @@ fn control_plane_name(lab: &Lab, machine: &Machine) -> Option<String> {
     lab.spec.endpoint(&run.scenario).filter(|_| spec.controls(&machine.node))
 }
 
-fn answer(lab: &Lab, machine: &Machine) -> (BootAnswer, String) {
+pub(crate) fn answer(lab: &Lab, machine: &Machine) -> (BootAnswer, String) {
     let wait = |why: String| (BootAnswer::Wait { retry_seconds: RETRY_SECONDS }, why);
     let Some(run) = lab.active_run() else {
         return wait(String::from(if lab.run.is_some() {

@@ -56,7 +56,8 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::Agent { .. }
         | Sight::TalosSaid { .. }
         | Sight::TalosLogged { .. }
-        | Sight::Beat { .. } => {}
+        | Sight::Beat { .. }
+        | Sight::Guest { .. } => {}
     }
 }
 

@@ -140,6 +140,7 @@ fn asked_word(machine: &Machine) -> NodeWord {
         MarkKind::Script { answer } => Some(answer),
         MarkKind::Ordered
         | MarkKind::Powered
+        | MarkKind::Started
         | MarkKind::Frame
         | MarkKind::Discover { .. }
         | MarkKind::Offer

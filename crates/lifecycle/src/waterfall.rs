@@ -147,6 +147,7 @@ impl Points {
                 MarkKind::Talos { step } => p.step(*step, at),
                 MarkKind::Ready => p.ready = at,
                 MarkKind::Frame
+                | MarkKind::Started
                 | MarkKind::Request { .. }
                 | MarkKind::Request6 { .. }
                 | MarkKind::Nak

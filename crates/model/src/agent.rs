@@ -1,13 +1,14 @@
 //! What the agent inside a live image reports, and where it reports to.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{MacAddr, NodeName};
+use crate::{GuestSeen, GuestWish, MacAddr, NodeName};
 
 /// DHCP vendor class (option 60) of the agent.
 pub const AGENT_VENDOR_CLASS: &str = "labinator-agent";
@@ -19,7 +20,7 @@ pub const AGENT_BEAT_PATH: &str = "/agent/v1/heartbeat";
 pub const AGENT_BEAT_SECONDS: u64 = 3;
 
 /// Everything an agent says once per boot: what the machine is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentReport {
     /// Ethernet address of the port that reaches the boss.
     pub mac: MacAddr,
@@ -90,7 +91,7 @@ pub struct Nic {
 }
 
 /// What an agent says every [`AGENT_BEAT_SECONDS`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentBeat {
     /// As in the report.
     pub mac: MacAddr,
@@ -102,10 +103,13 @@ pub struct AgentBeat {
     pub load_milli: u32,
     /// Memory that could be given out, in MiB.
     pub memory_available_mib: u32,
+    /// Its guests, where it runs some.
+    #[serde(default)]
+    pub guests: Vec<GuestSeen>,
 }
 
 /// What the counter answers to a report or a heartbeat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentWelcome {
     /// The node's name; absent for a machine that is not on the board.
     pub node: Option<NodeName>,
@@ -113,6 +117,9 @@ pub struct AgentWelcome {
     pub order: AgentOrder,
     /// True if the counter does not know this boot and wants the whole report again.
     pub report_again: bool,
+    /// The guests that shall be there, and no others. Absent where nobody says: what runs goes on.
+    #[serde(default)]
+    pub guests: Option<Arc<Vec<GuestWish>>>,
 }
 
 /// What an agent is asked to do.

@@ -9,7 +9,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentOrder, Digest, DiskBoot, LabName, MacAddr, NetworkSpec, NodeName};
+use crate::{AgentOrder, Digest, DiskBoot, GuestWish, LabName, MacAddr, NetworkSpec, NodeName};
 
 /// A file that can be served, named by its content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +95,9 @@ pub struct BootEntry {
     pub because: String,
     /// What its agent is told with the next heartbeat.
     pub order: AgentOrder,
+    /// What its agent shall run, where it is a hypervisor of the run.
+    #[serde(default)]
+    pub guests: Option<Arc<Vec<GuestWish>>>,
     /// What it can fetch below its own address, by name. Whoever is on the segment can read it.
     #[serde(default)]
     pub files: Arc<BTreeMap<String, Asset>>,

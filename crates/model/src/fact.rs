@@ -362,8 +362,14 @@ mod tests {
             uptime_ms: 1,
             inventory: Inventory::default(),
         };
-        let beat =
-            AgentBeat { mac, boot_id: "b".to_owned(), uptime_ms: 1, load_milli: 0, memory_available_mib: 1 };
+        let beat = AgentBeat {
+            mac,
+            boot_id: "b".to_owned(),
+            uptime_ms: 1,
+            load_milli: 0,
+            memory_available_mib: 1,
+            ..AgentBeat::default()
+        };
         let facts = [
             Fact::Sighted { mac, sight: Sight::Agent { report: Arc::new(report) } },
             Fact::Sighted { mac, sight: Sight::Beat { beat } },

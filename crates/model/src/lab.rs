@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DnsSpec, DriverName, LabName, MacAddr, Mebibytes, NodeName, NtpMode, ScenarioName, Span, SystemSpec,
-    TalosSpec, Variables,
+    DnsSpec, DriverName, GuestSpec, LabName, MacAddr, MachineUuid, Mebibytes, NodeName, NtpMode,
+    ScenarioName, Span, SystemSpec, TalosSpec, Variables,
 };
 
 /// A whole lab.
@@ -185,6 +185,8 @@ pub enum PowerDriver {
     },
     /// A person presses the button; the lab says when and sees what happens.
     Manual,
+    /// The agents of the hypervisors that run the lab's guests.
+    Guests,
 }
 
 /// A port of a power driver, written `relays/1`.
@@ -261,6 +263,10 @@ pub struct NodeSpec {
     /// Disk that an installation may use; `/dev/sda` unless told.
     #[serde(default)]
     pub disk: Option<String>,
+    /// What tells a guest from others, made of lab and name; absent for a machine of metal. A guest has no cell of its
+    /// own: `at` is where the hypervisor of the first scenario that has it stands.
+    #[serde(default)]
+    pub guest: Option<MachineUuid>,
 }
 
 /// One way to run the lab.
@@ -280,6 +286,28 @@ pub struct ScenarioSpec {
     /// The cluster that its machines become, where it boots Talos.
     #[serde(default)]
     pub talos: Option<TalosSpec>,
+    /// The machines among them that run its guests: they boot `hypervisor_image`, and are no part of its cluster.
+    #[serde(default)]
+    pub hypervisors: Vec<NodeName>,
+    /// What hypervisors boot.
+    #[serde(default)]
+    pub hypervisor_image: Option<ImageRef>,
+    /// Its guests and where they run.
+    #[serde(default)]
+    pub guests: BTreeMap<NodeName, GuestSpec>,
+}
+
+impl ScenarioSpec {
+    /// True for a machine that boots the scenario's own image, and is part of its cluster where it builds one.
+    #[must_use]
+    pub fn is_member(&self, node: &NodeName) -> bool {
+        self.nodes.contains(node) && !self.hypervisors.contains(node)
+    }
+
+    /// The machines that boot the scenario's own image, in the board's order.
+    pub fn members(&self) -> impl Iterator<Item = &NodeName> {
+        self.nodes.iter().filter(|node| !self.hypervisors.contains(node))
+    }
 }
 
 /// Which image a scenario boots, as written.

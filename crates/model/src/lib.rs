@@ -4,7 +4,7 @@
 //! | noun | file |
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
-//! | the lab as described | `lab.rs`, `system.rs`, `talos.rs` |
+//! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs` |
 //! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs` |
@@ -16,6 +16,7 @@ mod agent;
 mod boot;
 mod command;
 mod fact;
+mod guest;
 mod lab;
 mod machine;
 mod moment;
@@ -34,6 +35,7 @@ pub use agent::*;
 pub use boot::*;
 pub use command::*;
 pub use fact::*;
+pub use guest::*;
 pub use lab::*;
 pub use machine::*;
 pub use moment::*;

@@ -179,6 +179,12 @@ pub enum FaultCode {
     PowerRefused,
     /// The driver said done, but the machine was not seen so.
     PowerUnseen,
+    /// The hypervisor that was to run it was given up.
+    HostLost,
+    /// Its hypervisor cannot run it.
+    GuestRefused,
+    /// It ended again and again, and its hypervisor gave up.
+    CrashLooping,
 }
 
 impl fmt::Display for FaultCode {
@@ -196,6 +202,9 @@ impl fmt::Display for FaultCode {
             Self::NoControlPlane => "no-control-plane",
             Self::PowerRefused => "power-refused",
             Self::PowerUnseen => "power-unseen",
+            Self::HostLost => "host-lost",
+            Self::GuestRefused => "guest-refused",
+            Self::CrashLooping => "crash-looping",
         })
     }
 }

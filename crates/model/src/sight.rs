@@ -9,7 +9,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentBeat, AgentReport, MacAddr, MachineUuid, TalosSaid};
+use crate::{AgentBeat, AgentReport, GuestSeen, MacAddr, MachineUuid, TalosSaid};
 
 /// Which program is asking, as far as it says (DHCP options 60, 77, 93).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -311,6 +311,11 @@ pub enum Sight {
     Beat {
         /// What it said.
         beat: AgentBeat,
+    },
+    /// The agent of its hypervisor tells something else of it than before.
+    Guest {
+        /// What it tells.
+        guest: GuestSeen,
     },
 }
 

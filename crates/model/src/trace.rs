@@ -91,6 +91,8 @@ pub enum LogSource {
     Ipxe,
     /// Talos: its kernel, or a service whose name the line begins with.
     Talos,
+    /// The agent of its hypervisor.
+    Host,
 }
 
 /// A line of a log that was sent here.
@@ -127,6 +129,8 @@ pub enum MarkKind {
     Ordered,
     /// Power was seen on.
     Powered,
+    /// Its hypervisor started it with its kernel in memory.
+    Started,
     /// The first frame after silence.
     Frame,
     /// DHCPDISCOVER.

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use model::{
-    AgentBeat, AgentReport, AgentWelcome, BootTable, DhcpMode, MacAddr, NodeName, Notice, Sight, Sighting,
-    TableChange,
+    AgentBeat, AgentReport, AgentWelcome, BootTable, DhcpMode, GuestSeen, MacAddr, NodeName, Notice, Sight,
+    Sighting, TableChange,
 };
 use store::Files;
 use store::log::{LogError, Recovery};
@@ -146,6 +146,8 @@ pub struct Counter {
     pub(crate) neighbours: Neighbours,
     /// The boot each agent reported from.
     agents: Mutex<HashMap<MacAddr, String>>,
+    /// What was told last of each guest.
+    guests: Mutex<HashMap<MacAddr, GuestSeen>>,
     /// What machines say of their Talos.
     pub(crate) voices: Voices,
     /// Files taken of images that install.
@@ -194,6 +196,7 @@ impl Counter {
             board: watch::Sender::new(board),
             neighbours,
             agents: Mutex::default(),
+            guests: Mutex::default(),
             voices: Voices::default(),
             taken: Taken::default(),
             offers: Offers::default(),
@@ -504,8 +507,30 @@ impl Counter {
     pub(crate) fn take_beat(&self, beat: AgentBeat) -> AgentWelcome {
         let known = self.agents().get(&beat.mac) == Some(&beat.boot_id);
         let mac = beat.mac;
+        let mut beat = beat;
+        // What is new of a guest is news of that machine; the heartbeat itself is forgotten.
+        for guest in self.news_of_guests(mac, std::mem::take(&mut beat.guests)) {
+            self.sights.see(guest.mac, Sight::Guest { guest });
+        }
         self.sights.see(mac, Sight::Beat { beat });
         self.welcome(mac, !known)
+    }
+
+    /// What an agent tells of guests that it is to run, and did not tell before.
+    fn news_of_guests(&self, host: MacAddr, told: Vec<GuestSeen>) -> Vec<GuestSeen> {
+        if told.is_empty() {
+            return told;
+        }
+        let Some(board) = self.board() else { return Vec::new() };
+        let wished = board.entry(host).and_then(|entry| entry.guests.as_deref());
+        let is_its = |seen: &GuestSeen| {
+            wished.is_some_and(|all| all.iter().any(|w| w.mac == seen.mac && w.node == seen.node))
+        };
+        let mut known = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = |seen: &GuestSeen| is_its(seen) && known.get(&seen.mac) != Some(seen);
+        let told: Vec<GuestSeen> = told.into_iter().filter(news).collect();
+        known.extend(told.iter().map(|seen| (seen.mac, seen.clone())));
+        told
     }
 
     fn welcome(&self, mac: MacAddr, report_again: bool) -> AgentWelcome {
@@ -515,6 +540,7 @@ impl Counter {
             node: entry.map(|entry| entry.node.clone()),
             order: entry.map(|entry| entry.order).unwrap_or_default(),
             report_again,
+            guests: entry.and_then(|entry| entry.guests.clone()),
         }
     }
 }

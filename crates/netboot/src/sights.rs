@@ -342,7 +342,8 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::IpxeTold { .. }
         | Sight::TalosSaid { .. }
         | Sight::Agent { .. }
-        | Sight::Beat { .. } => 0,
+        | Sight::Beat { .. }
+        | Sight::Guest { .. } => 0,
     };
     Some(Subject(seen.mac, discriminant(&seen.sight), file))
 }
@@ -376,7 +377,8 @@ fn worth(line: &Up) -> Worth {
         | Sight::Done
         | Sight::IpxeTold { .. }
         | Sight::Logged { error: Some(_), .. }
-        | Sight::Agent { .. } => Worth::Rung,
+        | Sight::Agent { .. }
+        | Sight::Guest { .. } => Worth::Rung,
     }
 }
 

@@ -205,6 +205,7 @@ impl AgentRun {
                 uptime_ms,
                 load_milli: u32::try_from(body.dice.between(10, 900)).unwrap_or_default(),
                 memory_available_mib: body.config.memory_mib / 10 * 9,
+                ..AgentBeat::default()
             };
             (AGENT_BEAT_PATH, serde_json::to_vec(&beat))
         };

@@ -6,6 +6,7 @@
 //! ```
 
 mod console;
+mod guests;
 mod machine;
 mod manual;
 mod process;
@@ -156,6 +157,7 @@ impl Power {
 /// A driver that has all it needs and is not started yet.
 enum Plan {
     Manual { nodes: Vec<(NodeName, PortRef)> },
+    Guests { ports: Vec<PortRef> },
     Virtual { programs: qemu::Installed, stagger: Duration, nodes: Vec<(PortRef, Machine, PathBuf)> },
 }
 
@@ -167,6 +169,9 @@ fn plan<'a>(
     match driver {
         PowerDriver::Manual => {
             Ok(Plan::Manual { nodes: nodes.map(|(name, node)| (name.clone(), node.power.clone())).collect() })
+        }
+        PowerDriver::Guests => {
+            Ok(Plan::Guests { ports: nodes.map(|(_, node)| node.power.clone()).collect() })
         }
         PowerDriver::Virtual { memory, stagger, disk } => {
             let mut machines = Vec::new();
@@ -191,6 +196,13 @@ impl Plan {
                 for (node, port) in nodes {
                     let (orders, queue) = mpsc::channel(QUEUE);
                     tokio::spawn(manual::run(node, queue, reports.clone()));
+                    ports.insert(port, orders);
+                }
+            }
+            Self::Guests { ports: guests } => {
+                for port in guests {
+                    let (orders, queue) = mpsc::channel(QUEUE);
+                    tokio::spawn(guests::run(queue, reports.clone()));
                     ports.insert(port, orders);
                 }
             }

@@ -189,6 +189,7 @@ impl Board<'_> {
             memory: memory?,
             firmware: firmware?,
             disk: disk?,
+            guest: None,
         })
     }
 

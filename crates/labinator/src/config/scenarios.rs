@@ -94,7 +94,17 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         return None;
     }
     let nodes = nodes?.iter().map(|n| n.parse::<NodeName>().ok()).collect::<Option<Vec<_>>>()?;
-    Some(ScenarioSpec { nodes, image: image?, args: args?, enough: enough?, system: system?, talos: talos? })
+    Some(ScenarioSpec {
+        nodes,
+        image: image?,
+        args: args?,
+        enough: enough?,
+        system: system?,
+        talos: talos?,
+        hypervisors: Vec::new(),
+        hypervisor_image: None,
+        guests: BTreeMap::new(),
+    })
 }
 
 /// Words about when a system is ready: what a cluster tells by itself.

@@ -36,6 +36,9 @@ pub(super) fn scenario(nodes: &[NodeName]) -> ScenarioSpec {
             carrier: model::ConfigCarrier::Push,
             inline: None,
         }),
+        hypervisors: Vec::new(),
+        hypervisor_image: None,
+        guests: std::collections::BTreeMap::new(),
     }
 }
 

@@ -47,6 +47,9 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         enough: u16::from(nodes),
         system: model::SystemSpec::default(),
         talos: None,
+        hypervisors: Vec::new(),
+        hypervisor_image: None,
+        guests: BTreeMap::new(),
     };
     let rows = nodes.div_ceil(ZONES).max(1);
     Ok(LabSpec {
@@ -104,6 +107,7 @@ fn node(number: u8, driver: &DriverName) -> NodeSpec {
         ip: address(10 + number),
         ip6: None,
         power: PortRef { driver: driver.clone(), port: number.to_string() },
+        guest: None,
         memory: None,
         firmware: FIRMWARES.get(usize::from(index) % FIRMWARES.len()).copied(),
     }

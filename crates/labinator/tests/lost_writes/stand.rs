@@ -50,6 +50,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
             ip: Ipv4Addr::new(10, 9, 0, 10 + n),
             ip6: None,
             power,
+            guest: None,
             memory: None,
             firmware: Some(VirtualFirmware::Bios),
         };
@@ -62,6 +63,9 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         enough: machines.into(),
         system: model::SystemSpec::default(),
         talos: None,
+        hypervisors: Vec::new(),
+        hypervisor_image: None,
+        guests: BTreeMap::new(),
     };
     LabSpec {
         lab: "bench".parse().unwrap(),
@@ -175,6 +179,7 @@ pub(crate) fn beat(number: u8, boot: u64) -> Fact {
         uptime_ms: 2000,
         load_milli: 10,
         memory_available_mib: 400,
+        ..AgentBeat::default()
     };
     sighted(number, Sight::Beat { beat })
 }

@@ -120,6 +120,7 @@ impl Bench {
             answer: answer(self, number),
             because: "the test says so".to_owned(),
             order: AgentOrder::Stay,
+            guests: None,
             files: Arc::default(),
             install: None,
             pulls: false,

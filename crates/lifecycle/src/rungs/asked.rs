@@ -74,6 +74,7 @@ pub(crate) fn what(boot: &Boot, now: LabTime) -> String {
         MarkKind::Nak => String::from("it to ask for another address"),
         MarkKind::Ordered
         | MarkKind::Powered
+        | MarkKind::Started
         | MarkKind::Frame
         | MarkKind::Done
         | MarkKind::Talos { .. }
@@ -95,6 +96,7 @@ pub(crate) fn last_seen(boot: &Boot) -> String {
         (_, Some(m)) => match &m.what {
             MarkKind::Ordered => String::from("it was ordered on"),
             MarkKind::Powered => String::from("power came on"),
+            MarkKind::Started => String::from("its hypervisor started its kernel"),
             MarkKind::Frame => String::from("a frame"),
             MarkKind::Discover { client, .. } => format!("a DISCOVER of {client}"),
             MarkKind::Offer => String::from("our offer"),

@@ -6,12 +6,16 @@ use alloc::string::String;
 use model::{Fault, FaultCode, LabTime, PowerOrder, Span, Waiting};
 
 use super::{Step, is_by_hand, next_try};
+use crate::guests;
 use crate::lab::{Lab, Machine};
 
 /// Time between a driver's refusal and the next try.
 const AFTER_REFUSAL: Span = Span::secs(3);
 
 pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
+    if let Some(step) = guests::before_on(lab, machine, now) {
+        return step;
+    }
     if is_by_hand(lab, machine) {
         // Nobody can say that a button was not pressed: the machine is waited for as long as it takes,
         // and the limit only says when the wait is worth a second look.

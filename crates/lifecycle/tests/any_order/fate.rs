@@ -190,8 +190,14 @@ pub(crate) fn reports(world: &mut World, machine: u8, boot: &str) -> Result<(), 
 /// An agent is heard.
 pub(crate) fn beats(world: &mut World, machine: u8, boot: &str) -> Result<(), String> {
     let mac = MacAddr([2, 0, 0, 0, 0, machine]);
-    let beat =
-        AgentBeat { mac, boot_id: boot.to_owned(), uptime_ms: 0, load_milli: 0, memory_available_mib: 400 };
+    let beat = AgentBeat {
+        mac,
+        boot_id: boot.to_owned(),
+        uptime_ms: 0,
+        load_milli: 0,
+        memory_available_mib: 400,
+        ..AgentBeat::default()
+    };
     saw(world, machine, Sight::Beat { beat })
 }
 

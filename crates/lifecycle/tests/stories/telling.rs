@@ -254,6 +254,7 @@ impl Teller {
             uptime_ms: 0,
             load_milli: 0,
             memory_available_mib: 400,
+            ..AgentBeat::default()
         };
         self.see(node, Sight::Beat { beat })
     }

@@ -58,6 +58,7 @@ impl Board {
                 ip: Ipv4Addr::new(10, 0, 0, 10 + column),
                 ip6: None,
                 power: PortRef { driver: driver.parse().unwrap(), port: name.as_str().to_owned() },
+                guest: None,
                 memory: None,
                 firmware: None,
                 disk: None,
@@ -119,6 +120,9 @@ impl Board {
                 enough,
                 system: SystemSpec::default(),
                 talos: None,
+                hypervisors: Vec::new(),
+                hypervisor_image: None,
+                guests: BTreeMap::new(),
             },
         );
         let image = Image {

@@ -82,6 +82,7 @@ pub(crate) fn entry(name: &str, mac: MacAddr, ip: Ipv4Addr, answer: BootAnswer) 
         answer,
         because: "the test says so".to_owned(),
         order: AgentOrder::Stay,
+        guests: None,
         files: Arc::default(),
         install: None,
         pulls: false,

@@ -301,7 +301,7 @@ impl Server {
             "/boot.ipxe" => ok(Bytes::from_static(SCRIPT.as_bytes())),
             "/vmlinuz" | "/initrd" | "/uki.efi" | "/snponly.efi" => ok(Bytes::from(vec![7; 100_000])),
             "/agent/v1/hello" | "/agent/v1/heartbeat" => {
-                let welcome = AgentWelcome { node: None, order: self.order, report_again: false };
+                let welcome = AgentWelcome { order: self.order, ..AgentWelcome::default() };
                 ok(Bytes::from(serde_json::to_vec(&welcome).unwrap()))
             }
             _ => (404, Vec::new(), Bytes::new()),

@@ -215,6 +215,12 @@ fn seen(sight: &Sight) -> String {
             report.inventory.memory_mib
         ),
         Sight::Beat { beat } => format!("its agent is well after {} s", beat.uptime_ms / 1000),
+        Sight::Guest { guest } => match &guest.ended {
+            Some(end) if !guest.state.runs() => {
+                format!("{} has it {}: {} ({})", guest.host, guest.state, end.cause, end.evidence)
+            }
+            Some(_) | None => format!("{} has it {} ({})", guest.host, guest.state, guest.evidence),
+        },
     }
 }
 
