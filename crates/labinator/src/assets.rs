@@ -30,7 +30,10 @@ pub fn find(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Fact {
     let mut kitchen = Kitchen::new(spec);
     for (name, scenario) in &spec.scenarios {
         let image = search.image(&scenario.image, scenario);
-        let own = search.boots(&mut kitchen, name, scenario);
+        let own = search.boots(&mut kitchen, name, scenario).and_then(|mut own| {
+            own.extend(search.hypervisors(scenario)?);
+            Ok(own)
+        });
         let configs = cluster::mistakes(spec, name);
         match (image, own) {
             (Ok(image), Ok(own)) if configs.is_empty() => {
@@ -131,7 +134,7 @@ impl Search<'_> {
         }
         let mut lacks = BTreeSet::new();
         let mut images: Vec<(ImageRef, Arc<Image>)> = Vec::new();
-        for node in &scenario.nodes {
+        for node in scenario.members() {
             let seed = match kitchen.cook((name, scenario), node) {
                 Ok(seed) => seed,
                 Err(mistakes) => {
@@ -147,6 +150,18 @@ impl Search<'_> {
             }
         }
         if lacks.is_empty() { Ok(all) } else { Err(lacks.into_iter().collect()) }
+    }
+
+    /// What the machines that run the guests of a scenario boot.
+    fn hypervisors(&mut self, scenario: &ScenarioSpec) -> Result<BTreeMap<NodeName, NodeBoot>, Vec<String>> {
+        let Some(wanted) = &scenario.hypervisor_image else { return Ok(BTreeMap::new()) };
+        let boot = NodeBoot {
+            image: Some(Arc::new(self.found(wanted, None)?)),
+            // Those of the scenario are for what its guests boot.
+            args: Some(String::new()),
+            files: Arc::default(),
+        };
+        Ok(scenario.hypervisors.iter().map(|host| (host.clone(), boot.clone())).collect())
     }
 
     fn boot(

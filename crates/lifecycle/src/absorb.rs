@@ -425,6 +425,8 @@ fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
     machine.person = Some(order);
     machine.off_wanted = (order == PowerOrder::Off && machine.may_run()).then_some(at.since_start);
     forget_trouble(machine);
+    // A hypervisor that gave a guest up begins anew with the next order.
+    machine.guest = machine.guest.take().filter(|seen| !seen.state.is_given_up());
 }
 
 fn faulted(machine: &mut Machine, fault: &Fault, bad: bool, at: Moment) {

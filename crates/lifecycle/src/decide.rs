@@ -122,7 +122,9 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
         });
     }
     let soft_until = since.after(SOFT_OFF);
-    let listens = machine.rung == Rung::Ready && machine.agent.is_some();
+    // A guest that switches itself off is started again by whoever wants it on.
+    let is_guest = lab.guest_of(machine).is_some();
+    let listens = machine.rung == Rung::Ready && machine.agent.is_some() && !is_guest;
     if listens && now < soft_until && machine.in_flight.is_none() {
         return Step::Wait(Waiting {
             what: String::from("its agent to switch it off"),

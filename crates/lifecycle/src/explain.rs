@@ -11,6 +11,7 @@ use model::{
 };
 
 use crate::gates::manifests;
+use crate::guests;
 use crate::hints;
 use crate::lab::{Lab, Machine};
 use crate::loader;
@@ -99,6 +100,7 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
         ));
         lines.push(format!("last on the wire: {}", crate::rungs::last_seen(boot)));
     }
+    lines.extend(guests::told(lab, machine));
     lines.extend(loader::seen(machine));
     if let Some(agent) = &machine.agent {
         let report = &agent.report;
@@ -207,6 +209,9 @@ fn you_can(lab: &Lab, machine: &Machine, as_wanted: bool) -> Vec<String> {
             PowerState::Off | PowerState::Unknown => PowerOrder::On,
         };
         acts.push(format!("labinator power {order} {node}"));
+    }
+    if lab.guest_of(machine).is_some() {
+        acts.push(format!("labinator console {node}"));
     }
     if machine.install.is_some_and(|install| install.spent_in.is_some()) {
         acts.push(format!("labinator install {node}"));

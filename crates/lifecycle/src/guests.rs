@@ -24,6 +24,7 @@ use crate::past::Room;
 use crate::record;
 use crate::rungs::{Step, next_try, wait_or_fail};
 use crate::table::answer;
+use crate::waterfall::times;
 
 /// Severity of a line about a guest that ended (RFC 5424 table 2: warning).
 const ENDED: u8 = 4;
@@ -154,6 +155,24 @@ pub(crate) fn lost_with(lab: &mut Lab, host: &NodeName, since: Option<&str>, at:
         }
     }
     !guests.is_empty()
+}
+
+/// What is known of a guest beside what is known of any machine, in lines for a person.
+pub(crate) fn told(lab: &Lab, machine: &Machine) -> Vec<String> {
+    let Some(spec) = lab.guest_of(machine) else { return Vec::new() };
+    let mut lines = Vec::new();
+    let made = format!("{}, {} MiB, {} processors", spec.host, spec.memory.0, spec.cpus);
+    lines.push(match &machine.guest {
+        None => format!("a guest of {made}, which has not told of it"),
+        Some(seen) => {
+            let starts = usize::try_from(seen.starts).unwrap_or(usize::MAX);
+            format!("a guest of {made}; {}, started {}", seen.state, times(starts))
+        }
+    });
+    if let Some(end) = machine.guest.as_ref().and_then(|seen| seen.ended.as_ref()) {
+        lines.push(format!("its last run ended, {}: {}", end.cause, end.evidence));
+    }
+    lines
 }
 
 /// What hypervisors are, for their guests that wait.

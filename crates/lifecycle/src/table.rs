@@ -50,8 +50,11 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         files: files.unwrap_or_default(),
         pulls,
         install: ticket.map(|install| InstallTicket { number: install.number, then: disk_boot(lab) }),
-        // What runs in it goes off first.
-        order: if machine.off_wanted.is_some() && guests::are_off(lab, &machine.node) {
+        // What runs in it goes off first; and a guest is its hypervisor's to switch.
+        order: if machine.off_wanted.is_some()
+            && lab.guest_of(machine).is_none()
+            && guests::are_off(lab, &machine.node)
+        {
             AgentOrder::PowerOff
         } else {
             AgentOrder::Stay

@@ -92,6 +92,9 @@ pub fn machine_view(
             heard: machine.talos.heard.clone(),
             pods: machine.talos.pods.clone(),
         }),
+        host: lab.host_of(&machine.node).cloned(),
+        is_guest: node.guest.is_some(),
+        guest: machine.guest.clone(),
         fault: machine.fault.clone(),
         tries: machine.tries,
     })

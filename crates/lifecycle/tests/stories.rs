@@ -7,6 +7,8 @@
 
 #[path = "stories/cluster.rs"]
 mod cluster;
+#[path = "stories/guests.rs"]
+mod guests;
 #[path = "stories/setup.rs"]
 mod setup;
 #[path = "stories/telling.rs"]

@@ -17,6 +17,18 @@ use crate::{Image, MacAddr, MachineUuid, Mebibytes, NodeName, PowerOrder};
 /// Name of the power driver that every guest hangs on. No driver of a lab file may be called so.
 pub const GUESTS_DRIVER: &str = "guests";
 
+/// Memory that a hypervisor keeps for itself: its image in RAM, the agent, and room for what it boots guests from.
+pub const HYPERVISOR_NEEDS: Mebibytes = Mebibytes(512);
+/// Memory that QEMU takes beside a guest's own, seen with version 7.2: page tables, video memory, buffers.
+pub const GUEST_NEEDS: Mebibytes = Mebibytes(64);
+
+/// Memory that a machine must have, in MiB, to run guests of so many MiB each.
+#[must_use]
+pub fn memory_for_guests(guests: &[u32]) -> u32 {
+    let each = guests.iter().map(|guest| guest.saturating_add(GUEST_NEEDS.0));
+    each.fold(HYPERVISOR_NEEDS.0, u32::saturating_add)
+}
+
 /// What a guest of a scenario is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GuestSpec {
@@ -130,6 +142,12 @@ pub enum GuestState {
 }
 
 impl GuestState {
+    /// True when its hypervisor does nothing more before it is told anew.
+    #[must_use]
+    pub const fn is_given_up(self) -> bool {
+        matches!(self, Self::Refused | Self::CrashLooping)
+    }
+
     /// True while there is a virtual machine.
     #[must_use]
     pub const fn runs(self) -> bool {

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentBeat, AgentReport, Cell, ClientKind, ClusterPods, Fault, Goal, LabName, LabTime, MacAddr, Moment,
-    NodeName, NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView, Waterfall,
+    AgentBeat, AgentReport, Cell, ClientKind, ClusterPods, Fault, Goal, GuestSeen, LabName, LabTime, MacAddr,
+    Moment, NodeName, NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView, Waterfall,
 };
 
 /// The lab at one moment. It contains every event up to `through`.
@@ -125,6 +125,15 @@ pub struct MachineView {
     /// What is known of its Talos, in a run that boots it.
     #[serde(default)]
     pub talos: Option<TalosView>,
+    /// The machine that runs it, where it is a guest of the scenario in hand.
+    #[serde(default)]
+    pub host: Option<NodeName>,
+    /// True for a guest, in hand or not.
+    #[serde(default)]
+    pub is_guest: bool,
+    /// What its hypervisor told of it.
+    #[serde(default)]
+    pub guest: Option<GuestSeen>,
     /// What went wrong last in this run.
     pub fault: Option<Fault>,
     /// Starts tried in this run.

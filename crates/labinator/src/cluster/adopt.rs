@@ -148,5 +148,5 @@ fn targets(lab: &lifecycle::Lab, scenario: &ScenarioName) -> Vec<Target> {
         let at = SocketAddr::new(lab.node(node)?.ip.into(), Node::PORT);
         Some(Target::unknown(node.clone(), at, controls(node)))
     };
-    spec.nodes.iter().filter_map(target).collect()
+    spec.members().filter_map(target).collect()
 }

@@ -182,7 +182,7 @@ pub(crate) fn mistakes(spec: &LabSpec, scenario: &ScenarioName) -> Vec<String> {
         Ok(secrets) => secrets,
         Err(why) => return vec![why],
     };
-    let nodes = spec.scenarios.get(scenario).map(|scenario| scenario.nodes.as_slice()).unwrap_or_default();
+    let nodes = spec.scenarios.get(scenario).into_iter().flat_map(|scenario| scenario.members());
     let mut all: Vec<(String, Vec<&str>)> = Vec::new();
     for node in nodes {
         let Err(why) = order.config(node, &secrets) else { continue };

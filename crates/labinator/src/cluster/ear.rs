@@ -83,7 +83,7 @@ fn believed(lab: &Lab) -> Option<Believed> {
     let run = lab.active_run()?;
     let scenario = lab.scenario()?;
     lab.has_begun_etcd().then_some(())?;
-    let members = scenario.nodes.iter().filter_map(|node| {
+    let members = scenario.members().filter_map(|node| {
         let talos = &lab.machines.get(node)?.talos;
         let (believed, pods) = (talos.member.clone(), talos.pods.clone());
         Some(Member { node: node.clone(), address: lab.node(node)?.ip.into(), believed, pods })

@@ -143,14 +143,19 @@ impl<'a> Fields<'a> {
         self.node(key).and_then(|e| number_of(key, &e.value, found))
     }
 
+    /// A whole number that must be there.
+    pub(super) fn needed_number(
+        &mut self,
+        key: &'static str,
+        example: &'static str,
+        found: &mut Found,
+    ) -> Option<Typed<u64>> {
+        self.needed(key, example).and_then(|e| number_of(key, &e.value, found))
+    }
+
     /// True when one of `keys` was written.
     pub(super) fn has_any(&self, keys: &[&str]) -> bool {
         self.entries.iter().any(|e| keys.contains(&e.key.as_str()))
-    }
-
-    /// Forgets what is missing: another mistake already says that this mapping cannot be used.
-    pub(super) fn excuse_missing(&mut self) {
-        self.missing.clear();
     }
 
     /// Complains about everything that nobody asked for. `later` are keys that later versions know.

@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 
 use super::fields::{Entries, Typed};
+use super::guests::GuestsFile;
 use super::systems::{PathsFile, VarsFile};
 use super::talos::TalosFile;
 use super::yaml::Place;
@@ -90,6 +91,9 @@ pub struct NetworkFile {
     /// Addresses for machines that are not on the board, `first-last`.
     #[schemars(with = "Option<String>", regex(pattern = r"^[0-9.]{7,15} ?- ?[0-9.]{7,15}$"))]
     pub pool: Option<Typed<String>>,
+    /// Addresses for guests, `first-last`.
+    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9.]{7,15} ?- ?[0-9.]{7,15}$"))]
+    pub guests: Option<Typed<String>>,
     /// How long an address is lent, such as `1h`.
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub lease: Option<Typed<String>>,
@@ -333,9 +337,12 @@ pub struct ScenarioFile {
     /// disk, once; and how the disk is booted afterwards.
     #[schemars(with = "Option<InstallFile>")]
     pub install: Option<Typed<String>>,
-    /// True when the scenario needs a later version, which was said already.
-    #[schemars(skip)]
-    pub later: bool,
+    /// Machines that run guests: a list, or `all` that do not take part themselves.
+    pub hypervisors: Option<ChoiceFile>,
+    /// What they boot; `hypervisor` unless told.
+    pub hypervisor_image: Option<ImageFile>,
+    /// Guests that boot the scenario's image; in a cluster `control-plane` and `workers` say so.
+    pub guests: Option<GuestsFile>,
 }
 
 /// Files a machine can fetch below its own address, and variables for them.

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! bytes → yaml.rs (a tree with places) → reading.rs (LabFile) → network.rs, power.rs, board.rs,
-//!         scenarios.rs, systems.rs, talos.rs, carriers.rs (judge) → model::LabSpec, or Mistakes with all of them
+//!         scenarios.rs, guests.rs, systems.rs, talos.rs, carriers.rs (judge) → model::LabSpec, or Mistakes with all of them
 //! ```
 
 mod board;
 mod carriers;
 mod fields;
 mod file;
+mod guests;
 mod mistake;
 mod network;
 mod power;
@@ -31,6 +32,7 @@ pub use file::{
     LimitsFile, NetworkFile, NodeFile, OverrideFile, PowerFile, RackFile, ReadyFile, RelayFile, ScenarioFile,
     SeedFile,
 };
+pub use guests::{GuestsFile, RoleFile};
 pub use mistake::{Mistake, MistakeLine, Mistakes};
 pub(crate) use systems::{DONE, GIVEN};
 pub use systems::{PathsFile, VarsFile};
@@ -201,7 +203,8 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let groups = groups.map(|(name, _)| name.value.clone()).collect();
     let proof = file.proof.as_ref().map(|typed| carriers::proof(typed, found));
     let proof = proof.flatten().unwrap_or_default();
-    let around = scenarios::Around { nodes, groups, folder, proof };
+    let memory = memory_of(board.as_ref(), power.as_ref());
+    let around = scenarios::Around { nodes, groups, folder, proof, memory };
     let variables = systems::variables(file, &around, found);
     let scenarios = match &file.scenarios {
         Some(scenarios) => scenarios::scenarios(scenarios, &around, found),
@@ -212,16 +215,25 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let told =
         told.map(|file| network::names(file, (lab.as_ref(), board.as_ref()), found)).unwrap_or_default();
     let network = network.map(|network| told.complete(network));
-    let (network, board): (NetworkSpec, BoardSpec) = (network?, board?);
-    Some(LabSpec {
-        lab: lab?,
-        network,
-        power: power?,
-        board,
-        scenarios: scenarios?,
-        limits,
-        variables: variables?,
-    })
+    let (network, mut board): (NetworkSpec, BoardSpec) = (network?, board?);
+    let (lab, mut power, scenarios) = (lab?, power?, scenarios?);
+    guests::place((&lab, file.network.as_ref()), &segment, (&mut board, &mut power), &scenarios, found);
+    Some(LabSpec { lab, network, power, board, scenarios, limits, variables: variables? })
+}
+
+/// Memory of machines of the board, where it is written down.
+fn memory_of(
+    board: Option<&BoardSpec>,
+    power: Option<&std::collections::BTreeMap<model::DriverName, model::PowerDriver>>,
+) -> std::collections::BTreeMap<String, model::Mebibytes> {
+    let of_driver = |node: &model::NodeSpec| match power?.get(&node.power.driver)? {
+        model::PowerDriver::Virtual { memory, .. } => Some(*memory),
+        model::PowerDriver::Manual | model::PowerDriver::Guests => None,
+    };
+    let nodes = board.iter().flat_map(|board| &board.nodes);
+    nodes
+        .filter_map(|(name, node)| Some((name.to_string(), node.memory.or_else(|| of_driver(node))?)))
+        .collect()
 }
 
 fn typed_nodes(file: &LabFile) -> Vec<String> {

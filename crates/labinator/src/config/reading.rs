@@ -7,12 +7,11 @@ use super::file::{
     BoardFile, ChoiceFile, DnsBossFile, DnsFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile,
     NetworkFile, NodeFile, PowerFile, RackFile, RelayFile, ScenarioFile,
 };
+use super::guests;
 use super::mistake::Mistake;
 use super::systems;
 use super::yaml::{Entry, Node, Place, Value};
 
-/// Keys of a scenario that this version cannot run.
-const LATER_SCENARIO: &[&str] = &["hypervisors"];
 /// Keys of power drivers that this version does not have.
 const LATER_POWER: &[&str] = &["device", "url", "protect", "credentials"];
 
@@ -94,6 +93,7 @@ fn network(entry: &Entry, found: &mut Found) -> Option<NetworkFile> {
         ntp: fields.text("ntp", found),
         dhcp: fields.needed_text("dhcp", "authoritative", found),
         pool: fields.text("pool", found),
+        guests: fields.text("guests", found),
         lease: fields.text("lease", found),
         tftp: fields.text("tftp", found),
         ipv6: fields.node("ipv6").and_then(|e| ipv6(e, found)),
@@ -261,12 +261,18 @@ fn list_place(node: &Node) -> Place {
 
 fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
     let mut fields = Fields::open(&entry.key, entry.key_place, &entry.value, found)?;
-    let later = fields.has_any(LATER_SCENARIO);
     let talos = super::talos::reading(&mut fields, found);
     let (image_entry, nodes_entry) = if talos.is_told() {
         (fields.node("image"), fields.node("nodes"))
     } else {
-        (fields.needed("image", "node"), fields.needed("nodes", "all"))
+        let image = fields.needed("image", "node");
+        // Where guests run, nobody else need take part.
+        let nodes = if fields.has_any(&["hypervisors"]) {
+            fields.node("nodes")
+        } else {
+            fields.needed("nodes", "all")
+        };
+        (image, nodes)
     };
     let install = if talos.is_told() { None } else { fields.node("install") };
     let install = install.and_then(|e| systems::install(e, found));
@@ -282,12 +288,11 @@ fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
         ready: fields.node("ready").and_then(|e| systems::ready(e, found)),
         within: fields.text("within", found),
         install,
-        later,
+        hypervisors: fields.node("hypervisors").and_then(|e| choice(&e.value, found)),
+        hypervisor_image: fields.node("hypervisor-image").and_then(|e| image(e, found)),
+        guests: fields.node("guests").and_then(|e| guests::group(e, found)),
     };
-    if later {
-        fields.excuse_missing();
-    }
-    fields.close(LATER_SCENARIO, found);
+    fields.close(&[], found);
     Some(file)
 }
 

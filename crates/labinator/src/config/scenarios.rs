@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use model::{BoardSpec, ImageRef, Limits, NodeName, Proof, ScenarioName, ScenarioSpec, Span};
+use model::{BoardSpec, ImageRef, Limits, Mebibytes, NodeName, Proof, ScenarioName, ScenarioSpec, Span};
 
 use super::fields::{Entries, Found, Typed};
 use super::file::{ChoiceFile, ImageFile, ImageFilesFile, LimitsFile, ReadyFile, ScenarioFile};
+use super::guests::{self, Guests};
 use super::mistake::Mistake;
 use super::network::duration;
 use super::power::named;
@@ -15,6 +16,7 @@ use super::yaml::Place;
 use crate::cluster::image::ANY;
 
 /// What a scenario can refer to.
+#[derive(Clone)]
 pub(super) struct Around<'a> {
     /// Every machine that is written down, in the board's order where the board is right.
     pub(super) nodes: Vec<String>,
@@ -24,6 +26,8 @@ pub(super) struct Around<'a> {
     pub(super) folder: &'a Path,
     /// How surely a machine must be known before it gets a config, unless its scenario says otherwise.
     pub(super) proof: Proof,
+    /// Memory of machines, where it is written down.
+    pub(super) memory: BTreeMap<String, Mebibytes>,
 }
 
 /// Names of the machines by row, then column.
@@ -68,10 +72,17 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
             None
         }
         Some(nodes) => chosen(name, nodes, around, found),
-        None => file.talos.nodes(around, found),
+        None if file.talos.is_told() => file.talos.nodes(around, found),
+        None => file.hypervisors.is_some().then(Vec::new),
     };
+    let guests = guests::guests(name, file, around, found);
+    let nodes = nodes.zip(guests.as_ref()).map(|(nodes, guests)| with_guests(nodes, guests, around));
+    let guests = guests.unwrap_or_default();
+    // What is said of single machines may be said of guests.
+    let named = guests.names();
+    let wide = Around { nodes: around.nodes.iter().cloned().chain(named).collect(), ..around.clone() };
     let beside = file.args.as_ref().map_or(0, |args| args.value.len() + 1);
-    let talos = file.talos.judge(around, beside, found);
+    let talos = file.talos.judge((around, &wide), &guests, beside, found);
     let told_otherwise = if file.talos.is_told() { ready_by_words(file) } else { Vec::new() };
     for (key, place) in &told_otherwise {
         let mistake = Mistake::new(
@@ -89,8 +100,8 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         (Some(typed), Some(nodes)) => enough(typed, nodes.len(), file, found),
         (_, None) => None,
     };
-    let system = systems::system(file, around, found);
-    if file.later || !told_otherwise.is_empty() {
+    let system = systems::system(file, &wide, found);
+    if !told_otherwise.is_empty() {
         return None;
     }
     let nodes = nodes?.iter().map(|n| n.parse::<NodeName>().ok()).collect::<Option<Vec<_>>>()?;
@@ -101,10 +112,16 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         enough: enough?,
         system: system?,
         talos: talos?,
-        hypervisors: Vec::new(),
-        hypervisor_image: None,
-        guests: BTreeMap::new(),
+        hypervisors: guests.hypervisors.iter().map(|n| n.parse().ok()).collect::<Option<Vec<_>>>()?,
+        hypervisor_image: guests.image,
+        guests: guests.all,
     })
+}
+
+/// Everything that takes part: machines in the board's order, then guests.
+fn with_guests(nodes: Vec<String>, guests: &Guests, around: &Around<'_>) -> Vec<String> {
+    let takes_part = |node: &&String| nodes.contains(node) || guests.hypervisors.contains(node);
+    around.nodes.iter().filter(takes_part).cloned().chain(guests.names()).collect()
 }
 
 /// Words about when a system is ready: what a cluster tells by itself.

@@ -9,8 +9,8 @@ use talos::release::{Minor, Version};
 use super::carriers;
 use super::fields::{Entries, Fields, Found, Typed, text_of, texts_of};
 use super::file::ChoiceFile;
+use super::guests::{Guests, RoleFile, role};
 use super::mistake::Mistake;
-use super::reading::choice;
 use super::scenarios::{Around, chosen};
 use super::yaml::{Entry, Looks, Place, Value};
 
@@ -35,9 +35,9 @@ pub struct TalosFile {
     pub kubernetes: Option<Typed<String>>,
     /// Machines of the control plane.
     #[schemars(rename = "control-plane")]
-    pub control_plane: Option<ChoiceFile>,
+    pub control_plane: Option<RoleFile>,
     /// Machines that only work.
-    pub workers: Option<ChoiceFile>,
+    pub workers: Option<RoleFile>,
     /// Name or address of the control plane; `SCENARIO.DOMAIN` where the lab has a domain, else the address of its first
     /// machine.
     #[schemars(with = "Option<String>")]
@@ -90,8 +90,8 @@ pub(super) fn reading(fields: &mut Fields<'_>, found: &mut Found) -> TalosFile {
     TalosFile {
         talos,
         kubernetes: fields.text("kubernetes", found),
-        control_plane: fields.node("control-plane").and_then(|e| choice(&e.value, found)),
-        workers: fields.node("workers").and_then(|e| workers(e, found)),
+        control_plane: fields.node("control-plane").and_then(|e| role(e, found)),
+        workers: fields.node("workers").and_then(|e| role(e, found)),
         endpoint: fields.text("endpoint", found),
         patches: fields.node("patches").map(|e| patches(e, found)).unwrap_or_default(),
         proof: fields.text("proof", found),
@@ -118,16 +118,6 @@ fn installed(entry: &Entry, found: &mut Found) -> Vec<Typed<String>> {
             texts_of("install", &entry.value, found).map(|list| list.value).unwrap_or_default()
         }
     }
-}
-
-fn workers(entry: &Entry, found: &mut Found) -> Option<ChoiceFile> {
-    if let Value::Map(_) = &entry.value.value {
-        let mistake =
-            Mistake::new("workers in virtual machines need a later version", entry.key_place, "not yet");
-        found.push(mistake.help("`workers: [node2, node4]` names machines of the board"));
-        return None;
-    }
-    choice(&entry.value, found)
 }
 
 fn patches(entry: &Entry, found: &mut Found) -> PatchesFile {
@@ -161,16 +151,16 @@ impl TalosFile {
         self.talos.is_some()
     }
 
-    /// The machines that take part, in the board's order.
+    /// The machines of the board that take part, in its order.
     pub(super) fn nodes(&self, around: &Around<'_>, found: &mut Found) -> Option<Vec<String>> {
-        let control = self.control_plane.as_ref()?;
-        let control = chosen("control-plane", control, around, found)?;
-        let workers = match &self.workers {
-            None => Vec::new(),
-            Some(workers) => chosen("workers", workers, around, found)?,
+        let mut machines = |name: &str, role: Option<&RoleFile>| match role {
+            None | Some(RoleFile::Guests(_)) => Some(Vec::new()),
+            Some(RoleFile::Machines(choice)) => chosen(name, choice, around, found),
         };
+        let control = machines("control-plane", Some(self.control_plane.as_ref()?))?;
+        let workers = machines("workers", self.workers.as_ref())?;
         if let Some(both) = control.iter().find(|node| workers.contains(node))
-            && let Some(ChoiceFile::Some(list)) = &self.workers
+            && let Some(RoleFile::Machines(ChoiceFile::Some(list))) = &self.workers
         {
             let place =
                 list.value.iter().find(|node| node.value == *both).map_or(list.place, |node| node.place);
@@ -186,10 +176,11 @@ impl TalosFile {
     }
 
     /// Judges it. `Some(None)` for a scenario that is no cluster.
-    /// `beside` is how many bytes of kernel arguments the scenario has.
+    /// `beside` is how many bytes of kernel arguments the scenario has; `wide` knows its guests by name, too.
     pub(super) fn judge(
         &self,
-        around: &Around<'_>,
+        (around, wide): (&Around<'_>, &Around<'_>),
+        guests: &Guests,
         beside: usize,
         found: &mut Found,
     ) -> Option<Option<TalosSpec>> {
@@ -214,7 +205,8 @@ impl TalosFile {
         };
         let carrier = match &self.carrier {
             None => Some(ConfigCarrier::default()),
-            Some(typed) => carriers::carrier(typed, found),
+            Some(typed) => carriers::carrier(typed, found)
+                .filter(|carrier| guests.can_be_given(*carrier, typed.place, found)),
         };
         let inline =
             carriers::inline(&self.inline, around.folder, (version.as_deref(), carrier, beside), found);
@@ -224,7 +216,7 @@ impl TalosFile {
             found.push(mistake.help("for example `control-plane: [node1, node3, node5]`"));
             return None;
         }
-        let patches = self.judged_patches(around, found);
+        let patches = self.judged_patches(wide, found);
         let proof = match &self.proof {
             None => Some(around.proof),
             Some(typed) => carriers::proof(typed, found),
@@ -232,12 +224,13 @@ impl TalosFile {
         let before = found.len();
         let install = self.install.iter().filter_map(|path| path_in(around.folder, path, "manifest", found));
         let install = Some(install.collect::<Vec<_>>()).filter(|_| found.len() == before);
-        let control = self
-            .control_plane
-            .as_ref()
-            .and_then(|nodes| chosen("control-plane", nodes, around, &mut Vec::new()));
-        let control_plane =
-            control?.iter().map(|node| node.parse::<NodeName>().ok()).collect::<Option<Vec<_>>>()?;
+        let control_plane = match self.control_plane.as_ref()? {
+            RoleFile::Guests(_) => guests.control_plane.clone(),
+            RoleFile::Machines(nodes) => {
+                let nodes = chosen("control-plane", nodes, around, &mut Vec::new())?;
+                nodes.iter().map(|node| node.parse::<NodeName>().ok()).collect::<Option<Vec<_>>>()?
+            }
+        };
         Some(Some(TalosSpec {
             version: version?,
             kubernetes: kubernetes?,

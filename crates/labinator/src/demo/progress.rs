@@ -61,7 +61,7 @@ pub fn banner(spec: &LabSpec, scenario: &str, link: Option<&str>) -> Vec<String>
 fn cluster(spec: &LabSpec, scenario: &str) -> Option<String> {
     let (name, scenario) = spec.scenarios.iter().find(|(name, _)| name.as_str() == scenario)?;
     let talos = scenario.talos.as_ref()?;
-    let workers = scenario.nodes.len().saturating_sub(talos.control_plane.len());
+    let workers = scenario.members().count().saturating_sub(talos.control_plane.len());
     let which = match &scenario.image {
         ImageRef::Named(image) if image == SIMULATED_TALOS => {
             "simulated, and so is its Kubernetes".to_owned()

@@ -51,6 +51,9 @@ fn machine(name: &str, word: NodeWord, bars: Vec<Bar>) -> MachineView {
         ipxe: None,
         agent: None,
         talos: None,
+        host: None,
+        is_guest: false,
+        guest: None,
         fault: None,
         tries: 1,
     }

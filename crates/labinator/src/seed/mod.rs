@@ -242,7 +242,7 @@ pub fn check(spec: &LabSpec) -> Vec<Mistakes> {
     let mut kitchen = Kitchen::new(spec);
     let mut found: BTreeMap<SeedMistake, BTreeSet<NodeName>> = BTreeMap::new();
     for (name, scenario) in spec.scenarios.iter().filter(|(_, scenario)| Kitchen::concerns(scenario)) {
-        for node in &scenario.nodes {
+        for node in scenario.members() {
             for mistake in kitchen.cook((name, scenario), node).err().into_iter().flatten() {
                 found.entry(mistake).or_default().insert(node.clone());
             }

@@ -189,6 +189,9 @@ pub(crate) fn machine(number: u8) -> MachineView {
         ipxe: None,
         agent: None,
         talos: None,
+        host: None,
+        is_guest: false,
+        guest: None,
         fault: None,
         tries: 0,
     }

@@ -27,6 +27,7 @@ pub(crate) struct Setup {
     manifests: Option<bool>,
     carrier: ConfigCarrier,
     inline: Option<String>,
+    guests: Vec<(String, Vec<String>)>,
 }
 
 impl Setup {
@@ -38,6 +39,7 @@ impl Setup {
             ["machines", names @ ..] => self.machines = owned(names),
             ["by-hand", names @ ..] => self.by_hand = owned(names),
             ["inline", documents] => self.inline = Some((*documents).to_owned()),
+            ["runs", host, guests @ ..] => self.guests.push(((*host).to_owned(), owned(guests))),
             ["pull"] => self.carrier = ConfigCarrier::Pull,
             ["proof", level] => self.proof = crate::cluster::proof(level)?,
             ["endpoint", told] => self.endpoint = Some((*told).to_owned()),
@@ -92,6 +94,9 @@ impl Setup {
                 talos.install = self.manifests.iter().map(|_| "web.yaml".to_owned()).collect();
             });
             board.manifests_are_wrong = self.manifests == Some(false);
+        }
+        for (host, guests) in &self.guests {
+            board.runs(&host.parse().map_err(text)?, &names(guests)?);
         }
         for (name, nodes, enough) in &self.scenarios {
             board.scenario(name, names(nodes)?, *enough);

@@ -75,14 +75,14 @@ fn discover(client: ClientKind) -> Sight {
 /// Tells a story to the judgment.
 #[derive(Debug)]
 pub(crate) struct Teller {
-    world: World,
+    pub(crate) world: World,
     began: LabTime,
     /// The last order of each machine.
     orders: BTreeMap<NodeName, (CommandId, PowerOrder)>,
     /// The last order by its name in the story.
     named: BTreeMap<String, CommandId>,
     /// Agents that are alive, by their boot.
-    agents: BTreeMap<NodeName, String>,
+    pub(crate) agents: BTreeMap<NodeName, String>,
     next_beat: LabTime,
     /// Events that were written when `? writes` was asked last.
     written: usize,
@@ -261,6 +261,9 @@ impl Teller {
 
     fn happens(&mut self, words: &[&str]) -> Result<(), String> {
         if let Some(done) = self.cluster(words) {
+            return done;
+        }
+        if let Some(done) = self.guest(words) {
             return done;
         }
         match words {
@@ -611,6 +614,7 @@ impl Teller {
             ("tries", [n]) => same(number(n)?, u64::from(machine.tries)),
             ("boots", [n]) => same(number(n)?, u64::from(machine.boots)),
             ("answer", [answer, because @ ..]) => self.look_at_answer(node, answer, &because.join(" ")),
+            ("wish", [order]) => same((*order).to_owned(), self.wish(node)?.to_string()),
             ("order", [order]) => {
                 let entry = self.world.answer(node).ok_or("the boot table does not know it")?;
                 same(

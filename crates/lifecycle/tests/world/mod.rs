@@ -12,8 +12,8 @@ use lifecycle::{
 use model::{
     Asset, BoardSpec, BootAnswer, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal,
     Image, ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, ManifestFiles, Mebibytes, Moment,
-    NetworkSpec, NodeName, NodeSpec, PortRef, PowerDriver, PowerOrder, Rung, ScenarioName, ScenarioSpec,
-    Span, SystemSpec, TALOS_WIPE, TalosSpec, Variables, WallTime,
+    NetworkSpec, NodeBoot, NodeName, NodeSpec, PortRef, PowerDriver, PowerOrder, Rung, ScenarioName,
+    ScenarioSpec, Span, SystemSpec, TALOS_WIPE, TalosSpec, Variables, WallTime,
 };
 
 use oracle::Oracle;
@@ -135,6 +135,23 @@ impl Board {
         self.images.insert(name, image);
     }
 
+    /// What machines get that the scenario's image is not for.
+    fn boots(&self) -> BTreeMap<ScenarioName, BTreeMap<NodeName, NodeBoot>> {
+        let hypervisor = Image {
+            kernel: Some(asset("vmlinuz")),
+            initrd: vec![asset("initrd")],
+            uki: None,
+            args: String::new(),
+            agent: true,
+        };
+        let boot =
+            NodeBoot { image: Some(Arc::new(hypervisor)), args: Some(String::new()), ..NodeBoot::default() };
+        let hosts = |scenario: &ScenarioSpec| {
+            scenario.hypervisors.iter().map(|host| (host.clone(), boot.clone())).collect()
+        };
+        self.spec.scenarios.iter().map(|(name, scenario)| (name.clone(), hosts(scenario))).collect()
+    }
+
     /// Makes the machines of a scenario a Talos cluster with this control plane.
     pub(crate) fn cluster(&mut self, name: &str, control_plane: Vec<NodeName>) {
         let name: ScenarioName = name.parse().unwrap();
@@ -224,7 +241,11 @@ impl World {
         let lacks = |name: &&ScenarioName| !self.board.images.contains_key(*name);
         let missing = self.board.spec.scenarios.keys().filter(lacks);
         let missing = missing.map(|name| (name.clone(), vec!["its kernel".to_owned()])).collect();
-        self.happens(Fact::ImagesFound { images: self.board.images.clone(), missing, boots: BTreeMap::new() })
+        self.happens(Fact::ImagesFound {
+            images: self.board.images.clone(),
+            missing,
+            boots: self.board.boots(),
+        })
     }
 
     /// One thing happens, and everything that follows from it at once.

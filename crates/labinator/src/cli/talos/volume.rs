@@ -88,10 +88,10 @@ fn of_lab(state: &Path, node: &NodeName) -> Result<(Nocloud, String), Failure> {
     let built =
         latest(state).map_err(|why| Failure::with_advice(why, "start a scenario with `talos` first"))?;
     let (scenario, run) = (&built.scenario, built.run);
-    let members =
-        built.spec.scenarios.get(scenario).map(|scenario| scenario.nodes.as_slice()).unwrap_or_default();
-    let spec = built.spec.board.nodes.get(node).filter(|_| members.contains(node)).ok_or_else(|| {
-        let all: Vec<&str> = members.iter().map(NodeName::as_str).collect();
+    let members: Vec<&NodeName> =
+        built.spec.scenarios.get(scenario).into_iter().flat_map(|scenario| scenario.members()).collect();
+    let spec = built.spec.board.nodes.get(node).filter(|_| members.contains(&node)).ok_or_else(|| {
+        let all: Vec<&str> = members.iter().map(|node| node.as_str()).collect();
         Failure::with_advice(
             format!("{node} is no machine of {scenario}, the cluster that was built last"),
             format!("it has {}", all.join(", ")),

@@ -33,7 +33,7 @@ impl Subnet {
         u32::MAX.checked_shl(32_u32.saturating_sub(u32::from(self.prefix))).unwrap_or(0)
     }
 
-    fn holds(self, address: Ipv4Addr) -> bool {
+    pub(in crate::config) fn holds(self, address: Ipv4Addr) -> bool {
         address.to_bits() & self.mask() == self.net.to_bits()
     }
 
@@ -66,6 +66,8 @@ pub(in crate::config) struct Segment {
     pub(in crate::config) boss: Option<Typed<Ipv4Addr>>,
     pub(in crate::config) gateway: Option<Typed<Ipv4Addr>>,
     pub(in crate::config) pool: Option<Typed<(Ipv4Addr, Ipv4Addr)>>,
+    /// Addresses for guests.
+    pub(in crate::config) guests: Option<Typed<(Ipv4Addr, Ipv4Addr)>>,
     pub(in crate::config) ipv6: Option<Link6>,
     /// Subnets behind relays.
     pub(in crate::config) relayed: Vec<relays::Relay>,
@@ -128,7 +130,22 @@ pub(in crate::config) fn network(file: &NetworkFile, found: &mut Found) -> (Segm
     }
     segment.pool = file.pool.as_ref().and_then(|p| {
         let taken = [("boss", segment.boss.clone()), ("gateway", segment.gateway.clone())];
-        pool(p, segment.subnet.as_ref(), &taken, found)
+        range(("pool", "pool"), p, segment.subnet.as_ref(), &taken, found)
+    });
+    segment.guests = file.guests.as_ref().and_then(|guests| {
+        let taken = [("boss", segment.boss.clone()), ("gateway", segment.gateway.clone())];
+        let called = ("range", "addresses for guests");
+        let range = range(called, guests, segment.subnet.as_ref(), &taken, found)?;
+        let beside = |pool: &&Typed<(Ipv4Addr, Ipv4Addr)>| {
+            pool.value.0 <= range.value.1 && range.value.0 <= pool.value.1
+        };
+        if let Some(pool) = segment.pool.as_ref().filter(beside) {
+            let mistake =
+                Mistake::new("guests cannot have addresses of the pool", range.place, "both have some");
+            found.push(mistake.other(pool.place, "the pool, for machines that are not on the board"));
+            return None;
+        }
+        Some(range)
     });
     segment.ipv6 = file.ipv6.as_ref().map(|six| Link6::of(six, found));
     segment.relayed = relays::relays(file.relays.as_deref().unwrap_or_default(), &segment, found);
@@ -244,8 +261,9 @@ pub(in crate::config) fn address(
     None
 }
 
-/// Reads a pool of this subnet, in which nobody else's address may be.
-fn pool(
+/// Reads a range of addresses of this subnet, in which nobody else's may be. It is called so, and in a sentence so.
+fn range(
+    (called, whole): (&str, &str),
     typed: &Typed<String>,
     subnet: Option<&Typed<Subnet>>,
     taken: &[(&str, Option<Typed<Ipv4Addr>>)],
@@ -253,7 +271,7 @@ fn pool(
 ) -> Option<Typed<(Ipv4Addr, Ipv4Addr)>> {
     let ends = typed.value.split_once('-').map(|(a, b)| (a.trim().parse(), b.trim().parse()));
     let Some((Ok(first), Ok(last))) = ends else {
-        let title = format!("`{}` is not a pool", typed.value);
+        let title = format!("`{}` is not a {called}", typed.value);
         found.push(
             Mistake::new(title, typed.place, "not FIRST-LAST")
                 .help("for example `192.168.122.200-192.168.122.254`"),
@@ -263,7 +281,7 @@ fn pool(
     if last < first {
         found.push(
             Mistake::new(
-                "the pool ends before it begins",
+                format!("the {called} ends before it begins"),
                 typed.place,
                 format!("{last} comes before {first}"),
             )
@@ -274,7 +292,7 @@ fn pool(
     let before = found.len();
     for end in [first, last] {
         if let Some(subnet) = subnet {
-            fits(subnet, "an end of the pool", &Typed::new(end, typed.place), found);
+            fits(subnet, &format!("an end of the {called}"), &Typed::new(end, typed.place), found);
         }
     }
     if found.len() > before {
@@ -286,11 +304,11 @@ fn pool(
         {
             found.push(
                 Mistake::new(
-                    format!("the {whose}'s address is in the pool"),
+                    format!("the {whose}'s address is in the {called}"),
                     address.place,
                     format!("{} could be given to a machine", address.value),
                 )
-                .other(typed.place, "the pool"),
+                .other(typed.place, format!("the {whole}")),
             );
         }
     }

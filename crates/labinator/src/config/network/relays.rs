@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use model::RelayedSubnet;
 
-use super::{Segment, Subnet, address, fits, pool, subnet};
+use super::{Segment, Subnet, address, fits, range, subnet};
 use crate::config::fields::{Found, Typed};
 use crate::config::file::RelayFile;
 use crate::config::mistake::Mistake;
@@ -54,7 +54,8 @@ pub(super) fn relays(files: &[RelayFile], segment: &Segment, found: &mut Found) 
         };
         fits(&subnet, "the gateway", &gateway, found);
         let taken = [("gateway", Some(gateway.clone()))];
-        let pool = file.pool.as_ref().and_then(|typed| pool(typed, Some(&subnet), &taken, found));
+        let pool =
+            file.pool.as_ref().and_then(|typed| range(("pool", "pool"), typed, Some(&subnet), &taken, found));
         good.push(Relay { subnet, gateway, pool });
     }
     good
