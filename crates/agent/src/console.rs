@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 /// The machine's consoles.
@@ -18,6 +19,12 @@ impl Console {
             files.extend(open_tty("console"));
         }
         Self(Arc::new(files))
+    }
+
+    /// The terminal of whoever started this process.
+    pub(crate) fn stderr() -> Self {
+        let stream = std::io::stderr().as_fd().try_clone_to_owned();
+        Self(Arc::new(stream.map(File::from).into_iter().collect()))
     }
 
     /// One that nobody reads.

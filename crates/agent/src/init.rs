@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::console::Console;
+use crate::guests::{Buried, Guests, Place};
 use crate::lease;
 use crate::live;
 use crate::report::{self, Identity};
@@ -56,11 +57,13 @@ async fn live(console: &Console) -> RebootCommand {
         };
     }
     let (bury, deaths) = mpsc::unbounded_channel();
+    let buried = Buried::default();
+    let guests = Guests::spawn(console, Place::live(&me.boot_id, buried.clone()));
     let to_services = held.clone();
     tokio::select! {
-        () = report::run(console, &me, &mut held) => {}
+        () = report::run(console, &me, &mut held, &guests) => {}
         () = lease::keep(console, &me.line, &tell) => {}
-        () = reap(console, &bury) => {}
+        () = reap(console, &bury, &buried) => {}
         () = live::run(console, &me.line, to_services, deaths) => {}
     }
     RebootCommand::PowerOff
@@ -101,7 +104,7 @@ fn load_module(path: &str) -> std::io::Result<()> {
 }
 
 /// Buries children, its own and those whose parents died before them, and tells who died and how.
-async fn reap(console: &Console, told: &mpsc::UnboundedSender<(i32, String)>) {
+async fn reap(console: &Console, told: &mpsc::UnboundedSender<(i32, String)>, buried: &Buried) {
     let mut deaths = match signal(SignalKind::child()) {
         Ok(deaths) => deaths,
         Err(error) => {
@@ -111,8 +114,10 @@ async fn reap(console: &Console, told: &mpsc::UnboundedSender<(i32, String)>) {
     };
     while deaths.recv().await.is_some() {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+            let (pid, how) = (pid.as_raw_nonzero().get(), how(status));
+            buried.note(pid, &how);
             // Nobody listens where nothing is run.
-            drop(told.send((pid.as_raw_nonzero().get(), how(status))));
+            drop(told.send((pid, how)));
         }
     }
 }

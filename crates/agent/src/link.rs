@@ -6,6 +6,8 @@ use std::path::Path;
 
 use model::MacAddr;
 use rtnetlink::{AddressMessageBuilder, Handle, LinkUnspec, RouteMessageBuilder};
+use rustix::net::netdevice::name_to_index;
+use socket2::{Domain, Socket, Type};
 use wire::dhcp::Binding;
 
 use crate::kernel_line::KernelLine;
@@ -58,6 +60,20 @@ pub(crate) fn choose<'a>(ports: &'a [Port], line: &KernelLine, round: usize) -> 
     told.or_else(|| plugged.get(round.checked_rem(plugged.len())?).copied())
 }
 
+/// The port that packets of this one come in on: itself, or what it is plugged into, such as a bridge.
+pub(crate) fn speaks_on(port: &Port) -> Port {
+    let master = fs::read_link(format!("/sys/class/net/{}/master", port.name)).ok();
+    let name = master.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    let over = name.and_then(|name| Some((name.to_owned(), index_of(name)?)));
+    over.map_or_else(|| port.clone(), |(name, index)| Port { name, index, ..port.clone() })
+}
+
+/// The kernel's number of a port in this network namespace; none where there is no such port.
+pub(crate) fn index_of(name: &str) -> Option<u32> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).ok()?;
+    name_to_index(&socket, name).ok()
+}
+
 /// The kernel's door for addresses and routes.
 #[derive(Debug, Clone)]
 pub(crate) struct Links(Handle);
@@ -71,6 +87,11 @@ impl Links {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::spawn(connection);
         Ok(Self(handle))
+    }
+
+    /// The door itself, for whoever makes ports.
+    pub(crate) const fn handle(&self) -> &Handle {
+        &self.0
     }
 
     /// Brings the loopback port up.

@@ -6,6 +6,7 @@
 
 mod console;
 mod door;
+mod guests;
 mod init;
 mod inventory;
 mod kernel_line;
@@ -19,7 +20,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: agent inventory [--json] | agent modules | agent --version\n";
+const USAGE: &str =
+    "usage: agent inventory [--json] | agent modules | agent guests OPTIONS | agent --version\n";
 
 fn main() -> ExitCode {
     if std::process::id() == 1 {
@@ -32,6 +34,10 @@ fn main() -> ExitCode {
         ["inventory", "--json"] => (inventory_json(), ExitCode::SUCCESS),
         ["inventory"] => (inventory_text(), ExitCode::SUCCESS),
         ["modules"] => match live::load_for_devices() {
+            Ok(()) => (String::new(), ExitCode::SUCCESS),
+            Err(why) => (why + "\n", ExitCode::FAILURE),
+        },
+        ["guests", options @ ..] => match guests::run_alone(options) {
             Ok(()) => (String::new(), ExitCode::SUCCESS),
             Err(why) => (why + "\n", ExitCode::FAILURE),
         },

@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use crate::console::{Console, uptime_ms};
 use crate::door::{Door, DoorError};
+use crate::guests::Guests;
 use crate::inventory;
 use crate::kernel_line::KernelLine;
 use crate::lease::Held;
@@ -48,7 +49,12 @@ impl Identity {
 
 /// Reports and beats until the boss orders the machine off. Without an address, or somebody who told where the boss is,
 /// it waits for them.
-pub(crate) async fn run(console: &Console, me: &Identity, held: &mut watch::Receiver<Option<Held>>) {
+pub(crate) async fn run(
+    console: &Console,
+    me: &Identity,
+    held: &mut watch::Receiver<Option<Held>>,
+    guests: &Guests,
+) {
     loop {
         let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return };
         let Some(now) = now else { continue };
@@ -58,7 +64,8 @@ pub(crate) async fn run(console: &Console, me: &Identity, held: &mut watch::Rece
             drop(held.changed().await);
             continue;
         };
-        let mut talk = Talk { console, me, door: Door::new(boss), held: now, quiet: None };
+        let mut talk =
+            Talk { console, me, door: Door::new(boss), held: now, guests: guests.clone(), quiet: None };
         tokio::select! {
             () = talk.until_ordered_off() => return,
             // Another address or none: the words so far were for another place.
@@ -73,6 +80,7 @@ struct Talk<'a> {
     me: &'a Identity,
     door: Door,
     held: Held,
+    guests: Guests,
     /// The trouble a person has been told of.
     quiet: Option<String>,
 }
@@ -92,7 +100,10 @@ impl Talk<'_> {
                     known = !welcome.report_again;
                     wait = FIRST_WAIT;
                     if known {
-                        sleep(Duration::from_secs(AGENT_BEAT_SECONDS)).await;
+                        tokio::select! {
+                            () = sleep(Duration::from_secs(AGENT_BEAT_SECONDS)) => {}
+                            () = self.guests.news() => {}
+                        }
                     } else {
                         sleep(wait).await;
                     }
@@ -111,10 +122,12 @@ impl Talk<'_> {
         if self.quiet.take().is_some() {
             self.console.say("the boss answers again");
         }
+        let boss = (self.door.boss(), &self.held.port);
+        self.guests.wish(welcome.node.as_ref(), welcome.guests.as_ref(), boss);
         if !known && !welcome.report_again {
-            // For people who log in; nothing else depends on it.
-            let named =
-                welcome.node.as_ref().map(|node| rustix::system::sethostname(node.as_str().as_bytes()));
+            // For people who log in; nothing else depends on it. Beside others on a machine its name is not ours.
+            let node = welcome.node.as_ref().filter(|_| std::process::id() == 1);
+            let named = node.map(|node| rustix::system::sethostname(node.as_str().as_bytes()));
             if let Some(Err(why)) = named {
                 self.console.say(&format!("the host name cannot be set: {why}"));
             }
@@ -155,7 +168,7 @@ impl Talk<'_> {
             uptime_ms: uptime_ms(),
             load_milli: inventory::load_milli(root),
             memory_available_mib: inventory::memory_mib(root, "MemAvailable"),
-            ..AgentBeat::default()
+            guests: self.guests.seen(),
         };
         self.ask(AGENT_BEAT_PATH, serde_json::to_vec(&beat)).await
     }

@@ -1,0 +1,272 @@
+//! A network namespace with a bridge, a boss of a few lines, and the agent beside it.
+
+pub(crate) mod kernel;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use model::{
+    AGENT_BEAT_PATH, AgentBeat, AgentWelcome, Asset, Digest, GuestBoot, GuestNic, GuestSeen, GuestSpec,
+    GuestWish, Image, MacAddr, MachineUuid, Mebibytes, PowerOrder,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// What the boss knows and was told.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// What it answers; none: it hangs up on everybody.
+    pub(crate) wishes: Option<Vec<GuestWish>>,
+    /// Guests of the last heartbeat.
+    pub(crate) seen: Vec<GuestSeen>,
+    /// Everything that was ever told of a guest, each thing once.
+    pub(crate) ever: Vec<GuestSeen>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// First lines of requests for files.
+    pub(crate) fetched: Vec<String>,
+}
+
+/// A network namespace of its own, with what runs in it.
+pub(crate) struct Ground {
+    pub(crate) name: String,
+    pub(crate) root: PathBuf,
+    pub(crate) boss: SocketAddr,
+    told: Arc<(Mutex<Told>, Condvar)>,
+    agent: Option<Child>,
+    options: Vec<String>,
+}
+
+impl Ground {
+    /// A namespace with the bridge `br0` in it.
+    pub(crate) fn new() -> Self {
+        let name = format!("guests-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        shell(&format!("ip netns add {name} && ip -n {name} link set lo up"));
+        let root = std::env::temp_dir().join(&name);
+        fs::create_dir_all(&root).unwrap();
+        let listener = listen_in(&name);
+        let boss = listener.local_addr().unwrap();
+        let told = Arc::new((Mutex::new(Told::default()), Condvar::new()));
+        let known = Arc::clone(&told);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let known = Arc::clone(&known);
+                std::thread::spawn(move || serve(stream, &known));
+            }
+        });
+        let mut ground = Self { name, root, boss, told, agent: None, options: Vec::new() };
+        ground.options =
+            ["--bridge", "br0", "--mac", "52:54:00:00:01:01", "--boot", "first"].map(str::to_owned).into();
+        ground
+    }
+
+    /// With a bridge that nobody has to make.
+    pub(crate) fn with_bridge() -> Self {
+        let ground = Self::new();
+        shell(&format!("ip -n {0} link add br0 type bridge && ip -n {0} link set br0 up", ground.name));
+        ground
+    }
+
+    /// More options for the agent.
+    pub(crate) fn option(&mut self, words: &[&str]) {
+        self.options.extend(words.iter().map(|&word| word.to_owned()));
+    }
+
+    /// Starts the agent.
+    pub(crate) fn start(&mut self) {
+        let log = File::options().append(true).create(true).open(self.root.join("agent.log")).unwrap();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, env!("CARGO_BIN_EXE_agent"), "guests"]);
+        command.args(["--boss", &self.boss.to_string(), "--root"]).arg(self.state()).args(&self.options);
+        // A group of its own: what a person's Ctrl-C ends is the test, and the test ends the agent.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.agent = Some(command.spawn().unwrap());
+    }
+
+    /// `kill -9` of the agent.
+    pub(crate) fn kill_agent(&mut self) {
+        let mut agent = self.agent.take().unwrap();
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+    }
+
+    /// Where the agent keeps what it must know.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.0.lock().unwrap()
+    }
+
+    /// Sets what the boss wishes.
+    pub(crate) fn wish(&self, wishes: &[GuestWish]) {
+        self.told().wishes = Some(wishes.to_vec());
+    }
+
+    /// Puts a content on the boss's shelf.
+    pub(crate) fn serve(&self, name: &str, content: &[u8]) -> Asset {
+        let digest = Digest(store::Digest::of(content).0);
+        self.told().files.insert(digest.to_string(), content.to_vec());
+        Asset { name: name.to_owned(), digest, size: content.len().try_into().unwrap() }
+    }
+
+    /// Waits until what the boss was told last has this in it.
+    pub(crate) fn until<T>(&self, limit: Duration, what: &str, look: impl Fn(&Told) -> Option<T>) -> T {
+        let end = Instant::now() + limit;
+        let mut told = self.told();
+        loop {
+            if let Some(found) = look(&told) {
+                return found;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let log = fs::read_to_string(self.root.join("agent.log")).unwrap_or_default();
+                panic!("not in {} s: {what}\n{:#?}\n{log}", limit.as_secs(), told.seen);
+            }
+            told = self.told.1.wait_timeout(told, left).unwrap().0;
+        }
+    }
+
+    /// The process of a guest's QEMU, as QEMU itself says.
+    pub(crate) fn pid(&self, guest: &str) -> Option<i32> {
+        let pid: i32 =
+            fs::read_to_string(self.state().join(guest).join("qemu.pid")).ok()?.trim().parse().ok()?;
+        Path::new(&format!("/proc/{pid}/exe")).read_link().is_ok().then_some(pid)
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if self.agent.is_some() {
+            self.kill_agent();
+        }
+        for entry in fs::read_dir(self.state()).into_iter().flatten().flatten() {
+            if let Some(pid) = entry.file_name().to_str().and_then(|guest| self.pid(guest)) {
+                kill(pid);
+            }
+        }
+        shell(&format!("ip netns del {}; umount {} 2>/dev/null; true", self.name, self.state().display()));
+        drop(fs::remove_dir_all(&self.root));
+    }
+}
+
+/// `kill -9`.
+pub(crate) fn kill(pid: i32) {
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+}
+
+/// Runs a line that must succeed.
+pub(crate) fn shell(line: &str) {
+    let done = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// A listener inside the namespace. A thread goes there and does not come back.
+fn listen_in(name: &str) -> TcpListener {
+    let space = File::open(format!("/run/netns/{name}")).unwrap();
+    let made = std::thread::spawn(move || {
+        move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        TcpListener::bind("0.0.0.0:0").unwrap()
+    });
+    made.join().unwrap()
+}
+
+/// A guest called `vmN` that boots this kernel.
+pub(crate) fn guest(number: u8, kernel: &Asset, args: &str) -> GuestWish {
+    GuestWish {
+        node: format!("vm{number}").parse().unwrap(),
+        uuid: MachineUuid([number; 16]),
+        mac: MacAddr([0x52, 0x54, 0, 0, 2, number]),
+        spec: GuestSpec {
+            host: "hv1".parse().unwrap(),
+            memory: Mebibytes(16),
+            cpus: 1,
+            disk: None,
+            nic: GuestNic::Virtio,
+            boot: GuestBoot::Kernel,
+            watchdog: false,
+        },
+        power: PowerOrder::On,
+        order: 1,
+        image: Some(Arc::new(Image { kernel: Some(kernel.clone()), ..Image::default() })),
+        args: args.to_owned(),
+    }
+}
+
+/// Answers one connection until it is closed.
+fn serve(stream: TcpStream, known: &(Mutex<Told>, Condvar)) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut stream = stream;
+    loop {
+        let (mut first, mut length, mut from) = (String::new(), 0, 0);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if let Some(value) = lower.strip_prefix("range: bytes=") {
+                from = value.trim().trim_end_matches('-').parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+            if first.is_empty() {
+                first = line;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        let Some((status, answer)) = answer(&first, &body, from, known) else { return };
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", answer.len());
+        if stream.write_all(&[head.as_bytes(), &answer].concat()).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(
+    first: &str,
+    body: &[u8],
+    from: usize,
+    known: &(Mutex<Told>, Condvar),
+) -> Option<(&'static str, Vec<u8>)> {
+    let mut told = known.0.lock().unwrap();
+    told.wishes.as_ref()?;
+    let path = first.split(' ').nth(1)?;
+    if let Some(digest) = path.strip_prefix("/f/").and_then(|rest| rest.split('/').next()) {
+        let file = told.files.get(digest).cloned();
+        told.fetched.push(first.to_owned());
+        let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
+        return Some(file.map_or(("404 Not Found", Vec::new()), |file| (status, file[from..].to_vec())));
+    }
+    if path == AGENT_BEAT_PATH {
+        let beat: AgentBeat = serde_json::from_slice(body).unwrap();
+        for seen in &beat.guests {
+            if !told.ever.contains(seen) {
+                told.ever.push(seen.clone());
+            }
+        }
+        told.seen = beat.guests;
+        known.1.notify_all();
+    }
+    let welcome = AgentWelcome {
+        node: Some("hv1".parse().unwrap()),
+        guests: told.wishes.clone().map(Arc::new),
+        ..AgentWelcome::default()
+    };
+    Some(("200 OK", serde_json::to_vec(&welcome).unwrap()))
+}
