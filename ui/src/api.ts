@@ -866,6 +866,12 @@ export interface components {
             /** @description As in the report. */
             boot_id: string;
             /**
+             * @description What its kernel tells of its health. An agent sends it when something changed for the worse, and else in every
+             *     fifth heartbeat; in the picture it is the last one that was sent.
+             * @default null
+             */
+            health: components["schemas"]["Health"] | null;
+            /**
              * Format: uint32
              * @description Load average of one minute, in thousandths.
              */
@@ -907,6 +913,11 @@ export interface components {
         };
         /** @description What an agent said. */
         AgentView: {
+            /**
+             * @description What became worse in this boot, the newest last.
+             * @default []
+             */
+            ailing: components["schemas"]["Ailing"][];
             /** @description Its last heartbeat, once there was one. */
             beat?: components["schemas"]["AgentBeat"] | null;
             /** @description When it was last heard. */
@@ -914,6 +925,97 @@ export interface components {
             /** @description Its report. */
             report: components["schemas"]["AgentReport"];
         };
+        /** @description A change for the worse, and when it was seen. */
+        Ailing: {
+            /** @description When. */
+            at: components["schemas"]["Moment"];
+        } & ({
+            /** @constant */
+            ailment: "frames-dropped";
+            /**
+             * Format: uint64
+             * @description So many since the look before.
+             */
+            count: number;
+            /**
+             * Format: uint32
+             * @description The processor with most of them.
+             */
+            cpu?: number | null;
+        } | {
+            /** @constant */
+            ailment: "rounds-cut";
+            /**
+             * Format: uint64
+             * @description Rounds cut short since the look before.
+             */
+            count: number;
+            /**
+             * Format: uint32
+             * @description The processor with most of them.
+             */
+            cpu?: number | null;
+        } | {
+            /** @constant */
+            ailment: "datagrams-lost";
+            /**
+             * Format: uint64
+             * @description So many since the look before.
+             */
+            count: number;
+        } | {
+            /** @constant */
+            ailment: "oom-kill";
+            /**
+             * Format: uint64
+             * @description Programs killed since the machine started.
+             */
+            count: number;
+            /** @description The last of them: its name and process id. */
+            victim?: string | null;
+        } | {
+            /** @constant */
+            ailment: "disk-failing";
+            /** @description Its kernel name. */
+            disk: string;
+            /** @description Why. */
+            why: string;
+        } | {
+            /** @constant */
+            ailment: "link-slow";
+            /**
+             * Format: uint32
+             * @description The fastest the port can, in Mbit/s.
+             */
+            fastest: number;
+            /**
+             * Format: uint32
+             * @description Speed of the link in Mbit/s.
+             */
+            mbps: number;
+            /** @description Its kernel name. */
+            nic: string;
+            /**
+             * Format: uint32
+             * @description The fastest the other end offers, in Mbit/s.
+             */
+            peer?: number | null;
+        } | {
+            /** @constant */
+            ailment: "hot";
+            /**
+             * Format: int16
+             * @description Degrees Celsius.
+             */
+            celsius: number;
+            /**
+             * Format: int16
+             * @description From so many on it is critical.
+             */
+            critical: number;
+            /** @description Chip and place. */
+            sensor: string;
+        });
         /** @description Body of a start or stop. */
         Ask: {
             /** @description Who asks. */
@@ -1152,6 +1254,48 @@ export interface components {
         };
         /** @description How iPXE hands a machine to its own disk. */
         DiskBoot: "auto" | "exit" | "sanboot";
+        /** @description What a disk says of itself (SMART). */
+        DiskHealth: {
+            /**
+             * Format: uint64
+             * @description Sectors replaced or waiting for it (attributes 5 and 197), or media errors of an `NVMe`.
+             * @default null
+             */
+            bad_sectors: number | null;
+            /**
+             * Format: int16
+             * @description Degrees Celsius.
+             * @default null
+             */
+            celsius: number | null;
+            /**
+             * @description True when the disk itself expects to fail.
+             * @default false
+             */
+            failing: boolean;
+            /**
+             * Format: uint64
+             * @description Hours it has run.
+             * @default null
+             */
+            hours: number | null;
+            /**
+             * @description Kernel name, such as `sda`.
+             * @default
+             */
+            name: string;
+            /**
+             * Format: uint16
+             * @description How much of its life is used, in percent of what the maker promises.
+             * @default null
+             */
+            used_percent: number | null;
+            /**
+             * @description Why, for a person; empty while there is nothing to say.
+             * @default
+             */
+            why: string;
+        };
         /** @description The boss as name server of the lab. */
         DnsSpec: {
             /** @description The lab's domain, lower case, without a dot at its end. Its names are answered here and never asked elsewhere. */
@@ -1863,7 +2007,98 @@ export interface components {
             beat: components["schemas"]["AgentBeat"];
             /** @constant */
             sight: "beat";
-        })) | {
+        } | ({
+            /** @description In which boot. */
+            boot_id: string;
+            /** @constant */
+            sight: "ailing";
+        } & ({
+            /** @constant */
+            ailment: "frames-dropped";
+            /**
+             * Format: uint64
+             * @description So many since the look before.
+             */
+            count: number;
+            /**
+             * Format: uint32
+             * @description The processor with most of them.
+             */
+            cpu?: number | null;
+        } | {
+            /** @constant */
+            ailment: "rounds-cut";
+            /**
+             * Format: uint64
+             * @description Rounds cut short since the look before.
+             */
+            count: number;
+            /**
+             * Format: uint32
+             * @description The processor with most of them.
+             */
+            cpu?: number | null;
+        } | {
+            /** @constant */
+            ailment: "datagrams-lost";
+            /**
+             * Format: uint64
+             * @description So many since the look before.
+             */
+            count: number;
+        } | {
+            /** @constant */
+            ailment: "oom-kill";
+            /**
+             * Format: uint64
+             * @description Programs killed since the machine started.
+             */
+            count: number;
+            /** @description The last of them: its name and process id. */
+            victim?: string | null;
+        } | {
+            /** @constant */
+            ailment: "disk-failing";
+            /** @description Its kernel name. */
+            disk: string;
+            /** @description Why. */
+            why: string;
+        } | {
+            /** @constant */
+            ailment: "link-slow";
+            /**
+             * Format: uint32
+             * @description The fastest the port can, in Mbit/s.
+             */
+            fastest: number;
+            /**
+             * Format: uint32
+             * @description Speed of the link in Mbit/s.
+             */
+            mbps: number;
+            /** @description Its kernel name. */
+            nic: string;
+            /**
+             * Format: uint32
+             * @description The fastest the other end offers, in Mbit/s.
+             */
+            peer?: number | null;
+        } | {
+            /** @constant */
+            ailment: "hot";
+            /**
+             * Format: int16
+             * @description Degrees Celsius.
+             */
+            celsius: number;
+            /**
+             * Format: int16
+             * @description From so many on it is critical.
+             */
+            critical: number;
+            /** @description Chip and place. */
+            sensor: string;
+        })))) | {
             /** @constant */
             fact: "published";
             /**
@@ -1952,6 +2187,54 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /** @description What a kernel tells of itself. Counters run from the start of the machine; what it does not tell is absent. */
+        Health: {
+            /**
+             * @description Disks that told of themselves, those that fail first, at most [`HEALTH_EACH`].
+             * @default []
+             */
+            disks: components["schemas"]["DiskHealth"][];
+            /**
+             * @description Network ports with hardware behind them, by name, at most [`HEALTH_EACH`].
+             * @default []
+             */
+            nics: components["schemas"]["NicHealth"][];
+            /**
+             * @description Programs killed for want of memory.
+             * @default {
+             *       "count": 0,
+             *       "victim": null
+             *     }
+             */
+            oom: components["schemas"]["OomKills"];
+            /**
+             * @description How long work stood still; absent in a kernel without pressure stall information.
+             * @default null
+             */
+            pressure: components["schemas"]["Pressure"] | null;
+            /**
+             * @description Temperatures, those nearest to their limit first, at most [`HEALTH_EACH`].
+             * @default []
+             */
+            sensors: components["schemas"]["Sensor"][];
+            /**
+             * @description Frames that the kernel did not take in time.
+             * @default {
+             *       "cpus": [],
+             *       "dropped": 0,
+             *       "squeezed": 0
+             *     }
+             */
+            softnet: components["schemas"]["Softnet"];
+            /**
+             * @description Datagrams that did not reach their socket.
+             * @default {
+             *       "buffer_errors": 0,
+             *       "errors": 0
+             *     }
+             */
+            udp: components["schemas"]["UdpErrors"];
+        };
         /** @description What can be booted: at least a kernel or a UKI. */
         Image: {
             /** @description True when our agent is inside and will report. */
@@ -2029,6 +2312,16 @@ export interface components {
             old?: components["schemas"]["OldIpxe"] | null;
             /** @description Its version, as long as it told it. */
             version: string;
+        };
+        /** @description Where an interrupt is served. */
+        IrqPlace: {
+            /** @description The processors that may serve it now (`effective_affinity_list`), such as `1` or `0-3`. */
+            cpus: string;
+            /**
+             * Format: uint32
+             * @description Its number.
+             */
+            irq: number;
         };
         /** @description What the lab is called. */
         LabName: string;
@@ -2494,6 +2787,70 @@ export interface components {
              */
             speed_mbps?: number | null;
         };
+        /** @description How a network port does. */
+        NicHealth: {
+            /**
+             * @description Kernel driver.
+             * @default
+             */
+            driver: string;
+            /**
+             * Format: uint64
+             * @description Frames received with errors or sent in vain, as the card counts them.
+             * @default 0
+             */
+            errors: number;
+            /**
+             * Format: uint32
+             * @description The fastest this port can, in Mbit/s.
+             * @default null
+             */
+            fastest_mbps: number | null;
+            /**
+             * @description True for both directions at once; absent where the driver does not say.
+             * @default null
+             */
+            full_duplex: boolean | null;
+            /**
+             * @description Its interrupts, at most [`HEALTH_EACH`].
+             * @default []
+             */
+            irqs: components["schemas"]["IrqPlace"][];
+            /**
+             * @description True when the other end of the cable is there.
+             * @default false
+             */
+            link: boolean;
+            /**
+             * @description Kernel name, such as `eth0`.
+             * @default
+             */
+            name: string;
+            /**
+             * @description Work that the card or the driver takes from the kernel, of `rx-checksum`, `tso`, `gso`, `gro`, `lro`; absent
+             *     where the kernel does not say.
+             * @default null
+             */
+            offloads: string[] | null;
+            /**
+             * Format: uint32
+             * @description The fastest the other end offers, in Mbit/s.
+             * @default null
+             */
+            peer_mbps: number | null;
+            /**
+             * @description Processors that share its received frames by hash (receive packet steering), as a list such as `0-3`; empty
+             *     when it is off.
+             * @default
+             */
+            rps: string;
+            /**
+             * Format: uint32
+             * @description Speed of the link in Mbit/s; absent without a link, or where the driver does not say.
+             * @default null
+             */
+            speed_mbps: number | null;
+        };
         /** @description What one machine of a scenario gets that others do not, rendered. */
         NodeBoot: {
             /** @description All its kernel arguments after those of the image itself, where they are not the scenario's. */
@@ -2661,6 +3018,20 @@ export interface components {
             /** @description What it does that a newer one does not. */
             why: string;
         };
+        /** @description `oom_kill` of `/proc/vmstat`. */
+        OomKills: {
+            /**
+             * Format: uint64
+             * @description Programs killed.
+             * @default 0
+             */
+            count: number;
+            /**
+             * @description The last of them by the kernel's log: its name and process id, such as `qemu-system-x86 (1234)`.
+             * @default null
+             */
+            victim: string | null;
+        };
         /** @description Who asked for something. */
         Origin: "page" | "cli" | "demo";
         /** @description What a group or a machine gets instead of what the scenario says. */
@@ -2792,6 +3163,33 @@ export interface components {
             seen?: components["schemas"]["Moment"] | null;
             /** @description On, off or unknown. */
             state: components["schemas"]["PowerState"];
+        };
+        /** @description `/proc/pressure`: how much of the last ten seconds work stood still for want of something. */
+        Pressure: {
+            /**
+             * @description Processors.
+             * @default {
+             *       "full": 0,
+             *       "some": 0
+             *     }
+             */
+            cpu: components["schemas"]["Stall"];
+            /**
+             * @description Disks.
+             * @default {
+             *       "full": 0,
+             *       "some": 0
+             *     }
+             */
+            io: components["schemas"]["Stall"];
+            /**
+             * @description Memory.
+             * @default {
+             *       "full": 0,
+             *       "some": 0
+             *     }
+             */
+            memory: components["schemas"]["Stall"];
         };
         /**
          * @description How surely a machine is known to be the one that a config is meant for. Each level includes those before it.
@@ -2926,6 +3324,21 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /** @description A temperature. */
+        Sensor: {
+            /**
+             * Format: int16
+             * @description Degrees Celsius.
+             */
+            celsius: number;
+            /**
+             * Format: int16
+             * @description From so many on the maker calls it critical; absent where he does not.
+             */
+            critical?: number | null;
+            /** @description Chip and place, such as `coretemp Package id 0`. */
+            name: string;
+        };
         /** @description A workload of the manifests that has not all its pods. */
         ShortWorkload: {
             /**
@@ -2959,6 +3372,44 @@ export interface components {
              */
             through: number;
         };
+        /** @description Columns 2 and 3 of `/proc/net/softnet_stat`, which has a line for each processor. */
+        Softnet: {
+            /**
+             * @description The processors with any of either, the worst first, at most [`HEALTH_EACH`].
+             * @default []
+             */
+            cpus: components["schemas"]["SoftnetCpu"][];
+            /**
+             * Format: uint64
+             * @description Frames dropped because a processor's backlog was full, on all of them.
+             * @default 0
+             */
+            dropped: number;
+            /**
+             * Format: uint64
+             * @description Rounds of taking frames that were cut short with work left (`time_squeeze`), on all of them.
+             * @default 0
+             */
+            squeezed: number;
+        };
+        /** @description One line of `/proc/net/softnet_stat`. */
+        SoftnetCpu: {
+            /**
+             * Format: uint32
+             * @description Number of the processor.
+             */
+            cpu: number;
+            /**
+             * Format: uint64
+             * @description Frames dropped.
+             */
+            dropped: number;
+            /**
+             * Format: uint64
+             * @description Rounds cut short.
+             */
+            squeezed: number;
+        };
         /**
          * Format: uint64
          * @description A length of time in milliseconds.
@@ -2966,6 +3417,21 @@ export interface components {
         Span: number;
         /** @description The parts of a boot, in the order in which they happen. */
         Stage: "power" | "firmware" | "dhcp" | "loader" | "ipxe" | "wait" | "image" | "kernel" | "agent" | "maintenance" | "installing" | "joining";
+        /** @description `avg10` of one resource, in hundredths of a percent. */
+        Stall: {
+            /**
+             * Format: uint16
+             * @description All tasks stood still.
+             * @default 0
+             */
+            full: number;
+            /**
+             * Format: uint16
+             * @description Some task stood still.
+             * @default 0
+             */
+            some: number;
+        };
         /** @description A machine that is not on the board. */
         Stranger: {
             /** @description What asked last. */
@@ -3220,6 +3686,21 @@ export interface components {
              * @default null
              */
             terms: components["schemas"]["TftpTerms"] | null;
+        };
+        /** @description `/proc/net/snmp`, group `Udp`. */
+        UdpErrors: {
+            /**
+             * Format: uint64
+             * @description `RcvbufErrors`: those of them whose socket was full.
+             * @default 0
+             */
+            buffer_errors: number;
+            /**
+             * Format: uint64
+             * @description `InErrors`: datagrams that were not delivered, for whatever reason.
+             * @default 0
+             */
+            errors: number;
         };
         /** @description The lab's own variables and those of its groups and machines. */
         Variables: {

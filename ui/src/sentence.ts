@@ -1,5 +1,6 @@
 // Events as sentences: one function from a fact to what a person would say.
 import type {
+  Ailment,
   ClientKind,
   Fact,
   FileRole,
@@ -353,9 +354,32 @@ function sighted(fact: Sighted, known: Known): Line | null {
       );
     case "beat":
       return null;
+    case "ailing":
+      return { who, text: `${ails(fact)}.`, tone: "care" };
   }
   fact satisfies never;
   return plain(who, `Something this page has no words for: ${(fact as { sight: string }).sight}.`);
+}
+
+/** What became worse. */
+function ails(what: Ailment): string {
+  const on = (cpu: number | null | undefined) => (cpu == null ? "" : `, most on processor ${cpu}`);
+  switch (what.ailment) {
+    case "frames-dropped":
+      return `Its kernel began to drop frames: ${count(what.count)}${on(what.cpu)}`;
+    case "rounds-cut":
+      return `Its kernel began to leave frames for later: ${count(what.count)} rounds cut short${on(what.cpu)}`;
+    case "datagrams-lost":
+      return `${count(what.count)} datagrams found their socket full`;
+    case "oom-kill":
+      return `Its kernel killed ${what.victim ?? "a program"} for want of memory`;
+    case "disk-failing":
+      return `Disk ${what.disk} expects to fail${what.why ? `: ${what.why}` : ""}`;
+    case "link-slow":
+      return `${what.nic} came up with ${what.mbps} Mbit/s and can ${what.fastest}`;
+    case "hot":
+      return `${what.sensor} is at ${what.celsius} °C, and ${what.critical} °C is critical`;
+  }
 }
 
 function asker(client: ClientKind): string {

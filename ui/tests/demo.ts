@@ -143,7 +143,35 @@ export function agent(mac: string, firmware: "uefi" | "bios"): NonNullable<Machi
       uptime_ms: 6_000,
       load_milli: 120,
       memory_available_mib: 388,
+      health: {
+        softnet: { dropped: 0, squeezed: 12, cpus: [{ cpu: 0, dropped: 0, squeezed: 12 }] },
+        udp: { errors: 0, buffer_errors: 0 },
+        pressure: {
+          cpu: { some: 240, full: 0 },
+          memory: { some: 0, full: 0 },
+          io: { some: 0, full: 0 },
+        },
+        oom: { count: 0, victim: null },
+        nics: [
+          {
+            name: "eth0",
+            driver: "virtio_net",
+            link: true,
+            speed_mbps: null,
+            full_duplex: null,
+            fastest_mbps: null,
+            peer_mbps: null,
+            offloads: ["rx-checksum", "tso", "gso", "gro"],
+            errors: 0,
+            irqs: [{ irq: 25, cpus: "0" }],
+            rps: "",
+          },
+        ],
+        sensors: [],
+        disks: [],
+      },
     },
+    ailing: [],
     heard: moment(NOW - 1_200),
   };
 }

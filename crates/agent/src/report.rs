@@ -7,8 +7,10 @@
 //! ```
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use agent::health::Eye;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
 };
@@ -55,6 +57,7 @@ pub(crate) async fn run(
     held: &mut watch::Receiver<Option<Held>>,
     guests: &Guests,
 ) {
+    let mut eye = Eye::new(Path::new("/"));
     loop {
         let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return };
         let Some(now) = now else { continue };
@@ -64,8 +67,8 @@ pub(crate) async fn run(
             drop(held.changed().await);
             continue;
         };
-        let mut talk =
-            Talk { console, me, door: Door::new(boss), held: now, guests: guests.clone(), quiet: None };
+        let (door, guests, eye) = (Door::new(boss), guests.clone(), &mut eye);
+        let mut talk = Talk { console, me, door, held: now, guests, quiet: None, eye };
         tokio::select! {
             () = talk.until_ordered_off() => return,
             // Another address or none: the words so far were for another place.
@@ -81,6 +84,7 @@ struct Talk<'a> {
     door: Door,
     held: Held,
     guests: Guests,
+    eye: &'a mut Eye,
     /// The trouble a person has been told of.
     quiet: Option<String>,
 }
@@ -169,6 +173,7 @@ impl Talk<'_> {
             load_milli: inventory::load_milli(root),
             memory_available_mib: inventory::memory_mib(root, "MemAvailable"),
             guests: self.guests.seen(),
+            health: self.eye.news(Instant::now()).map(Arc::new),
         };
         self.ask(AGENT_BEAT_PATH, serde_json::to_vec(&beat)).await
     }

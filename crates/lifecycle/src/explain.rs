@@ -12,6 +12,7 @@ use model::{
 
 use crate::gates::manifests;
 use crate::guests;
+use crate::health;
 use crate::hints;
 use crate::lab::{Lab, Machine};
 use crate::loader;
@@ -112,6 +113,7 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
             report.kernel
         ));
     }
+    lines.extend(health::seen(machine, now.since_start));
     if let Some(system) = machine.system.filter(|system| system.heard != LabTime::default()) {
         let how = if system.renewed { "renewed its address" } else { "got its address" };
         lines.push(format!("its system {how} {} ago", now.since_start.since(system.heard)));
@@ -222,6 +224,7 @@ fn you_can(lab: &Lab, machine: &Machine, as_wanted: bool) -> Vec<String> {
     if let Some(old) = machine.ipxe.as_ref().and_then(|ipxe| ipxe.old.as_ref()) {
         acts.push(format!("replace its iPXE: {}", old.cure));
     }
+    acts.extend(health::pages(machine));
     if let Some(fault) = &machine.fault {
         acts.push(format!("read docs/operating/{}.md", fault.code));
     }

@@ -7,6 +7,7 @@
 //! | a report of the same boot with the same words | when it was heard |
 //! | asks in a boot whose marks are full | which of them are kept |
 //! | whatever a machine that is not on the board does after its first ask | when it was seen |
+//! | what a machine ails from, told before in this boot | nothing |
 //! | a notice that stands | which one is the newest |
 //! | pods of a cluster whose troubles are the same | how many do what |
 //!
@@ -14,6 +15,7 @@
 
 use model::{ClientKind, Fact, FileRole, Keeping, MARKS_KEPT, MacAddr, MarkKind, Sight};
 
+use crate::health;
 use crate::lab::{Lab, Machine};
 use crate::record;
 use crate::transfer;
@@ -91,6 +93,7 @@ fn repeats_of_stranger(lab: &Lab, mac: MacAddr, sight: &Sight) -> bool {
         | Sight::Done
         | Sight::Agent { .. }
         | Sight::Beat { .. }
+        | Sight::Ailing { .. }
         | Sight::Guest { .. } => true,
     }
 }
@@ -108,6 +111,7 @@ fn repeats(machine: &Machine, sight: &Sight) -> bool {
         | Sight::FileServed { name, .. }
         | Sight::FileRepeated { name, .. }
         | Sight::FileBroken { name, .. } => transfer::is_repeated_script(boot, name),
+        Sight::Ailing { boot_id, ailment } => health::is_known(machine, boot_id, ailment),
         Sight::Agent { report } => machine.agent.as_ref().is_some_and(|agent| agent.report == *report),
         // What is taken anew, and not renewed, tells of another start of the system.
         Sight::Ack { client: ClientKind::Other, .. } | Sight::Request { client: ClientKind::Other } => {

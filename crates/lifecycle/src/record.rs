@@ -10,6 +10,7 @@ use model::{
     MARKS_KEPT, Mark, MarkKind, Moment, PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight, TalosStep,
 };
 
+use crate::health;
 use crate::hints;
 use crate::lab::{Install, Machine};
 use crate::packed::PackedBoot;
@@ -237,6 +238,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::Beat { beat } => heard(machine, at, beat),
         // Recorded by who knows how the guest boots.
         Sight::Guest { .. } => {}
+        Sight::Ailing { boot_id, ailment } => health::ails(machine, at, boot_id, ailment),
     }
 }
 
@@ -256,7 +258,10 @@ fn line(at: LabTime, source: LogSource, severity: u8, text: &str) -> LogLine {
 fn heard(machine: &mut Machine, at: Moment, beat: &AgentBeat) {
     if let Some(agent) = machine.agent.as_mut().filter(|a| a.report.boot_id == beat.boot_id) {
         agent.heard = at;
-        agent.beat = Some(beat.clone());
+        let mut beat = beat.clone();
+        // Not every heartbeat tells of it.
+        beat.health = beat.health.or_else(|| agent.beat.take().and_then(|last| last.health));
+        agent.beat = Some(beat);
     }
 }
 
@@ -361,5 +366,6 @@ fn reported(machine: &mut Machine, at: Moment, report: &Arc<AgentReport>, room: 
         }
         mark(machine, at.since_start, MarkKind::Reported { uptime_ms: report.uptime_ms });
     }
-    machine.agent = Some(AgentView { report: Arc::clone(report), beat: None, heard: at });
+    let ailing = machine.agent.take().filter(|_| same).map_or_else(Vec::new, |agent| agent.ailing);
+    machine.agent = Some(AgentView { report: Arc::clone(report), beat: None, heard: at, ailing });
 }

@@ -57,6 +57,7 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::TalosSaid { .. }
         | Sight::TalosLogged { .. }
         | Sight::Beat { .. }
+        | Sight::Ailing { .. }
         | Sight::Guest { .. } => {}
     }
 }

@@ -13,6 +13,8 @@ mod guests;
 mod setup;
 #[path = "stories/telling.rs"]
 mod telling;
+#[path = "stories/unwell.rs"]
+mod unwell;
 mod world;
 
 use std::path::PathBuf;

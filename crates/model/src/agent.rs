@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{GuestSeen, GuestWish, MacAddr, NodeName};
+use crate::{GuestSeen, GuestWish, Health, MacAddr, NodeName};
 
 /// DHCP vendor class (option 60) of the agent.
 pub const AGENT_VENDOR_CLASS: &str = "labinator-agent";
@@ -106,6 +106,10 @@ pub struct AgentBeat {
     /// Its guests, where it runs some.
     #[serde(default)]
     pub guests: Vec<GuestSeen>,
+    /// What its kernel tells of its health. An agent sends it when something changed for the worse, and else in every
+    /// fifth heartbeat; in the picture it is the last one that was sent.
+    #[serde(default)]
+    pub health: Option<Arc<Health>>,
 }
 
 /// What the counter answers to a report or a heartbeat.

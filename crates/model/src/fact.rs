@@ -347,7 +347,7 @@ mod tests {
     use std::borrow::ToOwned as _;
 
     use super::*;
-    use crate::{AgentBeat, AgentReport, Inventory};
+    use crate::{AgentBeat, AgentReport, Ailment, Inventory};
 
     #[test]
     fn no_fact_writes_the_same_field_twice() {
@@ -370,9 +370,11 @@ mod tests {
             memory_available_mib: 1,
             ..AgentBeat::default()
         };
+        let ailment = Ailment::OomKill { count: 1, victim: Some("qemu (7)".to_owned()) };
         let facts = [
             Fact::Sighted { mac, sight: Sight::Agent { report: Arc::new(report) } },
             Fact::Sighted { mac, sight: Sight::Beat { beat } },
+            Fact::Sighted { mac, sight: Sight::Ailing { boot_id: "b".to_owned(), ailment } },
             Fact::Noticed {
                 notice: Notice::ForeignRouter { mac, address: "fe80::1".parse().unwrap(), names_dns: true },
             },

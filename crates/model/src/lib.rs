@@ -5,7 +5,7 @@
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
 //! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs` |
-//! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `said.rs` |
+//! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `health.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs` |
 //! | what people look at | `machine.rs`, `trace.rs`, `snapshot.rs` |
@@ -17,6 +17,7 @@ mod boot;
 mod command;
 mod fact;
 mod guest;
+mod health;
 mod lab;
 mod machine;
 mod moment;
@@ -36,6 +37,7 @@ pub use boot::*;
 pub use command::*;
 pub use fact::*;
 pub use guest::*;
+pub use health::*;
 pub use lab::*;
 pub use machine::*;
 pub use moment::*;

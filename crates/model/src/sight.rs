@@ -9,7 +9,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentBeat, AgentReport, GuestSeen, MacAddr, MachineUuid, TalosSaid};
+use crate::{AgentBeat, AgentReport, Ailment, GuestSeen, MacAddr, MachineUuid, TalosSaid};
 
 /// Which program is asking, as far as it says (DHCP options 60, 77, 93).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -316,6 +316,14 @@ pub enum Sight {
     Guest {
         /// What it tells.
         guest: GuestSeen,
+    },
+    /// Its health became worse, by its agent's word.
+    Ailing {
+        /// In which boot.
+        boot_id: String,
+        /// How.
+        #[serde(flatten)]
+        ailment: Ailment,
     },
 }
 

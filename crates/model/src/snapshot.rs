@@ -9,8 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentBeat, AgentReport, Cell, ClientKind, ClusterPods, Fault, Goal, GuestSeen, LabName, LabTime, MacAddr,
-    Moment, NodeName, NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView, Waterfall,
+    AgentBeat, AgentReport, Ailing, Cell, ClientKind, ClusterPods, Fault, Goal, GuestSeen, LabName, LabTime,
+    MacAddr, Moment, NodeName, NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView,
+    Waterfall,
 };
 
 /// The lab at one moment. It contains every event up to `through`.
@@ -195,6 +196,9 @@ pub struct AgentView {
     pub beat: Option<AgentBeat>,
     /// When it was last heard.
     pub heard: Moment,
+    /// What became worse in this boot, the newest last.
+    #[serde(default)]
+    pub ailing: Vec<Ailing>,
 }
 
 /// Why a machine is as it is, in words.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use lifecycle::HealthWatch;
 use model::{
     AgentBeat, AgentReport, AgentWelcome, BootTable, DhcpMode, GuestSeen, MacAddr, NodeName, Notice, Sight,
     Sighting, TableChange,
@@ -41,6 +42,15 @@ const LEDGER_FILE: &str = "ledger";
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 /// Machines whose last boot is remembered. More than any board; strangers beyond it are asked to report again.
 const AGENTS_KEPT: usize = 65_536;
+
+/// What is remembered of an agent.
+#[derive(Debug, Default)]
+struct AgentKnown {
+    /// The boot it reported from.
+    boot_id: String,
+    /// What became worse in it.
+    watch: HealthWatch,
+}
 
 /// Why the counter cannot open.
 #[derive(Debug, thiserror::Error)]
@@ -144,8 +154,8 @@ pub struct Counter {
     board: watch::Sender<Option<Arc<Board>>>,
     /// Who has an address by lease or is seen with it; the board's own reservations are looked up there.
     pub(crate) neighbours: Neighbours,
-    /// The boot each agent reported from.
-    agents: Mutex<HashMap<MacAddr, String>>,
+    /// What each agent reported.
+    agents: Mutex<HashMap<MacAddr, AgentKnown>>,
     /// What was told last of each guest.
     guests: Mutex<HashMap<MacAddr, GuestSeen>>,
     /// What machines say of their Talos.
@@ -479,7 +489,7 @@ impl Counter {
         }
     }
 
-    fn agents(&self) -> MutexGuard<'_, HashMap<MacAddr, String>> {
+    fn agents(&self) -> MutexGuard<'_, HashMap<MacAddr, AgentKnown>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -496,7 +506,10 @@ impl Counter {
         if agents.len() >= AGENTS_KEPT {
             agents.clear();
         }
-        agents.insert(report.mac, report.boot_id.clone());
+        let known = agents.entry(report.mac).or_default();
+        if known.boot_id != report.boot_id {
+            *known = AgentKnown { boot_id: report.boot_id.clone(), watch: HealthWatch::default() };
+        }
         drop(agents);
         let mac = report.mac;
         self.sights.see(mac, Sight::Agent { report: Arc::new(report) });
@@ -504,15 +517,23 @@ impl Counter {
     }
 
     /// Takes an agent's heartbeat.
-    pub(crate) fn take_beat(&self, beat: AgentBeat) -> AgentWelcome {
-        let known = self.agents().get(&beat.mac) == Some(&beat.boot_id);
-        let mac = beat.mac;
-        let mut beat = beat;
+    pub(crate) fn take_beat(&self, mut beat: AgentBeat) -> AgentWelcome {
+        beat.health = beat.health.map(|health| Arc::new(Arc::unwrap_or_clone(health).bounded()));
+        let mut agents = self.agents();
+        let agent = agents.get_mut(&beat.mac).filter(|agent| agent.boot_id == beat.boot_id);
+        let known = agent.is_some();
+        let worse = agent.zip(beat.health.as_ref());
+        let worse = worse.map(|(agent, health)| agent.watch.see(health, beat.uptime_ms)).unwrap_or_default();
+        drop(agents);
+        let (mac, boot_id) = (beat.mac, beat.boot_id.clone());
         // What is new of a guest is news of that machine; the heartbeat itself is forgotten.
         for guest in self.news_of_guests(mac, std::mem::take(&mut beat.guests)) {
             self.sights.see(guest.mac, Sight::Guest { guest });
         }
         self.sights.see(mac, Sight::Beat { beat });
+        for ailment in worse {
+            self.sights.see(mac, Sight::Ailing { boot_id: boot_id.clone(), ailment });
+        }
         self.welcome(mac, !known)
     }
 

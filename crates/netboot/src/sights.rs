@@ -344,6 +344,11 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::Agent { .. }
         | Sight::Beat { .. }
         | Sight::Guest { .. } => 0,
+        Sight::Ailing { ailment, .. } => {
+            let mut hasher = DefaultHasher::new();
+            ailment.code().hash(&mut hasher);
+            hasher.finish()
+        }
     };
     Some(Subject(seen.mac, discriminant(&seen.sight), file))
 }
@@ -377,6 +382,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::Done
         | Sight::IpxeTold { .. }
         | Sight::Logged { error: Some(_), .. }
+        | Sight::Ailing { .. }
         | Sight::Agent { .. }
         | Sight::Guest { .. } => Worth::Rung,
     }

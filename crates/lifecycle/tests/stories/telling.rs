@@ -13,6 +13,7 @@ use model::{
 
 use crate::cluster::named;
 use crate::setup::Setup;
+use crate::unwell::Body;
 use crate::world::World;
 
 pub(crate) fn text(error: impl Display) -> String {
@@ -83,6 +84,8 @@ pub(crate) struct Teller {
     named: BTreeMap<String, CommandId>,
     /// Agents that are alive, by their boot.
     pub(crate) agents: BTreeMap<NodeName, String>,
+    /// How they feel, and who watches it.
+    pub(crate) bodies: BTreeMap<NodeName, Body>,
     next_beat: LabTime,
     /// Events that were written when `? writes` was asked last.
     written: usize,
@@ -104,6 +107,7 @@ impl Teller {
             orders: BTreeMap::new(),
             named: BTreeMap::new(),
             agents: BTreeMap::new(),
+            bodies: BTreeMap::new(),
             next_beat: began,
             written: 0,
             unnamed: BTreeSet::new(),
@@ -440,7 +444,7 @@ impl Teller {
             ["takes", "its", "address", "as", kind] => return self.takes_address(node, kind),
             ["takes", "its", "image"] => return self.takes_image(node),
             ["boots", boot] => return self.boots_through(node, boot),
-            _ => return Err("nobody knows what this machine does".to_owned()),
+            _ => return self.feels(node, words),
         };
         self.see(node, sight)
     }

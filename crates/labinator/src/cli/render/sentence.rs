@@ -214,6 +214,7 @@ fn seen(sight: &Sight) -> String {
             report.inventory.cpus,
             report.inventory.memory_mib
         ),
+        Sight::Ailing { ailment, .. } => ailment.to_string(),
         Sight::Beat { beat } => format!("its agent is well after {} s", beat.uptime_ms / 1000),
         Sight::Guest { guest } => match &guest.ended {
             Some(end) if !guest.state.runs() => {
