@@ -4,13 +4,16 @@
 //! | looks at | file |
 //! |---|---|
 //! | what the kernel counted lately | `kernel.rs` |
+//! | a program that spins where frames are taken | `hog.rs`, and what is done about it `fix.rs` |
 //! | the lab's interface, routes, firewall | `network.rs` |
 //! | clock, disks, loaders, QEMU, rights | `folders.rs` |
 //! | virtual machines with too large a content in `fw_cfg` | `guests.rs` |
 //! | the lab's own picture, what the counter noticed | here |
 
+pub mod fix;
 mod folders;
 mod guests;
+mod hog;
 mod kernel;
 mod network;
 
@@ -96,8 +99,14 @@ impl Doctor {
     /// nothing of the network.
     pub async fn examine(&self, lab: &Snapshot) -> Diagnosis {
         let patient = Arc::clone(&self.0);
-        let mut checks = tokio::task::spawn_blocking(move || patient.examine()).await.unwrap_or_default();
-        checks.extend(network::ask(&self.0.spec.network).await);
+        let network = &self.0.spec.network;
+        let examined = tokio::task::spawn_blocking(move || patient.examine());
+        let (checks, asked, (port, readings)) =
+            tokio::join!(examined, network::ask(network), hog::watch(&network.interface));
+        let mut checks = checks.unwrap_or_default();
+        checks.extend(asked);
+        let lost = checks.iter().any(|check| check.code == "softnet" && check.finding == Finding::Warning);
+        checks.extend(hog::examine(&port, &readings, lost));
         checks.extend(of_the_picture(lab));
         checks.sort_by_key(|check| check.finding);
         let faults: Vec<_> = lab
@@ -109,6 +118,11 @@ impl Doctor {
         *self.0.light.lock().unwrap_or_else(PoisonError::into_inner) = Some(light.clone());
         Diagnosis { light, checks, notices: lab.lab.notices.clone(), faults }
     }
+}
+
+/// Reads a port of this machine, and who shares its processors, over a second or so.
+pub async fn watch_port(interface: &str) -> (agent::cores::Port, Vec<agent::cores::Reading>) {
+    hog::watch(interface).await
 }
 
 /// The worst of all checks, how many are that bad, and the evidence of the first.
@@ -308,6 +322,7 @@ mod tests {
             include_str!("doctor/kernel.rs"),
             include_str!("doctor/network.rs"),
             include_str!("doctor/folders.rs"),
+            include_str!("doctor/hog.rs"),
         ];
         let mut codes = std::collections::BTreeSet::new();
         for source in sources {

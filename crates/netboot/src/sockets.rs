@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use model::{MacAddr, TALOS_EVENTS_PORT, TALOS_LINES_PORT};
+use rustix::net::sockopt::set_socket_recv_buffer_size_force;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
@@ -21,8 +22,12 @@ use crate::heads::HeadSocket;
 use crate::packet::PacketSocket;
 use crate::sockets6::{BindConfig6, Sockets6};
 
-/// Receive buffer of the DHCP port in bytes: every machine of a rack may ask in the same second.
-const DHCP_BUFFER: usize = 1 << 20;
+/// Receive buffer of each UDP port in bytes: every machine of a rack may ask in the same second, and whoever answers may
+/// have to wait for a processor.
+const BUFFER: usize = 4 << 20;
+/// Priority of what is sent (`SO_PRIORITY`, socket(7)): the highest that needs no right, before images in the queue of
+/// the card.
+const PRIORITY: u32 = 6;
 /// Connections the kernel keeps until they are accepted.
 const BACKLOG: i32 = 256;
 /// Most descriptors of one hand-over.
@@ -424,11 +429,33 @@ pub(crate) fn udp(at: SocketAddr, device: Option<&str>, of_dhcp: bool) -> io::Re
     }
     if of_dhcp {
         socket.set_broadcast(true)?;
-        socket.set_recv_buffer_size(DHCP_BUFFER)?;
     }
+    make_room(&socket, at.port());
     socket.set_nonblocking(true)?;
     socket.bind(&at.into())?;
     Ok(socket.into())
+}
+
+/// Asks for room for a burst. Nothing depends on it, so what is refused is only told.
+fn make_room(socket: &Socket, port: u16) {
+    // Beyond `net.core.rmem_max` only with CAP_NET_ADMIN.
+    if set_socket_recv_buffer_size_force(socket, BUFFER).is_err()
+        && let Err(why) = socket.set_recv_buffer_size(BUFFER)
+    {
+        tracing::warn!("UDP port {port} has no larger buffer: {why}");
+    }
+    if let Err(why) = socket.set_priority(PRIORITY) {
+        tracing::debug!("what UDP port {port} sends waits like everything else: {why}");
+    }
+    // The kernel counts its own bookkeeping too, and says twice what was asked for (socket(7), SO_RCVBUF).
+    match socket.recv_buffer_size() {
+        Ok(got) if got / 2 < BUFFER => tracing::info!(
+            "UDP port {port} got a buffer of {} KiB and asked for {}: `labinator doctor --fix sockets` makes room",
+            got / 2 / 1024,
+            BUFFER / 1024
+        ),
+        Ok(_) | Err(_) => {}
+    }
 }
 
 pub(crate) fn tcp(at: SocketAddr) -> io::Result<TcpListener> {
@@ -515,6 +542,17 @@ fn inodes_on(table: &str, port: u16) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_udp_port_has_as_much_room_as_the_kernel_gives() {
+        let socket = udp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), None, false).unwrap();
+        let socket = socket2::SockRef::from(&socket);
+        let most: usize = fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap().trim().parse().unwrap();
+        // Root gets what it asks for, everybody else at most what the kernel allows.
+        let got = socket.recv_buffer_size().unwrap() / 2;
+        assert!(got >= BUFFER.min(most), "{got} of {BUFFER}, with {most} allowed");
+        assert_eq!(socket.priority().unwrap(), PRIORITY);
+    }
 
     #[test]
     fn the_socket_table_of_the_kernel_is_read_by_port() {

@@ -380,11 +380,27 @@ pub enum ClientVerb {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Change this machine instead, as root, and say how to undo it: move frames away from a program that spins, or
+        /// make room for datagrams
+        #[arg(long, value_name = "WHAT")]
+        fix: Option<FixVerb>,
+        /// The lab's interface, whose frames are to be moved
+        #[arg(long, value_name = "NAME", required_if_eq("fix", "irq"), requires = "fix")]
+        interface: Option<String>,
     },
     /// Print the JSON Schema of the lab file, for editors
     Schema,
     /// Print the OpenAPI description of the controller
     Openapi,
+}
+
+/// What `doctor` can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FixVerb {
+    /// Where the frames of the lab's interface are taken.
+    Irq,
+    /// How much room datagrams have.
+    Sockets,
 }
 
 /// What can be asked about seeds.

@@ -24,6 +24,7 @@ mod capture;
 mod client;
 mod code;
 mod failure;
+mod fix;
 mod import;
 mod seeds;
 mod socket;
@@ -36,8 +37,9 @@ mod watch;
 use std::process::ExitCode;
 
 pub use args::{
-    BootVerb, BuildArgs, Choice, Cli, ClientVerb, Color, DemoArgs, FetchArgs, Globals, ImageVerb, InsideArgs,
-    PowerArgs, PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb,
+    BootVerb, BuildArgs, Choice, Cli, ClientVerb, Color, DemoArgs, FetchArgs, FixVerb, Globals, ImageVerb,
+    InsideArgs, PowerArgs, PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter,
+    Verb,
 };
 pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};
 pub use client::Client;

@@ -73,7 +73,10 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
             capture::import(&file, mac, as_test.as_deref(), (json, look))
         }
         ClientVerb::Power(verb) => power(&client, verb, look).await,
-        ClientVerb::Doctor { json } => doctor(&client, json, look).await,
+        ClientVerb::Doctor { json, fix: None, .. } => doctor(&client, json, look).await,
+        ClientVerb::Doctor { json, fix: Some(what), interface } => {
+            super::fix::fix(what, &interface.unwrap_or_default(), json, look).await
+        }
     }
 }
 

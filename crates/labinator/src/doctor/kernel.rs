@@ -20,6 +20,8 @@ const READINGS: usize = 11;
 const SQUEEZES_A_MINUTE: u64 = 10;
 /// Longest kernel log read, in bytes.
 const LOG: usize = 4 << 20;
+/// UDP ports of a boot, and what they are for.
+const BOOT_PORTS: [(u16, &str); 4] = [(67, "DHCP"), (69, "TFTP"), (4011, "PXE"), (547, "DHCPv6")];
 /// Words of the kernel log that tell of a port or card that was lost for a moment.
 const RESETS: [&str; 4] = ["reset SuperSpeed USB", "reset high-speed USB", "NETDEV WATCHDOG", "Tx timeout"];
 
@@ -62,6 +64,8 @@ pub(super) struct Counts {
     softnet: Option<(u64, u64)>,
     /// `RcvbufErrors` of `/proc/net/snmp`.
     udp: Option<u64>,
+    /// Datagrams that found the socket of one of [`BOOT_PORTS`] full, in their order.
+    sockets: Option<[u64; BOOT_PORTS.len()]>,
     /// Errors of the interface: received (errs, fifo, frame) and sent (errs, fifo, carrier).
     card: Option<(u64, u64)>,
     /// Microseconds of the kernel's log clock, and the resets that stand in the log.
@@ -76,6 +80,8 @@ impl Counts {
             at: Instant::now(),
             softnet: table("/proc/net/softnet_stat").map(|table| softnet(&table)),
             udp: table("/proc/net/snmp").and_then(|table| udp(&table)),
+            sockets: table("/proc/net/udp")
+                .map(|four| drops(&[four, table("/proc/net/udp6").unwrap_or_default()].join("\n"))),
             card: table("/proc/net/dev").and_then(|table| card(&table, interface)),
             resets: kernel_log().map(|log| resets(&log)),
         }
@@ -95,6 +101,21 @@ fn udp(table: &str) -> Option<u64> {
     let (names, values) = lines.next().zip(lines.next())?;
     let at = names.split_whitespace().position(|name| name == "RcvbufErrors")?;
     values.split_whitespace().nth(at)?.parse().ok()
+}
+
+/// The last column of `/proc/net/udp` and `udp6` (proc(5)), by the local port in the second.
+fn drops(table: &str) -> [u64; BOOT_PORTS.len()] {
+    let mut lost = [0_u64; BOOT_PORTS.len()];
+    for line in table.lines() {
+        let mut cells = line.split_whitespace();
+        let port = cells.nth(1).and_then(|local| u16::from_str_radix(local.rsplit(':').next()?, 16).ok());
+        let place = port.and_then(|port| BOOT_PORTS.iter().position(|(known, _)| *known == port));
+        let count = cells.last().and_then(|cell| cell.parse::<u64>().ok());
+        if let (Some(sum), Some(count)) = (place.and_then(|place| lost.get_mut(place)), count) {
+            *sum = sum.saturating_add(count);
+        }
+    }
+    lost
 }
 
 fn card(table: &str, interface: &str) -> Option<(u64, u64)> {
@@ -146,6 +167,7 @@ impl Readings {
         vec![
             grown_softnet(before, now, window, &lately),
             grown_udp(before, now, &lately),
+            grown_sockets(before, now, &lately),
             grown_card(before, now, &lately),
             grown_resets(before, now, &lately),
         ]
@@ -173,7 +195,7 @@ fn grown_softnet(before: Counts, now: Counts, window: Duration, lately: &str) ->
     );
     let normal = SQUEEZES_A_MINUTE.saturating_mul(window.as_secs().div_ceil(60).max(1));
     let finding = well_or(dropped == 0 && squeezed <= normal, Finding::Warning);
-    let help = "something hogs the core that takes frames: find it with `top -H`, give it `nice`, or raise net.core.netdev_budget";
+    let help = "see `hog` below for who holds up the processor that takes frames; else: sudo labinator doctor --fix sockets";
     check("softnet", finding, seen, help)
 }
 
@@ -183,8 +205,27 @@ fn grown_udp(before: Counts, now: Counts, lately: &str) -> Check {
     };
     let lost = all.saturating_sub(old);
     let seen = format!("{lost} datagrams lost to full sockets {lately} ({all} in all)");
-    let help = "sysctl -w net.core.rmem_max=8388608 net.core.rmem_default=4194304";
+    let help = "sudo labinator doctor --fix sockets";
     check("udp_buffers", well_or(lost == 0, Finding::Warning), seen, help)
+}
+
+fn grown_sockets(before: Counts, now: Counts, lately: &str) -> Check {
+    let (Some(all), Some(old)) = (now.sockets, before.sockets) else {
+        return skipped("boot_sockets", "/proc/net/udp cannot be read");
+    };
+    let lost = BOOT_PORTS.iter().zip(all.iter().zip(old)).filter_map(|((port, what), (all, old))| {
+        // A counter that started anew has new sockets, whose counts begin again.
+        let lost = if *all >= old { all - old } else { *all };
+        (lost > 0).then(|| format!("{lost} on port {port} ({what})"))
+    });
+    let lost: Vec<String> = lost.collect();
+    if lost.is_empty() {
+        let seen = format!("no datagram found the sockets of the boot counter full {lately}");
+        return check("boot_sockets", Finding::Well, seen, "");
+    }
+    let seen = format!("datagrams found the sockets of the boot counter full {lately}: {}", lost.join(", "));
+    let help = "sudo labinator doctor --fix sockets, then start `labinator serve` again: sockets get their room as they open";
+    check("boot_sockets", Finding::Warning, seen, help)
 }
 
 fn grown_card(before: Counts, now: Counts, lately: &str) -> Check {
@@ -217,7 +258,14 @@ mod tests {
     use super::*;
 
     fn counts(at: Instant, softnet: (u64, u64), udp: u64) -> Counts {
-        Counts { at, softnet: Some(softnet), udp: Some(udp), card: Some((7, 7)), resets: Some(1) }
+        Counts {
+            at,
+            softnet: Some(softnet),
+            udp: Some(udp),
+            sockets: Some([udp, 0, 0, 0]),
+            card: Some((7, 7)),
+            resets: Some(1),
+        }
     }
 
     #[test]
@@ -235,6 +283,12 @@ mod tests {
         assert_eq!(softnet(table), (3, 11));
         let snmp = "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 9 8 7 6 5\n";
         assert_eq!(udp(snmp), Some(5));
+        let udp = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
+            2: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12345 2 0 9\n\
+            3: 0100007F:0045 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12346 2 0 4\n\
+            3: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12347 2 0 7\n\
+            4: 00000000000000000000000000000000:0045 00000000000000000000000000000000:0000 07 0:0 0:0 0 0 0 5 2 0 1\n";
+        assert_eq!(drops(udp), [9, 5, 0, 0]);
         let dev = "Inter-| Receive\n face |bytes\n  eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n";
         assert_eq!((card(dev, "eth0"), card(dev, "eth")), (Some((14, 39)), None));
         let log = "6,1,2,-;usb 2-1: reset SuperSpeed USB device number 2 using xhci_hcd\n4,2,3,-;r8152 2-1:1.0 enx0: Tx timeout\n6,3,4,-;usb 2-1: new device\n";
@@ -252,6 +306,8 @@ mod tests {
         let worse = readings.checks(counts(start + Duration::from_secs(60), (1001, 1000), 1002));
         assert_eq!(finding(&worse, "softnet"), Finding::Warning);
         assert_eq!(finding(&worse, "udp_buffers"), Finding::Warning);
+        assert_eq!(finding(&worse, "boot_sockets"), Finding::Warning);
+        assert!(worse[2].seen.ends_with("in the last 60 s: 2 on port 67 (DHCP)"), "{}", worse[2].seen);
         assert!(worse[1].seen.starts_with("2 datagrams lost to full sockets in the last 60 s (1002 in all)"));
         let squeezed = readings.checks(counts(start + Duration::from_secs(60), (1000, 1011), 1000));
         assert_eq!(finding(&squeezed, "softnet"), Finding::Warning);
