@@ -3,9 +3,11 @@
 //! [`ROUTES`] is the one list of what can be asked; the OpenAPI file is made from it.
 
 mod bodies;
+mod images;
 mod openapi;
 mod routes;
 
 pub use bodies::*;
+pub use images::{Aged, AgedKind, Generation, GenerationState, Stock, StoredImage, TrialProgress};
 pub use openapi::openapi;
 pub use routes::{CAPTURE, Method, ROUTES, Right, Route};

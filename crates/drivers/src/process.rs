@@ -171,6 +171,64 @@ async fn run(
     })
 }
 
+/// How a program that is watched came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Watched {
+    /// The judge had seen enough, and the program was stopped.
+    Enough,
+    /// It ended by itself before that, with these last lines on standard error.
+    Ended(String),
+    /// The time was up, and it was stopped.
+    Late,
+}
+
+/// Starts a program and shows its standard output to a judge as it grows, until the judge has seen enough, the program
+/// ends, or the time is up; it does not outlive this. Of much output the last 256 KiB are shown.
+///
+/// # Errors
+/// It is missing or cannot be started.
+pub async fn run_until(
+    program: Program,
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    limit: Duration,
+    mut enough: impl FnMut(&[u8]) -> bool,
+) -> Result<(Watched, Vec<u8>), ProcessError> {
+    let start = |source| ProcessError::Start { program: program.name, source };
+    let mut child = Command::new(program.find()?)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(start)?;
+    let complaint = tokio::spawn(read_some(child.stderr.take(), KEPT));
+    let mut shown = Vec::new();
+    let output = child.stdout.take();
+    let watch = async {
+        let Some(mut output) = output else { return false };
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(count @ 1..) = output.read(&mut buffer).await {
+            shown.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            shown.drain(..shown.len().saturating_sub(KEPT));
+            if enough(&shown) {
+                return true;
+            }
+        }
+        false
+    };
+    let seen = timeout(limit, watch).await;
+    // One that has ended already is no trouble.
+    drop(child.kill().await);
+    let how = match seen {
+        Ok(true) => Watched::Enough,
+        Ok(false) => Watched::Ended(last_lines(&complaint.await.unwrap_or_default(), 4)),
+        Err(_) => Watched::Late,
+    };
+    Ok((how, shown))
+}
+
 /// Reads to the end and keeps the first bytes: a program must never hang on a full pipe.
 async fn read_some(from: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
     let mut kept = Vec::new();
@@ -195,6 +253,20 @@ mod tests {
     use super::*;
 
     const SHELL: Program = Program::new("sh", "dash");
+
+    #[tokio::test]
+    async fn a_program_is_watched_until_enough_was_seen_it_ends_or_its_time_is_up() {
+        let run = |script: &'static str, limit, word: &'static [u8]| {
+            let enough = move |shown: &[u8]| shown.windows(word.len()).any(|part| part == word);
+            run_until(SHELL, ["-c", script], Duration::from_millis(limit), enough)
+        };
+        let (how, shown) = run("echo one; echo two; exec cat /dev/zero >&2", 60_000, b"two").await.unwrap();
+        assert_eq!((how, shown.as_slice()), (Watched::Enough, b"one\ntwo\n".as_slice()));
+        let (how, _) = run("echo one; echo why >&2", 60_000, b"two").await.unwrap();
+        assert_eq!(how, Watched::Ended("why".to_owned()));
+        let (how, shown) = run("echo one; exec tail -f /dev/null", 300, b"two").await.unwrap();
+        assert_eq!((how, shown.as_slice()), (Watched::Late, b"one\n".as_slice()));
+    }
 
     #[tokio::test]
     async fn what_a_program_writes_comes_back() {

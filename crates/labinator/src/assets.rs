@@ -12,7 +12,8 @@ use model::{
 use store::shelf::Shelf;
 
 use crate::cluster;
-use crate::image::ImageManifest;
+use crate::image::life::in_use;
+use crate::image::{ImageManifest, Keys, unlike};
 use crate::seed::{Kitchen, Seed};
 
 /// Files of a folder that are served at most: the boot folder of a Raspberry Pi has some three hundred.
@@ -107,17 +108,30 @@ impl Search<'_> {
     }
 
     fn named(&mut self, name: &str, talos: Option<&TalosSpec>) -> Result<Image, Vec<String>> {
-        let folder = self.images.join(name);
+        let folder = in_use(self.images, name);
         let manifest = ImageManifest::read(&folder).map_err(|why| {
             let why = if folder.is_dir() { format!(": {why}") } else { " is not there".to_owned() };
             let build = format!("labinator image build {name} --out {}", self.images.display());
             vec![format!("image {name}{why}; build it: `{build}`")]
         })?;
+        let doubtful = |why: String| {
+            format!("image {name} is not served: {why}; `labinator image verify {name}` tells all")
+        };
+        let seal =
+            Keys::of(self.images).check(&folder, name).map_err(|why| vec![doubtful(why.to_string())])?;
+        if let Some(why) = seal.objection() {
+            return Err(vec![doubtful(why)]);
+        }
         if let Some(why) = talos.and_then(|talos| cluster::image::misfit(name, &manifest, talos)) {
             return Err(vec![why]);
         }
-        let lacks: Vec<String> =
-            manifest.files().filter_map(|file| self.shelve(&folder.join(&file.name)).err()).collect();
+        let mut lacks = Vec::new();
+        for file in manifest.files() {
+            match self.shelve(&folder.join(&file.name)) {
+                Ok(found) => lacks.extend(unlike(file, (found.digest, found.size)).map(doubtful)),
+                Err(why) => lacks.push(why),
+            }
+        }
         if lacks.is_empty() { Ok(manifest.image()) } else { Err(lacks) }
     }
 
@@ -261,5 +275,62 @@ impl Search<'_> {
         let asset = Asset { name, digest: Digest(digest.0), size: content.size() };
         self.known.insert(path.to_owned(), asset.clone());
         Ok(asset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::sample::Images;
+
+    fn lab() -> LabSpec {
+        let text = "lab: bench\n\
+             network: { interface: eth0, subnet: 10.0.0.0/24, boss: 10.0.0.1, dhcp: authoritative }\n\
+             power: { hand: { driver: manual } }\n\
+             board:\n  columns: 1\n  nodes:\n    \
+             n1: { at: [1, 1], mac: 52:54:00:00:00:01, ip: 10.0.0.11, power: hand/1 }\n\
+             scenarios:\n  mend: { nodes: [n1], image: rescue }\n";
+        crate::config::parse(text.as_bytes(), "lab.yaml", Path::new("/")).unwrap()
+    }
+
+    /// What the scenario lacks, in one line; empty when it can be started.
+    fn lacks(images: &Images) -> String {
+        let shelf = Shelf::new(images.folder().join("shelf"));
+        let Fact::ImagesFound { images: found, missing, .. } = find(&lab(), images.folder(), &shelf) else {
+            panic!("another fact");
+        };
+        let told = missing.into_values().flatten().collect::<Vec<_>>().join("; ");
+        assert_eq!(found.is_empty(), !told.is_empty(), "{told}");
+        told
+    }
+
+    #[test]
+    fn an_image_that_is_not_as_it_was_built_is_not_served_and_it_is_said_why() {
+        let images = Images::new("assets");
+        let folder = images.image("rescue", "kernel");
+        let keys = Keys::of(images.folder());
+        assert_eq!(lacks(&images), "");
+        keys.sign(&folder, "rescue").unwrap();
+        assert_eq!(lacks(&images), "");
+
+        // A file takes the place of another, of the same size.
+        std::fs::write(folder.join("other"), "Kernel").unwrap();
+        std::fs::rename(folder.join("other"), folder.join("vmlinuz")).unwrap();
+        let told = lacks(&images);
+        let begin = "image rescue is not served: vmlinuz: has sha256 ";
+        assert!(
+            told.starts_with(begin) && told.ends_with("`labinator image verify rescue` tells all"),
+            "{told}"
+        );
+
+        // Whoever changes the description as well is found by the signature.
+        crate::image::sample::fill(&folder, "Kernel");
+        let told = lacks(&images);
+        assert!(told.contains("image.json or image.sig was changed after it was signed"), "{told}");
+
+        let others = Images::new("assets-others");
+        Keys::of(others.folder()).sign(&folder, "rescue").unwrap();
+        let told = lacks(&images);
+        assert!(told.contains("which nobody here trusts; `labinator image trust NAME FILE`"), "{told}");
     }
 }

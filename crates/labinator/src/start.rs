@@ -1,19 +1,14 @@
-//! The verbs that start something on this machine: the controller, the demo, an image, a replay.
+//! The verbs that start something on this machine: the controller, the demo, a replay.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use store::Disk;
 
 use crate::cli::render::render_replay;
-use crate::cli::{
-    BuildArgs, DemoArgs, Failure, FetchArgs, Globals, ImageVerb, InsideArgs, ReplayArgs, ServeArgs, out,
-    socket_path,
-};
+use crate::cli::{DemoArgs, Failure, Globals, InsideArgs, ReplayArgs, ServeArgs, out, socket_path};
 use crate::config;
 use crate::demo::{self, DemoError, DemoOptions};
-use crate::fetch;
-use crate::image::{self, Built, ImageManifest, Live, LiveImage, NodeImage};
 use crate::journal;
 use crate::serve::{Folders, ServeError, Setup, Supervisor, run_part};
 
@@ -25,9 +20,6 @@ impl From<ServeError> for Failure {
         Self::with_advice(error.to_string(), error.advice())
     }
 }
-
-/// The image that this version builds.
-const NODE_IMAGE: &str = "node";
 
 /// The folder of journal and ledger when nobody names one.
 #[must_use]
@@ -53,6 +45,17 @@ pub fn images_folder() -> PathBuf {
 #[must_use]
 pub fn loaders_folder() -> PathBuf {
     std::env::var_os("LABINATOR_LOADERS").map_or_else(|| PathBuf::from(LOADERS), PathBuf::from)
+}
+
+/// Where fetched packages are kept.
+#[must_use]
+pub fn cache_folder() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(home)
+        .unwrap_or_else(std::env::temp_dir)
+        .join("labinator")
 }
 
 /// Runs the controller of a lab file until it is told to end.
@@ -153,164 +156,4 @@ pub fn replay(globals: &Globals, args: &ReplayArgs) -> Result<(), Failure> {
     }
     let screen = out::Look::new(globals);
     out::print(&render_replay(&told, screen.width, screen.color))
-}
-
-/// Builds and lists images.
-///
-/// # Errors
-/// What is missing, with the command that helps.
-pub async fn image(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
-    match verb {
-        ImageVerb::Build(args) => {
-            let built = build(args).await?;
-            if globals.quiet { Ok(()) } else { tell_built(&built) }
-        }
-        ImageVerb::Fetch(args) => fetch(globals, args).await,
-        ImageVerb::List { out, json } => list(&out.unwrap_or_else(images_folder), json),
-    }
-}
-
-/// The release that live images are made of unless told otherwise.
-const SUITE: &str = "bookworm";
-
-async fn build(args: BuildArgs) -> Result<Built, Failure> {
-    let BuildArgs { name, agent, talosd, out, kernel_deb, ssh_keys, suite, mirror } = args;
-    let out = out.unwrap_or_else(images_folder);
-    let plays = name == image::SIMULATED_TALOS;
-    let kind = Live::named(&name);
-    if name != NODE_IMAGE && !plays && kind.is_none() {
-        let known = [NODE_IMAGE, image::SIMULATED_TALOS].into_iter().chain(Live::ALL.map(Live::name));
-        let known: Vec<&str> = known.collect();
-        let why = format!("no image `{name}` can be built; this version builds: {}", known.join(", "));
-        return Err(Failure::Usage(why));
-    }
-    let misplaced = [
-        (talosd.is_some() && !plays, "--talosd is for the image simulated-talos"),
-        (kernel_deb.is_some() && kind.is_some(), "a live image has the kernel of its release: --suite"),
-        (ssh_keys.is_some() && kind.is_none(), "--ssh-keys is for live images"),
-        (suite.is_some() && kind.is_none(), "--suite is for live images"),
-        (!mirror.is_empty() && kind.is_none(), "--mirror is for live images"),
-    ];
-    if let Some((_, why)) = misplaced.into_iter().find(|(wrong, _)| *wrong) {
-        return Err(Failure::Usage(why.to_owned()));
-    }
-    let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
-    let built = if let Some(kind) = kind {
-        let suite = suite.unwrap_or_else(|| SUITE.to_owned());
-        let plan = LiveImage { live: kind, agent, keys: ssh_keys, suite, mirrors: mirror, out };
-        image::build_live(&plan).await
-    } else {
-        let talosd = plays.then(|| talosd.map_or_else(|| beside("talosd", "--talosd"), Ok)).transpose()?;
-        let cache = cache_folder().join("packages");
-        image::build_node(&NodeImage { agent, talosd, out, kernel_deb, cache }).await
-    };
-    built.map_err(|why| Failure::failed(why.to_string()))
-}
-
-fn tell_built(built: &Built) -> Result<(), Failure> {
-    let how = if built.fresh { "built" } else { "is current" };
-    let packages = match built.manifest.packages.len() {
-        0 => String::new(),
-        count => format!(", {count} packages"),
-    };
-    out::line(&format!(
-        "{} {how} (kernel {}{packages})",
-        built.folder.display(),
-        built.manifest.kernel_version
-    ))?;
-    built.manifest.files().try_for_each(|file| {
-        out::line(&format!("  {:<14} {:>9} kB  sha256:{}", file.name, file.size / 1000, file.digest))
-    })
-}
-
-/// Fetches a system of the catalogue, or lists the catalogue.
-async fn fetch(globals: &Globals, args: FetchArgs) -> Result<(), Failure> {
-    let Some(name) = args.name else {
-        return fetch::systems().iter().try_for_each(|(name, about, version)| {
-            let version = if version.is_empty() { "(name one)" } else { version };
-            out::line(&format!("{name:<16} {version:<12} {about}"))
-        });
-    };
-    let order = fetch::Order {
-        name,
-        version: args.version,
-        arch: args.arch,
-        schematic: args.schematic,
-        mirror: args.mirror,
-        from: args.from,
-        unproven: args.unproven,
-        out: args.out.unwrap_or_else(images_folder),
-        lock: args.lock,
-    };
-    let look = out::Look::new(globals);
-    let mut told = String::new();
-    let shown = !look.quiet && look.paper == out::Paper::Terminal;
-    let mut progress = |file: &str, moved: u64, size: Option<u64>| {
-        let whole = size.map_or_else(String::new, |size| format!(" of {}", size / 1_000_000));
-        let now = format!("{file}: {}{whole} MB", moved / 1_000_000);
-        if shown && now != told {
-            out::complain(&now);
-            told = now;
-        }
-    };
-    let fetched = fetch::fetch(&order, &mut progress)
-        .await
-        .map_err(|why| Failure::with_advice(why.to_string(), why.advice()))?;
-    if look.quiet {
-        return Ok(());
-    }
-    let how = if fetched.pinned { "pinned in" } else { "as pinned in" };
-    out::line(&format!("image {}, {how} {}", fetched.image, order.lock.display()))?;
-    if fetched.unproven {
-        out::line(
-            "Nobody says what these files must be: what came now is pinned, and nothing else is taken later.",
-        )?;
-    }
-    fetched.manifest.files().filter(|file| file.size > 0).try_for_each(|file| {
-        out::line(&format!("  {:<40} {:>9} kB  sha256:{}", file.name, file.size / 1000, file.digest))
-    })
-}
-
-fn list(folder: &Path, json: bool) -> Result<(), Failure> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(why) => return Err(Failure::failed(format!("{}: {why}", folder.display()))),
-    };
-    let mut found: Vec<_> = entries
-        .flatten()
-        .filter_map(|entry| {
-            let manifest = ImageManifest::read(&entry.path()).ok()?;
-            Some((entry.file_name().to_string_lossy().into_owned(), manifest))
-        })
-        .collect();
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    if json {
-        return out::json(&found, true);
-    }
-    found.iter().try_for_each(|(name, manifest)| {
-        let size: u64 = manifest.files().map(|file| file.size).sum();
-        out::line(&format!("{name:<24} kernel {:<28} {:>9} kB", manifest.kernel_version, size / 1000))
-    })
-}
-
-/// A program that was built beside this one.
-fn beside(name: &str, option: &str) -> Result<PathBuf, Failure> {
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(name)));
-    beside.filter(|path| path.is_file()).ok_or_else(|| {
-        Failure::with_advice(
-            format!("there is no {name} beside this program"),
-            format!("name it with {option} PATH"),
-        )
-    })
-}
-
-/// Where fetched packages are kept.
-fn cache_folder() -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(home)
-        .unwrap_or_else(std::env::temp_dir)
-        .join("labinator")
 }

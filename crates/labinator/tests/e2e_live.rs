@@ -20,9 +20,10 @@ fn mac(number: u8) -> MacAddr {
     MacAddr([0x52, 0x54, 0, 0x4c, 0x56, number])
 }
 
-/// The description of an image.
+/// The description of the generation in use of an image.
 fn manifest(images: &Path, name: &str) -> serde_json::Value {
-    serde_json::from_slice(&std::fs::read(images.join(name).join("image.json")).unwrap()).unwrap()
+    let folder = labinator::image::life::in_use(images, name);
+    serde_json::from_slice(&std::fs::read(folder.join("image.json")).unwrap()).unwrap()
 }
 
 fn lab(house: &House) -> Controller {

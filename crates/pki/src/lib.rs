@@ -1,3 +1,4 @@
-//! Trust: where secrets are kept.
+//! Trust: where secrets are kept, and who signed what.
 
+pub mod signing;
 pub mod vault;

@@ -7,13 +7,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::{MacAddr, NodeName, ScenarioName};
 
 use super::adopt::AdoptArgs;
+use super::args_image::{IMAGES_HELP, ImageVerb};
 use super::args_lab::{ImportVerb, InitArgs};
 use super::bundle::BundleVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::talos::TalosVerb;
-
-const IMAGES_HELP: &str =
-    "Folder of boot images [default: $LABINATOR_IMAGES, else images below the state folder]";
 
 /// From cold machines to a running lab and back.
 #[derive(Debug, Clone, Parser)]
@@ -168,84 +166,6 @@ pub struct ServeArgs {
     /// Address of the page and the API
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: std::net::SocketAddr,
-}
-
-/// What can be done with images.
-#[derive(Debug, Clone, Subcommand)]
-pub enum ImageVerb {
-    /// Build an image from what this computer has
-    Build(BuildArgs),
-    /// Fetch a system of another maker, each file proven before it is used
-    Fetch(FetchArgs),
-    /// List the images that are there
-    List {
-        /// Folder of boot images.
-        #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
-        out: Option<PathBuf>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// Options of `image build`.
-#[derive(Debug, Clone, Args)]
-pub struct BuildArgs {
-    /// Which image: node, simulated-talos, hypervisor or rescue
-    #[arg(default_value = "node")]
-    pub name: String,
-    /// The agent that goes in, linked statically [default: `agent` beside this program]
-    #[arg(long, value_name = "PATH")]
-    pub agent: Option<PathBuf>,
-    /// Simulated Talos, linked statically, for the image of that name [default: `talosd` beside this program]
-    #[arg(long, value_name = "PATH")]
-    pub talosd: Option<PathBuf>,
-    /// Folder of boot images.
-    #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
-    pub out: Option<PathBuf>,
-    /// Kernel package of node and simulated-talos [default: the distribution's current one]
-    #[arg(long, value_name = "FILE")]
-    pub kernel_deb: Option<PathBuf>,
-    /// Public keys that may log in to a live image as root; without this option nobody can
-    #[arg(long, value_name = "FILE")]
-    pub ssh_keys: Option<PathBuf>,
-    /// Debian release of a live image's packages [default: bookworm]
-    #[arg(long, value_name = "NAME")]
-    pub suite: Option<String>,
-    /// Where a live image's packages are: a URL or a line of sources.list, once or more [default: Debian's servers]
-    #[arg(long, value_name = "URL")]
-    pub mirror: Vec<String>,
-}
-
-/// Options of `image fetch`.
-#[derive(Debug, Clone, Args)]
-pub struct FetchArgs {
-    /// Which system; without one the catalogue is listed
-    pub name: Option<String>,
-    /// Which version [default: the catalogue's]
-    #[arg(long, value_name = "V")]
-    pub version: Option<String>,
-    /// Architecture, as Debian calls it
-    #[arg(long, value_name = "ARCH", default_value = "amd64")]
-    pub arch: String,
-    /// What Talos's image factory is to build in, as `labinator talos schematic` prints it
-    #[arg(long, value_name = "ID")]
-    pub schematic: Option<String>,
-    /// Another place with the same layout, http:// or https://
-    #[arg(long, value_name = "URL")]
-    pub mirror: Option<String>,
-    /// A folder that has the files, with the maker's list of digests, where there is no way to the maker
-    #[arg(long, value_name = "DIR", conflicts_with = "mirror")]
-    pub from: Option<PathBuf>,
-    /// Take files of that folder although nobody says what they must be
-    #[arg(long, requires = "from")]
-    pub unproven: bool,
-    /// Folder of boot images.
-    #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
-    pub out: Option<PathBuf>,
-    /// Where the digests are pinned
-    #[arg(long, value_name = "FILE", default_value = "images.lock")]
-    pub lock: PathBuf,
 }
 
 /// Options of `replay`.
@@ -584,6 +504,14 @@ mod tests {
             "doctor -q",
             "image build",
             "image list --json",
+            "image verify",
+            "image verify rescue --json",
+            "image update rescue --after 5 --node node3",
+            "image promote rescue",
+            "image rollback rescue",
+            "image key",
+            "image trust boss2 boss2.pub",
+            "image trust boss2 --remove",
             "explain-code 4c116035",
             "explain-code --json https://ipxe.org/4c116035",
             "image fetch",

@@ -2,7 +2,8 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | what can be typed | `args.rs`, `args_lab.rs` |
+//! | what can be typed | `args.rs`, `args_image.rs`, `args_lab.rs` |
+//! | boot images | `images.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | error numbers of iPXE | `code.rs` |
@@ -19,12 +20,14 @@ pub mod talos;
 
 pub mod adopt;
 mod args;
+mod args_image;
 mod args_lab;
 mod capture;
 mod client;
 mod code;
 mod failure;
 mod fix;
+mod images;
 mod import;
 mod seeds;
 mod socket;
@@ -37,13 +40,14 @@ mod watch;
 use std::process::ExitCode;
 
 pub use args::{
-    BootVerb, BuildArgs, Choice, Cli, ClientVerb, Color, DemoArgs, FetchArgs, FixVerb, Globals, ImageVerb,
-    InsideArgs, PowerArgs, PowerVerb, ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter,
-    Verb,
+    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, FixVerb, Globals, InsideArgs, PowerArgs, PowerVerb,
+    ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb,
 };
+pub use args_image::{BuildArgs, FetchArgs, ImageVerb, OneImage, UpdateArgs};
 pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};
 pub use client::Client;
 pub use failure::Failure;
+pub use images::images;
 pub use import::import;
 pub use socket::{Server, socket_path};
 pub use sse::{Message, Parser, TooLong};

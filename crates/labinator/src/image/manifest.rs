@@ -37,6 +37,20 @@ pub struct ImageManifest {
     /// Packages of the distribution that are inside, by name; none where the system was made by somebody else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
+    /// What a live image was asked to be made of, so that it can be made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<Recipe>,
+}
+
+/// What the owner said when a live image was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Debian release.
+    pub suite: String,
+    /// Where its packages are; none for the distribution's own servers.
+    pub mirrors: Vec<String>,
+    /// Public keys that may log in as root, in the form of `authorized_keys`.
+    pub keys: Option<String>,
 }
 
 /// A package inside an image.
@@ -49,7 +63,7 @@ pub struct Package {
 }
 
 impl ImageManifest {
-    pub(super) fn new(kernel: Asset, kernel_version: String, inputs: Digest) -> Self {
+    pub(crate) fn new(kernel: Asset, kernel_version: String, inputs: Digest) -> Self {
         Self {
             form: FORM,
             kernel,
@@ -60,6 +74,7 @@ impl ImageManifest {
             kernel_version,
             inputs,
             packages: Vec::new(),
+            recipe: None,
         }
     }
 

@@ -1,24 +1,40 @@
 //! Bootable images, built from packages: same inputs, same bytes.
 
+mod boot_test;
+mod changes;
 mod cpio;
 pub mod fat;
 mod kernel;
+pub mod life;
 mod live;
 mod manifest;
 mod modules;
 pub mod nocloud;
 mod node;
 mod pe;
+#[cfg(test)]
+pub(crate) mod sample;
+mod signed;
+mod stock;
+mod update;
+mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use drivers::process::ProcessError;
 
+pub use changes::{Change, changes};
 pub use live::{Live, LiveImage, build_live};
-pub use manifest::{ImageManifest, MANIFEST, Package};
+pub use manifest::{ImageManifest, MANIFEST, Package, Recipe};
 pub use node::{Built, NodeImage, SIMULATED_TALOS, build_node};
 pub use pe::PeError;
+pub(crate) use signed::now;
+pub use signed::{Keys, Seal, Signer};
+pub use stock::{Places, names, stock};
+pub use update::{Order, Updated, build, update};
+pub(crate) use verify::unlike;
+pub use verify::{Verdict, verify};
 
 /// Why an image could not be built or read.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +80,49 @@ pub enum ImageError {
         /// What is wrong.
         why: String,
     },
+    /// Another is making a generation of this image.
+    #[error("{path}: another `labinator image` is at work on this image", path = .0.display())]
+    Busy(PathBuf),
+    /// The folder of an image went away under the work.
+    #[error("{path}: the image went away while it was worked on", path = .0.display())]
+    Gone(PathBuf),
+    /// There is no image of this name.
+    #[error("there is no image {0}: build it first, with `labinator image build {0}`")]
+    NoImage(String),
+    /// The image is not of the kind that has generations.
+    #[error("image {0} is not made of packages here: only hypervisor and rescue are updated")]
+    NotLive(String),
+    /// It says other than it was built, or who signed it is not believed.
+    #[error("image {name}: {why}")]
+    Doubtful {
+        /// Which image.
+        name: String,
+        /// What is wrong, a sentence or more.
+        why: String,
+    },
+    /// It did not start in the test.
+    #[error("image {name} did not start in the test, and is not used: {why}")]
+    NoStart {
+        /// Which image.
+        name: String,
+        /// What was seen, for a person.
+        why: String,
+    },
+    /// A key cannot be made, kept or read.
+    #[error(transparent)]
+    Key(#[from] pki::signing::SigningError),
+    /// Not a name for a key.
+    #[error("`{0}` is no name for a key: letters, digits, `-` and `_`")]
+    KeyName(String),
+    /// Another key has this name.
+    #[error("another key is trusted as {0}; `labinator image trust {0} --remove` forgets it")]
+    KeyKnown(String),
+}
+
+impl From<pki::vault::VaultError> for ImageError {
+    fn from(error: pki::vault::VaultError) -> Self {
+        Self::Key(error.into())
+    }
 }
 
 impl ImageError {
@@ -85,6 +144,15 @@ impl ImageError {
             Self::Pe(_) => "stub-unusable",
             Self::TooLarge(_) => "image-too-large",
             Self::Manifest { .. } => "image-description",
+            Self::Busy(_) => "image-busy",
+            Self::Gone(_) => "image-gone",
+            Self::NoImage(_) => "image-unknown",
+            Self::NotLive(_) => "image-not-live",
+            Self::Doubtful { .. } => "image-doubtful",
+            Self::NoStart { .. } => "image-no-start",
+            Self::Key(error) => error.code(),
+            Self::KeyName(_) => "key-name",
+            Self::KeyKnown(_) => "key-name-taken",
         }
     }
 }

@@ -14,7 +14,7 @@ use super::manifest::{ImageManifest, asset, digest};
 use super::{ImageError, pe};
 
 /// Name of the image and of its folder.
-const NAME: &str = "node";
+pub(super) const NAME: &str = "node";
 /// Name of the image with simulated Talos, and of its folder. Whoever sees it shall see what it is.
 pub const SIMULATED_TALOS: &str = "simulated-talos";
 /// Raised when the way of building changes, so that images built before are built again.

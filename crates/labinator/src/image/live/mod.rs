@@ -19,7 +19,7 @@ use model::Digest;
 
 use super::cpio::Archive;
 use super::kernel::Kernel;
-use super::manifest::{ImageManifest, Package, asset, digest};
+use super::manifest::{ImageManifest, Package, Recipe, asset, digest};
 use super::node::{Built, Scratch, compress, read, stub};
 use super::{ImageError, pe};
 pub use recipe::Live;
@@ -40,13 +40,15 @@ pub struct LiveImage {
     /// The agent, linked statically.
     pub agent: PathBuf,
     /// Public keys that may log in as root, in the form of `authorized_keys`. Without one nobody can.
-    pub keys: Option<PathBuf>,
+    pub keys: Option<String>,
     /// Debian release the packages come from.
     pub suite: String,
     /// Where to get them: URLs or lines of `sources.list`; the distribution's own servers when empty.
     pub mirrors: Vec<String>,
-    /// Folder of images; the image is put into a folder of its name below it.
-    pub out: PathBuf,
+    /// Folder that the image is put into.
+    pub folder: PathBuf,
+    /// The image that is there already: built from the same, it is left as it is.
+    pub current: Option<PathBuf>,
 }
 
 /// Builds a live image. What is written stays the same when packages, agent and keys are the same.
@@ -59,18 +61,19 @@ pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
         program.find()?;
     }
     let agent = read(&plan.agent)?;
-    let keys = plan.keys.as_deref().map(read).transpose()?;
+    let keys = plan.keys.as_ref().map(|keys| keys.clone().into_bytes());
     let stub = stub()?;
-    let folder = plan.out.join(plan.live.name());
+    let folder = plan.folder.clone();
     fs::create_dir_all(&folder).map_err(|e| ImageError::io(&folder, e))?;
     let work = Scratch::new(&folder)?;
     let root = Root::unpack(plan, &work.0).await?;
     let inputs = inputs(plan.live, &root.packages, &[Some(&agent), keys.as_ref(), Some(&stub)]);
-    if let Ok(manifest) = ImageManifest::read(&folder)
+    if let Some(current) = &plan.current
+        && let Ok(manifest) = ImageManifest::read(current)
         && manifest.inputs == inputs
-        && manifest.is_complete(&folder)
+        && manifest.is_complete(current)
     {
-        return Ok(Built { folder, manifest, fresh: false });
+        return Ok(Built { folder: current.clone(), manifest, fresh: false });
     }
     let kernel = Kernel::inside(&root.folder)?;
     let linux = read(&kernel.image)?;
@@ -101,6 +104,8 @@ pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
     ARGUMENTS.clone_into(&mut manifest.args);
     manifest.agent = true;
     manifest.packages = root.packages;
+    manifest.recipe =
+        Some(Recipe { suite: plan.suite.clone(), mirrors: plan.mirrors.clone(), keys: plan.keys.clone() });
     manifest.write(&folder)?;
     Ok(Built { folder, manifest, fresh: true })
 }
