@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::{
-    Asset, DISK_IMAGE, Digest, Fact, Image, ImageRef, LabSpec, NodeBoot, NodeName, ScenarioName,
+    Asset, Candidate, DISK_IMAGE, Digest, Fact, Image, ImageRef, LabSpec, NodeBoot, NodeName, ScenarioName,
     ScenarioSpec, TalosSpec,
 };
 use store::shelf::Shelf;
 
 use crate::cluster;
-use crate::image::life::in_use;
+use crate::image::life::{self, Home, in_use};
 use crate::image::{ImageManifest, Keys, unlike};
 use crate::seed::{Kitchen, Seed};
 
@@ -56,6 +56,32 @@ pub fn find(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Fact {
         }
     }
     Fact::ImagesFound { images: found, missing, boots }
+}
+
+/// Finds the generations that are to be tried of what scenarios boot, and shelves them. One that is not as it was built is
+/// left out, and the log says so.
+#[must_use]
+pub fn candidates(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Vec<Candidate> {
+    let mut search = Search { images, shelf, known: BTreeMap::new(), folders: BTreeMap::new() };
+    let booted = spec.scenarios.values().flat_map(|scenario| {
+        // What a maker built, such as Talos, has versions and no generations.
+        let own = Some(&scenario.image).filter(|_| scenario.talos.is_none());
+        own.into_iter().chain(&scenario.hypervisor_image)
+    });
+    let names: BTreeSet<&str> = booted
+        .filter_map(|image| match image {
+            ImageRef::Named(name) => Some(name.as_str()),
+            ImageRef::Files { .. } => None,
+        })
+        .collect();
+    let mut all = Vec::new();
+    for name in names {
+        match search.candidate(name) {
+            Ok(candidate) => all.extend(candidate),
+            Err(why) => tracing::warn!("nothing is tried of image {name}: {}", why.join("; ")),
+        }
+    }
+    all
 }
 
 /// What was found so far: scenarios often share files, and each is read once.
@@ -108,8 +134,32 @@ impl Search<'_> {
     }
 
     fn named(&mut self, name: &str, talos: Option<&TalosSpec>) -> Result<Image, Vec<String>> {
-        let folder = in_use(self.images, name);
-        let manifest = ImageManifest::read(&folder).map_err(|why| {
+        let manifest = self.proven(name, &in_use(self.images, name), talos)?;
+        Ok(manifest.image())
+    }
+
+    /// The generation of an image that is to be tried.
+    fn candidate(&mut self, name: &str) -> Result<Option<Candidate>, Vec<String>> {
+        let home = Home::of(self.images, name);
+        let all = home.read().map_err(|why| vec![why.to_string()])?;
+        let Some((good, tried)) = all.and_then(|all| Some((all.good, all.candidate?))) else {
+            return Ok(None);
+        };
+        let image = Arc::new(self.proven(name, &home.folder_of(tried.generation), None)?.image());
+        let instead_of =
+            ImageManifest::read(&home.folder_of(good)).map_err(|why| vec![why.to_string()])?.image();
+        let life::Candidate { generation, after, starts, node, since: _ } = tried;
+        Ok(Some(Candidate { name: name.to_owned(), generation, after, starts, node, instead_of, image }))
+    }
+
+    /// The description of an image whose every file is as it was built, and on the shelf.
+    fn proven(
+        &mut self,
+        name: &str,
+        folder: &Path,
+        talos: Option<&TalosSpec>,
+    ) -> Result<ImageManifest, Vec<String>> {
+        let manifest = ImageManifest::read(folder).map_err(|why| {
             let why = if folder.is_dir() { format!(": {why}") } else { " is not there".to_owned() };
             let build = format!("labinator image build {name} --out {}", self.images.display());
             vec![format!("image {name}{why}; build it: `{build}`")]
@@ -118,7 +168,7 @@ impl Search<'_> {
             format!("image {name} is not served: {why}; `labinator image verify {name}` tells all")
         };
         let seal =
-            Keys::of(self.images).check(&folder, name).map_err(|why| vec![doubtful(why.to_string())])?;
+            Keys::of(self.images).check(folder, name).map_err(|why| vec![doubtful(why.to_string())])?;
         if let Some(why) = seal.objection() {
             return Err(vec![doubtful(why)]);
         }
@@ -132,7 +182,7 @@ impl Search<'_> {
                 Err(why) => lacks.push(why),
             }
         }
-        if lacks.is_empty() { Ok(manifest.image()) } else { Err(lacks) }
+        if lacks.is_empty() { Ok(manifest) } else { Err(lacks) }
     }
 
     /// What the machines of a scenario get one by one.

@@ -14,7 +14,7 @@ use model::{
 use crate::cluster::{Cluster, Order, TalosKnown};
 use crate::lab::{CoreStart, Install, Lab, Machine, Run};
 use crate::past::{self, PastBoot, Room};
-use crate::{guests, record, waterfall};
+use crate::{guests, record, trial, waterfall};
 
 /// Strangers remembered.
 const STRANGERS_KEPT: usize = 32;
@@ -53,6 +53,14 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
             lab.images = images.iter().map(|(name, image)| (name.clone(), Arc::new(image.clone()))).collect();
             lab.missing.clone_from(missing);
             lab.images_known = true;
+            Touched::All
+        }
+        Fact::CandidatesFound { candidates } => {
+            trial::found(lab, candidates);
+            Touched::All
+        }
+        Fact::TrialCounted { image, generation, node, good, because } => {
+            trial::counted(lab, (image, *generation), node, (*good, because));
             Touched::All
         }
         Fact::CounterSeen { up } => {
@@ -331,9 +339,13 @@ fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
             about(lab, &node, |m| record::sight(m, at, sight, room));
             return Touched::All;
         }
+        let tried = lab.machines.get(&node).and_then(|machine| trial::taken(lab, machine, sight));
         return about(lab, &node, |m| {
             record::sight(m, at, sight, room);
             record::note_install(m);
+            if let Some(generation) = tried {
+                trial::note(m, generation);
+            }
         });
     }
     if let Sight::Discover { client, .. } | Sight::Solicit { client, .. } = sight {

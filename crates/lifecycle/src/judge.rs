@@ -10,7 +10,9 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use model::{Command, Event, Fact, Goal, LabTime, Moment, NodeName, Outcome, Rung, TalosSight, Waiting};
+use model::{
+    Command, Event, Fact, Fault, Goal, LabTime, Moment, NodeName, Outcome, Rung, TalosSight, Waiting,
+};
 
 use crate::absorb::{Touched, absorb};
 use crate::cluster::Around;
@@ -18,6 +20,7 @@ use crate::decide::{phase, step, turns_at};
 use crate::gates::{Gate, cluster, manifests};
 use crate::lab::{Lab, Machine};
 use crate::rungs::{Step, fades_at, seen};
+use crate::trial;
 
 /// What follows from what is known, for the machines that were looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -253,6 +256,7 @@ impl Judge {
         if again {
             judgment.facts.push(Fact::Entered { node: node.clone(), rung });
         }
+        judgment.facts.extend(trial::started(lab, machine, rung));
         let mut timer = fades_at(lab, machine, rung);
         let mut waits = None;
         let mut behind_gate = false;
@@ -289,11 +293,11 @@ impl Judge {
             Step::Fail(fault) => {
                 again = true;
                 let bad = machine.tries >= lab.spec.limits.tries;
-                judgment.facts.push(Fact::Faulted { node: node.clone(), fault, bad });
+                fail(lab, machine, (fault, bad), &mut judgment.facts);
             }
             Step::GiveUp(fault) => {
                 again = true;
-                judgment.facts.push(Fact::Faulted { node: node.clone(), fault, bad: true });
+                fail(lab, machine, (fault, true), &mut judgment.facts);
             }
         }
         if let Some(waiting) = &waits {
@@ -361,6 +365,13 @@ impl Judge {
             }
         }
     }
+}
+
+/// A start failed. One of an image that was tried is no start of the machine's own: it goes on with the image before.
+fn fail(lab: &Lab, machine: &Machine, (fault, bad): (Fault, bool), facts: &mut Vec<Fact>) {
+    let tried = trial::failed(lab, machine, &fault);
+    facts.push(Fact::Faulted { node: machine.node.clone(), fault, bad: bad && tried.is_none() });
+    facts.extend(tried);
 }
 
 /// The order to push its config to the key that a machine shows.

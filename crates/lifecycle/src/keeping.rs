@@ -38,6 +38,8 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         }
         Fact::CoreStarted { .. }
         | Fact::ImagesFound { .. }
+        | Fact::CandidatesFound { .. }
+        | Fact::TrialCounted { .. }
         | Fact::CounterSeen { .. }
         | Fact::StartAccepted { .. }
         | Fact::AdoptAccepted { .. }

@@ -11,15 +11,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentView, Boot, CommandId, Fault, Goal, GuestSeen, Image, IpxeView, LabSpec, LabTime, MacAddr,
-    ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState, Rung,
-    ScenarioName, ScenarioSpec, Stranger,
+    AgentView, Boot, Candidate, CommandId, Fault, Goal, GuestSeen, Image, IpxeView, LabSpec, LabTime,
+    MacAddr, ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState,
+    Rung, ScenarioName, ScenarioSpec, Stranger,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, TalosKnown};
 use crate::packed::PackedBoot;
 use crate::past::{self, PastBoot, Room};
+use crate::trial::{self, Trial, TriedBoot};
 
 /// The lab. Its machines are written one by one, see [`Lab::put_back`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,12 @@ pub struct Lab {
     pub manifests: BTreeMap<ScenarioName, ManifestFiles>,
     /// What single machines of a scenario get besides.
     pub boots: Arc<BTreeMap<ScenarioName, BTreeMap<NodeName, NodeBoot>>>,
+    /// Generations of images that are to be tried.
+    #[serde(default)]
+    pub candidates: Vec<Arc<Candidate>>,
+    /// How their trials stand, by image.
+    #[serde(default)]
+    pub trials: BTreeMap<String, Trial>,
     /// The machines of the board.
     #[serde(skip)]
     pub machines: BTreeMap<NodeName, Arc<Machine>>,
@@ -165,6 +172,9 @@ pub struct Machine {
     pub fault: Option<Fault>,
     /// Given up for this run.
     pub bad: bool,
+    /// The last boot in which it took a generation that is tried.
+    #[serde(default)]
+    pub tried: Option<TriedBoot>,
 }
 
 /// What DHCP tells of a system without our agent.
@@ -228,6 +238,7 @@ impl Machine {
             tries: 0,
             fault: None,
             bad: false,
+            tried: None,
         }
     }
 
@@ -271,6 +282,8 @@ impl Lab {
             missing: BTreeMap::new(),
             manifests: BTreeMap::new(),
             boots: Arc::default(),
+            candidates: Vec::new(),
+            trials: BTreeMap::new(),
             machines: BTreeMap::new(),
             by_mac: Arc::default(),
             run: None,
@@ -350,9 +363,17 @@ impl Lab {
         self.run.as_ref().and_then(|run| self.boots.get(&run.scenario)?.get(&machine.node))
     }
 
-    /// The image of this machine in the scenario in hand.
+    /// The image of this machine in the scenario in hand: one that it tries, or its usual one.
     #[must_use]
     pub fn image_of(&self, machine: &Machine) -> Option<&Arc<Image>> {
+        match trial::of(self, machine) {
+            Some(candidate) => Some(&candidate.image),
+            None => self.usual_image_of(machine),
+        }
+    }
+
+    /// The image that this machine boots when it tries nothing.
+    pub(crate) fn usual_image_of(&self, machine: &Machine) -> Option<&Arc<Image>> {
         self.boot_of(machine).and_then(|boot| boot.image.as_ref()).or_else(|| self.image())
     }
 

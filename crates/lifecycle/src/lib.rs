@@ -33,6 +33,7 @@ mod record;
 mod rungs;
 mod table;
 mod transfer;
+mod trial;
 mod view;
 mod waterfall;
 
@@ -48,5 +49,6 @@ pub use lab::{CoreStart, Install, Lab, Machine, Run, SystemHeard};
 pub use packed::PackedBoot;
 pub use past::PastBoot;
 pub use table::{boot_entry, boot_table};
+pub use trial::{Trial, TriedBoot};
 pub use view::{lab_view, machine_view};
 pub use waterfall::{waterfall, waterfall_of};

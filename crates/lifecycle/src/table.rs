@@ -13,6 +13,7 @@ use model::{
 
 use crate::guests;
 use crate::lab::{Lab, Machine};
+use crate::trial;
 
 /// Seconds between two asks of a loader that waits.
 const RETRY_SECONDS: u16 = 2;
@@ -101,7 +102,7 @@ pub(crate) fn answer(lab: &Lab, machine: &Machine) -> (BootAnswer, String) {
             }
             (
                 BootAnswer::Run { image: Arc::clone(image), args: args.clone() },
-                format!("scenario {}, run {}", run.scenario, run.number),
+                format!("scenario {}, run {}{}", run.scenario, run.number, trial::words(lab, machine)),
             )
         }
         _ => wait(format!("the files of scenario {} are missing", run.scenario)),

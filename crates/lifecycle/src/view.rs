@@ -10,6 +10,7 @@ use model::{
 
 use crate::gates::manifests;
 use crate::lab::{Lab, Machine};
+use crate::trial;
 use crate::waterfall::waterfall;
 
 /// The lab as a whole.
@@ -42,6 +43,7 @@ pub fn lab_view(lab: &Lab) -> LabView {
         notices: lab.notices.clone(),
         strangers: lab.strangers.clone(),
         scenarios: scenarios.collect(),
+        trials: trial::views(lab),
     }
 }
 

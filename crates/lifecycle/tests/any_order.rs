@@ -38,6 +38,7 @@ fn board(lab: Kind) -> Board {
     let names = |names: &[&str]| names.iter().map(|n| n.parse().unwrap()).collect();
     board.scenario("demo", names(&["n1", "n2", "n3"]), Some(3));
     board.scenario("pair", names(&["n1", "n2"]), Some(1));
+    board.later(2, 2, None);
     if lab.control_plane > 0 {
         let all: Vec<NodeName> = names(&["n1", "n2"]);
         board.cluster("demo", all.into_iter().take(lab.control_plane).collect());

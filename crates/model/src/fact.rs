@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClusterPods, Command, CommandId, Fault, Image, LabSpec, MacAddr, ManifestFiles, Membership, Moment,
-    NodeBoot, NodeName, NodePods, Notice, Outcome, PowerOrder, PowerState, Rung, ScenarioName, Sight,
+    Candidate, ClusterPods, Command, CommandId, Fault, Image, LabSpec, MacAddr, ManifestFiles, Membership,
+    Moment, NodeBoot, NodeName, NodePods, Notice, Outcome, PowerOrder, PowerState, Rung, ScenarioName, Sight,
     TalosSight,
 };
 
@@ -290,6 +290,24 @@ pub enum Fact {
         /// True if it is given up for this run.
         bad: bool,
     },
+    /// Generations of images that one machine each is to try were looked for.
+    CandidatesFound {
+        /// All there are.
+        candidates: Vec<Candidate>,
+    },
+    /// What came of a start of a generation that is tried.
+    TrialCounted {
+        /// Name of the image.
+        image: String,
+        /// Which generation of it.
+        generation: u32,
+        /// The machine that tried it.
+        node: NodeName,
+        /// True when it was ready.
+        good: bool,
+        /// Why, for a person.
+        because: String,
+    },
     /// The lab as a whole is in another phase.
     PhaseEntered {
         /// Which.
@@ -323,6 +341,8 @@ impl Fact {
             }
             | Self::NodePodsSeen { .. } => Keeping::Fleeting,
             Self::ImagesFound { .. }
+            | Self::CandidatesFound { .. }
+            | Self::TrialCounted { .. }
             | Self::CounterSeen { .. }
             | Self::Noticed { .. }
             | Self::Finished { .. }

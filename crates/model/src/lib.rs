@@ -8,7 +8,7 @@
 //! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `health.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs` |
-//! | what people look at | `machine.rs`, `trace.rs`, `snapshot.rs` |
+//! | what people look at | `machine.rs`, `trace.rs`, `trial.rs`, `snapshot.rs` |
 
 extern crate alloc;
 
@@ -31,6 +31,7 @@ mod snapshot;
 mod system;
 mod talos;
 mod trace;
+mod trial;
 
 pub use agent::*;
 pub use boot::*;
@@ -51,3 +52,4 @@ pub use snapshot::*;
 pub use system::*;
 pub use talos::*;
 pub use trace::*;
+pub use trial::*;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AgentBeat, AgentReport, Ailing, Cell, ClientKind, ClusterPods, Fault, Goal, GuestSeen, LabName, LabTime,
     MacAddr, Moment, NodeName, NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView,
-    Waterfall,
+    TrialView, Waterfall,
 };
 
 /// The lab at one moment. It contains every event up to `through`.
@@ -64,6 +64,9 @@ pub struct LabView {
     pub strangers: Vec<Stranger>,
     /// What can be started.
     pub scenarios: Vec<ScenarioView>,
+    /// New generations of images that are tried.
+    #[serde(default)]
+    pub trials: Vec<TrialView>,
 }
 
 /// A scenario as a choice.

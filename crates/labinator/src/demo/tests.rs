@@ -80,6 +80,7 @@ fn snapshot(phase: Phase, machines: Vec<MachineView>) -> Snapshot {
             notices: Vec::new(),
             strangers: Vec::new(),
             scenarios: Vec::new(),
+            trials: Vec::new(),
         }),
         machines: machines.into_iter().map(Arc::new).collect(),
     }

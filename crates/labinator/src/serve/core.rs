@@ -4,22 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use model::{Fact, LabSpec};
 use store::Disk;
-use store::shelf::Shelf;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::handover::Doors;
-use super::{Brief, Folders, ServeError, ended, parent, priority};
+use super::{Brief, ServeError, ended, images, parent, priority};
 use crate::clock::Clock;
 use crate::conductor::{Conductor, Tools};
-use crate::desk::Desk;
 use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
 use crate::http::{House, Token, guarded_router, router};
 use crate::journal::Journal;
-use crate::{assets, cluster, hands, link, probe};
+use crate::{hands, link, probe};
 
 pub(super) fn run(brief: Brief) -> Result<(), ServeError> {
     priority::of_core();
@@ -56,7 +53,7 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter.clone()));
     let adopter = hands::spawn(&mut tasks, &spec, &folders.state, wishes, (desk.clone(), for_counter));
     probe::spawn(&mut tasks, &spec, desk.clone());
-    spawn_asset_search(&mut tasks, spec.clone(), folders.clone(), desk.clone());
+    images::spawn(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let house = House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state), adopter };
@@ -75,36 +72,6 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
 /// Tells this core from every other one of the same journal.
 fn epoch(clock: &Clock) -> String {
     format!("{:x}-{}", clock.now().wall.0, std::process::id())
-}
-
-/// Looks for the images apart from everything else: hashing them takes longer than answering a machine.
-fn spawn_asset_search(tasks: &mut JoinSet<()>, spec: LabSpec, folders: Folders, desk: Desk) {
-    tasks.spawn(async move {
-        let kept = cluster::Kept::of(&folders.state);
-        let told = cluster::read_manifests(&desk, kept, spec.clone()).await;
-        if told.is_err() {
-            tracing::debug!("the lab was closed before its manifests were read");
-        }
-        let shelf = Shelf::new(folders.state.join("shelf"));
-        let found = tokio::task::spawn_blocking(move || assets::find(&spec, &folders.images, &shelf)).await;
-        let told = match found {
-            Ok(fact) => {
-                if let Fact::ImagesFound { missing, .. } = &fact {
-                    for (scenario, lacks) in missing {
-                        tracing::warn!("scenario {scenario} cannot be started: {}", lacks.join("; "));
-                    }
-                }
-                desk.tell(fact).await
-            }
-            Err(why) => {
-                tracing::error!("the search for images broke off: {why}");
-                Ok(())
-            }
-        };
-        if told.is_err() {
-            tracing::debug!("the lab was closed before its images were found");
-        }
-    });
 }
 
 fn open_doors(

@@ -12,6 +12,7 @@
 mod core;
 mod counter;
 mod handover;
+mod images;
 mod priority;
 mod rights;
 mod supervisor;

@@ -283,6 +283,7 @@ pub(crate) fn busy_lab() -> Snapshot {
                 client: ClientKind::UefiPxe,
                 seen: at(28_000),
             }],
+            trials: Vec::new(),
             scenarios: vec![
                 ScenarioView {
                     name: "all".parse().unwrap(),

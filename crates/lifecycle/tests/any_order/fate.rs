@@ -46,6 +46,8 @@ pub(crate) enum Fate {
     Member(u8, Membership),
     /// The secrets of the run are kept.
     Secrets,
+    /// A generation to be tried is there or not, and perhaps in use.
+    Candidate(bool, bool),
     /// A loader that waits asks for its script so many times.
     Polls(u8, u8),
 }
@@ -137,6 +139,7 @@ pub(crate) fn fates() -> impl Strategy<Value = Vec<Fate>> {
         4 => (node(), talos()).prop_map(|(n, sight)| Fate::Talos(n, sight)),
         2 => (node(), member()).prop_map(|(n, member)| Fate::Member(n, member)),
         2 => Just(Fate::Secrets),
+        1 => (prop::bool::weighted(0.8), prop::bool::weighted(0.1)).prop_map(|(there, used)| Fate::Candidate(there, used)),
     ];
     prop::collection::vec(fate, 0..60)
 }
@@ -213,6 +216,7 @@ impl Fate {
         match self {
             Self::Time(millis) => world.pass(world.now.after(Span(*millis))),
             Self::Restart => world.restart(),
+            Self::Candidate(there, used) => world.candidate(*there, *used),
             Self::Counter(up) => world.happens(Fact::CounterSeen { up: *up }),
             Self::Start(scenario) => {
                 world.request(&Request::Start { scenario: (*scenario).to_owned(), by }).map(drop)

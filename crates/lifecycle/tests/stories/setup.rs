@@ -5,6 +5,10 @@ use model::{ConfigCarrier, DiskBoot, Image, Proof, Readiness, ScenarioName, Span
 use crate::telling::{number, text};
 use crate::world::Board;
 
+fn small(word: &str) -> Result<u32, String> {
+    u32::try_from(number(word)?).map_err(text)
+}
+
 /// What the `with` lines say.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in a story")]
@@ -20,6 +24,7 @@ pub(crate) struct Setup {
     installs: bool,
     lease: Option<u64>,
     missing: Vec<String>,
+    candidate: Option<(u32, u32, Option<String>)>,
     images_later: bool,
     control_plane: Vec<String>,
     endpoint: Option<String>,
@@ -60,6 +65,12 @@ impl Setup {
             ["installs"] => self.installs = true,
             ["lease", time] => self.lease = Some(number(time)?),
             ["images", "later"] => self.images_later = true,
+            ["candidate", generation, "after", starts] => {
+                self.candidate = Some((small(generation)?, small(starts)?, None));
+            }
+            ["candidate", generation, "after", starts, "on", node] => {
+                self.candidate = Some((small(generation)?, small(starts)?, Some((*node).to_owned())));
+            }
             ["missing", name] => self.missing.push((*name).to_owned()),
             ["limit", name, value] => self.limits.push(((*name).to_owned(), number(value)?)),
             ["scenario", name, nodes @ .., "enough", n] => {
@@ -111,6 +122,10 @@ impl Setup {
             scenario.system.ready = self.ready.unwrap_or_default();
             scenario.system.within = self.within.map(Span::secs);
             scenario.system.install = self.installs.then(DiskBoot::default);
+        }
+        if let Some((generation, after, node)) = &self.candidate {
+            let node = node.as_ref().map(|node| node.parse().map_err(text)).transpose()?;
+            board.later(*generation, *after, node);
         }
         if let Some(lease) = self.lease {
             board.spec.network.lease_seconds = u32::try_from(lease).map_err(text)?;

@@ -273,6 +273,9 @@ impl Teller {
         match words {
             ["restart"] => self.world.restart(),
             ["images", "are", "read"] => self.world.finds_images(),
+            ["the", "candidate", "is", "built"] => self.world.candidate(true, false),
+            ["the", "candidate", "is", "given", "up"] => self.world.candidate(false, false),
+            ["the", "candidate", "is", "in", "use"] => self.world.candidate(false, true),
             ["counter", "up"] => self.world.happens(Fact::CounterSeen { up: true }),
             ["counter", "down"] => self.world.happens(Fact::CounterSeen { up: false }),
             ["start", scenario] => {
@@ -555,6 +558,13 @@ impl Teller {
             ["last", "stranger", mac, kind] => {
                 let last = lab.strangers.last().ok_or("there is no stranger")?;
                 same(format!("{mac} {}", client(kind)?), format!("{} {}", last.mac, last.client))
+            }
+            ["trial", words @ ..] => {
+                let told = lab_view(lab).trials.first().map_or_else(
+                    || "none".to_owned(),
+                    |trial| format!("{:?} {} {}", trial.state, trial.starts, trial.because).to_lowercase(),
+                );
+                holds(&words.join(" "), &told)
             }
             ["plan", scenario, words @ ..] => self.look_at_plan(scenario, &words.join(" ")),
             ["explain", node, words @ ..] => {

@@ -10,9 +10,9 @@ use lifecycle::{
     Decision, Judge, Judgment, Lab, Refusal, Request, Verdict, absorb, admit, boot_table, decide, keeping,
 };
 use model::{
-    Asset, BoardSpec, BootAnswer, BootEntry, Cell, Command, CommandId, DhcpMode, Digest, Event, Fact, Goal,
-    Image, ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, ManifestFiles, Mebibytes, Moment,
-    NetworkSpec, NodeBoot, NodeName, NodeSpec, PortRef, PowerDriver, PowerOrder, Rung, ScenarioName,
+    Asset, BoardSpec, BootAnswer, BootEntry, Candidate, Cell, Command, CommandId, DhcpMode, Digest, Event,
+    Fact, Goal, Image, ImageRef, Keeping, LabSpec, LabTime, Limits, MacAddr, ManifestFiles, Mebibytes,
+    Moment, NetworkSpec, NodeBoot, NodeName, NodeSpec, PortRef, PowerDriver, PowerOrder, Rung, ScenarioName,
     ScenarioSpec, Span, SystemSpec, TALOS_WIPE, TalosSpec, Variables, WallTime,
 };
 
@@ -32,6 +32,10 @@ pub(crate) struct Board {
     pub(crate) images: BTreeMap<ScenarioName, Image>,
     /// The files of the images are read when the test says so.
     pub(crate) images_later: bool,
+    /// A generation that is to be tried, once it was built.
+    pub(crate) candidate: Option<Candidate>,
+    /// It was built.
+    pub(crate) candidate_is_there: bool,
     /// Manifests that scenarios install cannot be used.
     pub(crate) manifests_are_wrong: bool,
 }
@@ -46,6 +50,19 @@ fn asset(name: &str) -> Asset {
 }
 
 impl Board {
+    /// A later generation of the image of `demo`.
+    pub(crate) fn later(&mut self, generation: u32, after: u32, node: Option<NodeName>) {
+        let instead_of = self.images.values().next().unwrap().clone();
+        let newer = |asset: &Asset| Asset { digest: Digest([8; 32]), ..asset.clone() };
+        let image = Arc::new(Image {
+            kernel: instead_of.kernel.as_ref().map(newer),
+            initrd: instead_of.initrd.iter().map(newer).collect(),
+            ..instead_of.clone()
+        });
+        let name = "live".to_owned();
+        self.candidate = Some(Candidate { name, generation, after, starts: 0, node, instead_of, image });
+    }
+
     /// A row of machines and one scenario, `demo`, that needs all of them. Those `by_hand` have no driver.
     pub(crate) fn new(machines: &[&str], by_hand: &[&str]) -> Self {
         let nodes: Vec<NodeName> = machines.iter().map(|name| name.parse().unwrap()).collect();
@@ -100,8 +117,14 @@ impl Board {
             limits: Limits::default(),
             variables: Variables::default(),
         };
-        let mut board =
-            Self { spec, images: BTreeMap::new(), images_later: false, manifests_are_wrong: false };
+        let mut board = Self {
+            spec,
+            images: BTreeMap::new(),
+            images_later: false,
+            candidate: None,
+            candidate_is_there: false,
+            manifests_are_wrong: false,
+        };
         board.scenario("demo", nodes, None);
         board
     }
@@ -245,7 +268,19 @@ impl World {
             images: self.board.images.clone(),
             missing,
             boots: self.board.boots(),
-        })
+        })?;
+        let candidates = self.board.candidate.clone().filter(|_| self.board.candidate_is_there);
+        self.happens(Fact::CandidatesFound { candidates: candidates.into_iter().collect() })
+    }
+
+    /// A generation was built, taken away, or made the one in use; the core sees it.
+    pub(crate) fn candidate(&mut self, is_there: bool, in_use: bool) -> Result<(), String> {
+        self.board.candidate_is_there = is_there;
+        if let Some(candidate) = self.board.candidate.as_ref().filter(|_| in_use) {
+            let image = (*candidate.image).clone();
+            self.board.images.values_mut().for_each(|of| *of = image.clone());
+        }
+        self.finds_images()
     }
 
     /// One thing happens, and everything that follows from it at once.

@@ -138,6 +138,18 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             let given_up = if *bad { "; given up for this run" } else { "" };
             format!("{node}: {} ({}){given_up}", fault.text, fault.code)
         }
+        Fact::CandidatesFound { candidates } if candidates.is_empty() => "no image is tried".to_owned(),
+        Fact::CandidatesFound { candidates } => {
+            let all: Vec<_> =
+                candidates.iter().map(|c| format!("generation {} of {}", c.generation, c.name)).collect();
+            format!("to be tried: {}", all.join(", "))
+        }
+        Fact::TrialCounted { image, generation, node, good: true, .. } => {
+            format!("{node}: a good start of generation {generation} of {image}")
+        }
+        Fact::TrialCounted { image, generation, because, .. } => {
+            format!("generation {generation} of {image} is given up: {because}")
+        }
         Fact::PhaseEntered { phase, because } => format!("the lab is {phase}: {because}"),
     }
 }
