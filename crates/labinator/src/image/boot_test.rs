@@ -12,8 +12,11 @@ use super::ImageError;
 use super::manifest::ImageManifest;
 
 const QEMU: Program = Program::new("qemu-system-x86_64", "qemu-system-x86");
-/// What emulation on two busy cores may take. With KVM it takes seconds.
-const LIMIT: Duration = Duration::from_secs(600);
+/// What runs the machine, and how long it may take. With KVM it takes seconds; a KVM that a computer offers and that
+/// never runs anything was seen (inside another virtual machine), so that emulation has the last word.
+const ATTEMPTS: [(&str, Duration); 2] = [("kvm", Duration::from_secs(60)), ("tcg", Duration::from_secs(600))];
+/// The kernel's door to KVM.
+const KVM: &str = "/dev/kvm";
 /// Half of it is what the root may be written to; the image lies in the other half.
 const MEMORY: &str = "1024";
 /// The agent's first word, and the word that it says once modules of the root are loaded.
@@ -31,24 +34,60 @@ pub(super) async fn boots(folder: &Path, name: &str) -> Result<Duration, ImageEr
     let manifest = ImageManifest::read(folder)?;
     let initrd = folder.join(".initrd");
     joined(folder, &manifest, &initrd).map_err(|why| ImageError::io(&initrd, why))?;
-    let began = Instant::now();
+    let mut why = String::new();
+    for (accelerator, limit) in ATTEMPTS {
+        if accelerator == "kvm" && File::options().read(true).write(true).open(KVM).is_err() {
+            continue;
+        }
+        let began = Instant::now();
+        match attempt(words(folder, &manifest, &initrd, accelerator), limit).await {
+            Ok(End::Up) => return tidy(&initrd, Ok(began.elapsed())),
+            Ok(End::Lost(told)) => {
+                return tidy(&initrd, Err(ImageError::NoStart { name: name.to_owned(), why: told }));
+            }
+            Ok(End::Unclear(told)) => why = told,
+            Err(why) => return tidy(&initrd, Err(why)),
+        }
+    }
+    tidy(&initrd, Err(ImageError::NoStart { name: name.to_owned(), why }))
+}
+
+/// How an attempt ended.
+enum End {
+    /// The agent is up.
+    Up,
+    /// Its own console says that it will never be.
+    Lost(String),
+    /// Nothing of that was seen.
+    Unclear(String),
+}
+
+async fn attempt(words: Vec<String>, limit: Duration) -> Result<End, ImageError> {
     let mut lost = None;
-    let outcome = run_until(QEMU, words(folder, &manifest, &initrd), LIMIT, |shown| {
+    let (how, shown) = run_until(QEMU, words, limit, |shown| {
         let text = String::from_utf8_lossy(shown);
         lost = LOST.into_iter().find(|word| text.contains(word));
         lost.is_some() || SAID.iter().all(|word| text.contains(word))
     })
-    .await;
-    // It is as large as the image, and nobody needs it twice.
-    drop(std::fs::remove_file(&initrd));
-    let (how, shown) = outcome?;
-    let why = match (how, lost) {
-        (Watched::Enough, None) => return Ok(began.elapsed()),
-        (Watched::Enough, Some(word)) => format!("its console says \"{word}\""),
-        (Watched::Ended(complaint), _) => format!("the machine ended before its agent spoke {complaint}"),
-        (Watched::Late, _) => format!("its agent did not ask for an address within {} s", LIMIT.as_secs()),
-    };
-    Err(ImageError::NoStart { name: name.to_owned(), why: format!("{why}\n{}", last_lines(&shown)) })
+    .await?;
+    let with_lines = |why: String| format!("{why}\n{}", last_lines(&shown));
+    Ok(match (how, lost) {
+        (Watched::Enough, None) => End::Up,
+        (Watched::Enough, Some(word)) => End::Lost(with_lines(format!("its console says \"{word}\""))),
+        (Watched::Ended(complaint), _) => {
+            End::Unclear(with_lines(format!("the machine ended before its agent spoke; {complaint}")))
+        }
+        (Watched::Late, _) => End::Unclear(with_lines(format!(
+            "its agent did not ask for an address within {} s",
+            limit.as_secs()
+        ))),
+    })
+}
+
+/// It is as large as the image, and nobody needs it twice.
+fn tidy<T>(initrd: &Path, outcome: T) -> T {
+    drop(std::fs::remove_file(initrd));
+    outcome
 }
 
 /// QEMU takes one file where the kernel takes several: they are read as one.
@@ -63,8 +102,9 @@ fn joined(folder: &Path, manifest: &ImageManifest, to: &Path) -> io::Result<()> 
     Ok(())
 }
 
-fn words(folder: &Path, manifest: &ImageManifest, initrd: &Path) -> Vec<String> {
-    let line = "-no-user-config -nodefaults -display none -no-reboot -machine pc,accel=kvm:tcg -m";
+fn words(folder: &Path, manifest: &ImageManifest, initrd: &Path, accelerator: &str) -> Vec<String> {
+    let line =
+        format!("-no-user-config -nodefaults -display none -no-reboot -machine pc,accel={accelerator} -m");
     let mut words: Vec<String> = line.split(' ').map(str::to_owned).collect();
     words.push(MEMORY.to_owned());
     // A network without a way out: the machine has a card, and speaks to nobody.
