@@ -3,11 +3,13 @@
 
 mod ground;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ground::kernel::KERNEL;
-use ground::{Ground, Told, guest, kill, shell};
-use model::{GuestCause, GuestSeen, GuestState, Mebibytes, PowerOrder};
+use ground::{Ground, Told, ask, echo, guest, kill, shell, shell_says};
+use model::{AgentOrder, GuestCause, GuestSeen, GuestState, Mebibytes, PowerOrder};
 
 /// For what takes a second or two on an idle machine.
 const SOON: Duration = Duration::from_secs(60);
@@ -133,6 +135,10 @@ fn guests_outlive_their_agent_and_it_goes_on_with_its_last_wish_while_nobody_ans
     let seen = state(&ground, "vm2", GuestState::Running, 3);
     assert_eq!((cause(&seen).0, seen.host_boot.as_str()), (GuestCause::QemuDied, "first"));
     assert_eq!(ground.pid("vm1"), Some(stays));
+    // Ordered off, a hypervisor takes its guests with it.
+    ground.told().order = AgentOrder::PowerOff;
+    assert_eq!(ground.agent_ended(), Some(0));
+    assert_eq!(["vm1", "vm2"].map(|guest| ground.pid(guest)), [None, None]);
 }
 
 fn wait_for_pid(ground: &Ground, guest: &str, not: i32) -> i32 {
@@ -164,4 +170,49 @@ fn a_hypervisor_without_room_says_so_and_goes_on_when_there_is_some() {
     assert!(full.evidence.contains("No space left on device"), "{full:?}");
     shell(&format!("mount -o remount,size=32m {}", state_folder.display()));
     state(&ground, "vm1", GuestState::Running, 1);
+}
+
+#[test]
+#[ignore = "stage e2e-qemu"]
+fn the_bridge_takes_over_address_and_route_of_the_port_and_hardly_a_packet_is_lost() {
+    let mut ground = Ground::new();
+    let (here, there) = (ground.name.clone(), ground.peer());
+    shell(&format!(
+        "ip -n {here} link add up0 address 52:54:00:00:01:09 type veth peer name far netns {there} && \
+         ip -n {there} addr add 10.98.0.1/24 dev far && ip -n {there} addr add fd98::1/64 dev far nodad && \
+         ip -n {there} link set far up && ip -n {here} link set up0 up && \
+         ip -n {here} addr add 10.98.0.2/24 dev up0 && ip -n {here} addr add fd98::2/64 dev up0 nodad && \
+         ip -n {here} route add default via 10.98.0.1"
+    ));
+    echo(&here);
+    let kernel = ground.serve("kernel", &KERNEL);
+    ground.option(&["--uplink", "up0"]);
+    ground.start();
+    ground.wish(&[]);
+    ground.until(SOON, "the agent reports", |told| (told.beats > 0).then_some(()));
+    let spent = ["up0", "br0"]
+        .map(|port| shell_says(&format!("ip -n {here} -o addr show {port} 2>/dev/null || true")));
+    assert!(spent[0].contains("10.98.0.2/24") && spent[1].is_empty(), "no guests, no bridge: {spent:?}");
+    let stop = Arc::new(AtomicBool::new(false));
+    let asking = ["10.98.0.2:7", "[fd98::2]:7"].map(|to| {
+        let (stop, there) = (Arc::clone(&stop), there.clone());
+        std::thread::spawn(move || ask(&there, to.parse().unwrap(), &stop))
+    });
+    ground.wish(&[guest(1, &kernel, "!wait")]);
+    state(&ground, "vm1", GuestState::Running, 1);
+    stop.store(true, Ordering::Relaxed);
+    let counts = asking.map(|asking| asking.join().unwrap());
+    for (asked, lost) in counts {
+        assert!(asked > 50 && lost <= 1, "asked and lost, over IPv4 and IPv6: {counts:?}");
+    }
+    let bridge =
+        shell_says(&format!("ip -n {here} -o addr show br0; ip -n {here} route; ip -n {here} -o link"));
+    for part in ["10.98.0.2/24", "fd98::2/64", "default via 10.98.0.1 dev br0", "52:54:00:00:01:09"] {
+        assert!(bridge.contains(part), "{part} is not in {bridge}");
+    }
+    for port in ["up0", "vm-0000"] {
+        let plugged = bridge.lines().any(|line| line.contains(port) && line.contains("master br0"));
+        assert!(plugged, "{port} is not in the bridge: {bridge}");
+    }
+    assert!(!bridge.contains("dev up0"), "{bridge}");
 }

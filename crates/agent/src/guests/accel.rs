@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::plan::Accel;
 use super::process::{Buried, Process};
 
-/// SeaBIOS and the sector take a quarter of a second.
-const LIMIT: Duration = Duration::from_secs(5);
+/// `SeaBIOS` and the sector take a quarter of a second.
+const LIMIT: Duration = Duration::from_secs(3);
 /// How QEMU ends when the sector writes 0x10 to its debug port: with twice that, plus one.
 const CAME_THROUGH: &str = "exit status 33";
 const FILE: &str = "probe.img";

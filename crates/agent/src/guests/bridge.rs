@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use futures_util::TryStreamExt as _;
 use model::MacAddr;
 use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope};
 use rtnetlink::packet_route::link::BridgeStpState;
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use rtnetlink::{Error, LinkBridge, LinkUnspec, RouteMessageBuilder};
@@ -49,7 +49,6 @@ pub(super) async fn make(links: &Links, port: &Port, bridge: &str) -> Result<(),
         links.handle().link().add(message).execute().await.map_err(step("it cannot be made"))?;
     }
     let over = index_of(bridge).ok_or_else(|| format!("{bridge} was made and is not there"))?;
-    without_detection(bridge);
     // Read before the port changes hands: its routes may go with it.
     let addresses = addresses(links, port.index).await.map_err(step("its addresses"))?;
     let gateways = gateways(links, port.index).await.map_err(step("its routes"))?;
@@ -57,8 +56,10 @@ pub(super) async fn make(links: &Links, port: &Port, bridge: &str) -> Result<(),
     join(links, &port.name, bridge).await?;
     for message in &addresses {
         let Some(address) = address_of(message) else { continue };
-        let add = links.handle().address().add(over, address, message.header.prefix_len);
-        add.replace().execute().await.map_err(step("an address"))?;
+        let mut add = links.handle().address().add(over, address, message.header.prefix_len).replace();
+        // It moves, so nobody else has it: looking whether somebody does would keep it from use for up to a second.
+        add.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        add.execute().await.map_err(step("an address"))?;
     }
     for gateway in gateways {
         let route = RouteMessageBuilder::<Ipv4Addr>::new().gateway(gateway).output_interface(over).build();
@@ -73,12 +74,6 @@ pub(super) async fn make(links: &Links, port: &Port, bridge: &str) -> Result<(),
 /// The address of a port, where the kernel shows it.
 pub(super) fn mac_of(name: &str) -> Option<MacAddr> {
     fs::read_to_string(format!("/sys/class/net/{name}/address")).ok()?.trim().parse().ok()
-}
-
-/// An address that moves is nobody else's: looking whether it is would keep it from use for a second.
-fn without_detection(bridge: &str) {
-    // A kernel without IPv6 has no such file, and one that refuses only takes its time.
-    drop(fs::write(format!("/proc/sys/net/ipv6/conf/{bridge}/dad_transmits"), "0"));
 }
 
 /// Addresses of a port that somebody gave it. Link-local ones the kernel makes itself, for each port its own.

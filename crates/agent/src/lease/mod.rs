@@ -15,13 +15,15 @@ use tokio::time::{Instant, sleep};
 
 use crate::console::Console;
 use crate::kernel_line::KernelLine;
-use crate::link::{Links, Port, choose, ports};
+use crate::link::{Links, Port, choose, ports, speaks_on};
 
 /// A server on the same segment answers in milliseconds; there is no reason to begin with 4 s.
 const FIRST_WAIT_MS: u64 = 1000;
 const LONGEST_WAIT_MS: u64 = 8000;
 /// How long one port is asked before the next one is, where there are several with a cable.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is looked whether a port was plugged into a bridge: a lease is renewed after minutes at the earliest.
+const MOVED: Duration = Duration::from_secs(2);
 /// How often ports are looked at while none has a cable.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -116,6 +118,17 @@ fn tell(held: &Tell, now: Held) -> bool {
         *told = Some(now);
         news
     })
+}
+
+/// Waits until a port's packets come in elsewhere than `on`, as when it is plugged into a bridge; gives where.
+async fn moved(port: &Port, on: &Port) -> Port {
+    loop {
+        sleep(MOVED).await;
+        let now = speaks_on(port);
+        if now != *on {
+            return now;
+        }
+    }
 }
 
 /// Waits until a port can be asked on. A person is told once what is missing.

@@ -14,11 +14,11 @@ use wire::dhcp::{
 };
 
 use super::{
-    FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, plugged_port, tell,
+    FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, moved, plugged_port, tell,
 };
 use crate::console::Console;
 use crate::kernel_line::{BOOT_HTTP_PORT, KernelLine, boss};
-use crate::link::{Links, Port};
+use crate::link::{Links, Port, speaks_on};
 
 /// Asks on one port. Returns when that port gave nothing for [`PATIENCE`] and another may.
 pub(super) async fn keep_once(
@@ -30,7 +30,9 @@ pub(super) async fn keep_once(
     let links = Links::spawn()?;
     links.loopback_up().await?;
     let port = plugged_port(console, &links, line, round).await?;
-    let socket = open(&port)?;
+    // Where the port is plugged into a bridge, the bridge is where its packets come in.
+    let mut on = speaks_on(&port);
+    let socket = open(&on)?;
     let settings = settings(&port)?;
     let mut asker =
         Asker { client: Client::new(settings.clone(), 0), search: None, socket, clock: Instant::now() };
@@ -40,6 +42,10 @@ pub(super) async fn keep_once(
     loop {
         let step = tokio::select! {
             step = asker.step() => step?,
+            now = moved(&port, &on) => {
+                (asker.socket, on) = (open(&now)?, now);
+                continue;
+            }
             () = sleep_until(asking_since + PATIENCE), if set.is_none() => {
                 console.say(&format!("{}: nobody gives an address", port.name));
                 return Ok(());
@@ -60,7 +66,7 @@ pub(super) async fn keep_once(
                         binding.address, binding.prefix, binding.server
                     ));
                 }
-                links.set(port.index, &binding).await?;
+                links.set(on.index, &binding).await?;
                 let told = line.boss.or_else(|| boss(&boss_url(&binding.reply)?));
                 if told.is_some() {
                     asker.search = None;
@@ -80,7 +86,7 @@ pub(super) async fn keep_once(
                 held.send_replace(None);
                 asker.search = None;
                 if let Some(old) = set.take() {
-                    links.clear(port.index, &old).await?;
+                    links.clear(on.index, &old).await?;
                 }
                 asking_since = Instant::now();
             }

@@ -16,11 +16,11 @@ use wire::dhcp6::{
 };
 
 use super::{
-    FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, plugged_port, tell,
+    FIRST_WAIT_MS, Held, LONGEST_WAIT_MS, PATIENCE, Tell, Trouble, millis_since, moved, plugged_port, tell,
 };
 use crate::console::Console;
 use crate::kernel_line::{KernelLine, boss};
-use crate::link::{Links, Port};
+use crate::link::{Links, Port, speaks_on};
 
 /// Where the kernel keeps what it does with IPv6, one folder a port; missing from a kernel without it.
 const CONFIG: &str = "/proc/sys/net/ipv6/conf";
@@ -46,9 +46,11 @@ pub(super) async fn keep_once(
     let links = Links::spawn()?;
     links.loopback_up().await?;
     let port = plugged_port(console, &links, line, round).await?;
-    let socket = open(&port)?;
+    // As its sister.
+    let mut on = speaks_on(&port);
+    let socket = open(&on)?;
     let mut asker =
-        Asker { client: Client::new(settings(&port)?, 0), socket, index: port.index, clock: Instant::now() };
+        Asker { client: Client::new(settings(&port)?, 0), socket, index: on.index, clock: Instant::now() };
     let mut asking_since = asker.clock;
     let mut set: Option<Ipv6Addr> = None;
     let mut refused = false;
@@ -56,6 +58,10 @@ pub(super) async fn keep_once(
     loop {
         let step = tokio::select! {
             step = asker.step() => step?,
+            now = moved(&port, &on) => {
+                (asker.socket, asker.index, on) = (open(&now)?, now.index, now);
+                continue;
+            }
             () = sleep_until(asking_since + PATIENCE), if set.is_none() => {
                 console.say(&format!("{}: nobody gives an IPv6 address", port.name));
                 return Ok(());
@@ -74,7 +80,7 @@ pub(super) async fn keep_once(
                 if set != Some(binding.address) {
                     console.say(&format!("address {}", binding.address));
                 }
-                links.set6(port.index, binding.address).await?;
+                links.set6(on.index, binding.address).await?;
                 // Whoever needs names asks the boss, who knows the lab's.
                 tell(
                     held,
@@ -86,7 +92,7 @@ pub(super) async fn keep_once(
                 console.say("the IPv6 address was taken back; asking again");
                 held.send_replace(None);
                 if let Some(old) = set.take() {
-                    links.clear6(port.index, old).await?;
+                    links.clear6(on.index, old).await?;
                 }
                 asking_since = Instant::now();
             }

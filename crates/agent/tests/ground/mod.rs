@@ -5,17 +5,17 @@ pub(crate) mod kernel;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use model::{
-    AGENT_BEAT_PATH, AgentBeat, AgentWelcome, Asset, Digest, GuestBoot, GuestNic, GuestSeen, GuestSpec,
-    GuestWish, Image, MacAddr, MachineUuid, Mebibytes, PowerOrder,
+    AGENT_BEAT_PATH, AgentBeat, AgentOrder, AgentWelcome, Asset, Digest, GuestBoot, GuestNic, GuestSeen,
+    GuestSpec, GuestWish, Image, MacAddr, MachineUuid, Mebibytes, PowerOrder,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -29,8 +29,10 @@ pub(crate) struct Told {
     pub(crate) wishes: Option<Vec<GuestWish>>,
     /// Guests of the last heartbeat.
     pub(crate) seen: Vec<GuestSeen>,
-    /// Everything that was ever told of a guest, each thing once.
-    pub(crate) ever: Vec<GuestSeen>,
+    /// What the agent shall do.
+    pub(crate) order: AgentOrder,
+    /// Heartbeats so far.
+    pub(crate) beats: u32,
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// First lines of requests for files.
     pub(crate) fetched: Vec<String>,
@@ -53,7 +55,7 @@ impl Ground {
         shell(&format!("ip netns add {name} && ip -n {name} link set lo up"));
         let root = std::env::temp_dir().join(&name);
         fs::create_dir_all(&root).unwrap();
-        let listener = listen_in(&name);
+        let listener = within(&name, || TcpListener::bind("0.0.0.0:0").unwrap());
         let boss = listener.local_addr().unwrap();
         let told = Arc::new((Mutex::new(Told::default()), Condvar::new()));
         let known = Arc::clone(&told);
@@ -74,6 +76,13 @@ impl Ground {
         let ground = Self::new();
         shell(&format!("ip -n {0} link add br0 type bridge && ip -n {0} link set br0 up", ground.name));
         ground
+    }
+
+    /// Another namespace beside it, which goes with it.
+    pub(crate) fn peer(&self) -> String {
+        let name = format!("{}-far", self.name);
+        shell(&format!("ip netns add {name} && ip -n {name} link set lo up"));
+        name
     }
 
     /// More options for the agent.
@@ -97,6 +106,11 @@ impl Ground {
         let mut agent = self.agent.take().unwrap();
         agent.kill().unwrap();
         agent.wait().unwrap();
+    }
+
+    /// Waits until the agent ended by itself.
+    pub(crate) fn agent_ended(&mut self) -> Option<i32> {
+        self.agent.take().unwrap().wait().unwrap().code()
     }
 
     /// Where the agent keeps what it must know.
@@ -155,7 +169,11 @@ impl Drop for Ground {
                 kill(pid);
             }
         }
-        shell(&format!("ip netns del {}; umount {} 2>/dev/null; true", self.name, self.state().display()));
+        shell(&format!(
+            "ip netns del {0}; ip netns del {0}-far 2>/dev/null; umount {1} 2>/dev/null; true",
+            self.name,
+            self.state().display()
+        ));
         drop(fs::remove_dir_all(&self.root));
     }
 }
@@ -167,18 +185,62 @@ pub(crate) fn kill(pid: i32) {
 
 /// Runs a line that must succeed.
 pub(crate) fn shell(line: &str) {
-    let done = Command::new("sh").args(["-c", line]).output().unwrap();
-    assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+    shell_says(line);
 }
 
-/// A listener inside the namespace. A thread goes there and does not come back.
-fn listen_in(name: &str) -> TcpListener {
+/// What a line that must succeed says.
+pub(crate) fn shell_says(line: &str) -> String {
+    let done = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(done.status.success(), "{line}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// Opens something inside a namespace: a socket stays where it was made. The thread goes there and does not come back.
+pub(crate) fn within<T: Send + 'static>(name: &str, open: impl FnOnce() -> T + Send + 'static) -> T {
     let space = File::open(format!("/run/netns/{name}")).unwrap();
     let made = std::thread::spawn(move || {
         move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        TcpListener::bind("0.0.0.0:0").unwrap()
+        open()
     });
     made.join().unwrap()
+}
+
+/// Sends back what comes, for as long as the test runs.
+pub(crate) fn echo(name: &str) {
+    let socket = within(name, || UdpSocket::bind("[::]:7").unwrap());
+    std::thread::spawn(move || {
+        let mut buffer = [0; 8];
+        while let Ok((count, from)) = socket.recv_from(&mut buffer) {
+            // One that cannot be sent back is lost, which is what is counted.
+            drop(socket.send_to(&buffer[..count], from));
+        }
+    });
+}
+
+/// Asks an echo again and again until it is told to stop; gives how many were asked and how many did not come back
+/// within 300 ms.
+pub(crate) fn ask(name: &str, to: SocketAddr, stop: &AtomicBool) -> (u64, u64) {
+    let socket =
+        within(name, move || UdpSocket::bind(if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).unwrap());
+    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let (mut asked, mut lost) = (0_u64, 0);
+    while !stop.load(Ordering::Relaxed) {
+        asked += 1;
+        let mut answer = [0; 8];
+        drop(socket.send_to(&asked.to_le_bytes(), to));
+        loop {
+            match socket.recv(&mut answer) {
+                Ok(_) if u64::from_le_bytes(answer) == asked => break,
+                // It came too late, and was counted.
+                Ok(_) => {}
+                Err(_) => {
+                    lost += 1;
+                    break;
+                }
+            }
+        }
+    }
+    (asked, lost)
 }
 
 /// A guest called `vmN` that boots this kernel.
@@ -255,17 +317,14 @@ fn answer(
     }
     if path == AGENT_BEAT_PATH {
         let beat: AgentBeat = serde_json::from_slice(body).unwrap();
-        for seen in &beat.guests {
-            if !told.ever.contains(seen) {
-                told.ever.push(seen.clone());
-            }
-        }
+        told.beats += 1;
         told.seen = beat.guests;
         known.1.notify_all();
     }
     let welcome = AgentWelcome {
         node: Some("hv1".parse().unwrap()),
         guests: told.wishes.clone().map(Arc::new),
+        order: told.order,
         ..AgentWelcome::default()
     };
     Some(("200 OK", serde_json::to_vec(&welcome).unwrap()))
