@@ -32,10 +32,8 @@ pub(super) async fn keep_once(
     let port = plugged_port(console, &links, line, round).await?;
     // Where the port is plugged into a bridge, the bridge is where its packets come in.
     let mut on = speaks_on(&port);
-    let socket = open(&on)?;
     let settings = settings(&port)?;
-    let mut asker =
-        Asker { client: Client::new(settings.clone(), 0), search: None, socket, clock: Instant::now() };
+    let mut asker = Asker::open(&on, settings.clone())?;
     let mut asking_since = asker.clock;
     let mut set: Option<Binding> = None;
     console.say(&format!("{} ({}) asks for an address", port.name, port.mac));
@@ -162,6 +160,10 @@ struct Asker {
 }
 
 impl Asker {
+    fn open(on: &Port, settings: ClientSettings) -> io::Result<Self> {
+        Ok(Self { client: Client::new(settings, 0), search: None, socket: open(on)?, clock: Instant::now() })
+    }
+
     fn now(&self) -> u64 {
         millis_since(self.clock)
     }
