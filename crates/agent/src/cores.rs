@@ -103,7 +103,7 @@ pub struct Port {
     pub name: String,
     /// Its interrupts, each with the processors that may serve it now.
     pub irqs: BTreeMap<u32, Vec<u32>>,
-    /// Its receive queues.
+    /// Its receive queues and those of its members, as folders below `/sys/class/net`.
     pub queues: Vec<String>,
     /// Processors that its frames are steered to; none when that is off.
     pub steered: BTreeSet<u32>,
@@ -122,11 +122,14 @@ impl Port {
         let irqs =
             ports.iter().flat_map(|port| irqs_of(&root.join("sys/class/net").join(port), port, &table));
         let irqs = irqs.map(|irq| (irq, tables::cpu_list(&affinity(root, irq)))).collect();
-        let queues =
-            entries(&folder.join("queues")).into_iter().filter(|(queue, _)| queue.starts_with("rx-"));
-        let queues: Vec<_> = queues.collect();
-        let steered = queues.iter().flat_map(|(_, path)| tables::cpu_mask(&word(path, "rps_cpus"))).collect();
-        let queues = queues.into_iter().map(|(queue, _)| queue).collect();
+        let net = root.join("sys/class/net");
+        let queues = ports.iter().flat_map(|port| {
+            let all = entries(&net.join(port).join("queues")).into_iter().map(|(queue, _)| queue);
+            all.filter(|queue| queue.starts_with("rx-")).map(move |queue| format!("{port}/queues/{queue}"))
+        });
+        let queues: Vec<String> = queues.collect();
+        let steered = queues.iter().flat_map(|queue| tables::cpu_mask(&word(&net.join(queue), "rps_cpus")));
+        let steered = steered.collect();
         Self { name: name.to_owned(), irqs, queues, steered }
     }
 }
@@ -172,7 +175,9 @@ pub fn hogs(readings: &[Reading], port: &Port, lost_lately: bool) -> Vec<Hog> {
     for line in &last.softnet {
         let cpu = line.cpu;
         let irqs = served(port, cpu, first, last);
-        if irqs.is_empty() && !port.steered.contains(&cpu) && !grown.takes(cpu) {
+        // Who has neither, as ports without hardware, is served where frames are taken at all.
+        let anywhere = port.irqs.is_empty() && port.steered.is_empty();
+        if irqs.is_empty() && !port.steered.contains(&cpu) && !(anywhere && grown.takes(cpu)) {
             continue;
         }
         let (dropped, squeezed) = grown.lost(cpu);

@@ -6,10 +6,12 @@
 //! | what the kernel counted lately | `kernel.rs` |
 //! | a program that spins where frames are taken | `hog.rs`, and what is done about it `fix.rs` |
 //! | the lab's interface, routes, firewall | `network.rs` |
+//! | the boss's memory, disks, warmth | `boss.rs` |
 //! | clock, disks, loaders, QEMU, rights | `folders.rs` |
 //! | virtual machines with too large a content in `fw_cfg` | `guests.rs` |
 //! | the lab's own picture, what the counter noticed | here |
 
+mod boss;
 pub mod fix;
 mod folders;
 mod guests;
@@ -24,6 +26,7 @@ use std::time::Duration;
 use api::{Check, Diagnosis, Finding, Light};
 use model::{LabSpec, Moment, Notice, Snapshot};
 
+use self::boss::BossEye;
 use self::kernel::{Counts, Readings};
 use crate::clock::Clock;
 use crate::publisher::Publisher;
@@ -45,6 +48,7 @@ struct Patient {
     spec: LabSpec,
     state: PathBuf,
     loaders: PathBuf,
+    eye: BossEye,
     readings: Mutex<Readings>,
     light: Mutex<Option<Light>>,
 }
@@ -56,7 +60,8 @@ impl Doctor {
         let mut readings = Readings::default();
         readings.keep(Counts::read(&spec.network.interface));
         let (readings, light) = (Mutex::new(readings), Mutex::new(None));
-        Self(Arc::new(Patient { clock, spec, state, loaders, readings, light }))
+        let eye = BossEye::new();
+        Self(Arc::new(Patient { clock, spec, state, loaders, eye, readings, light }))
     }
 
     /// Now, on the lab's clocks.
@@ -166,6 +171,7 @@ impl Patient {
         checks.extend(kernel::neighbours(network, self.spec.board.nodes.len()));
         checks.extend(folders::disks(&self.state));
         checks.extend(self.readings().checks(Counts::read(&network.interface)));
+        checks.extend(self.eye.checks());
         checks.extend(folders::loaders(&self.loaders));
         checks.extend(folders::virtual_machines(&self.spec));
         checks.extend(guests::examine(Path::new("/proc")));
@@ -322,6 +328,7 @@ mod tests {
             include_str!("doctor/kernel.rs"),
             include_str!("doctor/network.rs"),
             include_str!("doctor/folders.rs"),
+            include_str!("doctor/boss.rs"),
             include_str!("doctor/hog.rs"),
         ];
         let mut codes = std::collections::BTreeSet::new();

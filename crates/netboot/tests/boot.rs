@@ -180,6 +180,50 @@ async fn an_agent_of_a_restarted_counter_is_asked_to_report_again_and_given_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_became_worse_of_a_machine_is_told_once_beside_its_heartbeats() {
+    let stand = Stand::with_board();
+    let script = stand.get(NODE1_IP, "/boot/02-00-00-00-00-01.ipxe").await.text();
+    let nonce = script.split("labinator.nonce=").nth(1).unwrap().lines().next().unwrap().to_owned();
+    assert_eq!(stand.post(NODE1_IP, AGENT_HELLO_PATH, &report(&nonce)).await.status, 200);
+    let name = "x".repeat(1000);
+    let beat = async |seconds: u64, dropped: u64| {
+        let health = serde_json::json!({
+            "softnet": { "dropped": dropped, "squeezed": 0, "cpus": [{ "cpu": 1, "dropped": dropped, "squeezed": 0 }] },
+            "nics": vec![serde_json::json!({ "name": name, "column of a later agent": 1 }); 20],
+        });
+        let beat = serde_json::json!({ "mac": NODE1, "boot_id": "b1", "uptime_ms": seconds * 1000, "load_milli": 10,
+            "memory_available_mib": 100, "health": health });
+        assert_eq!(stand.post(NODE1_IP, AGENT_BEAT_PATH, &beat.to_string()).await.status, 200);
+    };
+    for (seconds, dropped) in [(3, 5), (6, 5), (9, 12), (12, 20)] {
+        beat(seconds, dropped).await;
+    }
+    let sights: Vec<Sight> = stand
+        .counter
+        .sights()
+        .take()
+        .into_iter()
+        .filter_map(|line| match line {
+            Up::Sighting(seen) => Some(seen.sight),
+            Up::Hello { .. } | Up::Published { .. } | Up::Notice(_) => None,
+        })
+        .collect();
+    let ailing: Vec<_> = sights.iter().filter(|sight| matches!(sight, Sight::Ailing { .. })).collect();
+    let ailment = model::Ailment::FramesDropped { count: 7, cpu: Some(1) };
+    assert_eq!(ailing, [&Sight::Ailing { boot_id: "b1".to_owned(), ailment }]);
+    let last = sights.iter().rev().find_map(|sight| match sight {
+        Sight::Beat { beat } => beat.health.clone(),
+        _ => None,
+    });
+    let nics = &last.unwrap().nics;
+    assert_eq!(
+        (nics.len(), nics[0].name.len()),
+        (model::HEALTH_EACH, 64),
+        "a heartbeat is cut to its bounds"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_counter_answers_at_once_again_without_a_core_and_forgets_no_lease_and_no_claim() {
     let stand = Stand::with_board();
     let stranger = stand.lease(STRANGER, Options::new()).await.yiaddr;

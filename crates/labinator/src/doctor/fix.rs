@@ -145,11 +145,11 @@ fn steer(
     let free: Vec<u32> = online.iter().map(|line| line.cpu).filter(|cpu| !hogged.contains(cpu)).collect();
     let mut changes = Vec::new();
     for queue in &port.queues {
-        let path = root.join("sys/class/net").join(&port.name).join("queues").join(queue).join("rps_cpus");
+        let path = root.join("sys/class/net").join(queue).join("rps_cpus");
         let old = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
         write(&path, &mask_of(&free))?;
         changes.push(Change {
-            what: format!("frames of {} {queue}: steered to processor {}", port.name, list_of(&free)),
+            what: format!("frames of {queue}: steered to processor {}", list_of(&free)),
             undo: format!("echo {old} > {}", path.display()),
         });
     }
@@ -202,7 +202,7 @@ mod tests {
     }
 
     fn port() -> Port {
-        let (name, queues) = ("enp1s0".to_owned(), vec!["rx-0".to_owned()]);
+        let (name, queues) = ("enp1s0".to_owned(), vec!["enp1s0/queues/rx-0".to_owned()]);
         Port { name, queues, irqs: BTreeMap::from([(125, vec![1])]), ..Port::default() }
     }
 
@@ -256,7 +256,7 @@ mod tests {
             "refused",
             &[("proc/sys/net/core/rmem_max", "212992\n"), ("proc/irq/125/smp_affinity_list/x", "")],
         );
-        let without = Port { queues: vec!["rx-0".to_owned()], ..port() };
+        let without = Port { queues: vec!["enp1s0/queues/rx-0".to_owned()], ..port() };
         let error = irq(&root, &without, &readings()).unwrap_err();
         assert_eq!(error.code(), "fix_refused");
         assert!(error.to_string().contains("rps_cpus"), "steering was tried next: {error}");

@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{Duration, Instant};
 
+use agent::health::tables;
 use api::{Check, Finding};
 use model::NetworkSpec;
 use rustix::fs::OFlags;
@@ -78,29 +79,17 @@ impl Counts {
         let table = |path| fs::read_to_string(path).ok();
         Self {
             at: Instant::now(),
-            softnet: table("/proc/net/softnet_stat").map(|table| softnet(&table)),
-            udp: table("/proc/net/snmp").and_then(|table| udp(&table)),
+            softnet: table("/proc/net/softnet_stat").map(|table| {
+                let all = tables::softnet_summary(&tables::softnet(&table));
+                (all.dropped, all.squeezed)
+            }),
+            udp: table("/proc/net/snmp").and_then(|table| Some(tables::udp(&table)?.1)),
             sockets: table("/proc/net/udp")
                 .map(|four| drops(&[four, table("/proc/net/udp6").unwrap_or_default()].join("\n"))),
             card: table("/proc/net/dev").and_then(|table| card(&table, interface)),
             resets: kernel_log().map(|log| resets(&log)),
         }
     }
-}
-
-fn softnet(table: &str) -> (u64, u64) {
-    let column = |n: usize| -> u64 {
-        let cells = table.lines().filter_map(|line| line.split_whitespace().nth(n));
-        cells.filter_map(|cell| u64::from_str_radix(cell, 16).ok()).sum()
-    };
-    (column(1), column(2))
-}
-
-fn udp(table: &str) -> Option<u64> {
-    let mut lines = table.lines().filter(|line| line.starts_with("Udp:"));
-    let (names, values) = lines.next().zip(lines.next())?;
-    let at = names.split_whitespace().position(|name| name == "RcvbufErrors")?;
-    values.split_whitespace().nth(at)?.parse().ok()
 }
 
 /// The last column of `/proc/net/udp` and `udp6` (proc(5)), by the local port in the second.
@@ -279,10 +268,6 @@ mod tests {
 
     #[test]
     fn the_tables_of_the_kernel_are_read() {
-        let table = "00000010 00000002 0000000a 00000000\n00000010 00000001 00000001 00000000\n";
-        assert_eq!(softnet(table), (3, 11));
-        let snmp = "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 9 8 7 6 5\n";
-        assert_eq!(udp(snmp), Some(5));
         let udp = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n\
             2: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12345 2 0 9\n\
             3: 0100007F:0045 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 12346 2 0 4\n\
