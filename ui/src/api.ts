@@ -866,6 +866,11 @@ export interface components {
             /** @description As in the report. */
             boot_id: string;
             /**
+             * @description Its guests, where it runs some.
+             * @default []
+             */
+            guests: components["schemas"]["GuestSeen"][];
+            /**
              * @description What its kernel tells of its health. An agent sends it when something changed for the worse, and else in every
              *     fifth heartbeat; in the picture it is the last one that was sent.
              * @default null
@@ -1117,6 +1122,32 @@ export interface components {
              * @description Marks, transfers and lines over the limit.
              */
             unrecorded: number;
+        };
+        /** @description A generation to be tried. */
+        Candidate: {
+            /**
+             * Format: uint32
+             * @description Good starts after which all machines have it.
+             */
+            after: number;
+            /**
+             * Format: uint32
+             * @description Which generation of it.
+             */
+            generation: number;
+            /** @description What it is. */
+            image: components["schemas"]["Image"];
+            /** @description The image in whose place it is tried. */
+            instead_of: components["schemas"]["Image"];
+            /** @description Name of the image. */
+            name: string;
+            /** @description The machine that tries it; the first that boots the image when none is named. */
+            node?: components["schemas"]["NodeName"] | null;
+            /**
+             * Format: uint32
+             * @description Good starts that were counted when this was found.
+             */
+            starts: number;
         };
         /** @description The heads of one machine's packets of one failed start. */
         Capture: {
@@ -2007,6 +2038,11 @@ export interface components {
             beat: components["schemas"]["AgentBeat"];
             /** @constant */
             sight: "beat";
+        } | {
+            /** @description What it tells. */
+            guest: components["schemas"]["GuestSeen"];
+            /** @constant */
+            sight: "guest";
         } | ({
             /** @description In which boot. */
             boot_id: string;
@@ -2125,6 +2161,27 @@ export interface components {
             /** @description For a person: what was waited for, and the last thing seen. */
             text: string;
         } | {
+            /** @description All there are. */
+            candidates: components["schemas"]["Candidate"][];
+            /** @constant */
+            fact: "candidates-found";
+        } | {
+            /** @description Why, for a person. */
+            because: string;
+            /** @constant */
+            fact: "trial-counted";
+            /**
+             * Format: uint32
+             * @description Which generation of it.
+             */
+            generation: number;
+            /** @description True when it was ready. */
+            good: boolean;
+            /** @description Name of the image. */
+            image: string;
+            /** @description The machine that tried it. */
+            node: components["schemas"]["NodeName"];
+        } | {
             /** @description Why, for a person. */
             because: string;
             /** @constant */
@@ -2140,7 +2197,7 @@ export interface components {
             text: string;
         };
         /** @description The kinds of fault. Each has a page in the operating guide of the same name. */
-        FaultCode: "never-asked" | "fetch-stalled" | "kernel-silent" | "install-stalled" | "agent-lost" | "config-lost" | "config-refused" | "impostor" | "not-joined" | "no-control-plane" | "power-refused" | "power-unseen";
+        FaultCode: "never-asked" | "fetch-stalled" | "kernel-silent" | "install-stalled" | "agent-lost" | "config-lost" | "config-refused" | "impostor" | "not-joined" | "no-control-plane" | "power-refused" | "power-unseen" | "host-lost" | "guest-refused" | "crash-looping";
         /** @description What one file cost one boot. */
         FileBytes: {
             /**
@@ -2187,6 +2244,80 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /** @description Where a guest's kernel comes from. */
+        GuestBoot: "kernel" | "network" | "network-uefi";
+        /** @description Why a run of a guest ended. */
+        GuestCause: "ordered" | "host-restarted" | "out-of-memory" | "qemu-died" | "powered-off" | "nothing-bootable" | "panicked" | "hung" | "undefined" | "no-room";
+        /** @description How a run of a guest ended. */
+        GuestEnd: {
+            /** @description Why. */
+            cause: components["schemas"]["GuestCause"];
+            /** @description What shows it: a line of the kernel's log, an exit status, an event of QEMU's. */
+            evidence: string;
+        };
+        /** @description Network card of a guest. */
+        GuestNic: "virtio" | "e1000e";
+        /** @description What is true of a guest, as its hypervisor's agent sees it. */
+        GuestSeen: {
+            /** @description How its last run ended, in this boot of the hypervisor. */
+            ended?: components["schemas"]["GuestEnd"] | null;
+            /** @description For a person: how the state is known, or why it is not as wished. */
+            evidence: string;
+            /** @description The hypervisor. */
+            host: components["schemas"]["NodeName"];
+            /** @description Which boot of the hypervisor (`/proc/sys/kernel/random/boot_id`). */
+            host_boot: string;
+            /** @description Its Ethernet address. */
+            mac: components["schemas"]["MacAddr"];
+            /** @description Its name. */
+            node: components["schemas"]["NodeName"];
+            /**
+             * Format: uint64
+             * @description The order it follows.
+             */
+            order: number;
+            /**
+             * Format: uint32
+             * @description Times it was started in this boot of the hypervisor.
+             */
+            starts: number;
+            /** @description What it does. */
+            state: components["schemas"]["GuestState"];
+        };
+        /** @description What a guest of a scenario is made of. */
+        GuestSpec: {
+            /**
+             * @description Where its kernel comes from.
+             * @default kernel
+             */
+            boot: components["schemas"]["GuestBoot"];
+            /**
+             * Format: uint8
+             * @description Its processors.
+             */
+            cpus: number;
+            /**
+             * @description Size of its disk `/dev/vda`, which takes only the room that is written to; none unless told.
+             * @default null
+             */
+            disk: components["schemas"]["Mebibytes"] | null;
+            /** @description The machine whose agent runs it. */
+            host: components["schemas"]["NodeName"];
+            /** @description Its memory. */
+            memory: components["schemas"]["Mebibytes"];
+            /**
+             * @description Its network card.
+             * @default virtio
+             */
+            nic: components["schemas"]["GuestNic"];
+            /**
+             * @description True when it has a watchdog (`i6300esb`) that starts it again when its system hangs.
+             * @default false
+             */
+            watchdog: boolean;
+        };
+        /** @description What a guest does. */
+        GuestState: "off" | "fetching" | "starting" | "running" | "refused" | "crash-looping";
         /** @description What a kernel tells of itself. Counters run from the start of the machine; what it does not tell is absent. */
         Health: {
             /**
@@ -2402,6 +2533,11 @@ export interface components {
             /** @description Machines that asked and are not on the board, newest last; at most 32. */
             strangers: components["schemas"]["Stranger"][];
             /**
+             * @description New generations of images that are tried.
+             * @default []
+             */
+            trials: components["schemas"]["TrialView"][];
+            /**
              * @description What the run waits for beside its machines.
              * @default null
              */
@@ -2479,7 +2615,7 @@ export interface components {
             text: string;
         };
         /** @description Who wrote a line. */
-        LogSource: "ipxe" | "talos";
+        LogSource: "ipxe" | "talos" | "host";
         /** @description A machine that was looked at by the identity of its cluster. */
         LookedAt: {
             /** @description Which. */
@@ -2556,6 +2692,16 @@ export interface components {
             fault?: components["schemas"]["Fault"] | null;
             /** @description What it shall be. */
             goal: components["schemas"]["Goal"];
+            /**
+             * @description What its hypervisor told of it.
+             * @default null
+             */
+            guest: components["schemas"]["GuestSeen"] | null;
+            /**
+             * @description The machine that runs it, where it is a guest of the scenario in hand.
+             * @default null
+             */
+            host: components["schemas"]["NodeName"] | null;
             /** @description Its reserved address. */
             ip: string;
             /**
@@ -2563,6 +2709,11 @@ export interface components {
              * @default null
              */
             ipxe: components["schemas"]["IpxeView"] | null;
+            /**
+             * @description True for a guest, in hand or not.
+             * @default false
+             */
+            is_guest: boolean;
             /** @description Its Ethernet address. */
             mac: components["schemas"]["MacAddr"];
             /** @description Its name. */
@@ -2603,6 +2754,9 @@ export interface components {
         } | {
             /** @constant */
             mark: "powered";
+        } | {
+            /** @constant */
+            mark: "started";
         } | {
             /** @constant */
             mark: "frame";
@@ -2882,6 +3036,12 @@ export interface components {
             disk: string | null;
             /** @description Firmware, for virtual machines only. */
             firmware?: components["schemas"]["VirtualFirmware"] | null;
+            /**
+             * @description What tells a guest from others, made of lab and name; absent for a machine of metal. A guest has no cell of its
+             *     own: `at` is where the hypervisor of the first scenario that has it stands.
+             * @default null
+             */
+            guest: components["schemas"]["MachineUuid"] | null;
             /** @description Its reserved address. */
             ip: string;
             /**
@@ -3148,6 +3308,9 @@ export interface components {
         } | {
             /** @constant */
             driver: "manual";
+        } | {
+            /** @constant */
+            driver: "guests";
         };
         /** @description What a power driver is asked to do with a port. */
         PowerOrder: "on" | "off";
@@ -3264,6 +3427,23 @@ export interface components {
              * @description How many must be ready for the lab to be ready; the others may be bad.
              */
             enough: number;
+            /**
+             * @description Its guests and where they run.
+             * @default {}
+             */
+            guests: {
+                [key: string]: components["schemas"]["GuestSpec"];
+            };
+            /**
+             * @description What hypervisors boot.
+             * @default null
+             */
+            hypervisor_image: components["schemas"]["ImageRef"] | null;
+            /**
+             * @description The machines among them that run its guests: they boot `hypervisor_image`, and are no part of its cluster.
+             * @default []
+             */
+            hypervisors: components["schemas"]["NodeName"][];
             /** @description What they boot. */
             image: components["schemas"]["ImageRef"];
             /** @description Machines that take part, in the board's order. */
@@ -3686,6 +3866,34 @@ export interface components {
              * @default null
              */
             terms: components["schemas"]["TftpTerms"] | null;
+        };
+        /** @description How a trial stands. */
+        TrialState: "tried" | "promoted" | "refused";
+        /** @description The trial of a generation, for people and for whoever keeps the images. */
+        TrialView: {
+            /**
+             * Format: uint32
+             * @description Good starts after which all machines have it.
+             */
+            after: number;
+            /** @description Why, for a person. */
+            because: string;
+            /**
+             * Format: uint32
+             * @description Which generation of it.
+             */
+            generation: number;
+            /** @description Name of the image. */
+            image: string;
+            /** @description The machine that would try it next, in the scenario in hand. */
+            node?: components["schemas"]["NodeName"] | null;
+            /**
+             * Format: uint32
+             * @description Good starts so far.
+             */
+            starts: number;
+            /** @description How it stands. */
+            state: components["schemas"]["TrialState"];
         };
         /** @description `/proc/net/snmp`, group `Udp`. */
         UdpErrors: {

@@ -1,6 +1,21 @@
 // The board as rows of cells, zones over columns, and where the arrow keys lead.
 import type { MachineView } from "./types";
 
+/** Machines with a cell of their own. */
+export function metal(machines: readonly MachineView[]): MachineView[] {
+  return machines.filter((m) => !m.is_guest);
+}
+
+/** The guests that a machine runs in the scenario in hand. */
+export function guestsOf(machines: readonly MachineView[], host: string): MachineView[] {
+  return machines.filter((m) => m.host === host);
+}
+
+/** Metal, and guests of the scenario in hand; those of others do not exist now. */
+export function inHand(machines: readonly MachineView[]): MachineView[] {
+  return machines.filter((m) => !m.is_guest || m.host != null || m.power.state === "on");
+}
+
 /** Rows from the top, each with one entry per column; null where no machine stands. */
 export function grid(machines: readonly MachineView[], columns: number, rows: number): (MachineView | null)[][] {
   const wide = Math.max(columns, 1, ...machines.map((m) => m.cell.column));

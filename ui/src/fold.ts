@@ -64,7 +64,11 @@ function nameOf(machines: readonly MachineView[], mac: string): string | undefin
   return known.get(mac);
 }
 
-const inBoardOrder = (a: MachineView, b: MachineView) => a.cell.row - b.cell.row || a.cell.column - b.cell.column;
+const inBoardOrder = (a: MachineView, b: MachineView) =>
+  a.cell.row - b.cell.row ||
+  a.cell.column - b.cell.column ||
+  Number(a.is_guest ?? false) - Number(b.is_guest ?? false) ||
+  a.node.localeCompare(b.node, "en", { numeric: true });
 
 /** The picture after one item of the stream. The old picture is left as it was. */
 export function fold(picture: Picture, item: StreamItem): Picture {

@@ -354,6 +354,17 @@ function sighted(fact: Sighted, known: Known): Line | null {
       );
     case "beat":
       return null;
+    case "guest": {
+      const { guest } = fact;
+      const end = guest.state === "running" ? null : guest.ended;
+      const why = end ? `${end.cause.replaceAll("-", " ")}: ${end.evidence}` : guest.evidence;
+      const givenUp = guest.state === "refused" || guest.state === "crash-looping";
+      return {
+        who,
+        text: `${guest.host} has it ${guest.state} (${why}).`,
+        tone: givenUp ? "bad" : end && end.cause !== "ordered" ? "care" : "plain",
+      };
+    }
     case "ailing":
       return { who, text: `${ails(fact)}.`, tone: "care" };
   }

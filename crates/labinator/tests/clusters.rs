@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use board::hypervisors::{Agents, Runs};
 use board::{Board, CLUSTER};
 use labinator::cluster::AdoptError;
 use lifecycle::Lab;
-use model::{Fact, FaultCode, Origin, Phase, TalosSight, TalosStage};
+use model::{Fact, FaultCode, Origin, Phase, PowerState, Rung, Sight, TalosSight, TalosStage};
 use serde_json::json;
 use sim::Visits;
 use sim::talos::{Manner, Place};
@@ -126,9 +127,7 @@ async fn a_node_that_cannot_be_trusted_or_will_not_is_given_up_with_its_reason()
             assert_eq!(board.talos[&node(2)].applied(), 0, "{manner:?} took a config");
         }
         // The others are a cluster without it.
-        house
-            .until(LIMIT, |lab| lab.machines.values().filter(|m| m.rung == model::Rung::Ready).count() == 2)
-            .await;
+        house.until(LIMIT, |lab| lab.machines.values().filter(|m| m.rung == Rung::Ready).count() == 2).await;
     }
 }
 
@@ -394,4 +393,85 @@ async fn eye_and_ear_renew_their_certificates_and_lose_nothing() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!((api.visits()[&ears[0]], board.talos[&node(1)].visits()[&eyes[&1][0]]), old);
     assert_eq!(house.look(|lab| lab.phase).await, Phase::Ready);
+}
+
+/// Node1 is metal and the control plane; node2 and node3 run the others.
+fn hybrid(name: &str) -> Board {
+    let runs = Runs::from([(2, vec![4, 5]), (3, vec![6, 7])]);
+    Board::with(name, 7, vec![node(1)], runs, (Character::UpTo12, |_| Vec::new()))
+}
+
+/// Node1 to node3 run all of the cluster, three guests each.
+fn virtual_only(name: &str) -> Board {
+    let runs = Runs::from([(1, vec![4, 7, 10]), (2, vec![5, 8, 11]), (3, vec![6, 9, 12])]);
+    Board::with(name, 12, vec![node(4), node(5), node(6)], runs, (Character::UpTo12, |_| Vec::new()))
+}
+
+fn all_ready(lab: &Lab) -> bool {
+    lab.machines.values().all(|machine| machine.rung == Rung::Ready)
+}
+
+#[tokio::test(start_paused = true)]
+async fn guests_climb_as_metal_does_beside_it_and_alone() {
+    for board in [hybrid("hybrid"), virtual_only("virtual")] {
+        let house = board.open().await;
+        house.starts().await;
+        house.until(LIMIT, |lab| lab.phase == Phase::Ready && all_ready(lab)).await;
+        assert_eq!(board.bootstraps(), 1);
+        for guest in board.agents.runs.values().flatten() {
+            assert_eq!(board.talos[&node(*guest)].applied(), 1, "node{guest}");
+        }
+        house.desk.ask(stand::stop()).await.unwrap();
+        house.until(LIMIT, |lab| lab.phase == Phase::Idle).await;
+        assert_eq!(board.agents.up(), 0);
+        let facts = house.written().await;
+        let last = |is: &dyn Fn(&Fact) -> bool| facts.iter().rposition(is).unwrap();
+        let guests_off = last(
+            &|fact| matches!(fact, Fact::Sighted { sight: Sight::Guest { guest }, .. } if !guest.state.runs()),
+        );
+        for host in board.agents.runs.keys().map(|host| node(*host)) {
+            let off = last(
+                &|fact| matches!(fact, Fact::PowerSeen { node, state: PowerState::Off, .. } if *node == host),
+            );
+            assert!(off > guests_off, "{host} went before its guests");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hypervisor_that_starts_again_in_a_ready_lab_brings_its_guests_back_alone() {
+    let board = hybrid("host-reboots");
+    let house = board.open().await;
+    house.starts().await;
+    house.until(LIMIT, all_ready).await;
+    let boot = board.agents.boots(2);
+    for fact in stand::boot_sights(2).into_iter().chain([Agents::reports(2, boot)]) {
+        house.tell(fact).await;
+    }
+    let evidence = house.look(|lab| lab.machines[&node(4)].evidence.clone()).await;
+    assert_eq!(evidence, "node2, which runs it, started again");
+    house.until(LIMIT, |lab| lab.phase == Phase::Degraded).await;
+    house.until(LIMIT, |lab| lab.phase == Phase::Ready && all_ready(lab)).await;
+    assert_eq!(board.bootstraps(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_is_killed_while_no_core_runs_is_back_with_its_cause() {
+    let board = hybrid("guest-killed");
+    let house = board.open().await;
+    house.starts().await;
+    house.until(LIMIT, all_ready).await;
+    house.killed().await;
+    board.agents.kills(5);
+    let house = board.open().await;
+    let again = |lab: &Lab| lab.machines[&node(5)].guest.as_ref().is_some_and(|seen| seen.starts == 2);
+    house.until(LIMIT, again).await;
+    house.until(LIMIT, all_ready).await;
+    let told = house.look(|lab| {
+        let explained = lifecycle::explain(lab, &lab.machines[&node(5)], None, lab.latest);
+        explained.seen.join(" / ")
+    });
+    let told = told.await;
+    assert!(told.contains("QEMU ended: its process is gone"), "{told}");
+    assert_eq!(board.bootstraps(), 1);
 }

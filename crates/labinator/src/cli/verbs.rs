@@ -112,6 +112,15 @@ fn check_all(files: &[PathBuf], json: bool, look: Look) -> Result<(), Failure> {
     ended
 }
 
+/// How many machines stand on the board, and how many guests are made for them.
+fn machines(spec: &model::LabSpec) -> String {
+    let (guests, metal): (Vec<_>, Vec<_>) = spec.board.nodes.values().partition(|node| node.guest.is_some());
+    match guests.len() {
+        0 => counted(metal.len(), "machine"),
+        guests => format!("{}, {}", counted(metal.len(), "machine"), counted(guests, "guest")),
+    }
+}
+
 fn check(file: &Path, json: bool, look: Look) -> Result<(), Failure> {
     match crate::config::load(file) {
         Ok(spec) if !seeds::checked((file, &spec), json, look)? => Err(Failure::Said(1)),
@@ -124,7 +133,7 @@ fn check(file: &Path, json: bool, look: Look) -> Result<(), Failure> {
                 "{}: lab {}, {}, {}, nothing wrong.",
                 file.display(),
                 spec.lab,
-                counted(spec.board.nodes.len(), "machine"),
+                machines(&spec),
                 counted(spec.scenarios.len(), "scenario")
             ))
         }

@@ -180,8 +180,9 @@ pub(super) fn guests(
         }
         return (found.len() == before).then(Guests::default);
     };
-    let hypervisors = chosen("hypervisors", choice, around, found)?;
-    let hypervisors = without_members(hypervisors, choice, file, around, found)?;
+    let hypervisors = chosen("hypervisors", choice, around, found)
+        .and_then(|hypervisors| without_members(hypervisors, choice, file, around, found))
+        .unwrap_or_default();
     let image = match &file.hypervisor_image {
         None => Some(ImageRef::Named(IMAGE.to_owned())),
         Some(image) => super::scenarios::image(image, around, found),

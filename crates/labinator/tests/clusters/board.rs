@@ -1,6 +1,8 @@
 //! A board of Talos machines that do not exist, what switches them, and the cluster they become.
 #![expect(clippy::panic, reason = "a test may stop")]
 
+#[path = "hypervisors.rs"]
+pub(crate) mod hypervisors;
 #[path = "../fat/reader.rs"]
 mod reader;
 
@@ -27,6 +29,8 @@ use talos::secrets::Secrets;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+
+use hypervisors::{Agents, Running, Runs};
 
 use crate::stand::{Core, all, boot_sights, images, node, spec, start};
 
@@ -56,8 +60,10 @@ pub(crate) struct Board {
     away: Mutex<Option<Server>>,
     /// Set where there is a boss whose HTTP port the machines reach.
     pub(crate) boss: ToBoss,
+    /// The agents of machines that run others.
+    pub(crate) agents: Agents,
     _world: JoinSet<()>,
-    running: Arc<Mutex<BTreeMap<NodeName, oneshot::Sender<()>>>>,
+    running: Running,
 }
 
 impl Drop for Board {
@@ -78,16 +84,29 @@ impl Board {
         character: Character,
         manners: impl Fn(u8) -> Vec<Manner>,
     ) -> Self {
+        let controls = (1..=controls).map(node).collect();
+        Self::with(name, machines, controls, Runs::new(), (character, manners))
+    }
+
+    /// So many machines, some of which run others, and the control plane of the cluster.
+    pub(crate) fn with(
+        name: &str,
+        machines: u8,
+        control_plane: Vec<NodeName>,
+        runs: Runs,
+        (character, manners): (Character, impl Fn(u8) -> Vec<Manner>),
+    ) -> Self {
         let state = std::env::temp_dir().join(format!("labinator-clusters-{name}-{}", std::process::id()));
         drop(std::fs::remove_dir_all(&state));
         let mut spec = spec(machines);
+        hypervisors::make(&mut spec, &runs);
         let version = if character == Character::UpTo12 { "1.12.11" } else { "1.13.9" };
         let scenario = spec.scenarios.get_mut(&all()).unwrap();
         scenario.enough = u16::from(machines) - 1;
         scenario.talos = Some(TalosSpec {
             version: version.to_owned(),
             kubernetes: None,
-            control_plane: (1..=controls).map(node).collect(),
+            control_plane,
             endpoint: None,
             patches: Vec::new(),
             proof: model::Proof::default(),
@@ -101,7 +120,7 @@ impl Board {
         let dial = dial(Arc::clone(&nodes), Arc::clone(&server), Arc::clone(&receiver));
         let boss = ToBoss::default();
         let mut talos = BTreeMap::new();
-        for n in 1..=machines {
+        for n in (1..=machines).filter(|n| !runs.contains_key(n)) {
             let address = SocketAddr::new(spec.board.nodes[&node(n)].ip.into(), 50_000);
             let settings = Settings {
                 name: format!("talos-{n}"),
@@ -130,8 +149,17 @@ impl Board {
             state.clone(),
             spec.clone(),
         ));
+        let running = Running::default();
+        let agents = Agents {
+            runs,
+            talos: talos.clone(),
+            running: Arc::clone(&running),
+            boots: Arc::default(),
+            told: Arc::default(),
+        };
         Self {
             talos,
+            agents,
             otherwise,
             shared,
             files: LossyFiles::new(),
@@ -142,7 +170,7 @@ impl Board {
             server,
             away: Mutex::default(),
             _world: world,
-            running: Arc::default(),
+            running,
             boss,
         }
     }
@@ -320,20 +348,33 @@ impl Board {
             (core.desk.clone(), nobody()),
         )
         .unwrap();
-        let Core { desk, orders, clock, running, .. } = core;
-        let power =
-            Power { talos: self.talos.clone(), running: Arc::clone(&self.running), desk: desk.clone() };
+        let Core { desk, orders, clock, running, table, .. } = core;
+        let power = Power {
+            talos: self.talos.clone(),
+            agents: self.agents.clone(),
+            running: Arc::clone(&self.running),
+            desk: desk.clone(),
+        };
+        tasks.spawn(self.agents.clone().look_after(table, desk.clone()));
         tasks.spawn(power.carries_out(orders, cluster));
         let house = House { adopter, desk, running, _tasks: tasks, _clock: clock };
         let mut found = images();
-        if let Fact::ImagesFound { images, .. } = &mut found {
-            images.get_mut(&all()).unwrap().agent = false;
+        if let Fact::ImagesFound { images, boots, .. } = &mut found {
+            let image = images.get_mut(&all()).unwrap();
+            boots.insert(all(), hypervisors::boots(&self.agents.runs, image));
+            image.agent = false;
         }
         let kept = cluster::Kept::of(&self.state);
         cluster::read_manifests(&house.desk, kept, self.spec.clone()).await.unwrap();
         house.tell(Fact::CounterSeen { up: true }).await;
         house.tell(found).await;
-        for (name, node) in &self.talos {
+        let is_metal = |name: &NodeName| self.spec.board.nodes[name].guest.is_none();
+        for host in self.agents.runs.keys().map(|host| node(*host)) {
+            let on = self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&host);
+            let state = if on { PowerState::On } else { PowerState::Off };
+            house.tell(Fact::PowerSeen { node: host, state, evidence: "looked".to_owned() }).await;
+        }
+        for (name, node) in self.talos.iter().filter(|(name, _)| is_metal(name)) {
             let state = if node.stage() == Stage::Off { PowerState::Off } else { PowerState::On };
             house.tell(Fact::PowerSeen { node: name.clone(), state, evidence: "looked".to_owned() }).await;
         }
@@ -433,7 +474,8 @@ async fn becomes_a_cluster(
             && members.iter().any(|(_, node)| node.stage() == Stage::Running)
         {
             let secrets = secrets(&state).unwrap();
-            let host = Name::Ip(spec.board.nodes[&node(1)].ip.into());
+            let first = &spec.scenarios[&all()].talos.as_ref().unwrap().control_plane[0];
+            let host = Name::Ip(spec.board.nodes[first].ip.into());
             let leaf = Leaf::server("kube-apiserver", std::slice::from_ref(&host));
             let identity = secrets.kubernetes().issue(&leaf, now(), &mut OsRandom::new()).unwrap();
             let ((chain, key), (authority, _)) = (identity.to_pem(), secrets.kubernetes().to_pem());
@@ -470,7 +512,8 @@ async fn becomes_a_cluster(
 /// What switches the machines; they boot from the network each time.
 struct Power {
     talos: BTreeMap<NodeName, Node>,
-    running: Arc<Mutex<BTreeMap<NodeName, oneshot::Sender<()>>>>,
+    agents: Agents,
+    running: Running,
     desk: labinator::desk::Desk,
 }
 
@@ -490,14 +533,26 @@ impl Power {
                 PowerOrder::Off => PowerState::Off,
             };
             let number: u8 = node.as_str().trim_start_matches("node").parse().unwrap();
-            let mut facts = vec![
-                Fact::Finished { id, outcome: Outcome::Done },
-                Fact::PowerSeen { node: node.clone(), state, evidence: "its relay".to_owned() },
-            ];
+            let done = Fact::Finished { id, outcome: Outcome::Done };
+            if self.agents.runs.values().flatten().any(|guest| *guest == number) {
+                // Its hypervisor's agent reads the boot table.
+                if self.desk.tell(done).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            let mut facts =
+                vec![done, Fact::PowerSeen { node: node.clone(), state, evidence: "its relay".to_owned() }];
             if order == PowerOrder::On {
                 facts.extend(boot_sights(number));
             }
-            self.switches(&node, order);
+            if !self.agents.runs.contains_key(&number) {
+                self.switches(&node, order);
+            } else if order == PowerOrder::On {
+                facts.push(Agents::reports(number, self.agents.boots(number)));
+            } else {
+                self.agents.goes_off(number);
+            }
             for fact in facts {
                 if self.desk.tell(fact).await.is_err() {
                     return;
