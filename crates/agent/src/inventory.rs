@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use model::{Disk, Inventory, MacAddr, Nic};
 
+use crate::wipe;
+
 /// Block devices that are no disks of the box: made by the kernel, or with media that comes and goes.
 const NO_DISKS: [&str; 8] = ["loop", "ram", "zram", "dm-", "md", "sr", "fd", "nbd"];
 
@@ -80,19 +82,22 @@ fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
     found
 }
 
-fn disks(root: &Path) -> Vec<Disk> {
+/// The disks of the box, by name.
+pub(crate) fn disks(root: &Path) -> Vec<Disk> {
     entries(&root.join("sys/block"))
         .into_iter()
         .filter(|(name, _)| !NO_DISKS.iter().any(|prefix| name.starts_with(prefix)))
-        .map(|(name, path)| Disk {
-            name,
-            model: word(&path, "device/model"),
-            serial: disk_serial(&path),
-            // The kernel counts sectors of 512 bytes here, whatever the disk's own are.
-            bytes: word(&path, "size").parse::<u64>().unwrap_or(0).saturating_mul(512),
-        })
-        .filter(|disk| disk.bytes > 0)
+        .filter_map(|(name, path)| disk(root, name, &path))
         .collect()
+}
+
+fn disk(root: &Path, name: String, path: &Path) -> Option<Disk> {
+    let (model, serial) = (word(path, "device/model"), disk_serial(path));
+    // The kernel counts sectors of 512 bytes here, whatever the disk's own are.
+    let bytes = word(path, "size").parse::<u64>().unwrap_or(0).saturating_mul(512);
+    let digest = wipe::digest_of(&serial, &model, bytes);
+    let (label, used) = (wipe::label_of(root, &name, digest), wipe::why_not(root, &name));
+    (bytes > 0).then_some(Disk { name, model, serial, bytes, digest: Some(digest), label, used })
 }
 
 /// `NVMe` and MMC have `device/serial`, virtio has `serial`, SCSI and SATA have page 0x80 of the device's
@@ -165,8 +170,15 @@ mod tests {
         fs::remove_dir_all(&root).unwrap();
         assert_eq!((seen.firmware.as_str(), seen.product.as_str()), ("uefi", "Acme N5105 \u{fffd}"));
         assert_eq!((seen.cpu.as_str(), seen.cpus, seen.memory_mib), ("Fast: one", 2, 7822));
-        let disk =
-            Disk { name: "sda".to_owned(), model: String::new(), serial: "S1".to_owned(), bytes: 1_048_576 };
+        let disk = Disk {
+            name: "sda".to_owned(),
+            model: String::new(),
+            serial: "S1".to_owned(),
+            bytes: 1_048_576,
+            digest: Some(wipe::digest_of("S1", "", 1_048_576)),
+            label: None,
+            used: None,
+        };
         assert_eq!(seen.disks, [disk]);
         let port = Nic {
             name: "eth0".to_owned(),

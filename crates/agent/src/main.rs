@@ -15,6 +15,7 @@ mod link;
 mod live;
 mod report;
 mod talosd;
+mod wipe;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -23,6 +23,7 @@ use crate::guests::Guests;
 use crate::inventory;
 use crate::kernel_line::KernelLine;
 use crate::lease::Held;
+use crate::wipe::Wiper;
 
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
@@ -57,7 +58,7 @@ pub(crate) async fn run(
     held: &mut watch::Receiver<Option<Held>>,
     guests: &Guests,
 ) {
-    let mut eye = Eye::new(Path::new("/"));
+    let (mut eye, wiper) = (Eye::new(Path::new("/")), Wiper::new(Path::new("/")));
     loop {
         let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return };
         let Some(now) = now else { continue };
@@ -68,7 +69,7 @@ pub(crate) async fn run(
             continue;
         };
         let (door, guests, eye) = (Door::new(boss), guests.clone(), &mut eye);
-        let mut talk = Talk { console, me, door, held: now, guests, quiet: None, eye };
+        let mut talk = Talk { console, me, wiper: &wiper, door, held: now, guests, quiet: None, eye };
         tokio::select! {
             () = talk.until_ordered_off() => return,
             // Another address or none: the words so far were for another place.
@@ -81,6 +82,7 @@ pub(crate) async fn run(
 struct Talk<'a> {
     console: &'a Console,
     me: &'a Identity,
+    wiper: &'a Wiper,
     door: Door,
     held: Held,
     guests: Guests,
@@ -98,7 +100,11 @@ impl Talk<'_> {
             match answer {
                 Ok(welcome) => {
                     self.heard(&welcome, known);
-                    if welcome.order == AgentOrder::PowerOff {
+                    if let Some(order) = &welcome.wipe {
+                        self.wiper.take(order, &self.me.boot_id, self.console);
+                    }
+                    // A disk that is half wiped is wiped to the end, whoever ordered what.
+                    if welcome.order == AgentOrder::PowerOff && !self.wiper.is_busy() {
                         return self.console.say("ordered off");
                     }
                     known = !welcome.report_again;
@@ -174,6 +180,7 @@ impl Talk<'_> {
             memory_available_mib: inventory::memory_mib(root, "MemAvailable"),
             guests: self.guests.seen(),
             health: self.eye.news(Instant::now()).map(Arc::new),
+            wipe: self.wiper.told(),
         };
         self.ask(AGENT_BEAT_PATH, serde_json::to_vec(&beat)).await
     }

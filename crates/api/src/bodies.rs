@@ -93,6 +93,19 @@ pub struct PowerAsk {
     pub by: Origin,
 }
 
+/// Body of a request to wipe a disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WipeAsk {
+    /// Which disk, by kernel name or serial; may be left out where the machine has one.
+    #[serde(default)]
+    pub disk: Option<String>,
+    /// Its serial, typed by a person: needed for a disk that is not recorded as this lab's.
+    #[serde(default)]
+    pub confirm: Option<String>,
+    /// Who asks.
+    pub by: Origin,
+}
+
 /// Answer to an accepted request: everything up to this event contains it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {

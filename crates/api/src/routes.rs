@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
     Accepted, AdoptAsk, Adopted, Ask, Captures, Diagnosis, EventPage, Explanations, MachinePage, Plan,
-    PowerAsk, StreamItem,
+    PowerAsk, StreamItem, WipeAsk,
 };
 
 /// How it is asked.
@@ -121,6 +121,12 @@ pub const ROUTES: &[Route] = &[
         "/v1/nodes/{node}/install",
         "Install one machine again, in the running scenario.",
         shape::<Ask>,
+        shape::<Accepted>,
+    ),
+    post(
+        "/v1/nodes/{node}/wipe",
+        "Wipe a disk of one machine, in the boot that goes on or the next one.",
+        shape::<WipeAsk>,
         shape::<Accepted>,
     ),
     get("/v1/doctor", "What is wrong with this boss, network and lab.", shape::<Diagnosis>),

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Verb::Bundle(verb) => in_runtime(runtime(), cli::bundle::bundle(&cli.globals, verb)),
         Verb::Manifests(verb) => in_runtime(runtime(), cli::cluster::manifests(&cli.globals, verb)),
         Verb::Pods(args) => in_runtime(runtime(), cli::cluster::pods(&args)),
+        Verb::Wipe(args) => in_runtime(runtime(), cli::wipe(&cli.globals, args)),
         Verb::Replay(args) => cli::ended(start::replay(&cli.globals, &args)),
         Verb::Client(verb) => match runtime() {
             Ok(runtime) => runtime.block_on(cli::run(&cli.globals, verb)),

@@ -264,6 +264,7 @@ fn table(shelf: &Shelf) -> BootTable {
         files: Arc::default(),
         install: None,
         pulls: true,
+        wipe: None,
     };
     let lab = labinator::config::parse(LAB.as_bytes(), "lab.yaml", Path::new(".")).unwrap();
     BootTable { number: 1, lab: lab.lab, network: lab.network, nodes: vec![Arc::new(entry)] }

@@ -14,7 +14,7 @@ use model::{
 use crate::cluster::{Cluster, Order, TalosKnown};
 use crate::lab::{CoreStart, Install, Lab, Machine, Run};
 use crate::past::{self, PastBoot, Room};
-use crate::{guests, record, trial, waterfall};
+use crate::{guests, record, trial, waterfall, wipe};
 
 /// Strangers remembered.
 const STRANGERS_KEPT: usize = 32;
@@ -94,6 +94,12 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         Fact::PowerAccepted { node, order, .. } => about(lab, node, |m| person(m, *order, at)),
         Fact::PowerSeen { node, state, evidence } => power(lab, node, (*state, evidence), at),
         Fact::InstallAccepted { node, .. } => about(lab, node, |m| install_again(m, at)),
+        Fact::WipeAccepted { node, number, disk, permit, .. } => {
+            about(lab, node, |m| wipe::accepted(m, (*number, disk), *permit, at.since_start))
+        }
+        Fact::WipeGivenUp { node, number, why } => {
+            about(lab, node, |m| wipe::given_up(m, *number, why, at.since_start))
+        }
         Fact::PortSeen { node, open, .. } => about(lab, node, |m| m.port = Some((*open, at.since_start))),
         Fact::SecretsReady { run, fingerprint } => secrets_ready(lab, *run, fingerprint),
         Fact::TalosSeen { node, sight } => about(lab, node, |m| m.hears_talos(sight, at.since_start)),
@@ -340,7 +346,11 @@ fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
             return Touched::All;
         }
         let tried = lab.machines.get(&node).and_then(|machine| trial::taken(lab, machine, sight));
+        let name = lab.spec.lab.clone();
         return about(lab, &node, |m| {
+            if let Sight::Beat { beat } = sight {
+                wipe::told(m, beat, &name, at.since_start);
+            }
             record::sight(m, at, sight, room);
             record::note_install(m);
             if let Some(generation) = tried {
@@ -483,6 +493,7 @@ pub(crate) fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, r
         }
         PowerState::Off => {
             machine.running = false;
+            wipe::boot_ended(machine, "its power went off", at.since_start);
             machine.agent = None;
             machine.system = None;
             machine.port = None;

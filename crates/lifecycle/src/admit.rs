@@ -11,6 +11,7 @@ use model::{Fact, Goal, NodeName, Origin, PowerOrder, PowerState, ScenarioName};
 use crate::absorb::is_parked;
 use crate::lab::{Lab, Machine};
 use crate::rungs::is_by_hand;
+use crate::wipe::admit::{WipeRefusal, admit_wipe};
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,17 @@ pub enum Request {
     Install {
         /// Which; as typed.
         node: String,
+        /// Who asks.
+        by: Origin,
+    },
+    /// Wipe a disk of one machine.
+    Wipe {
+        /// Which machine; as typed.
+        node: String,
+        /// Which disk, by name or serial; may be left out where there is one.
+        disk: Option<String>,
+        /// The serial, typed to say that this disk is meant.
+        confirm: Option<String>,
         /// Who asks.
         by: Origin,
     },
@@ -120,6 +132,8 @@ pub enum Refusal {
         /// Which.
         node: NodeName,
     },
+    /// The disk cannot be wiped so.
+    Wipe(WipeRefusal),
 }
 
 impl Refusal {
@@ -138,6 +152,7 @@ impl Refusal {
             Self::NoCluster { .. } => "no_cluster",
             Self::NotInstalling { .. } => "not_installing",
             Self::SwitchedByHand { .. } => "switched_by_hand",
+            Self::Wipe(refusal) => refusal.code(),
         }
     }
 
@@ -169,6 +184,7 @@ impl Refusal {
             }
             Self::NotInstalling { .. } => "start a scenario with `install` first".to_owned(),
             Self::SwitchedByHand { node } => format!("press the button of {node}; the lab sees what happens"),
+            Self::Wipe(refusal) => refusal.advice(),
         }
     }
 }
@@ -193,6 +209,7 @@ impl fmt::Display for Refusal {
             Self::NoCluster { scenario } => write!(f, "scenario {scenario} is no cluster"),
             Self::NotInstalling { node } => write!(f, "no scenario that installs {node} is running"),
             Self::SwitchedByHand { node } => write!(f, "{node} is switched by hand"),
+            Self::Wipe(refusal) => refusal.fmt(f),
         }
     }
 }
@@ -214,6 +231,10 @@ pub fn admit(lab: &Lab, request: &Request) -> Result<Verdict, Refusal> {
             None => Verdict::Already,
         }),
         Request::Install { node, by } => admit_install(lab, node, *by),
+        Request::Wipe { node, disk, confirm, by } => {
+            let machine = named(lab, node)?;
+            admit_wipe(lab, machine, (disk.as_deref(), confirm.as_deref()), *by).map_err(Refusal::Wipe)
+        }
         Request::Power { node, order, by } => admit_power(lab, node, *order, *by),
     }
 }
@@ -314,6 +335,10 @@ fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<
     let machine = named(lab, asked)?;
     if is_by_hand(lab, machine) {
         return Err(Refusal::SwitchedByHand { node: machine.node.clone() });
+    }
+    if let Some(wipe) = machine.may_be_wiping() {
+        let (node, disk) = (machine.node.clone(), wipe.disk.clone());
+        return Err(Refusal::Wipe(WipeRefusal::Wiping { node, disk }));
     }
     let so_already = match order {
         PowerOrder::On => {

@@ -15,6 +15,7 @@ use crate::gates::manifests::{self, Pods};
 use crate::judge::{Judge, Judgment, Tally};
 use crate::lab::{Lab, Machine};
 use crate::rungs::{Step, asked_turns_at, climb, is_by_hand, switch};
+use crate::wipe;
 
 /// How long an agent is given to switch its machine off by itself before the driver does it.
 const SOFT_OFF: Span = Span::secs(10);
@@ -46,10 +47,13 @@ pub fn decide(lab: &Lab, now: Moment) -> Decision {
 }
 
 pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate<'_>, now: LabTime) -> Step {
+    if let Some(fenced) = wipe::fence(lab, machine, now) {
+        return fenced;
+    }
     if machine.bad {
         return Step::Rest;
     }
-    if let Some(since) = machine.off_wanted {
+    if let Some(since) = off_since(machine) {
         return go_off(lab, machine, since, now);
     }
     match (machine.person, machine.goal) {
@@ -91,13 +95,19 @@ fn patience_ends(lab: &Lab, since: LabTime) -> LabTime {
 
 /// When a machine that waits is judged otherwise although its wait has not ended.
 pub(crate) fn turns_at(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> Option<LabTime> {
-    let turn = match machine.off_wanted {
+    let turn = match off_since(machine) {
         Some(since) if !is_by_hand(lab, machine) => Some(patience_ends(lab, since)),
         Some(_) => None,
         None if rung == Rung::Asked => asked_turns_at(machine),
         None => None,
     };
     turn.filter(|at| *at > now)
+}
+
+/// Since when it may go off: what was wanted while its disk was wiped began to count when that ended.
+fn off_since(machine: &Machine) -> Option<LabTime> {
+    let wiped = machine.wipe.as_ref().and_then(|wipe| wipe.ended);
+    machine.off_wanted.map(|since| since.max(wiped.unwrap_or_default()))
 }
 
 /// Off first by its own agent, then by its driver, and never believed before it is seen.

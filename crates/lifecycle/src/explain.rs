@@ -19,6 +19,7 @@ use crate::loader;
 use crate::rungs::is_by_hand;
 use crate::view::word;
 use crate::waterfall::times;
+use crate::wipe;
 
 /// One sentence about the lab.
 #[must_use]
@@ -126,6 +127,7 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
     if let Some(boot) = machine.install.and_then(|install| install.spent_in) {
         lines.push(format!("installed in boot {boot}; it boots its disk from then on"));
     }
+    lines.extend(wipe::seen(machine, now.since_start));
     if machine.tries > 0 {
         lines.push(format!("started {} since it was last ready", times(machine.tries.into())));
     }

@@ -286,6 +286,11 @@ impl Judge {
                 again = true;
                 judgment.wishes.push(Command::Offer { node: node.clone(), boot: machine.boots });
             }
+            Step::WipeGivenUp(why) => {
+                again = true;
+                let number = machine.wipes;
+                judgment.facts.push(Fact::WipeGivenUp { node: node.clone(), number, why });
+            }
             Step::Unanswered(id) => {
                 again = true;
                 judgment.facts.push(Fact::Finished { id, outcome: Outcome::Unknown });

@@ -19,6 +19,7 @@ use crate::health;
 use crate::lab::{Lab, Machine};
 use crate::record;
 use crate::transfer;
+use crate::wipe;
 
 /// Among so many of the last marks one of the same kind is looked for.
 const LATELY: usize = 8;
@@ -46,6 +47,8 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         | Fact::StopAccepted { .. }
         | Fact::PowerAccepted { .. }
         | Fact::InstallAccepted { .. }
+        | Fact::WipeAccepted { .. }
+        | Fact::WipeGivenUp { .. }
         | Fact::PortSeen { .. }
         | Fact::SecretsReady { .. }
         | Fact::TalosSeen { .. }
@@ -96,6 +99,7 @@ fn repeats_of_stranger(lab: &Lab, mac: MacAddr, sight: &Sight) -> bool {
         | Sight::Agent { .. }
         | Sight::Beat { .. }
         | Sight::Ailing { .. }
+        | Sight::WipeGiven { .. }
         | Sight::Guest { .. } => true,
     }
 }
@@ -149,8 +153,9 @@ fn repeats(machine: &Machine, sight: &Sight) -> bool {
         | Sight::TalosSaid { .. }
         | Sight::TalosLogged { .. }
         | Sight::Done
-        | Sight::Guest { .. }
-        | Sight::Beat { .. } => false,
+        | Sight::WipeGiven { .. }
+        | Sight::Guest { .. } => false,
+        Sight::Beat { beat } => wipe::repeats(machine, beat),
     }
 }
 

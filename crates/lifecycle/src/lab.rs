@@ -11,9 +11,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentView, Boot, Candidate, CommandId, Fault, Goal, GuestSeen, Image, IpxeView, LabSpec, LabTime,
-    MacAddr, ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder, PowerState,
-    Rung, ScenarioName, ScenarioSpec, Stranger,
+    AgentView, Boot, Candidate, CommandId, DiskKnown, Fault, Goal, GuestSeen, Image, IpxeView, LabSpec,
+    LabTime, MacAddr, ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder,
+    PowerState, Rung, ScenarioName, ScenarioSpec, Stranger,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ use crate::cluster::{Cluster, TalosKnown};
 use crate::packed::PackedBoot;
 use crate::past::{self, PastBoot, Room};
 use crate::trial::{self, Trial, TriedBoot};
+use crate::wipe::Wipe;
 
 /// The lab. Its machines are written one by one, see [`Lab::put_back`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +167,15 @@ pub struct Machine {
     pub install: Option<Install>,
     /// Installations asked for so far.
     pub installs: u32,
+    /// Its disks, as its agent told of them last, and what is remembered of each.
+    #[serde(default)]
+    pub disks: Vec<DiskKnown>,
+    /// The wipe that was asked for last.
+    #[serde(default)]
+    pub wipe: Option<Wipe>,
+    /// Wipes asked for so far.
+    #[serde(default)]
+    pub wipes: u32,
     /// Starts tried since it was last ready.
     pub tries: u8,
     /// What went wrong last in this run.
@@ -235,6 +245,9 @@ impl Machine {
             talos: TalosKnown::default(),
             install: None,
             installs: 0,
+            disks: Vec::new(),
+            wipe: None,
+            wipes: 0,
             tries: 0,
             fault: None,
             bad: false,

@@ -36,6 +36,7 @@ mod transfer;
 mod trial;
 mod view;
 mod waterfall;
+mod wipe;
 
 pub use absorb::{Touched, absorb};
 pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, may_adopt, plan};
@@ -52,3 +53,5 @@ pub use table::{boot_entry, boot_table};
 pub use trial::{Trial, TriedBoot};
 pub use view::{lab_view, machine_view};
 pub use waterfall::{waterfall, waterfall_of};
+pub use wipe::Wipe;
+pub use wipe::admit::WipeRefusal;

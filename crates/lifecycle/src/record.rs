@@ -15,12 +15,13 @@ use crate::hints;
 use crate::lab::{Install, Machine};
 use crate::packed::PackedBoot;
 use crate::past::{self, Room};
-use crate::{loader, transfer};
+use crate::{loader, transfer, wipe};
 
 /// Begins a boot. `powered` says whether power was seen to come on, or a packet was the first sign.
 pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool, room: Room) {
     machine.boots = machine.boots.saturating_add(1);
     machine.running = true;
+    wipe::boot_ended(machine, "the machine started again", at.since_start);
     machine.agent = None;
     machine.system = None;
     machine.port = None;
@@ -235,6 +236,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::Done => done(machine, now),
         Sight::ConfigAsked { bytes } => machine.talos.ask(*bytes, now),
         Sight::Agent { report } => reported(machine, at, report, room),
+        Sight::WipeGiven { number, boot_id } => wipe::given(machine, *number, boot_id, now),
         Sight::Beat { beat } => heard(machine, at, beat),
         // Recorded by who knows how the guest boots.
         Sight::Guest { .. } => {}
@@ -368,4 +370,5 @@ fn reported(machine: &mut Machine, at: Moment, report: &Arc<AgentReport>, room: 
     }
     let ailing = machine.agent.take().filter(|_| same).map_or_else(Vec::new, |agent| agent.ailing);
     machine.agent = Some(AgentView { report: Arc::clone(report), beat: None, heard: at, ailing });
+    wipe::reported(machine, report, at.since_start);
 }

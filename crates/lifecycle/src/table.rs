@@ -14,6 +14,7 @@ use model::{
 use crate::guests;
 use crate::lab::{Lab, Machine};
 use crate::trial;
+use crate::wipe;
 
 /// Seconds between two asks of a loader that waits.
 const RETRY_SECONDS: u16 = 2;
@@ -38,6 +39,8 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
     let pulls = matches!(answer, BootAnswer::Run { .. })
         && lab.cluster_of(machine).is_some_and(|(_, spec)| fetches(spec));
     let ticket = machine.install.filter(|_| matches!(answer, BootAnswer::Run { .. }));
+    // A disk that may be half wiped is wiped to the end first.
+    let goes_off = machine.off_wanted.is_some() && machine.may_be_wiping().is_none();
     Some(BootEntry {
         node: machine.node.clone(),
         mac: node.mac,
@@ -51,16 +54,14 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         files: files.unwrap_or_default(),
         pulls,
         install: ticket.map(|install| InstallTicket { number: install.number, then: disk_boot(lab) }),
-        // What runs in it goes off first; and a guest is its hypervisor's to switch.
-        order: if machine.off_wanted.is_some()
-            && lab.guest_of(machine).is_none()
-            && guests::are_off(lab, &machine.node)
-        {
+        // What runs in it goes off first; a guest is its hypervisor's to switch.
+        order: if goes_off && lab.guest_of(machine).is_none() && guests::are_off(lab, &machine.node) {
             AgentOrder::PowerOff
         } else {
             AgentOrder::Stay
         },
         guests: guests::wishes(lab, &machine.node).map(Arc::new),
+        wipe: wipe::order(lab, machine),
     })
 }
 

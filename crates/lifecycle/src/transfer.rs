@@ -58,6 +58,7 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::TalosLogged { .. }
         | Sight::Beat { .. }
         | Sight::Ailing { .. }
+        | Sight::WipeGiven { .. }
         | Sight::Guest { .. } => {}
     }
 }

@@ -12,6 +12,7 @@ use crate::gates::manifests;
 use crate::lab::{Lab, Machine};
 use crate::trial;
 use crate::waterfall::waterfall;
+use crate::wipe;
 
 /// The lab as a whole.
 #[must_use]
@@ -97,6 +98,7 @@ pub fn machine_view(
         host: lab.host_of(&machine.node).cloned(),
         is_guest: node.guest.is_some(),
         guest: machine.guest.clone(),
+        wipe: wipe::view(machine),
         fault: machine.fault.clone(),
         tries: machine.tries,
     })

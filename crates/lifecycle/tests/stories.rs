@@ -15,6 +15,8 @@ mod setup;
 mod telling;
 #[path = "stories/unwell.rs"]
 mod unwell;
+#[path = "stories/wipe.rs"]
+mod wipe;
 mod world;
 
 use std::path::PathBuf;

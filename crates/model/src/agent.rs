@@ -8,7 +8,7 @@ use core::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{GuestSeen, GuestWish, Health, MacAddr, NodeName};
+use crate::{Digest, DiskLabel, GuestSeen, GuestWish, Health, MacAddr, NodeName, WipeOrder, WipeTold};
 
 /// DHCP vendor class (option 60) of the agent.
 pub const AGENT_VENDOR_CLASS: &str = "labinator-agent";
@@ -75,6 +75,15 @@ pub struct Disk {
     pub serial: String,
     /// Size in bytes.
     pub bytes: u64,
+    /// SHA-256 of serial, model and size: an order to wipe names it. Absent from an agent that cannot wipe.
+    #[serde(default)]
+    pub digest: Option<Digest>,
+    /// What a lab wrote on it.
+    #[serde(default)]
+    pub label: Option<DiskLabel>,
+    /// Why it cannot be wiped now, for a person.
+    #[serde(default)]
+    pub used: Option<String>,
 }
 
 /// A network port.
@@ -110,6 +119,9 @@ pub struct AgentBeat {
     /// fifth heartbeat; in the picture it is the last one that was sent.
     #[serde(default)]
     pub health: Option<Arc<Health>>,
+    /// How the wipe goes that was ordered in this boot, or how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wipe: Option<WipeTold>,
 }
 
 /// What the counter answers to a report or a heartbeat.
@@ -124,6 +136,9 @@ pub struct AgentWelcome {
     /// The guests that shall be there, and no others. Absent where nobody says: what runs goes on.
     #[serde(default)]
     pub guests: Option<Arc<Vec<GuestWish>>>,
+    /// A disk to wipe, in this boot only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wipe: Option<WipeOrder>,
 }
 
 /// What an agent is asked to do.

@@ -9,7 +9,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentOrder, Digest, DiskBoot, GuestWish, LabName, MacAddr, NetworkSpec, NodeName};
+use crate::{AgentOrder, Digest, DiskBoot, GuestWish, LabName, MacAddr, NetworkSpec, NodeName, WipeOrder};
 
 /// A file that can be served, named by its content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -108,6 +108,9 @@ pub struct BootEntry {
     /// True when Talos is to fetch its config: its kernel line gets a word that is good for this boot alone.
     #[serde(default)]
     pub pulls: bool,
+    /// A disk that its agent is to wipe: for the boot that it names alone, as a claim of the ledger.
+    #[serde(default)]
+    pub wipe: Option<WipeOrder>,
 }
 
 /// One installation of one machine.

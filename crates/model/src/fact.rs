@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Candidate, ClusterPods, Command, CommandId, Fault, Image, LabSpec, MacAddr, ManifestFiles, Membership,
-    Moment, NodeBoot, NodeName, NodePods, Notice, Outcome, PowerOrder, PowerState, Rung, ScenarioName, Sight,
-    TalosSight,
+    Candidate, ClusterPods, Command, CommandId, DiskId, Fault, Image, LabSpec, MacAddr, ManifestFiles,
+    Membership, Moment, NodeBoot, NodeName, NodePods, Notice, Outcome, PowerOrder, PowerState, Rung,
+    ScenarioName, Sight, TalosSight, WipePermit,
 };
 
 /// A fact with its number and time.
@@ -179,6 +179,28 @@ pub enum Fact {
         /// Who asked.
         by: Origin,
     },
+    /// The wipe of a disk was accepted.
+    WipeAccepted {
+        /// Of which machine.
+        node: NodeName,
+        /// Counts the wipes of this machine.
+        number: u32,
+        /// Which disk.
+        disk: DiskId,
+        /// Why it may be wiped.
+        permit: WipePermit,
+        /// Who asked.
+        by: Origin,
+    },
+    /// A wipe was given up: nobody told how it ended.
+    WipeGivenUp {
+        /// Of which machine.
+        node: NodeName,
+        /// Which wipe.
+        number: u32,
+        /// What was waited for.
+        why: String,
+    },
     /// A TCP port of a machine began or ceased to accept connections.
     PortSeen {
         /// Of which machine.
@@ -327,8 +349,13 @@ impl Fact {
             | Self::StopAccepted { .. }
             | Self::PowerAccepted { .. }
             | Self::InstallAccepted { .. }
+            | Self::WipeAccepted { .. }
             | Self::Issued { .. }
             | Self::CoreStarted { .. } => Keeping::Intent,
+            // How a wipe ended is told until it is heard, and must be known after a restart.
+            Self::Sighted { sight: Sight::Beat { beat }, .. } if matches!(&beat.wipe, Some(told) if told.state.is_end()) => {
+                Keeping::Sighting
+            }
             Self::Sighted {
                 sight:
                     Sight::Beat { .. }
@@ -346,6 +373,7 @@ impl Fact {
             | Self::CounterSeen { .. }
             | Self::Noticed { .. }
             | Self::Finished { .. }
+            | Self::WipeGivenUp { .. }
             | Self::PowerSeen { .. }
             | Self::PortSeen { .. }
             | Self::SecretsReady { .. }

@@ -7,7 +7,7 @@
 //! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs` |
 //! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `health.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
-//! | what is wished | `command.rs`, `boot.rs` |
+//! | what is wished | `command.rs`, `boot.rs`, `wipe.rs` |
 //! | what people look at | `machine.rs`, `trace.rs`, `trial.rs`, `snapshot.rs` |
 
 extern crate alloc;
@@ -32,6 +32,7 @@ mod system;
 mod talos;
 mod trace;
 mod trial;
+mod wipe;
 
 pub use agent::*;
 pub use boot::*;
@@ -53,3 +54,4 @@ pub use system::*;
 pub use talos::*;
 pub use trace::*;
 pub use trial::*;
+pub use wipe::*;

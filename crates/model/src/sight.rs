@@ -307,6 +307,13 @@ pub enum Sight {
         /// What it said.
         report: Arc<AgentReport>,
     },
+    /// The order to wipe a disk was handed to one boot of it, which may now carry it out.
+    WipeGiven {
+        /// Which wipe.
+        number: u32,
+        /// The kernel's boot id of that boot.
+        boot_id: String,
+    },
     /// An agent's heart beat.
     Beat {
         /// What it said.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AgentBeat, AgentReport, Ailing, Cell, ClientKind, ClusterPods, Fault, Goal, GuestSeen, LabName, LabTime,
     MacAddr, Moment, NodeName, NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView,
-    TrialView, Waterfall,
+    TrialView, Waterfall, WipeView,
 };
 
 /// The lab at one moment. It contains every event up to `through`.
@@ -138,6 +138,9 @@ pub struct MachineView {
     /// What its hypervisor told of it.
     #[serde(default)]
     pub guest: Option<GuestSeen>,
+    /// Its last wipe.
+    #[serde(default)]
+    pub wipe: Option<WipeView>,
     /// What went wrong last in this run.
     pub fault: Option<Fault>,
     /// Starts tried in this run.

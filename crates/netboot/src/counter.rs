@@ -33,6 +33,7 @@ use crate::loaders::Loaders;
 use crate::neighbours::Neighbours;
 use crate::pull::{ConfigOffer, Offers, is_pulled};
 use crate::sights::Sights;
+use crate::wipe::Told;
 
 /// File of the last published boot table, in the state folder.
 const TABLE_FILE: &str = "boot-table";
@@ -48,6 +49,8 @@ const AGENTS_KEPT: usize = 65_536;
 struct AgentKnown {
     /// The boot it reported from.
     boot_id: String,
+    /// Its report carried a word that this machine was given.
+    proven: bool,
     /// What became worse in it.
     watch: HealthWatch,
 }
@@ -158,6 +161,8 @@ pub struct Counter {
     agents: Mutex<HashMap<MacAddr, AgentKnown>>,
     /// What was told last of each guest.
     guests: Mutex<HashMap<MacAddr, GuestSeen>>,
+    /// Which wipes' claims the core was told of.
+    pub(crate) wipes_told: Told,
     /// What machines say of their Talos.
     pub(crate) voices: Voices,
     /// Files taken of images that install.
@@ -207,6 +212,7 @@ impl Counter {
             neighbours,
             agents: Mutex::default(),
             guests: Mutex::default(),
+            wipes_told: Told::default(),
             voices: Voices::default(),
             taken: Taken::default(),
             offers: Offers::default(),
@@ -497,19 +503,21 @@ impl Counter {
     pub(crate) fn take_report(&self, report: AgentReport) -> Option<AgentWelcome> {
         let board = self.board();
         let entry = board.as_ref().and_then(|board| board.entry(report.mac));
-        if let (Some(entry), Some(nonce)) = (entry, &report.nonce)
-            && !self.ledger.knows(&entry.node, nonce)
-        {
-            return None;
-        }
+        let known = |nonce: &String| entry.map(|entry| self.ledger.knows(&entry.node, nonce));
+        let proven = match report.nonce.as_ref().and_then(known) {
+            Some(false) => return None,
+            Some(true) => true,
+            None => false,
+        };
         let mut agents = self.agents();
         if agents.len() >= AGENTS_KEPT {
             agents.clear();
         }
         let known = agents.entry(report.mac).or_default();
         if known.boot_id != report.boot_id {
-            *known = AgentKnown { boot_id: report.boot_id.clone(), watch: HealthWatch::default() };
+            *known = AgentKnown { boot_id: report.boot_id.clone(), ..AgentKnown::default() };
         }
+        known.proven = proven;
         drop(agents);
         let mac = report.mac;
         self.sights.see(mac, Sight::Agent { report: Arc::new(report) });
@@ -562,6 +570,12 @@ impl Counter {
             order: entry.map(|entry| entry.order).unwrap_or_default(),
             report_again,
             guests: entry.and_then(|entry| entry.guests.clone()),
+            wipe: None,
         }
+    }
+
+    /// True for the boot whose agent showed a word that its machine was given.
+    pub(crate) fn is_proven(&self, mac: MacAddr, boot_id: &str) -> bool {
+        self.agents().get(&mac).is_some_and(|agent| agent.proven && agent.boot_id == boot_id)
     }
 }

@@ -93,6 +93,8 @@ pub enum ClaimKind {
     Pull,
     /// The machine took its installer whole. `boot` of the key is the number of the installation.
     Install,
+    /// The boot that may wipe a disk, by the kernel's boot id. `boot` of the key is the number of the wipe.
+    Wipe,
 }
 
 /// What becomes of a lease.
@@ -338,13 +340,29 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]: nothing may leave.
     pub async fn claim(&self, key: ClaimKey) -> Result<String, LedgerError> {
+        self.claim_with(key, random_word).await
+    }
+
+    /// Who holds a one-time thing: the one who asked first.
+    ///
+    /// # Errors
+    /// [`LedgerError`]: nobody may have it.
+    pub async fn claim_for(&self, key: ClaimKey, holder: String) -> Result<String, LedgerError> {
+        self.claim_with(key, || Ok(holder)).await
+    }
+
+    async fn claim_with(
+        &self,
+        key: ClaimKey,
+        make: impl FnOnce() -> io::Result<String> + Send,
+    ) -> Result<String, LedgerError> {
         let (value, syncing) = {
             let mut inner = self.inner();
             let value = match inner.claim(&key) {
                 Some(claim) if claim.synced => return Ok(claim.value.clone()),
                 Some(claim) => claim.value.clone(),
                 None => {
-                    let value = random_word()?;
+                    let value = make()?;
                     inner.append(&[Row::Claim { key: &key, value: &value }])?;
                     inner.remember_claim(key.clone(), value.clone());
                     value

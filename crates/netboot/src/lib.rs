@@ -39,6 +39,7 @@ mod sockets;
 mod sockets6;
 mod tftp;
 mod told;
+mod wipe;
 
 pub use board::Board;
 pub use cable::Cable;

@@ -343,6 +343,7 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::TalosSaid { .. }
         | Sight::Agent { .. }
         | Sight::Beat { .. }
+        | Sight::WipeGiven { .. }
         | Sight::Guest { .. } => 0,
         Sight::Ailing { ailment, .. } => {
             let mut hasher = DefaultHasher::new();
@@ -384,6 +385,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::Logged { error: Some(_), .. }
         | Sight::Ailing { .. }
         | Sight::Agent { .. }
+        | Sight::WipeGiven { .. }
         | Sight::Guest { .. } => Worth::Rung,
     }
 }

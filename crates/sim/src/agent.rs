@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use bytes::Bytes;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
+    DiskLabel, LabelState, WipeMethod, WipeOrder, WipeReport, WipeState, WipeTold,
 };
 use wire::dhcp::{
     AGENT_VENDOR_CLASS, BossSearch, CLIENT_PORT, ClientSettings, LARGEST_MESSAGE, Message, OptionCode,
@@ -21,6 +22,8 @@ use crate::step::Step;
 
 /// How long a request may take before it is sent again.
 const PATIENCE_MS: u64 = 10_000;
+/// A wipe takes some heartbeats.
+const WIPE_MS: u64 = 8_000;
 /// Syncing disks before the power goes.
 const SYNC_MS: u64 = 300;
 
@@ -62,6 +65,8 @@ pub(crate) struct AgentRun {
     nonce: Option<String>,
     base: String,
     welcomed: bool,
+    /// The wipe of this boot, and when it began.
+    wipe: Option<(WipeOrder, u64)>,
     /// When it falls silent, once it was welcomed.
     silent_at: Option<u64>,
     /// When the machine resets, once it was welcomed.
@@ -97,6 +102,7 @@ impl AgentRun {
             nonce: word("labinator.nonce"),
             base,
             welcomed: false,
+            wipe: None,
             silent_at: None,
             reset_at: None,
         }
@@ -187,6 +193,8 @@ impl AgentRun {
     fn speak(&mut self, hello: bool, body: &mut Body, now: u64) {
         let uptime_ms = now.saturating_sub(self.began) + 1000;
         let (path, json) = if hello {
+            let mut inventory = body.config.inventory();
+            inventory.disks.iter_mut().for_each(|disk| disk.label.clone_from(&body.label));
             let report = AgentReport {
                 mac: body.config.mac,
                 boot_id: self.boot_id.clone(),
@@ -195,7 +203,7 @@ impl AgentRun {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 kernel: "6.1.0-simulated".to_owned(),
                 uptime_ms,
-                inventory: body.config.inventory(),
+                inventory,
             };
             (AGENT_HELLO_PATH, serde_json::to_vec(&report))
         } else {
@@ -205,6 +213,7 @@ impl AgentRun {
                 uptime_ms,
                 load_milli: u32::try_from(body.dice.between(10, 900)).unwrap_or_default(),
                 memory_available_mib: body.config.memory_mib / 10 * 9,
+                wipe: self.told(body, now),
                 ..AgentBeat::default()
             };
             (AGENT_BEAT_PATH, serde_json::to_vec(&beat))
@@ -220,6 +229,43 @@ impl AgentRun {
         };
         let id = body.ask(request, now);
         self.state = State::Sent { id, hello, deadline: now + PATIENCE_MS, status: 0, content: Vec::new() };
+    }
+
+    /// How its wipe goes. The label on the disk follows: half wiped until it is over.
+    fn told(&self, body: &mut Body, now: u64) -> Option<WipeTold> {
+        let (order, began) = self.wipe.as_ref()?;
+        let done = now.saturating_sub(*began).min(WIPE_MS);
+        if done < WIPE_MS {
+            let state = WipeState::Wiping { step: "overwriting headers".to_owned(), done, of: WIPE_MS };
+            return Some(WipeTold { number: order.number, state });
+        }
+        let label = body.label.as_mut().filter(|label| label.state == LabelState::Begun);
+        if let Some(label) = label {
+            label.state = LabelState::Wiped;
+            body.note(now, Step::Wiped);
+        }
+        let report = WipeReport {
+            method: WipeMethod::Discard,
+            passed_over: Vec::new(),
+            overwritten: 17 << 20,
+            places: 52,
+            samples: 4096,
+            took_ms: WIPE_MS,
+        };
+        Some(WipeTold { number: order.number, state: WipeState::Wiped { report } })
+    }
+
+    /// Begins a wipe, once a boot and number; the disk must be the one that is meant.
+    fn begin_wipe(&mut self, order: WipeOrder, body: &mut Body, now: u64) {
+        let ours = body.config.inventory().disks.iter().any(|disk| disk.digest == Some(order.disk.digest));
+        let begun = self.wipe.as_ref().is_some_and(|(wipe, _)| wipe.number >= order.number);
+        if begun || !ours || order.boot_id != self.boot_id {
+            return;
+        }
+        let (lab, node, number) = (order.lab.clone(), order.node.clone(), order.number);
+        body.label = Some(DiskLabel { lab, node, number, state: LabelState::Begun });
+        body.note(now, Step::WipeBegun);
+        self.wipe = Some((order, now));
     }
 
     fn on_http(&mut self, body: &mut Body, event: &HttpEvent, now: u64) -> Next {
@@ -261,7 +307,11 @@ impl AgentRun {
         // A beat that nobody knows is followed by a report at once, a report by a pause: no hot loop.
         let at = if welcome.report_again && !hello { now } else { at };
         self.state = State::Due { at, hello: welcome.report_again };
-        if welcome.order == AgentOrder::PowerOff {
+        if let Some(order) = welcome.wipe {
+            self.begin_wipe(order, body, now);
+        }
+        let wiping = self.wipe.as_ref().is_some_and(|(_, began)| now < began + WIPE_MS);
+        if welcome.order == AgentOrder::PowerOff && !wiping {
             body.note(now, Step::ToldPowerOff);
             if !body.manners.has(Manner::IgnoresPowerOff) {
                 self.state = State::Syncing { until: now + SYNC_MS };

@@ -1,6 +1,6 @@
 //! What a simulated machine is.
 
-use model::{Inventory, MacAddr, MachineUuid};
+use model::{Digest, Inventory, MacAddr, MachineUuid};
 
 use crate::Manner;
 
@@ -103,6 +103,10 @@ impl Config {
                 model: "Simulated SSD".to_owned(),
                 serial: format!("SSD{d:02X}{e:02X}{f:02X}"),
                 bytes: 256_060_514_304,
+                // Nothing but the machine tells disks of simulated boxes apart.
+                digest: Some(Digest(core::array::from_fn(|at| [d, e, f].get(at).copied().unwrap_or(0xd1)))),
+                label: None,
+                used: None,
             }],
             nics: vec![model::Nic {
                 name: "eth0".to_owned(),

@@ -138,6 +138,10 @@ pub enum Step {
     AgentWelcomed,
     /// A heartbeat was accepted.
     BeatAccepted,
+    /// The agent was ordered to wipe the disk, and began.
+    WipeBegun,
+    /// The disk is wiped.
+    Wiped,
     /// The agent was ordered to switch the machine off.
     ToldPowerOff,
     /// It hangs, here.

@@ -55,6 +55,8 @@ impl Step {
             | Self::ScriptStarted(_)
             | Self::KernelStarted { .. }
             | Self::AgentWelcomed
+            | Self::WipeBegun
+            | Self::Wiped
             | Self::BeatAccepted => true,
             Self::PowerLost
             | Self::ShutDown
@@ -118,6 +120,8 @@ impl fmt::Display for Step {
             Self::KernelStarted { .. } => f.write_str("kernel started"),
             Self::AgentWelcomed => f.write_str("agent welcomed"),
             Self::BeatAccepted => f.write_str("heartbeat"),
+            Self::WipeBegun => f.write_str("begins to wipe its disk"),
+            Self::Wiped => f.write_str("its disk is wiped"),
             Self::ToldPowerOff => f.write_str("told to switch off"),
             Self::Hung(place) => write!(f, "hangs at {place}"),
             Self::Stranded => f.write_str("nothing left to boot from"),

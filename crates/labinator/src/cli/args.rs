@@ -87,6 +87,8 @@ pub enum Verb {
     Pods(PodsArgs),
     /// Tell again what a journal recorded
     Replay(ReplayArgs),
+    /// Wipe a disk of a machine, and read back that nothing is left
+    Wipe(WipeArgs),
     /// A part of this program that it starts itself
     #[command(hide = true)]
     Inside(InsideArgs),
@@ -186,6 +188,28 @@ pub struct InsideArgs {
     /// What it is told
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub told: Vec<std::ffi::OsString>,
+}
+
+/// Options of `wipe`.
+#[derive(Debug, Clone, Args)]
+pub struct WipeArgs {
+    /// Which machine
+    pub node: NodeName,
+    /// Which disk, by name or serial; may be left out where the machine has one
+    #[arg(long, value_name = "NAME")]
+    pub disk: Option<String>,
+    /// Its serial: needed for a disk that is not recorded as this lab's
+    #[arg(long, value_name = "SERIAL")]
+    pub confirm: Option<String>,
+    /// Wait until it is wiped, or failed
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait, such as 90s or 10m
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60m")]
+    pub timeout: Duration,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Verbs that read a file or ask a controller.
@@ -501,6 +525,8 @@ mod tests {
             "seed show node1 --lab lab.yaml --scenario live",
             "seed show node1 user-data",
             "install node1",
+            "wipe node1",
+            "wipe node1 --disk nvme0n1 --confirm S4EWNX0R --wait --timeout 2h --json",
             "doctor -q",
             "image build",
             "image list --json",

@@ -36,12 +36,13 @@ mod stream;
 mod verbs;
 mod wait;
 mod watch;
+mod wipe;
 
 use std::process::ExitCode;
 
 pub use args::{
     BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, FixVerb, Globals, InsideArgs, PowerArgs, PowerVerb,
-    ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb,
+    ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb, WipeArgs,
 };
 pub use args_image::{BuildArgs, FetchArgs, ImageVerb, OneImage, UpdateArgs};
 pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};
@@ -52,6 +53,7 @@ pub use import::import;
 pub use socket::{Server, socket_path};
 pub use sse::{Message, Parser, TooLong};
 pub use stream::{Follower, Heard, apply};
+pub use wipe::wipe;
 
 /// Carries out a verb that asks a controller or reads a file, says what went wrong on standard error, and
 /// gives the exit code: 0 done, 1 failed with a reason, 2 wrong usage, 3 refused, 4 timed out.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use api::{Accepted, StreamItem};
-use model::{Goal, MachineView, NodeWord, Phase, ScenarioName, Snapshot, Span};
+use model::{Goal, MachineView, NodeName, NodeWord, Phase, ScenarioName, Snapshot, Span, WipeState};
 use tokio::time::Instant;
 
 use super::client::Client;
@@ -23,6 +23,8 @@ pub(super) enum Target {
     Ready(ScenarioName),
     /// Nothing runs.
     Idle,
+    /// The wipe of this machine that was accepted last has ended.
+    Wiped(NodeName),
 }
 
 impl fmt::Display for Target {
@@ -30,6 +32,7 @@ impl fmt::Display for Target {
         match self {
             Self::Ready(scenario) => write!(f, "start of {scenario}"),
             Self::Idle => f.write_str("stop"),
+            Self::Wiped(node) => write!(f, "wipe of {node}"),
         }
     }
 }
@@ -47,8 +50,10 @@ fn outcome(target: &Target, accepted: &Accepted, picture: &Snapshot) -> Option<O
         return None;
     }
     let lab = &picture.lab;
-    let Target::Ready(wanted) = target else {
-        return (lab.phase == Phase::Idle).then_some(Outcome::Reached);
+    let wanted = match target {
+        Target::Ready(wanted) => wanted,
+        Target::Idle => return (lab.phase == Phase::Idle).then_some(Outcome::Reached),
+        Target::Wiped(node) => return wiped(node, picture),
     };
     if lab.scenario.as_ref() != Some(wanted) {
         let what = lab
@@ -71,6 +76,44 @@ fn outcome(target: &Target, accepted: &Accepted, picture: &Snapshot) -> Option<O
         | Phase::Booting
         | Phase::Degraded => None,
     }
+}
+
+/// How the last wipe of a machine ended.
+fn wiped(node: &NodeName, picture: &Snapshot) -> Option<Outcome> {
+    let machine = picture.machines.iter().find(|machine| machine.node == *node)?;
+    let wipe = machine.wipe.as_ref()?;
+    match wipe.state.as_ref()? {
+        WipeState::Wiping { .. } => None,
+        WipeState::Wiped { .. } => Some(Outcome::Reached),
+        WipeState::Failed { touched, why } => {
+            let half = if *touched { "is half wiped" } else { "was not touched" };
+            Some(Outcome::Failed(format!("{} of {node} {half}: {why}", wipe.disk)))
+        }
+    }
+}
+
+/// `sda (serial X, 256 GB) of node3 is wiped: discard of every block, 52 places and 4096 samples read back, 7.0 s`.
+fn wiped_line(node: &NodeName, picture: &Snapshot) -> Option<String> {
+    let wipe = picture.machines.iter().find(|machine| machine.node == *node)?.wipe.as_ref()?;
+    let Some(WipeState::Wiped { report }) = &wipe.state else { return None };
+    let samples =
+        if report.method.is_whole() { format!(" and {} samples", report.samples) } else { String::new() };
+    let mut line = format!(
+        "{} of {node} is wiped: {}, {} places{samples} read back, {}",
+        wipe.disk,
+        report.method,
+        report.places,
+        Span(report.took_ms)
+    );
+    for why in &report.passed_over {
+        line.push_str(&format!("\n  not by {why}"));
+    }
+    if !report.method.is_whole() {
+        line.push_str(
+            "\n  data outside of headers and secrets may still be there: docs/wiping.md says what that means",
+        );
+    }
+    Some(line)
 }
 
 /// Follows the stream until the target is reached (with `json`, prints the last picture then), it failed,
@@ -114,7 +157,11 @@ pub(super) async fn wait_for(
                 if json {
                     return out::json(now, true);
                 }
-                return if look.quiet { Ok(()) } else { out::line(&last_line(now, look)) };
+                let line = match target {
+                    Target::Wiped(node) => wiped_line(node, now).unwrap_or_default(),
+                    Target::Ready(_) | Target::Idle => last_line(now, look),
+                };
+                return if look.quiet { Ok(()) } else { out::line(&line) };
             }
             Some(Outcome::Failed(why)) => {
                 lines.settle()?;

@@ -54,6 +54,7 @@ fn machine(name: &str, word: NodeWord, bars: Vec<Bar>) -> MachineView {
         host: None,
         is_guest: false,
         guest: None,
+        wipe: None,
         fault: None,
         tries: 1,
     }

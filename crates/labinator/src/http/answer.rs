@@ -34,6 +34,7 @@ pub(super) fn describe(error: &DeskError) -> (StatusCode, ErrorBody) {
                 | Refusal::CounterAway
                 | Refusal::NoCluster { .. }
                 | Refusal::NotInstalling { .. }
+                | Refusal::Wipe(_)
                 | Refusal::SwitchedByHand { .. } => StatusCode::CONFLICT,
             };
             (status, refusal.code(), refusal.advice())

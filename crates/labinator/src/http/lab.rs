@@ -1,6 +1,6 @@
 //! Questions about the lab, and requests to it.
 
-use api::{Ask, ErrorBody, EventPage, Explanations, Plan, PowerAsk};
+use api::{Ask, ErrorBody, EventPage, Explanations, Plan, PowerAsk, WipeAsk};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -62,6 +62,14 @@ pub(super) async fn install(
     Json(ask): Json<Ask>,
 ) -> Response {
     ask_desk(&house, Request::Install { node, by: ask.by }).await
+}
+
+pub(super) async fn wipe(
+    State(house): State<House>,
+    Path(node): Path<String>,
+    Json(WipeAsk { disk, confirm, by }): Json<WipeAsk>,
+) -> Response {
+    ask_desk(&house, Request::Wipe { node, disk, confirm, by }).await
 }
 
 async fn ask_desk(house: &House, request: Request) -> Response {

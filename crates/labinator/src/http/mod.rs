@@ -52,6 +52,7 @@ pub fn router(house: House) -> Router {
         .route("/v1/nodes/{node}/trace", get(lab::trace))
         .route("/v1/nodes/{node}/power", post(lab::power))
         .route("/v1/nodes/{node}/install", post(lab::install))
+        .route("/v1/nodes/{node}/wipe", post(lab::wipe))
         .route("/v1/doctor", get(care::doctor))
         .route("/v1/failures", get(care::failures))
         .route("/v1/failures/{file}", get(care::capture))

@@ -192,6 +192,7 @@ pub(crate) fn machine(number: u8) -> MachineView {
         host: None,
         is_guest: false,
         guest: None,
+        wipe: None,
         fault: None,
         tries: 0,
     }

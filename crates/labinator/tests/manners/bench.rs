@@ -124,6 +124,7 @@ impl Bench {
             files: Arc::default(),
             install: None,
             pulls: false,
+            wipe: None,
         };
         // As JSON, so that what is not said is as a lab file leaves it.
         let mut network: NetworkSpec = serde_json::from_value(serde_json::json!({

@@ -35,6 +35,8 @@ pub(crate) enum Step {
     Push(Waiting),
     /// Lay its config ready for it to fetch, then wait for this.
     Offer(Waiting),
+    /// Nobody told how its wipe ended, within the limit.
+    WipeGivenUp(String),
     /// Its driver never answered this order: nobody knows what became of it.
     Unanswered(CommandId),
     /// Its limit has passed: start again from cold while there are tries left.

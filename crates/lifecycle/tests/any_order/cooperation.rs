@@ -8,8 +8,14 @@ use model::{
     PowerState, Proof, Rung, Span, TalosSight, TalosStage,
 };
 
-use crate::fate::{beats, discover, known, name, reports, sees, takes_image};
+use crate::fate::{Fate, beats, discover, known, name, reports, sees, takes_image};
 use crate::world::World;
+
+/// True for the boot that has an order to wipe, or is offered one.
+fn wipes(world: &World, machine: u8, boot: &str) -> bool {
+    let wipe = world.lab.machines.get(&name(machine)).and_then(|machine| machine.may_be_wiping());
+    wipe.is_some_and(|wipe| wipe.given.as_ref().is_none_or(|(given, _)| given == boot))
+}
 
 /// A machine as it really is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,6 +178,10 @@ impl Cooperation {
             Real::Talos(configured) => self.is_looked_at(world, machine, *configured)?,
             Real::Agent(_) if entry.order == AgentOrder::PowerOff => {
                 self.switches(world, machine, PowerOrder::Off)?;
+            }
+            Real::Agent(boot) if wipes(world, machine, boot) => {
+                Fate::Give(machine).befalls(world)?;
+                Fate::Tell(machine, Some(true)).befalls(world)?;
             }
             Real::Agent(boot) => beats(world, machine, boot)?,
         }

@@ -3,11 +3,11 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use lifecycle::Request;
+use lifecycle::{Request, boot_entry};
 use model::{
-    AgentBeat, AgentReport, Carrier, ClientKind, CommandId, Fact, FileRole, Inventory, MacAddr, Membership,
-    NodeName, Origin, Outcome, PowerOrder, PowerState, Proof, ScriptAnswer, Sight, Span, TalosSight,
-    TalosStage,
+    AgentBeat, AgentReport, Carrier, ClientKind, CommandId, Digest, Disk, Fact, FileRole, Inventory, MacAddr,
+    Membership, NodeName, Origin, Outcome, PowerOrder, PowerState, Proof, ScriptAnswer, Sight, Span,
+    TalosSight, TalosStage, WipeMethod, WipeOrder, WipeReport, WipeState, WipeTold,
 };
 use proptest::prelude::*;
 
@@ -48,6 +48,12 @@ pub(crate) enum Fate {
     Secrets,
     /// A generation to be tried is there or not, and perhaps in use.
     Candidate(bool, bool),
+    /// Somebody wants the disk of a machine wiped.
+    Wipe(u8),
+    /// The counter hands out the order to wipe that its table holds for a machine.
+    Give(u8),
+    /// The boot that was given an order tells how it goes, or that it ended well or not.
+    Tell(u8, Option<bool>),
     /// A loader that waits asks for its script so many times.
     Polls(u8, u8),
 }
@@ -136,6 +142,9 @@ pub(crate) fn fates() -> impl Strategy<Value = Vec<Fate>> {
         3 => (node(), 1..=3_u8).prop_map(|(n, boot)| Fate::Beat(n, boot)),
         3 => node().prop_map(Fate::Image),
         3 => (node(), 1..6_u8).prop_map(|(n, times)| Fate::Polls(n, times)),
+        2 => node().prop_map(Fate::Wipe),
+        3 => node().prop_map(Fate::Give),
+        3 => (node(), any::<Option<bool>>()).prop_map(|(n, end)| Fate::Tell(n, end)),
         4 => (node(), talos()).prop_map(|(n, sight)| Fate::Talos(n, sight)),
         2 => (node(), member()).prop_map(|(n, member)| Fate::Member(n, member)),
         2 => Just(Fate::Secrets),
@@ -180,12 +189,12 @@ pub(crate) fn reports(world: &mut World, machine: u8, boot: &str) -> Result<(), 
     let report = AgentReport {
         mac: MacAddr([2, 0, 0, 0, 0, machine]),
         boot_id: boot.to_owned(),
-        nonce: None,
+        nonce: Some("word".to_owned()),
         address: None,
         version: "0.1.0".to_owned(),
         kernel: "6.12.0".to_owned(),
         uptime_ms: 900,
-        inventory: Inventory::default(),
+        inventory: Inventory { disks: vec![disk()], ..Inventory::default() },
     };
     saw(world, machine, Sight::Agent { report: Arc::new(report) })
 }
@@ -199,6 +208,55 @@ pub(crate) fn beats(world: &mut World, machine: u8, boot: &str) -> Result<(), St
         uptime_ms: 0,
         load_milli: 0,
         memory_available_mib: 400,
+        ..AgentBeat::default()
+    };
+    saw(world, machine, Sight::Beat { beat })
+}
+
+fn disk() -> Disk {
+    Disk {
+        name: "sda".to_owned(),
+        model: String::new(),
+        serial: "S1".to_owned(),
+        bytes: 256_000_000_000,
+        digest: Some(Digest([1; 32])),
+        label: None,
+        used: None,
+    }
+}
+
+/// What the table holds for this machine's agent.
+fn offered(world: &World, machine: u8) -> Option<WipeOrder> {
+    boot_entry(&world.lab, world.lab.machines.get(&name(machine))?)?.wipe
+}
+
+/// The boot that has its order tells how it goes.
+fn tells(world: &mut World, machine: u8, end: Option<bool>) -> Result<(), String> {
+    let wipe = world.lab.machines.get(&name(machine)).and_then(|machine| machine.wipe.clone());
+    let Some((number, (boot_id, _))) = wipe.and_then(|wipe| Some((wipe.number, wipe.given?))) else {
+        return Ok(());
+    };
+    let report = WipeReport {
+        method: WipeMethod::Overwrite,
+        passed_over: Vec::new(),
+        overwritten: 1,
+        places: 1,
+        samples: 0,
+        took_ms: 1,
+    };
+    let state = match end {
+        None => WipeState::Wiping { step: "overwriting".to_owned(), done: 1, of: 2 },
+        Some(true) => WipeState::Wiped { report },
+        Some(false) => WipeState::Failed { touched: true, why: "byte 7".to_owned() },
+    };
+    let (mac, wipe) = (MacAddr([2, 0, 0, 0, 0, machine]), Some(WipeTold { number, state }));
+    let beat = AgentBeat {
+        mac,
+        boot_id,
+        uptime_ms: 0,
+        load_milli: 0,
+        memory_available_mib: 400,
+        wipe,
         ..AgentBeat::default()
     };
     saw(world, machine, Sight::Beat { beat })
@@ -235,6 +293,19 @@ impl Fate {
             Self::Wire(machine, sight) => saw(world, *machine, sight.clone()),
             Self::Report(machine, boot) => reports(world, *machine, &format!("b{boot}")),
             Self::Beat(machine, boot) => beats(world, *machine, &format!("b{boot}")),
+            Self::Wipe(machine) => {
+                let confirm = Some("S1".to_owned());
+                let request = Request::Wipe { node: format!("n{machine}"), disk: None, confirm, by };
+                world.request(&request).map(drop)
+            }
+            Self::Give(machine) => match offered(world, *machine) {
+                Some(order) => {
+                    let WipeOrder { number, boot_id, .. } = order;
+                    saw(world, *machine, Sight::WipeGiven { number, boot_id })
+                }
+                None => Ok(()),
+            },
+            Self::Tell(machine, end) => tells(world, *machine, *end),
             Self::Image(machine) => takes_image(world, *machine),
             Self::Talos(machine, sight) => {
                 world.happens(Fact::TalosSeen { node: name(*machine), sight: sight.clone() })

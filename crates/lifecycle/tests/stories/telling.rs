@@ -303,6 +303,7 @@ impl Teller {
                 let (mac, sight) = (mac.parse::<MacAddr>().map_err(text)?, discover(client(kind)?));
                 self.world.happens(Fact::Sighted { mac, sight })
             }
+            ["wipe", node, rest @ ..] => self.wipes(node, rest),
             ["install", node] => {
                 self.request(&Request::Install { node: (*node).to_owned(), by: Origin::Cli })
             }
@@ -319,7 +320,7 @@ impl Teller {
         }
     }
 
-    fn request(&mut self, request: &Request) -> Result<(), String> {
+    pub(crate) fn request(&mut self, request: &Request) -> Result<(), String> {
         let answer = self.world.request(request)?;
         self.untold = match &answer {
             Ok(Verdict::Record(_)) => None,
@@ -402,6 +403,9 @@ impl Teller {
     /// What a machine does on the wire.
     fn boots(&mut self, node: &NodeName, words: &[&str]) -> Result<(), String> {
         if let Some(done) = self.talos(node, words) {
+            return done;
+        }
+        if let Some(done) = self.wiping(node, words) {
             return done;
         }
         let address = self.world.lab.node(node).ok_or("no such machine")?.ip;
@@ -629,6 +633,7 @@ impl Teller {
             ("boots", [n]) => same(number(n)?, u64::from(machine.boots)),
             ("answer", [answer, because @ ..]) => self.look_at_answer(node, answer, &because.join(" ")),
             ("wish", [order]) => same((*order).to_owned(), self.wish(node)?.to_string()),
+            ("wipes", order) => same(order.join(" "), self.order_to_wipe(node)?),
             ("order", [order]) => {
                 let entry = self.world.answer(node).ok_or("the boot table does not know it")?;
                 same(

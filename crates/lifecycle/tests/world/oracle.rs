@@ -17,6 +17,10 @@ struct Bits {
     /// What its Talos was seen to be last.
     talos: TalosSight,
     bad: bool,
+    /// The boot that its agent reported last, while it may go on.
+    boot: Option<String>,
+    /// That boot was given an order to wipe, and did not say that it ended.
+    wiping: bool,
     flying: Option<(CommandId, LabTime)>,
     /// What a person asked for, until it was done or a start or stop took its place.
     person: Option<PowerOrder>,
@@ -78,7 +82,14 @@ impl Oracle {
                     self.busy.remove(node);
                 }
             }
-            Fact::PowerSeen { node, state, .. } => self.power(node, *state),
+            Fact::PowerSeen { node, state, .. } => {
+                if *state == PowerState::Off {
+                    let bits = self.machines.get_mut(node).unwrap();
+                    (bits.boot, bits.wiping) = (None, false);
+                }
+                self.power(node, *state);
+            }
+            Fact::WipeGivenUp { node, .. } => self.machines.get_mut(node).unwrap().wiping = false,
             Fact::Faulted { node, bad: true, .. } => {
                 self.machines.get_mut(node).unwrap().bad = true;
                 self.busy.remove(node);
@@ -86,6 +97,7 @@ impl Oracle {
             Fact::Sighted { mac, sight } => {
                 let owner = spec.board.nodes.iter().find(|(_, node)| node.mac == *mac);
                 if let Some((name, _)) = owner {
+                    self.wipes(name, sight);
                     self.sight(name, sight);
                 }
             }
@@ -145,6 +157,25 @@ impl Oracle {
             PowerState::Unknown => {}
         }
         bits.seen = state;
+    }
+
+    /// Follows which boot is wiping.
+    fn wipes(&mut self, node: &NodeName, sight: &Sight) {
+        let bits = self.machines.get_mut(node).unwrap();
+        match sight {
+            Sight::Discover { client, .. } if client.is_firmware() || *client == ClientKind::Ipxe => {
+                (bits.boot, bits.wiping) = (None, false);
+            }
+            Sight::Agent { report } => {
+                let same = bits.boot.as_ref() == Some(&report.boot_id);
+                (bits.boot, bits.wiping) = (Some(report.boot_id.clone()), bits.wiping && same);
+            }
+            Sight::WipeGiven { boot_id, .. } => bits.wiping = bits.boot.as_ref() == Some(boot_id),
+            Sight::Beat { beat } if bits.boot.as_ref() == Some(&beat.boot_id) => {
+                bits.wiping &= beat.wipe.as_ref().is_none_or(|told| !told.state.is_end());
+            }
+            _ => {}
+        }
     }
 
     fn sight(&mut self, node: &NodeName, sight: &Sight) {
@@ -231,6 +262,9 @@ impl Oracle {
         }
         if bits.person.is_none() && self.left_alone.contains(node) {
             return wrong("it is taken over, and was not known yet");
+        }
+        if bits.wiping {
+            return wrong("its disk is being wiped");
         }
         if bits.flying.is_some() {
             return wrong("another order was on its way");

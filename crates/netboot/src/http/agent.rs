@@ -22,10 +22,15 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Takes a report.
 pub(super) async fn hello(counter: &Arc<Counter>, request: Request<Incoming>) -> Response<Body> {
     match read::<AgentReport>(request).await {
-        Ok(report) => match counter.take_report(report) {
-            Some(welcome) => answer(&welcome),
-            None => text(StatusCode::FORBIDDEN, "this nonce was not given to this machine\n"),
-        },
+        Ok(report) => {
+            let (mac, boot_id) = (report.mac, report.boot_id.clone());
+            match counter.take_report(report) {
+                Some(welcome) => {
+                    answer(&AgentWelcome { wipe: counter.wipe_for(mac, &boot_id).await, ..welcome })
+                }
+                None => text(StatusCode::FORBIDDEN, "this nonce was not given to this machine\n"),
+            }
+        }
         Err(refusal) => refusal,
     }
 }
@@ -33,7 +38,11 @@ pub(super) async fn hello(counter: &Arc<Counter>, request: Request<Incoming>) ->
 /// Takes a heartbeat.
 pub(super) async fn heartbeat(counter: &Arc<Counter>, request: Request<Incoming>) -> Response<Body> {
     match read::<AgentBeat>(request).await {
-        Ok(beat) => answer(&counter.take_beat(beat)),
+        Ok(beat) => {
+            let (mac, boot_id) = (beat.mac, beat.boot_id.clone());
+            let welcome = counter.take_beat(beat);
+            answer(&AgentWelcome { wipe: counter.wipe_for(mac, &boot_id).await, ..welcome })
+        }
         Err(refusal) => refusal,
     }
 }

@@ -86,6 +86,7 @@ pub(crate) fn entry(name: &str, mac: MacAddr, ip: Ipv4Addr, answer: BootAnswer) 
         files: Arc::default(),
         install: None,
         pulls: false,
+        wipe: None,
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    ClusterPods, Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome, PowerOrder,
-    ScriptAnswer, Sight, Snapshot, TalosSaid,
+    AgentBeat, ClusterPods, Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome, PowerOrder,
+    ScriptAnswer, Sight, Snapshot, TalosSaid, WipePermit, WipeState,
 };
 
 use super::paint::{bytes, counted};
@@ -95,6 +95,11 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         Fact::StopAccepted { by } => format!("stop accepted from {by}"),
         Fact::PowerAccepted { node, order, by } => format!("{node}: power {order} accepted from {by}"),
         Fact::InstallAccepted { node, by } => format!("{node}: another installation accepted from {by}"),
+        Fact::WipeAccepted { node, disk, by, permit, .. } => {
+            let typed = if *permit == WipePermit::Typed { ", its serial typed" } else { "" };
+            format!("{node}: wipe of {disk} accepted from {by}{typed}")
+        }
+        Fact::WipeGivenUp { node, why, .. } => format!("{node}: the wipe is given up: {why}"),
         Fact::PortSeen { node, port, open: true } => format!("{node}: port {port} accepts connections"),
         Fact::PortSeen { node, port, open: false } => format!("{node}: port {port} accepts no connections"),
         Fact::SecretsReady { run, fingerprint } => {
@@ -227,6 +232,14 @@ fn seen(sight: &Sight) -> String {
             report.inventory.memory_mib
         ),
         Sight::Ailing { ailment, .. } => ailment.to_string(),
+        Sight::WipeGiven { number, .. } => format!("its agent was given the order for wipe {number}"),
+        Sight::Beat { beat: AgentBeat { wipe: Some(told), .. } } => match &told.state {
+            WipeState::Wiping { step, done, of } => format!("its agent wipes: {step}, {done} of {of}"),
+            WipeState::Wiped { report } => {
+                format!("its disk is wiped by {}, {} places read back", report.method, report.places)
+            }
+            WipeState::Failed { why, .. } => format!("its disk is not wiped: {why}"),
+        },
         Sight::Beat { beat } => format!("its agent is well after {} s", beat.uptime_ms / 1000),
         Sight::Guest { guest } => match &guest.ended {
             Some(end) if !guest.state.runs() => {
