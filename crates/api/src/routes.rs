@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
     Accepted, AdoptAsk, Adopted, Ask, Captures, Diagnosis, EventPage, Explanations, MachinePage, Plan,
-    PowerAsk, StreamItem, WipeAsk,
+    PowerAsk, Stock, StreamItem, WipeAsk,
 };
 
 /// How it is asked.
@@ -130,6 +130,11 @@ pub const ROUTES: &[Route] = &[
         shape::<Accepted>,
     ),
     get("/v1/doctor", "What is wrong with this boss, network and lab.", shape::<Diagnosis>),
+    get(
+        "/v1/images",
+        "Images with their generations, loaders and caches, and how old each is.",
+        shape::<Stock>,
+    ),
     get("/v1/failures", "Heads of packets saved of starts that failed.", shape::<Captures>),
     Route {
         media: Some(CAPTURE),

@@ -23,12 +23,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use api::{Check, Diagnosis, Finding, Light};
+use api::{Check, Diagnosis, Finding, Light, Stock};
 use model::{LabSpec, Moment, Notice, Snapshot};
 
 use self::boss::BossEye;
 use self::kernel::{Counts, Readings};
 use crate::clock::Clock;
+use crate::image::{Places, stock};
 use crate::publisher::Publisher;
 
 /// How often the boss is looked at without being asked.
@@ -47,7 +48,7 @@ struct Patient {
     clock: Clock,
     spec: LabSpec,
     state: PathBuf,
-    loaders: PathBuf,
+    places: Places,
     eye: BossEye,
     readings: Mutex<Readings>,
     light: Mutex<Option<Light>>,
@@ -56,18 +57,24 @@ struct Patient {
 impl Doctor {
     /// A doctor for this lab and these folders. What the kernel counts is compared with now.
     #[must_use]
-    pub fn new(clock: Clock, spec: LabSpec, state: PathBuf, loaders: PathBuf) -> Self {
+    pub fn new(clock: Clock, spec: LabSpec, state: PathBuf, places: Places) -> Self {
         let mut readings = Readings::default();
         readings.keep(Counts::read(&spec.network.interface));
         let (readings, light) = (Mutex::new(readings), Mutex::new(None));
         let eye = BossEye::new();
-        Self(Arc::new(Patient { clock, spec, state, loaders, eye, readings, light }))
+        Self(Arc::new(Patient { clock, spec, state, places, eye, readings, light }))
     }
 
     /// Now, on the lab's clocks.
     #[must_use]
     pub fn now(&self) -> Moment {
         self.0.clock.now()
+    }
+
+    /// Images, loaders and caches, with their ages.
+    pub async fn stock(&self) -> Stock {
+        let patient = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || patient.stock()).await.unwrap_or_default()
     }
 
     /// The light as it was seen last.
@@ -160,6 +167,10 @@ fn well_or(well: bool, otherwise: Finding) -> Finding {
 }
 
 impl Patient {
+    fn stock(&self) -> Stock {
+        stock(&self.places, self.clock.now().wall)
+    }
+
     fn readings(&self) -> MutexGuard<'_, Readings> {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,9 +183,10 @@ impl Patient {
         checks.extend(folders::disks(&self.state));
         checks.extend(self.readings().checks(Counts::read(&network.interface)));
         checks.extend(self.eye.checks());
-        checks.extend(folders::loaders(&self.loaders));
+        checks.extend(folders::loaders(&self.places.loaders));
         checks.extend(folders::virtual_machines(&self.spec));
         checks.extend(guests::examine(Path::new("/proc")));
+        checks.push(folders::ages(&self.stock()));
         checks
     }
 }

@@ -125,8 +125,9 @@ fn open(visits: &BTreeMap<String, Visits>) -> u64 {
 async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
-    let doctor =
-        Doctor::new(Clock::after(None), board.spec.clone(), board.state.clone(), board.state.clone());
+    let state = || board.state.clone();
+    let places = labinator::image::Places { images: state(), loaders: state(), cache: state() };
+    let doctor = Doctor::new(Clock::after(None), board.spec.clone(), board.state.clone(), places);
     let house = labinator::http::House { desk, doctor, failures: Failures::of(&board.state), adopter: None };
     let mut serving = JoinSet::new();
     serving.spawn(async move { axum::serve(listener, labinator::http::router(house)).await.unwrap() });

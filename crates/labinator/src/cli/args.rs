@@ -533,6 +533,8 @@ mod tests {
             "image verify",
             "image verify rescue --json",
             "image update rescue --after 5 --node node3",
+            "image update rescue --offline rescue.bundle",
+            "image bundle rescue -o rescue.bundle",
             "image promote rescue",
             "image rollback rescue",
             "image key",

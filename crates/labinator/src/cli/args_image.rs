@@ -37,6 +37,17 @@ pub enum ImageVerb {
     },
     /// Make a live image of today's packages, start it in QEMU, and let one machine try it
     Update(UpdateArgs),
+    /// Write an image into one file, for a boss without a way to its packages
+    Bundle {
+        /// Which image
+        name: String,
+        /// The file
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Folder of boot images.
+        #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
+        out: Option<PathBuf>,
+    },
     /// Use the generation that is being tried, from now on
     Promote(OneImage),
     /// Give up the generation that is being tried; where none is, go back to the last good one
@@ -84,6 +95,9 @@ pub struct UpdateArgs {
     /// The machine that tries it [default: the first of the scenario]
     #[arg(long, value_name = "NODE")]
     pub node: Option<NodeName>,
+    /// Take an image that another boss made, from a file of `image bundle`, instead of building one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["agent", "ssh_keys", "suite", "mirror"])]
+    pub offline: Option<PathBuf>,
     /// The agent that goes in, linked statically [default: `agent` beside this program]
     #[arg(long, value_name = "PATH")]
     pub agent: Option<PathBuf>,

@@ -10,7 +10,7 @@ use super::render::counted;
 use super::{Failure, Globals, out};
 use crate::fetch;
 use crate::image::life::{Generations, Home};
-use crate::image::{self, Built, Change, ImageError, Keys, Live, NodeImage, Order, Updated, Verdict};
+use crate::image::{self, Built, Change, ImageError, Keys, Live, NodeImage, Offer, Order, Updated, Verdict};
 use crate::start::{cache_folder, images_folder, loaders_folder};
 
 /// The image that this version builds unless told otherwise.
@@ -37,6 +37,10 @@ pub async fn images(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
         ImageVerb::List { out, json } => list(out.unwrap_or_else(images_folder), json),
         ImageVerb::Verify { name, out, json } => verify(name, &out.unwrap_or_else(images_folder), json),
         ImageVerb::Update(args) => update(args, quiet).await,
+        ImageVerb::Bundle { name, output, out } => {
+            let size = image::pack(&out.unwrap_or_else(images_folder), &name, &output)?;
+            if quiet { Ok(()) } else { out::line(&format!("{}: {} kB", output.display(), size / 1000)) }
+        }
         ImageVerb::Promote(args) => promote(&args, quiet),
         ImageVerb::Rollback(args) => roll_back(&args, quiet),
         ImageVerb::Key { out } => {
@@ -76,7 +80,7 @@ async fn build(args: BuildArgs) -> Result<Built, Failure> {
     let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
     if let Some(live) = kind {
         let keys = ssh_keys.as_deref().map(text).transpose()?;
-        let order = Order { live, images: out, agent, suite, mirrors: mirror, keys, after: 1, node: None };
+        let order = Order { live, images: out, agent, suite, mirrors: mirror, keys };
         return Ok(image::build(&order).await?);
     }
     let talosd = plays.then(|| talosd.map_or_else(|| beside("talosd", "--talosd"), Ok)).transpose()?;
@@ -104,27 +108,35 @@ fn tell_built(built: &Built) -> Result<(), Failure> {
 }
 
 async fn update(args: UpdateArgs, quiet: bool) -> Result<(), Failure> {
-    let UpdateArgs { name, after, node, agent, ssh_keys, suite, mirror, out } = args;
+    let UpdateArgs { name, after, node, offline, agent, ssh_keys, suite, mirror, out } = args;
     let images = out.unwrap_or_else(images_folder);
-    let live = Live::named(&name).ok_or_else(|| ImageError::NotLive(name.clone()))?;
-    let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
-    let keys = ssh_keys.as_deref().map(text).transpose()?;
-    let order = Order { live, images, agent, suite, mirrors: mirror, keys, after, node };
+    let offer = Offer { after, node };
     let mut tell = |changes: &[Change]| {
         if !quiet {
             tell_changes(&name, changes);
         }
     };
-    let updated = image::update(&order, &mut tell).await?;
+    let updated = if let Some(bundle) = offline {
+        image::update_from((&images, &name), &bundle, &offer, &mut tell).await?
+    } else {
+        let live = Live::named(&name).ok_or_else(|| ImageError::NotLive(name.clone()))?;
+        let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
+        let keys = ssh_keys.as_deref().map(text).transpose()?;
+        let order = Order { live, images, agent, suite, mirrors: mirror, keys };
+        image::update(&order, &offer, &mut tell).await?
+    };
     if quiet {
         return Ok(());
     }
     match updated {
         Updated::Current { generation } => {
-            out::line(&format!("{name}: generation {generation} is what would be built today; nothing to do"))
+            out::line(&format!("{name}: generation {generation} is the same; nothing to do"))
         }
+        Updated::First { generation } => out::line(&format!(
+            "{name}: generation {generation} is the first, and machines boot it from now on"
+        )),
         Updated::Offered { generation, started_in, .. } => {
-            let who = order.node.map_or_else(|| "the first machine".to_owned(), |node| node.to_string());
+            let who = offer.node.map_or_else(|| "the first machine".to_owned(), |node| node.to_string());
             out::line(&format!(
                 "{name}: generation {generation} started in QEMU within {} s, and is tried from now on: the next \
                  start of {who} of each scenario boots it; after {} all machines get it",

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use api::{Check, Finding};
+use api::{Aged, Check, Finding, Stock};
 use model::{LabSpec, PowerDriver, WallTime};
 
 use super::{check, well_or};
@@ -14,6 +14,8 @@ const EARLIEST_WALL_MS: u64 = 1_767_225_600_000;
 const DISK_LOW: u64 = 256 << 20;
 /// Fewer free files than this on a folder's disk is a warning.
 const FILES_LOW: u64 = 1000;
+/// Old things that one line names; `labinator image list` names all.
+const AGED_TOLD: usize = 3;
 /// Files a boot needs from the folder of loaders.
 const LOADERS: [&str; 2] = ["undionly.kpxe", "snponly.efi"];
 
@@ -48,6 +50,24 @@ fn disk(folder: &Path) -> Check {
             check("disk", Finding::Broken, format!("{}: {why}", folder.display()), "make the folder writable")
         }
     }
+}
+
+/// The age of everything that machines boot from or that images are made of, in one line.
+pub(super) fn ages(stock: &Stock) -> Check {
+    let all = || stock.images.iter().map(|image| &image.aged).chain(&stock.others);
+    let told = |aged: &Aged| format!("{} is {} days old", aged.name, aged.days);
+    let old: Vec<&Aged> = all().filter(|aged| aged.old).collect();
+    let Some(first) = old.first() else {
+        let oldest =
+            all().max_by_key(|aged| aged.days).map_or_else(|| "nothing is there to age".to_owned(), told);
+        return check("age", Finding::Well, format!("images, loaders and caches: {oldest} at most"), "");
+    };
+    let named: Vec<String> = old.iter().copied().take(AGED_TOLD).map(told).collect();
+    let more = match old.len().saturating_sub(AGED_TOLD) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    check("age", Finding::Warning, format!("{}{more}", named.join(", ")), &first.help)
 }
 
 pub(super) fn loaders(folder: &Path) -> Vec<Check> {

@@ -12,6 +12,10 @@ pub(super) async fn doctor(State(house): State<House>) -> Response {
     Json(house.doctor.examine(&snapshot).await).into_response()
 }
 
+pub(super) async fn images(State(house): State<House>) -> Response {
+    Json(house.doctor.stock().await).into_response()
+}
+
 pub(super) async fn failures(State(house): State<House>) -> Response {
     match tokio::task::spawn_blocking(move || house.failures.list()).await {
         Ok(list) => Json(list).into_response(),

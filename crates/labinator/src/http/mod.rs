@@ -54,6 +54,7 @@ pub fn router(house: House) -> Router {
         .route("/v1/nodes/{node}/install", post(lab::install))
         .route("/v1/nodes/{node}/wipe", post(lab::wipe))
         .route("/v1/doctor", get(care::doctor))
+        .route("/v1/images", get(care::images))
         .route("/v1/failures", get(care::failures))
         .route("/v1/failures/{file}", get(care::capture))
         .route("/v1/openapi.json", get(lab::openapi))

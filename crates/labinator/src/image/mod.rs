@@ -1,6 +1,7 @@
 //! Bootable images, built from packages: same inputs, same bytes.
 
 mod boot_test;
+mod carry;
 mod changes;
 mod cpio;
 pub mod fat;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use drivers::process::ProcessError;
 
+pub use carry::pack;
 pub use changes::{Change, changes};
 pub use live::{Live, LiveImage, build_live};
 pub use manifest::{ImageManifest, MANIFEST, Package, Recipe};
@@ -32,7 +34,7 @@ pub use pe::PeError;
 pub(crate) use signed::now;
 pub use signed::{Keys, Seal, Signer};
 pub use stock::{Places, names, stock};
-pub use update::{Order, Updated, build, update};
+pub use update::{Offer, Order, Updated, build, update, update_from};
 pub(crate) use verify::unlike;
 pub use verify::{Verdict, verify};
 
@@ -100,6 +102,14 @@ pub enum ImageError {
         /// What is wrong, a sentence or more.
         why: String,
     },
+    /// A bundle is not what it must be.
+    #[error("{path}: {why}; nothing was changed", path = .path.display())]
+    Bundle {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// It did not start in the test.
     #[error("image {name} did not start in the test, and is not used: {why}")]
     NoStart {
@@ -149,6 +159,7 @@ impl ImageError {
             Self::NoImage(_) => "image-unknown",
             Self::NotLive(_) => "image-not-live",
             Self::Doubtful { .. } => "image-doubtful",
+            Self::Bundle { .. } => "image-bundle",
             Self::NoStart { .. } => "image-no-start",
             Self::Key(error) => error.code(),
             Self::KeyName(_) => "key-name",

@@ -1,6 +1,7 @@
 //! What is in stock, and how old it is: images with their generations, loaders, and the cache of packages.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -17,7 +18,7 @@ use super::{ImageError, Live};
 const OLD_DAYS: u32 = 30;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 /// Beginnings of names of files that machines are given to boot by.
-const LOADERS: [&str; 4] = ["undionly.kpxe", "snponly", "ipxe", "grub"];
+const LOADERS: [&str; 5] = ["undionly.kpxe", "snponly", "ipxe.efi", "ipxe.pxe", "grub"];
 
 /// Where things are kept.
 #[derive(Debug, Clone)]
@@ -134,11 +135,15 @@ fn loaders(folder: &Path, now: WallTime) -> Vec<Aged> {
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             LOADERS.iter().any(|begin| name.starts_with(begin)).then_some(())?;
-            Some((name, changed(&entry.path())?))
+            // The date in it is its maker's; what counts is when it came here, which a rename or copy sets.
+            Some((name, came(&entry.path())?))
         })
         .collect();
     all.sort();
-    let help = format!("apt-get update && apt-get install ipxe, or put later ones into {}", folder.display());
+    let help = format!(
+        "apt-get update && apt-get install --reinstall ipxe, or put later ones into {}",
+        folder.display()
+    );
     all.into_iter().map(|(name, since)| aged((AgedKind::Loader, &name), since, now, help.clone())).collect()
 }
 
@@ -155,6 +160,12 @@ fn cache(folder: &Path, now: WallTime) -> Option<Aged> {
 fn aged((kind, name): (AgedKind, &str), since: WallTime, now: WallTime, help: String) -> Aged {
     let days = days(since, now);
     Aged { kind, name: name.to_owned(), since, days, old: days > OLD_DAYS, help }
+}
+
+/// When a file came to its place, by the clock of this computer.
+fn came(path: &Path) -> Option<WallTime> {
+    let seconds = fs::metadata(path).ok()?.ctime();
+    Some(WallTime(u64::try_from(seconds).ok()?.saturating_mul(1000)))
 }
 
 fn days(since: WallTime, now: WallTime) -> u32 {

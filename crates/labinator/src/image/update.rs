@@ -1,12 +1,13 @@
 //! A new generation of an image: made of today's packages, compared, started once in QEMU, and then tried by one machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{NodeName, WallTime};
+use model::NodeName;
 
+use super::carry::unpack;
 use super::changes::{Change, changes};
-use super::life::{Candidate, Home};
+use super::life::{Candidate, Home, Part};
 use super::live::{LiveImage, build_live};
 use super::manifest::{ImageManifest, Recipe};
 use super::node::Built;
@@ -32,9 +33,14 @@ pub struct Order {
     pub mirrors: Vec<String>,
     /// Public keys that may log in; those of the generation in use when absent.
     pub keys: Option<String>,
+}
+
+/// How a new generation is to be tried.
+#[derive(Debug, Clone)]
+pub struct Offer {
     /// Good starts of one machine after which all have it.
     pub after: u32,
-    /// The machine that tries it.
+    /// The machine that tries it; the first of each scenario when none is named.
     pub node: Option<NodeName>,
 }
 
@@ -43,6 +49,11 @@ pub struct Order {
 pub enum Updated {
     /// The generation in use is what would be made today; it says so from now on.
     Current {
+        /// Which.
+        generation: u32,
+    },
+    /// It is the first of its name here, and used from now on.
+    First {
         /// Which.
         generation: u32,
     },
@@ -86,7 +97,11 @@ pub async fn build(order: &Order) -> Result<Built, ImageError> {
 ///
 /// # Errors
 /// It cannot be made or does not start; what is in use stays so.
-pub async fn update(order: &Order, tell: &mut dyn FnMut(&[Change])) -> Result<Updated, ImageError> {
+pub async fn update(
+    order: &Order,
+    offer: &Offer,
+    tell: &mut dyn FnMut(&[Change]),
+) -> Result<Updated, ImageError> {
     let name = order.live.name();
     let home = Home::of(&order.images, name);
     let keys = Keys::of(&order.images);
@@ -94,25 +109,57 @@ pub async fn update(order: &Order, tell: &mut dyn FnMut(&[Change])) -> Result<Up
     let used = home.known()?.ok_or_else(|| ImageError::NoImage(name.to_owned()))?;
     let current = home.folder_of(used.good);
     let before = ImageManifest::read(&current)?;
-    let built =
-        build_live(&plan(order, part.folder().to_owned(), Some(current.clone()), before.recipe.as_ref()))
-            .await?;
+    let plan = plan(order, part.folder().to_owned(), Some(current.clone()), before.recipe.as_ref());
+    let built = build_live(&plan).await?;
     if !built.fresh {
         say_current(&keys, &built.folder, name)?;
         return Ok(Updated::Current { generation: used.good });
     }
     keys.sign(part.folder(), name)?;
-    let changes = changes(&before.packages, &built.manifest.packages);
-    tell(&changes);
-    let started_in = boot_test::boots(part.folder(), name).await?;
-    let since = now();
-    let (generation, _) =
-        home.take(&part, |all, generation| all.offer(candidate(order, generation, since)))?;
-    Ok(Updated::Offered { generation, changes, started_in })
+    tried_first((&home, &part), name, (&before, &built.manifest), (offer, tell)).await
 }
 
-fn candidate(order: &Order, generation: u32, since: WallTime) -> Candidate {
-    Candidate { generation, since, after: order.after.max(1), node: order.node.clone(), starts: 0 }
+/// The same with an image that another boss made, from a bundle. Nothing changes before all of it was read and proven.
+///
+/// # Errors
+/// What is wrong with the bundle, or it does not start; what is in use stays so.
+pub async fn update_from(
+    (images, name): (&Path, &str),
+    bundle: &Path,
+    offer: &Offer,
+    tell: &mut dyn FnMut(&[Change]),
+) -> Result<Updated, ImageError> {
+    let home = Home::of(images, name);
+    let part = home.begin()?;
+    let used = home.known()?;
+    let carried = unpack(bundle, name, &Keys::of(images), part.folder())?;
+    let Some(used) = used else {
+        // There is nothing that it could be tried in place of.
+        boot_test::boots(part.folder(), name).await?;
+        let (generation, _) = home.take(&part, |_, _| {})?;
+        return Ok(Updated::First { generation });
+    };
+    let before = ImageManifest::read(&home.folder_of(used.good))?;
+    if before.inputs == carried.inputs {
+        return Ok(Updated::Current { generation: used.good });
+    }
+    tried_first((&home, &part), name, (&before, &carried), (offer, tell)).await
+}
+
+async fn tried_first(
+    (home, part): (&Home, &Part),
+    name: &str,
+    (before, after): (&ImageManifest, &ImageManifest),
+    (offer, tell): (&Offer, &mut dyn FnMut(&[Change])),
+) -> Result<Updated, ImageError> {
+    let changes = changes(&before.packages, &after.packages);
+    tell(&changes);
+    let started_in = boot_test::boots(part.folder(), name).await?;
+    let (since, after, node) = (now(), offer.after.max(1), offer.node.clone());
+    let (generation, _) = home.take(part, |all, generation| {
+        all.offer(Candidate { generation, since, after, node, starts: 0 });
+    })?;
+    Ok(Updated::Offered { generation, changes, started_in })
 }
 
 /// The owner's word of today, else that of the day when the image in use was built.
@@ -134,7 +181,7 @@ fn plan(order: &Order, folder: PathBuf, current: Option<PathBuf>, before: Option
 }
 
 /// Signs what would be made the same today: its age begins anew. What is not whole, or is another's, is not signed.
-fn say_current(keys: &Keys, folder: &std::path::Path, name: &str) -> Result<(), ImageError> {
+fn say_current(keys: &Keys, folder: &Path, name: &str) -> Result<(), ImageError> {
     let verdict = verify(folder, name, keys)?;
     if let Some(why) = verdict.objections().first() {
         let why = format!("{why}; build it anew after removing {}", folder.display());

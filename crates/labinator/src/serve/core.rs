@@ -15,6 +15,7 @@ use crate::conductor::{Conductor, Tools};
 use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
 use crate::http::{House, Token, guarded_router, router};
+use crate::image::Places;
 use crate::journal::Journal;
 use crate::{hands, link, probe};
 
@@ -54,7 +55,9 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let adopter = hands::spawn(&mut tasks, &spec, &folders.state, wishes, (desk.clone(), for_counter));
     probe::spawn(&mut tasks, &spec, desk.clone());
     images::spawn(&mut tasks, spec.clone(), folders.clone(), desk.clone());
-    let doctor = Doctor::new(clock, spec, folders.state.clone(), folders.loaders.clone());
+    let cache = crate::start::cache_folder().join("packages");
+    let places = Places { images: folders.images.clone(), loaders: folders.loaders.clone(), cache };
+    let doctor = Doctor::new(clock, spec, folders.state.clone(), places);
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let house = House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state), adopter };
     open_doors(&mut tasks, doors, house, &folders.state.join("token"))?;
