@@ -34,6 +34,8 @@ const AGAIN_FULL: Duration = Duration::from_secs(10);
 /// How often progress is told.
 const TOLD: Duration = Duration::from_millis(500);
 const CHUNK: usize = 128 << 10;
+/// Where an initramfs may begin behind another one.
+const ALIGNED: u64 = 4;
 const LARGEST_HEAD: usize = 8 << 10;
 
 /// How it stands with one content.
@@ -172,7 +174,11 @@ fn join_files(folder: &Path, home: &Path, parts: &[PathBuf]) -> io::Result<()> {
     let draft = home.with_extension("new");
     let mut file = File::create(&draft)?;
     for part in parts {
-        io::copy(&mut File::open(part)?, &mut file)?;
+        let size = io::copy(&mut File::open(part)?, &mut file)?;
+        // Linux finds an archive behind another one only at a multiple of four bytes, and passes over zeroes before it
+        // (its `Documentation/driver-api/early-userspace/buffer-format.rst`).
+        let pad = usize::try_from(size.wrapping_neg() % ALIGNED).unwrap_or_default();
+        file.write_all([0; 4].get(..pad).unwrap_or_default())?;
     }
     fs::rename(draft, home)
 }

@@ -135,7 +135,7 @@ async fn what_is_here_from_before_is_checked_and_what_is_damaged_is_fetched_agai
 }
 
 #[tokio::test]
-async fn several_initramfs_files_become_one_in_their_order() {
+async fn several_initramfs_files_become_one_in_their_order_each_where_linux_looks_for_it() {
     let root = folder("joined");
     fs::create_dir_all(&root).unwrap();
     let (one, two) = (asset("one", b"one"), asset("two", b"two"));
@@ -145,6 +145,6 @@ async fn several_initramfs_files_become_one_in_their_order() {
     let store = Store::spawn(root.clone());
     let image = Image { kernel: Some(one.clone()), initrd: vec![two, one], ..Image::default() };
     let (_, joined) = store.files(&image).await.unwrap();
-    assert_eq!(fs::read(joined.unwrap()).unwrap(), b"twoone");
+    assert_eq!(fs::read(joined.unwrap()).unwrap(), b"two\0one\0");
     fs::remove_dir_all(root).unwrap();
 }
