@@ -223,14 +223,7 @@ fn seen(sight: &Sight) -> String {
         Sight::ConfigAsked { bytes: Some(taken) } => format!("fetched its config ({})", bytes(*taken)),
         Sight::ConfigAsked { bytes: None } => "asks for its config, which is not laid ready yet".to_owned(),
         Sight::Done => "its system says that it is done".to_owned(),
-        Sight::Agent { report } => format!(
-            "its agent {} reports after {} s: {}, {} processors, {} MiB",
-            report.version,
-            report.uptime_ms / 1000,
-            report.inventory.firmware,
-            report.inventory.cpus,
-            report.inventory.memory_mib
-        ),
+        Sight::Agent { report } => reported(report),
         Sight::Ailing { ailment, .. } => ailment.to_string(),
         Sight::WipeGiven { number, .. } => format!("its agent was given the order for wipe {number}"),
         Sight::Beat { beat: AgentBeat { wipe: Some(told), .. } } => match &told.state {
@@ -248,6 +241,18 @@ fn seen(sight: &Sight) -> String {
             Some(_) | None => format!("{} has it {} ({})", guest.host, guest.state, guest.evidence),
         },
     }
+}
+
+/// What an agent says of its machine when it is up.
+fn reported(report: &model::AgentReport) -> String {
+    format!(
+        "its agent {} reports after {} s: {}, {} processors, {} MiB",
+        report.version,
+        report.uptime_ms / 1000,
+        report.inventory.firmware,
+        report.inventory.cpus,
+        report.inventory.memory_mib
+    )
 }
 
 /// What Talos says of itself, and nobody vouches for.
