@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use model::AGENT_SEAL_HEADER;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -62,18 +63,26 @@ impl Door {
         self.boss
     }
 
-    /// Posts `body` and gives back the body of a 200.
+    /// Posts `body` and gives back the body of a 200. Each time that it is sent it gets a header of its own from `seal`.
     ///
     /// # Errors
     /// [`DoorError`]; the connection is dropped unless the answer was whole.
-    pub(crate) async fn post(&mut self, path: &str, body: &[u8]) -> Result<Vec<u8>, DoorError> {
+    pub(crate) async fn post(
+        &mut self,
+        path: &str,
+        body: &[u8],
+        seal: impl Fn() -> Option<String>,
+    ) -> Result<Vec<u8>, DoorError> {
         let kept = self.kept.take();
         let was_kept = kept.is_some();
-        let mut result =
-            timeout(LIMIT, self.post_once(kept, path, body)).await.unwrap_or(Err(DoorError::Silent));
+        let mut result = timeout(LIMIT, self.post_once(kept, path, (body, seal())))
+            .await
+            .unwrap_or(Err(DoorError::Silent));
         // The boss may have closed a kept connection just before we wrote to it.
         if was_kept && matches!(result, Err(DoorError::Io(_))) {
-            result = timeout(LIMIT, self.post_once(None, path, body)).await.unwrap_or(Err(DoorError::Silent));
+            result = timeout(LIMIT, self.post_once(None, path, (body, seal())))
+                .await
+                .unwrap_or(Err(DoorError::Silent));
         }
         result
     }
@@ -82,15 +91,16 @@ impl Door {
         &mut self,
         kept: Option<TcpStream>,
         path: &str,
-        body: &[u8],
+        (body, seal): (&[u8], Option<String>),
     ) -> Result<Vec<u8>, DoorError> {
         let mut stream = match kept {
             Some(stream) => stream,
             None => TcpStream::connect(self.boss).await?,
         };
         stream.set_nodelay(true)?;
+        let seal = seal.map(|seal| format!("{AGENT_SEAL_HEADER}: {seal}\r\n")).unwrap_or_default();
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{seal}\r\n",
             self.boss,
             body.len()
         );
@@ -204,7 +214,7 @@ mod tests {
     async fn a_connection_is_kept_and_made_again_when_the_boss_closed_it() {
         let mut door = Door::new(serve(vec![vec![OK, OK], vec![OK]]).await);
         for _ in 0..3 {
-            assert_eq!(door.post("/x", b"{}").await.unwrap(), b"[]");
+            assert_eq!(door.post("/x", b"{}", || None).await.unwrap(), b"[]");
         }
     }
 
@@ -212,19 +222,19 @@ mod tests {
     async fn a_busy_boss_says_how_long_to_wait() {
         let busy = "HTTP/1.1 503 Busy\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n";
         let mut door = Door::new(serve(vec![vec![busy]]).await);
-        let error = door.post("/x", b"{}").await.unwrap_err();
+        let error = door.post("/x", b"{}", || None).await.unwrap_err();
         assert!(matches!(error, DoorError::Busy(after) if after == Duration::from_secs(3)), "{error}");
     }
 
     #[tokio::test]
     async fn an_answer_without_a_length_is_not_taken() {
         let mut door = Door::new(serve(vec![vec!["HTTP/1.1 200 OK\r\n\r\n[]"]]).await);
-        assert!(matches!(door.post("/x", b"{}").await, Err(DoorError::NotHttp(_))));
+        assert!(matches!(door.post("/x", b"{}", || None).await, Err(DoorError::NotHttp(_))));
     }
 
     #[tokio::test]
     async fn an_answer_cut_short_is_an_error() {
         let mut door = Door::new(serve(vec![vec!["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n[]"]]).await);
-        assert!(matches!(door.post("/x", b"{}").await, Err(DoorError::Io(_))));
+        assert!(matches!(door.post("/x", b"{}", || None).await, Err(DoorError::Io(_))));
     }
 }

@@ -4,12 +4,14 @@
 //! until the boss orders the machine off. Elsewhere `agent inventory --json` prints what it would report, and
 //! `agent modules` loads what the devices ask for.
 
+mod channel;
 mod console;
 mod door;
 mod guests;
 mod init;
 mod inventory;
 mod kernel_line;
+mod key;
 mod lease;
 mod link;
 mod live;

@@ -6,6 +6,7 @@
 //!     └─────────────────┘          power off ──▶ the machine is off
 //! ```
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,15 +14,19 @@ use std::time::{Duration, Instant};
 use agent::health::Eye;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
+    GUESTS_FOLDER,
 };
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::channel::{self, Whereto};
 use crate::console::{Console, uptime_ms};
 use crate::door::{Door, DoorError};
 use crate::guests::Guests;
 use crate::inventory;
 use crate::kernel_line::KernelLine;
+use crate::key::BootKey;
 use crate::lease::Held;
 use crate::wipe::Wiper;
 
@@ -59,6 +64,11 @@ pub(crate) async fn run(
     guests: &Guests,
 ) {
     let (mut eye, wiper) = (Eye::new(Path::new("/")), Wiper::new(Path::new("/")));
+    // Beside the lease: the kernel may have to gather randomness first.
+    let mut making = Some(tokio::task::spawn_blocking(BootKey::make));
+    let mut key = None;
+    let (lead, leads) = watch::channel(None);
+    let mut channel = JoinSet::new();
     loop {
         let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return };
         let Some(now) = now else { continue };
@@ -68,8 +78,30 @@ pub(crate) async fn run(
             drop(held.changed().await);
             continue;
         };
+        if let Some(making) = making.take() {
+            match making.await {
+                Ok(Ok(made)) => {
+                    let made = Arc::new(made);
+                    channel.spawn(channel::keep(Arc::clone(&made), GUESTS_FOLDER.into(), leads.clone()));
+                    key = Some(made);
+                }
+                // What it says is heard all the same, as an older agent is.
+                Ok(Err(_)) | Err(_) => console.say("no key can be made: the kernel gives no randomness"),
+            }
+        }
         let (door, guests, eye) = (Door::new(boss), guests.clone(), &mut eye);
-        let mut talk = Talk { console, me, wiper: &wiper, door, held: now, guests, quiet: None, eye };
+        let mut talk = Talk {
+            console,
+            me,
+            wiper: &wiper,
+            key: key.as_deref(),
+            lead: &lead,
+            door,
+            held: now,
+            guests,
+            quiet: None,
+            eye,
+        };
         tokio::select! {
             () = talk.until_ordered_off() => return,
             // Another address or none: the words so far were for another place.
@@ -83,6 +115,9 @@ struct Talk<'a> {
     console: &'a Console,
     me: &'a Identity,
     wiper: &'a Wiper,
+    key: Option<&'a BootKey>,
+    /// Told where the channel leads.
+    lead: &'a watch::Sender<Whereto>,
     door: Door,
     held: Held,
     guests: Guests,
@@ -98,6 +133,12 @@ impl Talk<'_> {
         loop {
             let answer = if known { self.beat().await } else { self.hello().await };
             match answer {
+                // The counter is another one than before: what was sealed for that one is said again.
+                Ok(welcome)
+                    if self.key.is_some_and(|key| key.take_word(&welcome)) && welcome.report_again =>
+                {
+                    known = false;
+                }
                 Ok(welcome) => {
                     self.heard(&welcome, known);
                     if let Some(order) = &welcome.wipe {
@@ -129,6 +170,11 @@ impl Talk<'_> {
     }
 
     fn heard(&mut self, welcome: &AgentWelcome, known: bool) {
+        let boss = self.door.boss().ip();
+        let leads = welcome.channel.map(|to| (SocketAddr::new(boss, to.port), to.key));
+        if leads.is_some() && *self.lead.borrow() != leads {
+            self.lead.send_replace(leads);
+        }
         if self.quiet.take().is_some() {
             self.console.say("the boss answers again");
         }
@@ -166,6 +212,7 @@ impl Talk<'_> {
             kernel: self.me.kernel.clone(),
             uptime_ms: uptime_ms(),
             inventory: inventory::read(Path::new("/")),
+            key: self.key.map(BootKey::public),
         };
         self.ask(AGENT_HELLO_PATH, serde_json::to_vec(&report)).await
     }
@@ -191,7 +238,9 @@ impl Talk<'_> {
         body: serde_json::Result<Vec<u8>>,
     ) -> Result<AgentWelcome, DoorError> {
         let body = body.map_err(|_| DoorError::NotHttp("the report cannot be written as JSON"))?;
-        let answer = self.door.post(path, &body).await?;
+        let (key, me) = (self.key, self.me);
+        let seal = || key.map(|key| key.seal(path, &me.boot_id, &body));
+        let answer = self.door.post(path, &body, seal).await?;
         serde_json::from_slice(&answer).map_err(|_| DoorError::NotHttp("the answer is no welcome"))
     }
 }

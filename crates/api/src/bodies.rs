@@ -106,6 +106,33 @@ pub struct WipeAsk {
     pub by: Origin,
 }
 
+/// A part of a machine's serial console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConsolePart {
+    /// Number of its first byte, counted since this core began: more than was asked for where that is not kept any more.
+    pub from: u64,
+    /// Number of the byte after it: what to ask for next.
+    pub next: u64,
+    /// Bytes that the machine wrote and that never came here.
+    pub lost: u64,
+    /// The bytes, base64 (RFC 4648 section 4).
+    pub bytes: String,
+}
+
+/// Body of a request to type into a machine's serial console.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TypeAsk {
+    /// The bytes, base64 (RFC 4648 section 4).
+    pub bytes: String,
+}
+
+/// Answer to typing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Typed {
+    /// How many bytes went into its serial port.
+    pub bytes: u64,
+}
+
 /// Answer to an accepted request: everything up to this event contains it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {

@@ -4,8 +4,8 @@ use model::{Snapshot, Trace};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
-    Accepted, AdoptAsk, Adopted, Ask, Captures, Diagnosis, EventPage, Explanations, MachinePage, Plan,
-    PowerAsk, Stock, StreamItem, WipeAsk,
+    Accepted, AdoptAsk, Adopted, Ask, Captures, ConsolePart, Diagnosis, EventPage, Explanations, MachinePage,
+    Plan, PowerAsk, Stock, StreamItem, TypeAsk, Typed, WipeAsk,
 };
 
 /// How it is asked.
@@ -129,6 +129,14 @@ pub const ROUTES: &[Route] = &[
         shape::<WipeAsk>,
         shape::<Accepted>,
     ),
+    Route {
+        query: &[
+            ("from", "number of the first byte wanted; all that is kept unless told"),
+            ("wait", "true: the answer waits up to 10 s until there is something new"),
+        ],
+        ..get("/v1/nodes/{node}/console", "What a guest wrote to its serial port.", shape::<ConsolePart>)
+    },
+    post("/v1/nodes/{node}/console", "Type into a guest's serial port.", shape::<TypeAsk>, shape::<Typed>),
     get("/v1/doctor", "What is wrong with this boss, network and lab.", shape::<Diagnosis>),
     get(
         "/v1/images",

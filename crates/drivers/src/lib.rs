@@ -3,5 +3,6 @@
 //! A driver is a task behind a typed queue. A wish goes in; what became of it, and what is seen, comes out
 //! of one queue for all drivers. Drivers know neither the conductor nor the boot counter.
 
+pub mod channel;
 pub mod power;
 pub mod process;

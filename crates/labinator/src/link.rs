@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{BootTable, Fact};
+use model::{AgentChannel, BootTable, Fact};
 use netboot::link::{Hearing, Speaking, connect};
 use netboot::{Down, Up};
 use tokio::sync::{mpsc, watch};
@@ -22,18 +22,23 @@ const TRIES: [Duration; 5] = [
     Duration::from_secs(1),
 ];
 
-/// Keeps the line to the counter of this state folder up until the desk closes. `orders` are said to it as they come.
+/// Keeps the line to the counter of this state folder up until the desk closes. `orders` are said to it as
+/// they come, and where agents reach this core.
 pub async fn run(
     state: PathBuf,
-    desk: Desk,
+    (desk, leads): (Desk, AgentChannel),
     mut table: watch::Receiver<Arc<BootTable>>,
     mut orders: mpsc::Receiver<Down>,
 ) {
     let mut tried = 0;
     loop {
         match connect(&state).await {
-            Ok((hearing, speaking)) => {
+            Ok((hearing, mut speaking)) => {
                 tried = 0;
+                if let Err(why) = speaking.tell(&Down::Channel(leads)).await {
+                    tracing::warn!("the line to the boot counter broke: {why}");
+                    continue;
+                }
                 if desk.tell(Fact::CounterSeen { up: true }).await.is_err() {
                     return;
                 }

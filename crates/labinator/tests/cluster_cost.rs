@@ -128,7 +128,13 @@ async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
     let state = || board.state.clone();
     let places = labinator::image::Places { images: state(), loaders: state(), cache: state() };
     let doctor = Doctor::new(Clock::after(None), board.spec.clone(), board.state.clone(), places);
-    let house = labinator::http::House { desk, doctor, failures: Failures::of(&board.state), adopter: None };
+    let house = labinator::http::House {
+        desk,
+        doctor,
+        failures: Failures::of(&board.state),
+        adopter: None,
+        channel: drivers::channel::Channel::new(std::sync::Arc::new(|_| None)),
+    };
     let mut serving = JoinSet::new();
     serving.spawn(async move { axum::serve(listener, labinator::http::router(house)).await.unwrap() });
     (at, serving)

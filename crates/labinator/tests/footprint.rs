@@ -46,6 +46,7 @@ fn sights(mac: MacAddr) -> Vec<Sight> {
         kernel: "6.12.43+deb13-amd64".to_owned(),
         uptime_ms: 4100,
         inventory: Inventory::default(),
+        key: None,
     };
     let mut all = vec![Sight::Frame];
     all.extend(ask(ClientKind::UefiPxe));

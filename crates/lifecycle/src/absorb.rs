@@ -454,6 +454,8 @@ fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
 fn faulted(machine: &mut Machine, fault: &Fault, bad: bool, at: Moment) {
     machine.fault = Some(fault.clone());
     machine.bad = bad;
+    // The next boot has another nonce.
+    machine.clash = None;
     // What failed is started again from cold, unless it is given up.
     machine.off_wanted = match (bad, machine.power) {
         (true, _) | (_, PowerState::Off) => None,

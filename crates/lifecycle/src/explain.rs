@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use model::{
     ConfigCarrier, Explanation, Goal, LabTime, Membership, Moment, NodeWord, Outcome, PowerOrder, PowerState,
-    Waiting,
+    Proof, Waiting,
 };
 
 use crate::gates::manifests;
@@ -107,14 +107,20 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
     if let Some(agent) = &machine.agent {
         let report = &agent.report;
         lines.push(format!(
-            "agent {} on {}, heard {} ago, kernel {}",
+            "agent {}, known by {}, on {}, heard {} ago, kernel {}",
             report.version,
+            match agent.proof {
+                Proof::Address => "its address alone",
+                Proof::Place => "its place",
+                Proof::Key => "the key of this boot",
+            },
             report.address.map_or_else(|| String::from("no address"), |a| a.to_string()),
             ago(agent.heard),
             report.kernel
         ));
     }
     lines.extend(health::seen(machine, now.since_start));
+    lines.extend(machine.clash.iter().map(|clash| format!("{clash}")));
     if let Some(system) = machine.system.filter(|system| system.heard != LabTime::default()) {
         let how = if system.renewed { "renewed its address" } else { "got its address" };
         lines.push(format!("its system {how} {} ago", now.since_start.since(system.heard)));

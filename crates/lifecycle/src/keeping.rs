@@ -97,6 +97,7 @@ fn repeats_of_stranger(lab: &Lab, mac: MacAddr, sight: &Sight) -> bool {
         | Sight::ConfigAsked { .. }
         | Sight::Done
         | Sight::Agent { .. }
+        | Sight::AgentClash { .. }
         | Sight::Beat { .. }
         | Sight::Ailing { .. }
         | Sight::WipeGiven { .. }
@@ -119,6 +120,7 @@ fn repeats(machine: &Machine, sight: &Sight) -> bool {
         | Sight::FileBroken { name, .. } => transfer::is_repeated_script(boot, name),
         Sight::Ailing { boot_id, ailment } => health::is_known(machine, boot_id, ailment),
         Sight::Agent { report } => machine.agent.as_ref().is_some_and(|agent| agent.report == *report),
+        Sight::AgentClash { clash } => machine.clash.as_ref() == Some(clash),
         // What is taken anew, and not renewed, tells of another start of the system.
         Sight::Ack { client: ClientKind::Other, .. } | Sight::Request { client: ClientKind::Other } => {
             is_ready(machine) && machine.system.is_some_and(|system| system.renewed && !system.asking)

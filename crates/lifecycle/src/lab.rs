@@ -11,9 +11,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentView, Boot, Candidate, CommandId, DiskKnown, Fault, Goal, GuestSeen, Image, IpxeView, LabSpec,
-    LabTime, MacAddr, ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase, PowerOrder,
-    PowerState, Rung, ScenarioName, ScenarioSpec, Stranger,
+    AgentClash, AgentView, Boot, Candidate, CommandId, DiskKnown, Fault, Goal, GuestSeen, Image, IpxeView,
+    LabSpec, LabTime, MacAddr, ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase,
+    PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stranger,
 };
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +156,9 @@ pub struct Machine {
     pub ipxe: Option<IpxeView>,
     /// What its agent said in this boot.
     pub agent: Option<AgentView>,
+    /// Two keys that were shown in this boot.
+    #[serde(default)]
+    pub clash: Option<AgentClash>,
     /// What was heard in this boot of a system without our agent.
     pub system: Option<SystemHeard>,
     /// Whether the port that tells that it is ready accepts connections, and since when.
@@ -240,6 +243,7 @@ impl Machine {
             past: Vec::new(),
             ipxe: None,
             agent: None,
+            clash: None,
             system: None,
             port: None,
             talos: TalosKnown::default(),

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 
 use model::{
     AgentBeat, AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LogLine, LogSource,
-    MARKS_KEPT, Mark, MarkKind, Moment, PowerOrder, PowerState, SavedPackets, ScriptAnswer, Sight, TalosStep,
+    MARKS_KEPT, Mark, MarkKind, Moment, PowerOrder, PowerState, Proof, SavedPackets, ScriptAnswer, Sight,
+    TalosStep,
 };
 
 use crate::health;
@@ -23,6 +24,7 @@ pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool, room: Room
     machine.running = true;
     wipe::boot_ended(machine, "the machine started again", at.since_start);
     machine.agent = None;
+    machine.clash = None;
     machine.system = None;
     machine.port = None;
     machine.talos.begin(at.since_start);
@@ -237,6 +239,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::ConfigAsked { bytes } => machine.talos.ask(*bytes, now),
         Sight::Agent { report } => reported(machine, at, report, room),
         Sight::WipeGiven { number, boot_id } => wipe::given(machine, *number, boot_id, now),
+        Sight::AgentClash { clash } => machine.clash = Some(clash.clone()),
         Sight::Beat { beat } => heard(machine, at, beat),
         // Recorded by who knows how the guest boots.
         Sight::Guest { .. } => {}
@@ -369,6 +372,8 @@ fn reported(machine: &mut Machine, at: Moment, report: &Arc<AgentReport>, room: 
         mark(machine, at.since_start, MarkKind::Reported { uptime_ms: report.uptime_ms });
     }
     let ailing = machine.agent.take().filter(|_| same).map_or_else(Vec::new, |agent| agent.ailing);
-    machine.agent = Some(AgentView { report: Arc::clone(report), beat: None, heard: at, ailing });
+    // The counter hands a key on only where it is claimed for this boot.
+    let proof = if report.key.is_some() { Proof::Key } else { Proof::Address };
+    machine.agent = Some(AgentView { report: Arc::clone(report), beat: None, heard: at, ailing, proof });
     wipe::reported(machine, report, at.since_start);
 }

@@ -56,6 +56,7 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::Agent { .. }
         | Sight::TalosSaid { .. }
         | Sight::TalosLogged { .. }
+        | Sight::AgentClash { .. }
         | Sight::Beat { .. }
         | Sight::Ailing { .. }
         | Sight::WipeGiven { .. }

@@ -8,7 +8,10 @@ use core::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, DiskLabel, GuestSeen, GuestWish, Health, MacAddr, NodeName, WipeOrder, WipeTold};
+use crate::{
+    AgentChannel, AgentKey, Digest, DiskLabel, GuestSeen, GuestWish, Health, MacAddr, NodeName, WipeOrder,
+    WipeTold,
+};
 
 /// DHCP vendor class (option 60) of the agent.
 pub const AGENT_VENDOR_CLASS: &str = "labinator-agent";
@@ -39,6 +42,10 @@ pub struct AgentReport {
     pub uptime_ms: u64,
     /// What is in the box.
     pub inventory: Inventory,
+    /// The key that it made in this boot, and seals what it says with. Absent in older agents. The counter hands it on
+    /// only once it is claimed for this boot.
+    #[serde(default)]
+    pub key: Option<AgentKey>,
 }
 
 /// What is in a machine, as its kernel sees it.
@@ -139,6 +146,13 @@ pub struct AgentWelcome {
     /// A disk to wipe, in this boot only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wipe: Option<WipeOrder>,
+    /// A word that the agent's next seals must contain: another one for each start of the counter, so that nothing that
+    /// was said to an earlier one can be said again. Absent from older counters.
+    #[serde(default)]
+    pub word: Option<String>,
+    /// Where the core is asked for more than this; absent while it is away, and from older counters.
+    #[serde(default)]
+    pub channel: Option<AgentChannel>,
 }
 
 /// What an agent is asked to do.

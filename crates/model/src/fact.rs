@@ -409,6 +409,7 @@ mod tests {
             kernel: "6.1".to_owned(),
             uptime_ms: 1,
             inventory: Inventory::default(),
+            key: None,
         };
         let beat = AgentBeat {
             mac,

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
 //! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs` |
-//! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `health.rs`, `said.rs` |
+//! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `seal.rs`, `channel.rs`, `health.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs`, `wipe.rs` |
 //! | what people look at | `machine.rs`, `trace.rs`, `trial.rs`, `snapshot.rs` |
@@ -14,6 +14,7 @@ extern crate alloc;
 
 mod agent;
 mod boot;
+mod channel;
 mod command;
 mod fact;
 mod guest;
@@ -24,6 +25,7 @@ mod moment;
 mod names;
 mod pods;
 mod said;
+mod seal;
 mod secret;
 mod service;
 mod sight;
@@ -36,6 +38,7 @@ mod wipe;
 
 pub use agent::*;
 pub use boot::*;
+pub use channel::*;
 pub use command::*;
 pub use fact::*;
 pub use guest::*;
@@ -46,6 +49,7 @@ pub use moment::*;
 pub use names::*;
 pub use pods::*;
 pub use said::*;
+pub use seal::*;
 pub use secret::*;
 pub use service::*;
 pub use sight::*;

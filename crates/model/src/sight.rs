@@ -9,7 +9,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentBeat, AgentReport, Ailment, GuestSeen, MacAddr, MachineUuid, TalosSaid};
+use crate::{AgentBeat, AgentClash, AgentReport, Ailment, GuestSeen, MacAddr, MachineUuid, TalosSaid};
 
 /// Which program is asking, as far as it says (DHCP options 60, 77, 93).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -313,6 +313,11 @@ pub enum Sight {
         number: u32,
         /// The kernel's boot id of that boot.
         boot_id: String,
+    },
+    /// Two keys were shown in one boot of it.
+    AgentClash {
+        /// Which, and from where.
+        clash: AgentClash,
     },
     /// An agent's heart beat.
     Beat {

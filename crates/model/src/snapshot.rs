@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentBeat, AgentReport, Ailing, Cell, ClientKind, ClusterPods, Fault, Goal, GuestSeen, LabName, LabTime,
-    MacAddr, Moment, NodeName, NodeWord, Notice, Phase, PortRef, PowerState, Rung, ScenarioName, TalosView,
-    TrialView, Waterfall, WipeView,
+    MacAddr, Moment, NodeName, NodeWord, Notice, Phase, PortRef, PowerState, Proof, Rung, ScenarioName,
+    TalosView, TrialView, Waterfall, WipeView,
 };
 
 /// The lab at one moment. It contains every event up to `through`.
@@ -205,6 +205,9 @@ pub struct AgentView {
     /// What became worse in this boot, the newest last.
     #[serde(default)]
     pub ailing: Vec<Ailing>,
+    /// How surely it is the machine's: by the key of this boot, or by its address alone.
+    #[serde(default)]
+    pub proof: Proof,
 }
 
 /// Why a machine is as it is, in words.

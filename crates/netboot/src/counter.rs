@@ -12,23 +12,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use lifecycle::HealthWatch;
 use model::{
-    AgentBeat, AgentReport, AgentWelcome, BootTable, DhcpMode, GuestSeen, MacAddr, NodeName, Notice, Sight,
-    Sighting, TableChange,
+    AgentWelcome, BootTable, DhcpMode, GuestSeen, MacAddr, NodeName, Notice, Sight, Sighting, TableChange,
 };
 use store::Files;
 use store::log::{LogError, Recovery};
 use store::shelf::Shelf;
 use tokio::sync::watch;
 
+use crate::agents::Agents;
 use crate::board::Board;
 use crate::feed::Voices;
 use crate::heads::Heads;
 use crate::http::Places;
 use crate::install::Taken;
 use crate::kept::KeptTable;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Ledger, LedgerError, random_word};
 use crate::loaders::Loaders;
 use crate::neighbours::Neighbours;
 use crate::pull::{ConfigOffer, Offers, is_pulled};
@@ -41,19 +40,8 @@ const TABLE_FILE: &str = "boot-table";
 const LEDGER_FILE: &str = "ledger";
 /// Longest time a change of the boot table stays unsynced.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
-/// Machines whose last boot is remembered. More than any board; strangers beyond it are asked to report again.
-const AGENTS_KEPT: usize = 65_536;
-
-/// What is remembered of an agent.
-#[derive(Debug, Default)]
-struct AgentKnown {
-    /// The boot it reported from.
-    boot_id: String,
-    /// Its report carried a word that this machine was given.
-    proven: bool,
-    /// What became worse in it.
-    watch: HealthWatch,
-}
+/// Machines whose last iPXE is remembered. More than any board.
+const IPXES_KEPT: usize = 65_536;
 
 /// Why the counter cannot open.
 #[derive(Debug, thiserror::Error)]
@@ -157,8 +145,8 @@ pub struct Counter {
     board: watch::Sender<Option<Arc<Board>>>,
     /// Who has an address by lease or is seen with it; the board's own reservations are looked up there.
     pub(crate) neighbours: Neighbours,
-    /// What each agent reported.
-    agents: Mutex<HashMap<MacAddr, AgentKnown>>,
+    /// The boot each agent reported from, and by which key.
+    pub(crate) agents: Agents,
     /// What was told last of each guest.
     guests: Mutex<HashMap<MacAddr, GuestSeen>>,
     /// Which wipes' claims the core was told of.
@@ -210,7 +198,7 @@ impl Counter {
             http_port: parts.http_port,
             board: watch::Sender::new(board),
             neighbours,
-            agents: Mutex::default(),
+            agents: Agents::new(random_word().map_err(LedgerError::System)?),
             guests: Mutex::default(),
             wipes_told: Told::default(),
             voices: Voices::default(),
@@ -424,7 +412,7 @@ impl Counter {
             return None;
         }
         let mut known = self.ipxes.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= AGENTS_KEPT {
+        if known.len() >= IPXES_KEPT {
             known.clear();
         }
         let (last, built) = known.entry(mac).or_default();
@@ -495,58 +483,8 @@ impl Counter {
         }
     }
 
-    fn agents(&self) -> MutexGuard<'_, HashMap<MacAddr, AgentKnown>> {
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes an agent's report. `None` when it carries a nonce that this machine was never given.
-    pub(crate) fn take_report(&self, report: AgentReport) -> Option<AgentWelcome> {
-        let board = self.board();
-        let entry = board.as_ref().and_then(|board| board.entry(report.mac));
-        let known = |nonce: &String| entry.map(|entry| self.ledger.knows(&entry.node, nonce));
-        let proven = match report.nonce.as_ref().and_then(known) {
-            Some(false) => return None,
-            Some(true) => true,
-            None => false,
-        };
-        let mut agents = self.agents();
-        if agents.len() >= AGENTS_KEPT {
-            agents.clear();
-        }
-        let known = agents.entry(report.mac).or_default();
-        if known.boot_id != report.boot_id {
-            *known = AgentKnown { boot_id: report.boot_id.clone(), ..AgentKnown::default() };
-        }
-        known.proven = proven;
-        drop(agents);
-        let mac = report.mac;
-        self.sights.see(mac, Sight::Agent { report: Arc::new(report) });
-        Some(self.welcome(mac, false))
-    }
-
-    /// Takes an agent's heartbeat.
-    pub(crate) fn take_beat(&self, mut beat: AgentBeat) -> AgentWelcome {
-        beat.health = beat.health.map(|health| Arc::new(Arc::unwrap_or_clone(health).bounded()));
-        let mut agents = self.agents();
-        let agent = agents.get_mut(&beat.mac).filter(|agent| agent.boot_id == beat.boot_id);
-        let known = agent.is_some();
-        let worse = agent.zip(beat.health.as_ref());
-        let worse = worse.map(|(agent, health)| agent.watch.see(health, beat.uptime_ms)).unwrap_or_default();
-        drop(agents);
-        let (mac, boot_id) = (beat.mac, beat.boot_id.clone());
-        // What is new of a guest is news of that machine; the heartbeat itself is forgotten.
-        for guest in self.news_of_guests(mac, std::mem::take(&mut beat.guests)) {
-            self.sights.see(guest.mac, Sight::Guest { guest });
-        }
-        self.sights.see(mac, Sight::Beat { beat });
-        for ailment in worse {
-            self.sights.see(mac, Sight::Ailing { boot_id: boot_id.clone(), ailment });
-        }
-        self.welcome(mac, !known)
-    }
-
     /// What an agent tells of guests that it is to run, and did not tell before.
-    fn news_of_guests(&self, host: MacAddr, told: Vec<GuestSeen>) -> Vec<GuestSeen> {
+    pub(crate) fn news_of_guests(&self, host: MacAddr, told: Vec<GuestSeen>) -> Vec<GuestSeen> {
         if told.is_empty() {
             return told;
         }
@@ -562,7 +500,8 @@ impl Counter {
         told
     }
 
-    fn welcome(&self, mac: MacAddr, report_again: bool) -> AgentWelcome {
+    /// What this machine's agent is answered, but for the word of its seals.
+    pub(crate) fn welcome(&self, mac: MacAddr, report_again: bool) -> AgentWelcome {
         let board = self.board();
         let entry = board.as_ref().and_then(|board| board.entry(mac));
         AgentWelcome {
@@ -571,11 +510,8 @@ impl Counter {
             report_again,
             guests: entry.and_then(|entry| entry.guests.clone()),
             wipe: None,
+            word: None,
+            channel: None,
         }
-    }
-
-    /// True for the boot whose agent showed a word that its machine was given.
-    pub(crate) fn is_proven(&self, mac: MacAddr, boot_id: &str) -> bool {
-        self.agents().get(&mac).is_some_and(|agent| agent.proven && agent.boot_id == boot_id)
     }
 }

@@ -48,7 +48,7 @@ impl Taken {
 
 fn key(entry: &BootEntry, ticket: InstallTicket) -> ClaimKey {
     let (node, run) = (entry.node.clone(), entry.run);
-    ClaimKey { node, run, boot: ticket.number, kind: ClaimKind::Install }
+    ClaimKey { node, run, boot: ticket.number, again: 0, kind: ClaimKind::Install }
 }
 
 impl Counter {

@@ -91,6 +91,8 @@ pub enum ClaimKind {
     Nonce,
     /// The word by which Talos fetches its config in this boot.
     Pull,
+    /// The key that the agent of this boot made: the first one that its nonce came with, and where from.
+    AgentKey,
     /// The machine took its installer whole. `boot` of the key is the number of the installation.
     Install,
     /// The boot that may wipe a disk, by the kernel's boot id. `boot` of the key is the number of the wipe.
@@ -106,6 +108,11 @@ pub enum Change {
     Freed(Ipv4Addr),
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
 /// Which boot of which machine a one-time thing belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ClaimKey {
@@ -115,6 +122,10 @@ pub struct ClaimKey {
     pub run: u32,
     /// Which boot.
     pub boot: u32,
+    /// How many times the machine had started again in it before, with an agent's key each time: the core has not
+    /// counted these starts yet.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u32,
     /// What for.
     pub kind: ClaimKind,
 }
@@ -412,9 +423,34 @@ impl Ledger {
     /// True when this word was handed to this node in one of its last boots.
     #[must_use]
     pub fn knows(&self, node: &NodeName, word: &str) -> bool {
+        self.boot_of(node, word).is_some()
+    }
+
+    /// In which of its last boots this node was handed this nonce.
+    #[must_use]
+    pub fn boot_of(&self, node: &NodeName, nonce: &str) -> Option<ClaimKey> {
         let inner = self.inner();
-        let mut claims = inner.claims.get(node).into_iter().flatten();
-        claims.any(|(key, claim)| key.kind == ClaimKind::Nonce && claim.value == word)
+        let mut claims = inner.claims.get(node)?.iter();
+        let found = claims.find(|(key, claim)| key.kind == ClaimKind::Nonce && claim.value == nonce);
+        found.map(|(key, _)| key.clone())
+    }
+
+    /// What is claimed by this key.
+    #[must_use]
+    pub fn claimed(&self, key: &ClaimKey) -> Option<String> {
+        self.inner().claim(key).map(|claim| claim.value.clone())
+    }
+
+    /// The last of a boot's starts in which an agent's key was claimed.
+    #[must_use]
+    pub fn last_start(&self, node: &NodeName, run: u32, boot: u32) -> Option<u32> {
+        let inner = self.inner();
+        let starts = inner
+            .claims
+            .get(node)?
+            .keys()
+            .filter(|key| (key.run, key.boot, key.kind) == (run, boot, ClaimKind::AgentKey));
+        starts.map(|key| key.again).max()
     }
 
     /// Syncs what was written, in groups, and compacts. Goes on until dropped; sleeps while there is nothing to do.
@@ -450,7 +486,7 @@ impl Ledger {
 }
 
 /// 128 random bits in hexadecimal.
-fn random_word() -> io::Result<String> {
+pub(crate) fn random_word() -> io::Result<String> {
     let mut bytes = [0_u8; 16];
     let count = getrandom(&mut bytes, GetRandomFlags::empty())?;
     if count < bytes.len() {

@@ -7,6 +7,7 @@
 //! ```
 
 mod accept;
+mod agents;
 mod board;
 mod bpf;
 mod cable;

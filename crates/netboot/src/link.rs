@@ -79,10 +79,12 @@ async fn serve(counter: &Arc<Counter>, stream: UnixStream) -> io::Result<()> {
     // None of it is in a journal.
     counter.voices.repeat(&counter.sights, boottime_ms());
     let (replies, mut waiting) = mpsc::channel(4);
-    tokio::select! {
+    let ended = tokio::select! {
         ended = listen_to(counter, from_core, replies) => ended,
         ended = tell(counter, &mut to_core, &mut waiting) => ended,
-    }
+    };
+    counter.agents.lead(None);
+    ended
 }
 
 async fn listen_to(
@@ -126,6 +128,10 @@ async fn listen_to(
             }
             Down::WithdrawConfig { node } => {
                 counter.withdraw(&node);
+                continue;
+            }
+            Down::Channel(channel) => {
+                counter.agents.lead(Some(channel));
                 continue;
             }
             Down::ForgetPackets { mac } => {

@@ -171,7 +171,8 @@ impl Offers {
 
 /// The claim of a machine's boot.
 pub(crate) fn key(entry: &BootEntry) -> ClaimKey {
-    ClaimKey { node: entry.node.clone(), run: entry.run, boot: entry.boot, kind: ClaimKind::Pull }
+    let node = entry.node.clone();
+    ClaimKey { node, run: entry.run, boot: entry.boot, again: 0, kind: ClaimKind::Pull }
 }
 
 /// True where this machine's kernel line gets a word.

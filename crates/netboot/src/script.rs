@@ -122,7 +122,11 @@ fn wants_words(counter: &Counter, entry: &BootEntry) -> bool {
 }
 
 async fn claim(counter: &Counter, entry: &BootEntry) -> Result<Words, LedgerError> {
-    let nonce = counter.ledger.claim(ClaimKey { kind: ClaimKind::Nonce, ..pull::key(entry) }).await?;
+    // Whose agent reported already has started again, which the core may not have seen yet: its new agent has another
+    // key, and gets another nonce.
+    let started = counter.ledger.last_start(&entry.node, entry.run, entry.boot);
+    let again = started.map_or(0, |last| last.saturating_add(1));
+    let nonce = counter.ledger.claim(ClaimKey { again, kind: ClaimKind::Nonce, ..pull::key(entry) }).await?;
     Ok(Words { nonce, pull: pull_word(counter, entry).await? })
 }
 

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem::{Discriminant, discriminant};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use model::{MacAddr, NodeName, Notice, Sight, Sighting};
+use model::{AgentChannel, MacAddr, NodeName, Notice, Sight, Sighting};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
@@ -70,6 +70,8 @@ pub enum Down {
         /// Which machine.
         node: NodeName,
     },
+    /// Agents reach the core here from now on, until the line ends.
+    Channel(AgentChannel),
     /// A start succeeded: the heads of its packets are of no use.
     ForgetPackets {
         /// Which machine.
@@ -342,6 +344,7 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::IpxeTold { .. }
         | Sight::TalosSaid { .. }
         | Sight::Agent { .. }
+        | Sight::AgentClash { .. }
         | Sight::Beat { .. }
         | Sight::WipeGiven { .. }
         | Sight::Guest { .. } => 0,
@@ -386,6 +389,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::Ailing { .. }
         | Sight::Agent { .. }
         | Sight::WipeGiven { .. }
+        | Sight::AgentClash { .. }
         | Sight::Guest { .. } => Worth::Rung,
     }
 }

@@ -36,11 +36,11 @@ impl Counter {
         let board = self.board()?;
         let entry = board.entry(mac)?;
         let order = entry.wipe.as_ref().filter(|order| order.boot_id == boot_id)?;
-        if !self.is_proven(mac, boot_id) {
+        if !self.agents.is_proven(mac, boot_id) {
             return None;
         }
         let (node, run) = (entry.node.clone(), entry.run);
-        let key = ClaimKey { node, run, boot: order.number, kind: ClaimKind::Wipe };
+        let key = ClaimKey { node, run, boot: order.number, again: 0, kind: ClaimKind::Wipe };
         let claimed = self.ledger.claim_for(key, boot_id.to_owned()).await;
         self.note_ledger(&claimed);
         let holder = claimed.ok()?;

@@ -32,7 +32,7 @@ fn lease(n: u8) -> Lease {
 }
 
 fn key(boot: u32) -> ClaimKey {
-    ClaimKey { node: "node1".parse().unwrap(), run: 1, boot, kind: ClaimKind::Nonce }
+    ClaimKey { node: "node1".parse().unwrap(), run: 1, boot, again: 0, kind: ClaimKind::Nonce }
 }
 
 /// What one run was promised.

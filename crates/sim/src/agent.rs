@@ -204,6 +204,7 @@ impl AgentRun {
                 kernel: "6.1.0-simulated".to_owned(),
                 uptime_ms,
                 inventory,
+                key: None,
             };
             (AGENT_HELLO_PATH, serde_json::to_vec(&report))
         } else {

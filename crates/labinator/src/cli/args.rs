@@ -290,6 +290,14 @@ pub enum ClientVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Show the serial console of a guest and type into it; Ctrl-] ends it
+    Console {
+        /// Which guest
+        node: NodeName,
+        /// Only show what is kept of it
+        #[arg(long)]
+        log: bool,
+    },
     /// Tell what happened
     Events {
         /// Go on telling

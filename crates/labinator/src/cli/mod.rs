@@ -6,6 +6,7 @@
 //! | boot images | `images.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
+//! | a guest's serial console | `console.rs` |
 //! | error numbers of iPXE | `code.rs` |
 //! | Talos without its own tool | `talos/` |
 //! | a Kubernetes cluster by its kubeconfig | `cluster.rs` |
@@ -25,6 +26,7 @@ mod args_lab;
 mod capture;
 mod client;
 mod code;
+mod console;
 mod failure;
 mod fix;
 mod images;

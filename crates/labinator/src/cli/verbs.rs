@@ -57,6 +57,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
             shown(&picture, json, || render_status(&picture, look.width, look.color))
         }
         ClientVerb::Explain { node, json } => explain(&client, node.as_ref(), json, look).await,
+        ClientVerb::Console { node, log } => super::console::console(&client, &node, log, look).await,
         ClientVerb::Events { follow: true, after, json } => follow_events(&client, after, json, look).await,
         ClientVerb::Events { follow: false, after, json } => events(&client, after, json).await,
         ClientVerb::Boot(BootVerb::Trace { node, boot, json }) => {

@@ -4,6 +4,7 @@ mod access;
 mod adopt;
 mod answer;
 mod care;
+mod consoles;
 mod files;
 mod lab;
 mod machines;
@@ -13,6 +14,8 @@ mod stream;
 use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
+
+use drivers::channel::Channel;
 
 use crate::cluster::Adopter;
 use crate::desk::Desk;
@@ -28,6 +31,8 @@ pub struct House {
     pub desk: Desk,
     /// Who looks after the boss.
     pub doctor: Doctor,
+    /// The agents that are connected, and what their guests said.
+    pub channel: Channel,
     /// Heads of packets of failed starts.
     pub failures: Failures,
     /// Where a cluster is taken over; absent in a lab that describes none.
@@ -53,6 +58,7 @@ pub fn router(house: House) -> Router {
         .route("/v1/nodes/{node}/power", post(lab::power))
         .route("/v1/nodes/{node}/install", post(lab::install))
         .route("/v1/nodes/{node}/wipe", post(lab::wipe))
+        .route("/v1/nodes/{node}/console", get(consoles::read).post(consoles::write))
         .route("/v1/doctor", get(care::doctor))
         .route("/v1/images", get(care::images))
         .route("/v1/failures", get(care::failures))

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use drivers::channel::{Channel, CoreKey};
+use model::{AgentChannel, CHANNEL_PORT};
 use store::Disk;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::handover::Doors;
-use super::{Brief, ServeError, ended, images, parent, priority};
+use super::{Brief, ServeError, ended, images, parent, priority, speakers};
 use crate::clock::Clock;
 use crate::conductor::{Conductor, Tools};
 use crate::doctor::Doctor;
@@ -50,7 +52,11 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
 
     let mut tasks = JoinSet::new();
     let (for_counter, orders) = mpsc::channel(failures::ORDERS_WAITING);
-    tasks.spawn(link::run(folders.state.clone(), desk.clone(), table, orders));
+    let key = folders.state.join("channel-key");
+    let key = CoreKey::kept(&key).map_err(ServeError::io(key.display().to_string()))?;
+    let leads = AgentChannel { port: CHANNEL_PORT, key: key.public() };
+    tasks.spawn(link::run(folders.state.clone(), (desk.clone(), leads), table, orders));
+    let channel = Channel::new(speakers::of(&spec, Arc::clone(desk.publisher())));
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter.clone()));
     let adopter = hands::spawn(&mut tasks, &spec, &folders.state, wishes, (desk.clone(), for_counter));
     probe::spawn(&mut tasks, &spec, desk.clone());
@@ -59,8 +65,9 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let places = Places { images: folders.images.clone(), loaders: folders.loaders.clone(), cache };
     let doctor = Doctor::new(clock, spec, folders.state.clone(), places);
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
-    let house = House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state), adopter };
-    open_doors(&mut tasks, doors, house, &folders.state.join("token"))?;
+    let house =
+        House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state), adopter, channel };
+    open_doors(&mut tasks, (doors, key), house, &folders.state.join("token"))?;
 
     let conductor = tokio::spawn(conductor.run());
     let outcome = ended(parent).await.map_err(ServeError::io("the line to the supervisor"));
@@ -79,7 +86,7 @@ fn epoch(clock: &Clock) -> String {
 
 fn open_doors(
     tasks: &mut JoinSet<()>,
-    doors: Doors,
+    (doors, key): (Doors, CoreKey),
     house: House,
     token: &PathBuf,
 ) -> Result<(), ServeError> {
@@ -90,6 +97,14 @@ fn open_doors(
     doors.local.set_nonblocking(true).map_err(fault())?;
     let page = tokio::net::TcpListener::from_std(doors.page).map_err(fault())?;
     let local = tokio::net::UnixListener::from_std(doors.local).map_err(fault())?;
+    doors.agents.set_nonblocking(true).map_err(fault())?;
+    let agents = tokio::net::TcpListener::from_std(doors.agents).map_err(fault())?;
+    let channel = house.channel.clone();
+    tasks.spawn(async move {
+        if let Err(why) = channel.run(agents, &key).await {
+            tracing::error!("the door of agents closed: {why}");
+        }
+    });
     spawn_door(tasks, page, guarded_router(house.clone(), token));
     spawn_door(tasks, local, router(house));
     Ok(())

@@ -18,16 +18,18 @@ pub(super) struct Doors {
     pub(super) page: TcpListener,
     /// For the command line of this machine.
     pub(super) local: UnixListener,
+    /// For agents.
+    pub(super) agents: TcpListener,
 }
 
 impl Doors {
-    /// Hands both to the process at the other end.
+    /// Hands all to the process at the other end.
     pub(super) fn send_over(&self, stream: &UnixStream) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [self.page.as_fd(), self.local.as_fd()];
+        let descriptors = [self.page.as_fd(), self.local.as_fd(), self.agents.as_fd()];
         if !rights.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-            return Err(io::Error::other("no room for two descriptors"));
+            return Err(io::Error::other("no room for three descriptors"));
         }
         sendmsg(stream, &[IoSlice::new(b"!")], &mut rights, SendFlags::NOSIGNAL)?;
         Ok(())
@@ -35,7 +37,7 @@ impl Doors {
 
     /// Takes what the supervisor sends.
     pub(super) fn receive_from(stream: &UnixStream) -> io::Result<Self> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut rights = RecvAncillaryBuffer::new(&mut space);
         let mut mark = [0; 1];
         let got = recvmsg(stream, &mut [IoSliceMut::new(&mut mark)], &mut rights, RecvFlags::CMSG_CLOEXEC)?;
@@ -54,6 +56,6 @@ impl Doors {
                 .next()
                 .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a listener is missing"))
         };
-        Ok(Self { page: next()?.into(), local: next()?.into() })
+        Ok(Self { page: next()?.into(), local: next()?.into(), agents: next()?.into() })
     }
 }

@@ -15,6 +15,7 @@ mod handover;
 mod images;
 mod priority;
 mod rights;
+mod speakers;
 mod supervisor;
 
 use std::io;

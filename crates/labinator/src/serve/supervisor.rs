@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use model::{DhcpMode, LabSpec, NtpMode};
+use model::{CHANNEL_PORT, DhcpMode, LabSpec, NtpMode};
 use netboot::{BOOT_SERVER_PORT, BindConfig, BindConfig6, FeedPorts, Sockets};
 use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::process::{Child, Command};
@@ -61,10 +62,12 @@ impl Supervisor {
         config.feed = boots_talos.then(FeedPorts::default);
         let local = local_listener(&socket)?;
         let boot = Sockets::bind(&config)?;
+        let at = SocketAddr::from((network.boss, CHANNEL_PORT));
+        let agents = TcpListener::bind(at).map_err(ServeError::io(format!("TCP {at}, for agents")))?;
         let token = kept_token(&state.join("token"))?;
         let brief = Brief { spec, folders };
         brief.write()?;
-        Ok(Self { brief, boot, doors: Doors { page, local }, token, socket })
+        Ok(Self { brief, boot, doors: Doors { page, local, agents }, token, socket })
     }
 
     /// The link that opens the page, with the token.

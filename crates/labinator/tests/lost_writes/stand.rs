@@ -168,6 +168,7 @@ pub(crate) fn report(number: u8, boot: u64) -> Fact {
         kernel: "6.1".to_owned(),
         uptime_ms: 1000,
         inventory: Inventory::default(),
+        key: None,
     };
     sighted(number, Sight::Agent { report: Arc::new(report) })
 }

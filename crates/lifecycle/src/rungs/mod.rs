@@ -123,6 +123,10 @@ pub(crate) fn climb(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> S
     if let Some(wait) = talos::left_alone(lab, machine, now) {
         return Step::Behind(wait);
     }
+    if let Some(clash) = &machine.clash {
+        // Either of the two may be the machine: the boot is stopped, and the next one has another nonce.
+        return Step::Fail(Fault { code: FaultCode::Impostor, text: alloc::format!("{clash}") });
+    }
     match rung {
         Rung::Off => off::climb(lab, machine, now),
         Rung::On => on::climb(lab, machine, now),

@@ -195,6 +195,7 @@ pub(crate) fn reports(world: &mut World, machine: u8, boot: &str) -> Result<(), 
         kernel: "6.12.0".to_owned(),
         uptime_ms: 900,
         inventory: Inventory { disks: vec![disk()], ..Inventory::default() },
+        key: None,
     };
     saw(world, machine, Sight::Agent { report: Arc::new(report) })
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use lifecycle::{Machine, Refusal, Request, Verdict, explain, lab_view, machine_view, waterfall};
 use model::{
-    AgentBeat, AgentReport, BootAnswer, Carrier, ClientKind, Command, CommandId, Fact, FileRole, Inventory,
-    LabTime, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder, PowerState, ScriptAnswer, Sight, Span,
+    AgentBeat, AgentClash, AgentKey, AgentReport, BootAnswer, Carrier, ClientKind, Command, CommandId, Fact,
+    FileRole, Inventory, LabTime, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder, PowerState,
+    ScriptAnswer, Sight, Span,
 };
 
 use crate::cluster::named;
@@ -436,7 +437,16 @@ impl Teller {
                 Sight::Logged { severity: 6, text: "Could not boot".to_owned(), error: Some(what.join(" ")) }
             }
             ["logs", words @ ..] => Sight::Logged { severity: 6, text: words.join(" "), error: None },
-            ["reports", boot] => return self.report(node, boot),
+            ["reports", boot] => return self.report(node, boot, None),
+            ["reports", boot, "by", "key", key] => return self.report(node, boot, Some(agent_key(key)?)),
+            ["is", "claimed", "by", "key", claimed, "and", "by", shown] => Sight::AgentClash {
+                clash: AgentClash {
+                    claimed: agent_key(claimed)?,
+                    claimed_from: None,
+                    shown: Some(agent_key(shown)?),
+                    from: std::net::IpAddr::from([10, 0, 0, 99]),
+                },
+            },
             ["asks", "its", "config"] => Sight::ConfigAsked { bytes: None },
             ["takes", "its", "config"] => Sight::ConfigAsked { bytes: Some(4000) },
             ["says", "done"] => Sight::Done,
@@ -486,10 +496,10 @@ impl Teller {
     fn boots_through(&mut self, node: &NodeName, boot: &str) -> Result<(), String> {
         self.takes_address(node, "ipxe")?;
         self.takes_image(node)?;
-        self.report(node, boot)
+        self.report(node, boot, None)
     }
 
-    fn report(&mut self, node: &NodeName, boot: &str) -> Result<(), String> {
+    fn report(&mut self, node: &NodeName, boot: &str, key: Option<AgentKey>) -> Result<(), String> {
         let spec = self.world.lab.node(node).ok_or("no such machine")?;
         let report = AgentReport {
             mac: spec.mac,
@@ -500,6 +510,7 @@ impl Teller {
             kernel: "6.12.0".to_owned(),
             uptime_ms: 900,
             inventory: Inventory::default(),
+            key,
         };
         self.agents.insert(node.clone(), boot.to_owned());
         self.see(node, Sight::Agent { report: Arc::new(report) })
@@ -674,4 +685,9 @@ impl Teller {
         ];
         same(expected.to_owned(), parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
+}
+
+/// A key of one digit, repeated.
+fn agent_key(digit: &str) -> Result<AgentKey, String> {
+    digit.repeat(64).parse().map_err(text)
 }

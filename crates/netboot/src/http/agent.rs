@@ -1,5 +1,6 @@
 //! The agents' end-points: a report once per boot, a heartbeat every few seconds, orders in the answers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,11 +8,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use model::{AgentBeat, AgentReport, AgentWelcome};
+use model::{AGENT_SEAL_HEADER, AgentBeat, AgentReport, AgentWelcome, MacAddr, Seal};
 use serde::de::DeserializeOwned;
 
 use super::body::Body;
 use super::route::text;
+use crate::agents::{Said, Unheard};
 use crate::counter::Counter;
 
 /// Largest report in bytes; a box with a hundred disks fits.
@@ -20,41 +22,74 @@ const LARGEST: usize = 256 << 10;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Takes a report.
-pub(super) async fn hello(counter: &Arc<Counter>, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn hello(
+    counter: &Arc<Counter>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let seal = seal_of(&request);
     match read::<AgentReport>(request).await {
-        Ok(report) => {
+        Ok((report, body)) => {
+            let said = Said { body: &body, seal, from: peer.to_canonical() };
             let (mac, boot_id) = (report.mac, report.boot_id.clone());
-            match counter.take_report(report) {
-                Some(welcome) => {
-                    answer(&AgentWelcome { wipe: counter.wipe_for(mac, &boot_id).await, ..welcome })
-                }
-                None => text(StatusCode::FORBIDDEN, "this nonce was not given to this machine\n"),
-            }
+            let welcome = counter.take_report(report, &said).await;
+            told(counter, welcome, (mac, &boot_id)).await
         }
         Err(refusal) => refusal,
     }
 }
 
 /// Takes a heartbeat.
-pub(super) async fn heartbeat(counter: &Arc<Counter>, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn heartbeat(
+    counter: &Arc<Counter>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let seal = seal_of(&request);
     match read::<AgentBeat>(request).await {
-        Ok(beat) => {
+        Ok((beat, body)) => {
+            let said = Said { body: &body, seal, from: peer.to_canonical() };
             let (mac, boot_id) = (beat.mac, beat.boot_id.clone());
-            let welcome = counter.take_beat(beat);
-            answer(&AgentWelcome { wipe: counter.wipe_for(mac, &boot_id).await, ..welcome })
+            let welcome = counter.take_beat(beat, &said);
+            told(counter, welcome, (mac, &boot_id)).await
         }
         Err(refusal) => refusal,
     }
 }
 
-async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Response<Body>> {
+fn seal_of(request: &Request<Incoming>) -> Option<Seal> {
+    request.headers().get(AGENT_SEAL_HEADER)?.to_str().ok()?.parse().ok()
+}
+
+async fn told(
+    counter: &Counter,
+    outcome: Result<AgentWelcome, Unheard>,
+    (mac, boot_id): (MacAddr, &str),
+) -> Response<Body> {
+    match outcome {
+        // Who is asked to say it again has not shown yet who it is.
+        Ok(welcome) if welcome.report_again => answer(&welcome),
+        Ok(welcome) => answer(&AgentWelcome { wipe: counter.wipe_for(mac, boot_id).await, ..welcome }),
+        Err(Unheard::OtherNonce) => text(StatusCode::FORBIDDEN, "this nonce was not given to this machine\n"),
+        Err(Unheard::NotSealed) => {
+            text(StatusCode::UNAUTHORIZED, "this is not sealed by the key of this boot\n")
+        }
+        Err(Unheard::SaidBefore) => text(StatusCode::CONFLICT, "this was said before\n"),
+        Err(Unheard::OtherKey) => text(StatusCode::FORBIDDEN, "another key claimed this boot\n"),
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<(T, Bytes), Response<Body>> {
     let whole = tokio::time::timeout(LIMIT, Limited::new(request.into_body(), LARGEST).collect()).await;
     let Ok(whole) = whole else {
         return Err(text(StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n"));
     };
     let Ok(whole) = whole else { return Err(text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")) };
-    serde_json::from_slice(&whole.to_bytes())
-        .map_err(|error| text(StatusCode::BAD_REQUEST, &format!("cannot read the body: {error}\n")))
+    let body = whole.to_bytes();
+    match serde_json::from_slice(&body) {
+        Ok(said) => Ok((said, body)),
+        Err(error) => Err(text(StatusCode::BAD_REQUEST, &format!("cannot read the body: {error}\n"))),
+    }
 }
 
 fn answer(welcome: &AgentWelcome) -> Response<Body> {

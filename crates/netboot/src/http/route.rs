@@ -47,8 +47,8 @@ pub(super) async fn answer(
     let path = request.uri().path().to_owned();
     if path == AGENT_HELLO_PATH || path == AGENT_BEAT_PATH {
         return match (request.method(), path.as_str()) {
-            (&Method::POST, AGENT_HELLO_PATH) => agent::hello(counter, request).await,
-            (&Method::POST, _) => agent::heartbeat(counter, request).await,
+            (&Method::POST, AGENT_HELLO_PATH) => agent::hello(counter, peer, request).await,
+            (&Method::POST, _) => agent::heartbeat(counter, peer, request).await,
             _ => only("POST"),
         };
     }

@@ -218,10 +218,14 @@ impl Stand {
     }
 
     pub(crate) async fn post(&self, source: Ipv4Addr, path: &str, body: &str) -> Answer {
+        self.post_with(source, path, body, "").await
+    }
+
+    pub(crate) async fn post_with(&self, source: Ipv4Addr, path: &str, body: &str, headers: &str) -> Answer {
         let length = body.len();
         let head =
             format!("POST {path} HTTP/1.1\r\nHost: boss\r\nConnection: close\r\nContent-Length: {length}");
-        self.http_from(source, &format!("{head}\r\n\r\n{body}")).await
+        self.http_from(source, &format!("{head}\r\n{headers}\r\n{body}")).await
     }
 
     /// A whole DHCP exchange; the ACK.

@@ -233,6 +233,7 @@ fn seen(sight: &Sight) -> String {
             }
             WipeState::Failed { why, .. } => format!("its disk is not wiped: {why}"),
         },
+        Sight::AgentClash { clash } => clash.to_string(),
         Sight::Beat { beat } => format!("its agent is well after {} s", beat.uptime_ms / 1000),
         Sight::Guest { guest } => match &guest.ended {
             Some(end) if !guest.state.runs() => {
