@@ -194,6 +194,10 @@ impl Hosts {
     }
 }
 
+fn no_room(seen: &GuestSeen) -> bool {
+    seen.ended.as_ref().is_some_and(|end| end.cause == GuestCause::NoRoom)
+}
+
 /// What a guest that is off waits for before it is switched on as any other machine is; or the reason why it is not.
 pub(crate) fn before_on(lab: &Lab, machine: &Machine, now: LabTime) -> Option<Step> {
     let spec = lab.guest_of(machine)?;
@@ -217,6 +221,17 @@ pub(crate) fn before_on(lab: &Lab, machine: &Machine, now: LabTime) -> Option<St
     let (id, order) = machine.ordered?;
     let seen = machine.guest.as_ref().filter(|seen| seen.order == id.0 && order == PowerOrder::On)?;
     match seen.state {
+        // Its hypervisor tries again by itself when there may be room.
+        GuestState::Refused if no_room(seen) => {
+            let since = machine.power_seen.map_or(now, |at| at.since_start);
+            let wait = Waiting {
+                what: format!("{} to have room for it", spec.host),
+                since,
+                until: since.after(lab.spec.limits.start),
+                then: next_try(lab, machine),
+            };
+            Some(wait_or_fail(wait, FaultCode::GuestRefused, &seen.evidence, now))
+        }
         GuestState::Refused => give_up(FaultCode::GuestRefused, seen.evidence.clone()),
         GuestState::CrashLooping => give_up(FaultCode::CrashLooping, seen.evidence.clone()),
         GuestState::Fetching => {
