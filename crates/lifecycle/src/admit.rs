@@ -1,6 +1,7 @@
 //! The front desk: says yes to a request, or why not, in words a person can act on.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -337,7 +338,7 @@ fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<
         return Err(Refusal::SwitchedByHand { node: machine.node.clone() });
     }
     if let Some(wipe) = machine.may_be_wiping() {
-        let (node, disk) = (machine.node.clone(), wipe.disk.clone());
+        let (node, disk) = (machine.node.clone(), Box::new(wipe.disk.clone()));
         return Err(Refusal::Wipe(WipeRefusal::Wiping { node, disk }));
     }
     let so_already = match order {

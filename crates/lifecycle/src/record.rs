@@ -190,11 +190,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
             if *client == ClientKind::Other {
                 machine.system.get_or_insert_default().asking = true;
             }
-            if let Some(boot) = machine.boot.as_mut().filter(|_| !version.is_empty())
-                && !boot.ipxe.starts_with(version.as_str())
-            {
-                boot.ipxe.clone_from(version);
-            }
+            names_itself(machine, version);
             mark(machine, now, MarkKind::Discover { client: *client, secs: *secs });
         }
         Sight::Offer { .. } => mark(machine, now, MarkKind::Offer),
@@ -244,6 +240,13 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         // Recorded by who knows how the guest boots.
         Sight::Guest { .. } => {}
         Sight::Ailing { boot_id, ailment } => health::ails(machine, at, boot_id, ailment),
+    }
+}
+
+/// Keeps the version that iPXE told, unless a longer form of it is known.
+fn names_itself(machine: &mut Machine, version: &str) {
+    if let Some(boot) = machine.boot.as_mut().filter(|boot| !boot.ipxe.starts_with(version)) {
+        version.clone_into(&mut boot.ipxe);
     }
 }
 

@@ -188,7 +188,6 @@ impl fmt::Display for AgentClash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::borrow::ToOwned as _;
     use std::string::ToString as _;
 
     #[test]

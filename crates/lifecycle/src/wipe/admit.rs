@@ -1,6 +1,7 @@
 //! Whether a disk may be wiped: which one is meant, whose it is, and what must be typed first.
 
 use alloc::borrow::ToOwned as _;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -45,7 +46,7 @@ pub enum WipeRefusal {
         /// Of which machine.
         node: NodeName,
         /// Which disk.
-        disk: DiskId,
+        disk: Box<DiskId>,
         /// How.
         why: String,
     },
@@ -54,7 +55,7 @@ pub enum WipeRefusal {
         /// Of which machine.
         node: NodeName,
         /// Which disk.
-        disk: DiskId,
+        disk: Box<DiskId>,
         /// The lab that it was last recorded to belong to.
         owner: Option<LabName>,
         /// What was typed instead.
@@ -65,7 +66,7 @@ pub enum WipeRefusal {
         /// On which machine.
         node: NodeName,
         /// Which disk.
-        disk: DiskId,
+        disk: Box<DiskId>,
     },
 }
 
@@ -164,11 +165,11 @@ pub(crate) fn admit_wipe(
     let node = machine.node.clone();
     agent_comes(lab, machine)?;
     let known = which(machine, asked)?;
-    let disk = known.disk.clone();
+    let disk = Box::new(known.disk.clone());
     if let Some(wipe) = machine.open_wipe() {
         return match wipe.disk.digest == disk.digest {
             true => Ok(Verdict::Already),
-            false => Err(WipeRefusal::Wiping { node, disk: wipe.disk.clone() }),
+            false => Err(WipeRefusal::Wiping { node, disk: Box::new(wipe.disk.clone()) }),
         };
     }
     if let Some(why) = known.used.clone() {
@@ -183,7 +184,7 @@ pub(crate) fn admit_wipe(
         }
     };
     let number = machine.wipes.saturating_add(1);
-    Ok(Verdict::Record(Fact::WipeAccepted { node, number, disk, permit, by }))
+    Ok(Verdict::Record(Fact::WipeAccepted { node, number, disk: *disk, permit, by }))
 }
 
 /// An agent that can be told is there, or comes with what the machine boots next.
