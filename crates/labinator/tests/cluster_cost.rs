@@ -28,6 +28,7 @@ use labinator::clock::Clock;
 use labinator::desk::Desk;
 use labinator::doctor::Doctor;
 use labinator::failures::Failures;
+use labinator::image::Places;
 use model::{Phase, Secret, WallTime};
 use pki::vault::Vault;
 use sim::Visits;
@@ -126,7 +127,7 @@ async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let state = || board.state.clone();
-    let places = labinator::image::Places { images: state(), loaders: state(), cache: state() };
+    let places = Places { images: state(), loaders: state(), cache: state() };
     let doctor = Doctor::new(Clock::after(None), board.spec.clone(), board.state.clone(), places);
     let house = labinator::http::House {
         desk,

@@ -55,25 +55,12 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
             lab.images_known = true;
             Touched::All
         }
-        Fact::CandidatesFound { candidates } => {
-            trial::found(lab, candidates);
-            Touched::All
-        }
+        Fact::CandidatesFound { candidates } => trial::found(lab, candidates),
         Fact::TrialCounted { image, generation, node, good, because } => {
-            trial::counted(lab, (image, *generation), node, (*good, because));
-            Touched::All
+            trial::counted(lab, (image, *generation), node, (*good, because))
         }
-        Fact::CounterSeen { up } => {
-            if *up && !lab.counter_up {
-                lab.listening = at.since_start;
-            }
-            lab.counter_up = *up;
-            Touched::All
-        }
-        Fact::Noticed { notice } => {
-            note(&mut lab.notices, notice);
-            Touched::Lab
-        }
+        Fact::CounterSeen { up } => counter_seen(lab, *up, at),
+        Fact::Noticed { notice } => noticed(lab, notice),
         Fact::StartAccepted { run, scenario, .. } => start(lab, *run, scenario, at),
         Fact::AdoptAccepted { run, scenario, fingerprint, .. } => adopt(lab, *run, scenario, fingerprint, at),
         Fact::StopAccepted { .. } => stop(lab, at),
@@ -113,6 +100,19 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         Fact::Entered { node, rung } => about(lab, node, |m| entered(m, *rung, at)),
         Fact::Faulted { node, fault, bad } => about(lab, node, |m| faulted(m, fault, *bad, at)),
     }
+}
+
+fn noticed(lab: &mut Lab, notice: &Notice) -> Touched {
+    note(&mut lab.notices, notice);
+    Touched::Lab
+}
+
+fn counter_seen(lab: &mut Lab, up: bool, at: Moment) -> Touched {
+    if up && !lab.counter_up {
+        lab.listening = at.since_start;
+    }
+    lab.counter_up = up;
+    Touched::All
 }
 
 fn core_started(lab: &mut Lab, spec: Arc<LabSpec>, start: CoreStart, at: Moment) {

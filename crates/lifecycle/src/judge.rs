@@ -11,7 +11,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use model::{
-    Command, Event, Fact, Fault, Goal, LabTime, Moment, NodeName, Outcome, Rung, TalosSight, Waiting,
+    Command, Event, Fact, Fault, Goal, LabTime, Moment, NodeName, Outcome, PowerOrder, Rung, TalosSight,
+    Waiting,
 };
 
 use crate::absorb::{Touched, absorb};
@@ -253,9 +254,7 @@ impl Judge {
         let node = &machine.node;
         let rung = seen(lab, machine, time);
         let mut again = rung != machine.rung;
-        if again {
-            judgment.facts.push(Fact::Entered { node: node.clone(), rung });
-        }
+        judgment.facts.extend(again.then(|| Fact::Entered { node: node.clone(), rung }));
         judgment.facts.extend(trial::started(lab, machine, rung));
         let mut timer = fades_at(lab, machine, rung);
         let mut waits = None;
@@ -271,10 +270,7 @@ impl Judge {
                 waits = Some(waiting);
                 // Until it is issued it is wished again.
                 again = true;
-                if let Some(described) = lab.node(node) {
-                    let port = described.power.clone();
-                    judgment.wishes.push(Command::Power { node: node.clone(), port, order });
-                }
+                judgment.wishes.extend(switching(lab, node, order));
             }
             Step::Push(waiting) => {
                 waits = Some(waiting);
@@ -288,8 +284,7 @@ impl Judge {
             }
             Step::WipeGivenUp(why) => {
                 again = true;
-                let number = machine.wipes;
-                judgment.facts.push(Fact::WipeGivenUp { node: node.clone(), number, why });
+                judgment.facts.push(Fact::WipeGivenUp { node: node.clone(), number: machine.wipes, why });
             }
             Step::Unanswered(id) => {
                 again = true;
@@ -305,9 +300,8 @@ impl Judge {
                 fail(lab, machine, (fault, true), &mut judgment.facts);
             }
         }
-        if let Some(waiting) = &waits {
-            timer =
-                [timer, Some(waiting.until), turns_at(lab, machine, rung, time)].into_iter().flatten().min();
+        if let Some(until) = waits.as_ref().map(|waiting| waiting.until) {
+            timer = [timer, Some(until), turns_at(lab, machine, rung, time)].into_iter().flatten().min();
         }
         self.set_timer(node, timer);
         if let Some(found) = self.found.get_mut(node) {
@@ -370,6 +364,12 @@ impl Judge {
             }
         }
     }
+}
+
+/// The order to its port.
+fn switching(lab: &Lab, node: &NodeName, order: PowerOrder) -> Option<Command> {
+    let port = lab.node(node)?.power.clone();
+    Some(Command::Power { node: node.clone(), port, order })
 }
 
 /// A start failed. One of an image that was tried is no start of the machine's own: it goes on with the image before.

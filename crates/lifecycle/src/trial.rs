@@ -20,6 +20,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::absorb::Touched;
 use crate::lab::{Lab, Machine};
 
 /// What is known of the trial of an image.
@@ -47,7 +48,7 @@ pub struct TriedBoot {
 }
 
 /// Candidates were looked for: trials of others are over.
-pub(crate) fn found(lab: &mut Lab, candidates: &[Candidate]) {
+pub(crate) fn found(lab: &mut Lab, candidates: &[Candidate]) -> Touched {
     let before = core::mem::take(&mut lab.trials);
     for candidate in candidates {
         let known = before.get(&candidate.name).filter(|trial| trial.generation == candidate.generation);
@@ -61,6 +62,7 @@ pub(crate) fn found(lab: &mut Lab, candidates: &[Candidate]) {
         lab.trials.insert(candidate.name.clone(), trial);
     }
     lab.candidates = candidates.iter().cloned().map(Arc::new).collect();
+    Touched::All
 }
 
 /// The candidate that this machine is answered with in place of its usual image.
@@ -187,7 +189,7 @@ pub(crate) fn counted(
     (image, generation): (&str, u32),
     node: &NodeName,
     (good, because): (bool, &str),
-) {
+) -> Touched {
     if let Some(machine) = lab.machines.get_mut(node).map(Arc::make_mut) {
         if let Some(tried) = &mut machine.tried {
             tried.counted = true;
@@ -200,17 +202,18 @@ pub(crate) fn counted(
     let after =
         lab.candidates.iter().find(|candidate| candidate.name == image).map_or(1, |found| found.after);
     let Some(trial) = lab.trials.get_mut(image).filter(|trial| trial.generation == generation) else {
-        return;
+        return Touched::All;
     };
     because.clone_into(&mut trial.because);
     if !good {
         trial.state = TrialState::Refused;
-        return;
+        return Touched::All;
     }
     trial.starts = trial.starts.saturating_add(1);
     if trial.starts >= after {
         trial.state = TrialState::Promoted;
     }
+    Touched::All
 }
 
 /// All trials, for people.

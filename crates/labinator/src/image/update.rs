@@ -116,7 +116,9 @@ pub async fn update(
         return Ok(Updated::Current { generation: used.good });
     }
     keys.sign(part.folder(), name)?;
-    tried_first((&home, &part), name, (&before, &built.manifest), (offer, tell)).await
+    let changes = changes(&before.packages, &built.manifest.packages);
+    tell(&changes);
+    tried_first((&home, &part), name, changes, offer).await
 }
 
 /// The same with an image that another boss made, from a bundle. Nothing changes before all of it was read and proven.
@@ -143,17 +145,17 @@ pub async fn update_from(
     if before.inputs == carried.inputs {
         return Ok(Updated::Current { generation: used.good });
     }
-    tried_first((&home, &part), name, (&before, &carried), (offer, tell)).await
+    let changes = changes(&before.packages, &carried.packages);
+    tell(&changes);
+    tried_first((&home, &part), name, changes, offer).await
 }
 
 async fn tried_first(
     (home, part): (&Home, &Part),
     name: &str,
-    (before, after): (&ImageManifest, &ImageManifest),
-    (offer, tell): (&Offer, &mut dyn FnMut(&[Change])),
+    changes: Vec<Change>,
+    offer: &Offer,
 ) -> Result<Updated, ImageError> {
-    let changes = changes(&before.packages, &after.packages);
-    tell(&changes);
     let started_in = boot_test::boots(part.folder(), name).await?;
     let (since, after, node) = (now(), offer.after.max(1), offer.node.clone());
     let (generation, _) = home.take(part, |all, generation| {

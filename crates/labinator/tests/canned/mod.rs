@@ -219,6 +219,11 @@ pub(crate) fn waterfall(firmware: ClientKind, bars: Vec<Bar>, open: bool) -> Wat
     }
 }
 
+/// A machine that is not on the board.
+fn stranger() -> Stranger {
+    Stranger { mac: "52:54:00:ff:00:01".parse().unwrap(), client: ClientKind::UefiPxe, seen: at(28_000) }
+}
+
 /// A lab with a machine in every interesting state.
 pub(crate) fn busy_lab() -> Snapshot {
     let mut ready = machine(1);
@@ -279,11 +284,7 @@ pub(crate) fn busy_lab() -> Snapshot {
                 },
                 Notice::Malformed { protocol: "DHCP".to_owned(), count: 3 },
             ],
-            strangers: vec![Stranger {
-                mac: "52:54:00:ff:00:01".parse().unwrap(),
-                client: ClientKind::UefiPxe,
-                seen: at(28_000),
-            }],
+            strangers: vec![stranger()],
             trials: Vec::new(),
             scenarios: vec![
                 ScenarioView {

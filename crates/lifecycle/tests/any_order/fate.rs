@@ -11,7 +11,7 @@ use model::{
 };
 use proptest::prelude::*;
 
-use crate::world::World;
+use crate::world::{Built, World};
 
 /// One thing that happens. Machines count from 1.
 #[derive(Debug, Clone)]
@@ -46,8 +46,8 @@ pub(crate) enum Fate {
     Member(u8, Membership),
     /// The secrets of the run are kept.
     Secrets,
-    /// A generation to be tried is there or not, and perhaps in use.
-    Candidate(bool, bool),
+    /// A later generation of the image is built, given up, or in use.
+    Candidate(Built),
     /// Somebody wants the disk of a machine wiped.
     Wipe(u8),
     /// The counter hands out the order to wipe that its table holds for a machine.
@@ -148,7 +148,7 @@ pub(crate) fn fates() -> impl Strategy<Value = Vec<Fate>> {
         4 => (node(), talos()).prop_map(|(n, sight)| Fate::Talos(n, sight)),
         2 => (node(), member()).prop_map(|(n, member)| Fate::Member(n, member)),
         2 => Just(Fate::Secrets),
-        1 => (prop::bool::weighted(0.8), prop::bool::weighted(0.1)).prop_map(|(there, used)| Fate::Candidate(there, used)),
+        1 => prop_oneof![6 => Just(Built::ToBeTried), 2 => Just(Built::No), 1 => Just(Built::InUse)].prop_map(Fate::Candidate),
     ];
     prop::collection::vec(fate, 0..60)
 }
@@ -275,7 +275,7 @@ impl Fate {
         match self {
             Self::Time(millis) => world.pass(world.now.after(Span(*millis))),
             Self::Restart => world.restart(),
-            Self::Candidate(there, used) => world.candidate(*there, *used),
+            Self::Candidate(built) => world.candidate(*built),
             Self::Counter(up) => world.happens(Fact::CounterSeen { up: *up }),
             Self::Start(scenario) => {
                 world.request(&Request::Start { scenario: (*scenario).to_owned(), by }).map(drop)

@@ -85,6 +85,14 @@ impl Setup {
         Ok(())
     }
 
+    /// A later generation of what the board boots.
+    fn later(&self, board: &mut Board) -> Result<(), String> {
+        let Some((generation, after, node)) = &self.candidate else { return Ok(()) };
+        let node = node.as_ref().map(|node| node.parse().map_err(text)).transpose()?;
+        board.later(*generation, *after, node);
+        Ok(())
+    }
+
     /// The board they describe.
     pub(crate) fn board(&self) -> Result<Board, String> {
         let names =
@@ -123,10 +131,7 @@ impl Setup {
             scenario.system.within = self.within.map(Span::secs);
             scenario.system.install = self.installs.then(DiskBoot::default);
         }
-        if let Some((generation, after, node)) = &self.candidate {
-            let node = node.as_ref().map(|node| node.parse().map_err(text)).transpose()?;
-            board.later(*generation, *after, node);
-        }
+        self.later(&mut board)?;
         if let Some(lease) = self.lease {
             board.spec.network.lease_seconds = u32::try_from(lease).map_err(text)?;
         }

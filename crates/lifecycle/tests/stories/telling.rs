@@ -15,7 +15,7 @@ use model::{
 use crate::cluster::named;
 use crate::setup::Setup;
 use crate::unwell::Body;
-use crate::world::World;
+use crate::world::{Built, World};
 
 pub(crate) fn text(error: impl Display) -> String {
     error.to_string()
@@ -274,9 +274,9 @@ impl Teller {
         match words {
             ["restart"] => self.world.restart(),
             ["images", "are", "read"] => self.world.finds_images(),
-            ["the", "candidate", "is", "built"] => self.world.candidate(true, false),
-            ["the", "candidate", "is", "given", "up"] => self.world.candidate(false, false),
-            ["the", "candidate", "is", "in", "use"] => self.world.candidate(false, true),
+            ["the", "candidate", "is", "built"] => self.world.candidate(Built::ToBeTried),
+            ["the", "candidate", "is", "given", "up"] => self.world.candidate(Built::No),
+            ["the", "candidate", "is", "in", "use"] => self.world.candidate(Built::InUse),
             ["counter", "up"] => self.world.happens(Fact::CounterSeen { up: true }),
             ["counter", "down"] => self.world.happens(Fact::CounterSeen { up: false }),
             ["start", scenario] => {
@@ -574,13 +574,7 @@ impl Teller {
                 let last = lab.strangers.last().ok_or("there is no stranger")?;
                 same(format!("{mac} {}", client(kind)?), format!("{} {}", last.mac, last.client))
             }
-            ["trial", words @ ..] => {
-                let told = lab_view(lab).trials.first().map_or_else(
-                    || "none".to_owned(),
-                    |trial| format!("{:?} {} {}", trial.state, trial.starts, trial.because).to_lowercase(),
-                );
-                holds(&words.join(" "), &told)
-            }
+            ["trial", words @ ..] => holds(&words.join(" "), &trial(lab)),
             ["plan", scenario, words @ ..] => self.look_at_plan(scenario, &words.join(" ")),
             ["explain", node, words @ ..] => {
                 let machine = self.machine(&self.node(node)?)?;
@@ -690,4 +684,11 @@ impl Teller {
 /// A key of one digit, repeated.
 fn agent_key(digit: &str) -> Result<AgentKey, String> {
     digit.repeat(64).parse().map_err(text)
+}
+
+/// How the trial of a later generation stands, in small letters.
+fn trial(lab: &lifecycle::Lab) -> String {
+    let told = lab_view(lab).trials.into_iter().next();
+    let told = told.map(|trial| format!("{:?} {} {}", trial.state, trial.starts, trial.because));
+    told.unwrap_or_else(|| "none".to_owned()).to_lowercase()
 }

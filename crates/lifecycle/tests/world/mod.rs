@@ -23,6 +23,17 @@ const FACTS_A_TURN: usize = 200;
 /// More turns than this while time passes means that it spins.
 const TURNS_A_WAIT: usize = 20_000;
 
+/// Where a later generation of the image is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Built {
+    /// Nowhere.
+    No,
+    /// Beside the one in use.
+    ToBeTried,
+    /// In its place.
+    InUse,
+}
+
 /// A board of which nothing has been seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Board {
@@ -32,10 +43,8 @@ pub(crate) struct Board {
     pub(crate) images: BTreeMap<ScenarioName, Image>,
     /// The files of the images are read when the test says so.
     pub(crate) images_later: bool,
-    /// A generation that is to be tried, once it was built.
-    pub(crate) candidate: Option<Candidate>,
-    /// It was built.
-    pub(crate) candidate_is_there: bool,
+    /// A generation that is to be tried, and whether it was built.
+    pub(crate) candidate: (Option<Candidate>, Built),
     /// Manifests that scenarios install cannot be used.
     pub(crate) manifests_are_wrong: bool,
 }
@@ -60,7 +69,7 @@ impl Board {
             ..instead_of.clone()
         });
         let name = "live".to_owned();
-        self.candidate = Some(Candidate { name, generation, after, starts: 0, node, instead_of, image });
+        self.candidate.0 = Some(Candidate { name, generation, after, starts: 0, node, instead_of, image });
     }
 
     /// A row of machines and one scenario, `demo`, that needs all of them. Those `by_hand` have no driver.
@@ -117,14 +126,8 @@ impl Board {
             limits: Limits::default(),
             variables: Variables::default(),
         };
-        let mut board = Self {
-            spec,
-            images: BTreeMap::new(),
-            images_later: false,
-            candidate: None,
-            candidate_is_there: false,
-            manifests_are_wrong: false,
-        };
+        let (images, candidate) = (BTreeMap::new(), (None, Built::No));
+        let mut board = Self { spec, images, images_later: false, candidate, manifests_are_wrong: false };
         board.scenario("demo", nodes, None);
         board
     }
@@ -269,14 +272,15 @@ impl World {
             missing,
             boots: self.board.boots(),
         })?;
-        let candidates = self.board.candidate.clone().filter(|_| self.board.candidate_is_there);
+        let (candidate, built) = &self.board.candidate;
+        let candidates = candidate.clone().filter(|_| *built == Built::ToBeTried);
         self.happens(Fact::CandidatesFound { candidates: candidates.into_iter().collect() })
     }
 
     /// A generation was built, taken away, or made the one in use; the core sees it.
-    pub(crate) fn candidate(&mut self, is_there: bool, in_use: bool) -> Result<(), String> {
-        self.board.candidate_is_there = is_there;
-        if let Some(candidate) = self.board.candidate.as_ref().filter(|_| in_use) {
+    pub(crate) fn candidate(&mut self, built: Built) -> Result<(), String> {
+        self.board.candidate.1 = built;
+        if let Some(candidate) = self.board.candidate.0.as_ref().filter(|_| built == Built::InUse) {
             let image = (*candidate.image).clone();
             self.board.images.values_mut().for_each(|of| *of = image.clone());
         }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AgentBeat, ClusterPods, Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome, PowerOrder,
-    ScriptAnswer, Sight, Snapshot, TalosSaid, WipePermit, WipeState,
+    AgentBeat, Candidate, ClusterPods, Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome,
+    PowerOrder, ScenarioName, ScriptAnswer, Sight, Snapshot, TalosSaid, WipePermit, WipeState,
 };
 
 use super::paint::{bytes, counted};
@@ -74,15 +74,7 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             let machines = counted(spec.board.nodes.len(), "machine");
             format!("labinator {version} began with lab {} ({machines})", spec.lab)
         }
-        Fact::ImagesFound { images, missing, .. } => {
-            let found = counted(images.len(), "scenario");
-            if missing.is_empty() {
-                format!("the files of {found} are there")
-            } else {
-                let names: Vec<&str> = missing.keys().map(model::ScenarioName::as_str).collect();
-                format!("the files of {found} are there; missing for {}", names.join(", "))
-            }
-        }
+        Fact::ImagesFound { images, missing, .. } => images_sentence(images.len(), missing.keys()),
         Fact::CounterSeen { up: true } => "the boot counter is connected".to_owned(),
         Fact::CounterSeen { up: false } => "the boot counter was lost".to_owned(),
         Fact::Noticed { notice: one } => notice(one),
@@ -143,12 +135,7 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             let given_up = if *bad { "; given up for this run" } else { "" };
             format!("{node}: {} ({}){given_up}", fault.text, fault.code)
         }
-        Fact::CandidatesFound { candidates } if candidates.is_empty() => "no image is tried".to_owned(),
-        Fact::CandidatesFound { candidates } => {
-            let all: Vec<_> =
-                candidates.iter().map(|c| format!("generation {} of {}", c.generation, c.name)).collect();
-            format!("to be tried: {}", all.join(", "))
-        }
+        Fact::CandidatesFound { candidates } => candidates_sentence(candidates),
         Fact::TrialCounted { image, generation, node, good: true, .. } => {
             format!("{node}: a good start of generation {generation} of {image}")
         }
@@ -156,6 +143,23 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             format!("generation {generation} of {image} is given up: {because}")
         }
         Fact::PhaseEntered { phase, because } => format!("the lab is {phase}: {because}"),
+    }
+}
+
+fn images_sentence<'a>(found: usize, missing: impl Iterator<Item = &'a ScenarioName>) -> String {
+    let found = counted(found, "scenario");
+    let names: Vec<&str> = missing.map(ScenarioName::as_str).collect();
+    match names.is_empty() {
+        true => format!("the files of {found} are there"),
+        false => format!("the files of {found} are there; missing for {}", names.join(", ")),
+    }
+}
+
+fn candidates_sentence(candidates: &[Candidate]) -> String {
+    let all = candidates.iter().map(|one| format!("generation {} of {}", one.generation, one.name));
+    match candidates.is_empty() {
+        true => "no image is tried".to_owned(),
+        false => format!("to be tried: {}", all.collect::<Vec<_>>().join(", ")),
     }
 }
 
