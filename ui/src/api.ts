@@ -236,6 +236,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/images": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Images with their generations, loaders and caches, and how old each is. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Stock"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes": {
         parameters: {
             query?: never;
@@ -288,6 +333,93 @@ export interface paths {
         };
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{node}/console": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a guest wrote to its serial port. */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description number of the first byte wanted; all that is kept unless told */
+                    from?: number;
+                    /** @description true: the answer waits up to 10 s until there is something new */
+                    wait?: number;
+                };
+                header?: never;
+                path: {
+                    node: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ConsolePart"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        /** Type into a guest's serial port. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    node: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["TypeAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Typed"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
         delete?: never;
         options?: never;
         head?: never;
@@ -487,6 +619,57 @@ export interface paths {
         };
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{node}/wipe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Wipe a disk of one machine, in the boot that goes on or the next one. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    node: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["WipeAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Accepted"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
         delete?: never;
         options?: never;
         head?: never;
@@ -861,6 +1044,26 @@ export interface components {
             /** @description Its machines, by name. */
             machines: components["schemas"]["LookedAt"][];
         };
+        /** @description Something that grows old. */
+        Aged: {
+            /**
+             * Format: uint32
+             * @description Whole days since then.
+             */
+            days: number;
+            /** @description The command that renews it. */
+            help: string;
+            /** @description What it is. */
+            kind: components["schemas"]["AgedKind"];
+            /** @description Its name. */
+            name: string;
+            /** @description True when it should be renewed: it is older than 30 days. */
+            old: boolean;
+            /** @description When it was made, or found to be current last. */
+            since: components["schemas"]["WallTime"];
+        };
+        /** @description What something in stock is. */
+        AgedKind: "image" | "loader" | "cache";
         /** @description What an agent says every [`AGENT_BEAT_SECONDS`]. */
         AgentBeat: {
             /** @description As in the report. */
@@ -893,7 +1096,21 @@ export interface components {
              * @description Milliseconds since the kernel started.
              */
             uptime_ms: number;
+            /** @description How the wipe goes that was ordered in this boot, or how it ended. */
+            wipe?: components["schemas"]["WipeTold"] | null;
         };
+        /** @description Two keys in one boot: somebody who is not the machine had its nonce, and nobody can tell who came first. */
+        AgentClash: {
+            /** @description The key that was claimed first. */
+            claimed: components["schemas"]["AgentKey"];
+            /** @description The address that it came from, where the ledger has it. */
+            claimed_from?: string | null;
+            /** @description The address that it came from. */
+            from: string;
+            /** @description The key that was shown afterwards; absent where none was. */
+            shown?: components["schemas"]["AgentKey"] | null;
+        };
+        AgentKey: string;
         /** @description Everything an agent says once per boot: what the machine is. */
         AgentReport: {
             /** @description Address the agent was given. */
@@ -904,6 +1121,12 @@ export interface components {
             inventory: components["schemas"]["Inventory"];
             /** @description `uname -r`. */
             kernel: string;
+            /**
+             * @description The key that it made in this boot, and seals what it says with. Absent in older agents. The counter hands it on
+             *     only once it is claimed for this boot.
+             * @default null
+             */
+            key: components["schemas"]["AgentKey"] | null;
             /** @description Ethernet address of the port that reaches the boss. */
             mac: components["schemas"]["MacAddr"];
             /** @description The nonce of the kernel line, if there was one. */
@@ -927,6 +1150,11 @@ export interface components {
             beat?: components["schemas"]["AgentBeat"] | null;
             /** @description When it was last heard. */
             heard: components["schemas"]["Moment"];
+            /**
+             * @description How surely it is the machine's: by the key of this boot, or by its address alone.
+             * @default address
+             */
+            proof: components["schemas"]["Proof"];
             /** @description Its report. */
             report: components["schemas"]["AgentReport"];
         };
@@ -1252,6 +1480,26 @@ export interface components {
         CommandId: number;
         /** @description How a config gets to its machine. */
         ConfigCarrier: "push" | "pull";
+        /** @description A part of a machine's serial console. */
+        ConsolePart: {
+            /** @description The bytes, base64 (RFC 4648 section 4). */
+            bytes: string;
+            /**
+             * Format: uint64
+             * @description Number of its first byte, counted since this core began: more than was asked for where that is not kept any more.
+             */
+            from: number;
+            /**
+             * Format: uint64
+             * @description Bytes that the machine wrote and that never came here.
+             */
+            lost: number;
+            /**
+             * Format: uint64
+             * @description Number of the byte after it: what to ask for next.
+             */
+            next: number;
+        };
         /** @description How the boot counter answers DHCP. */
         DhcpMode: "authoritative" | "proxy" | "off";
         /** @description What is wrong, worst first. */
@@ -1276,12 +1524,27 @@ export interface components {
              * @description Size in bytes.
              */
             bytes: number;
+            /**
+             * @description SHA-256 of serial, model and size: an order to wipe names it. Absent from an agent that cannot wipe.
+             * @default null
+             */
+            digest: components["schemas"]["Digest"] | null;
+            /**
+             * @description What a lab wrote on it.
+             * @default null
+             */
+            label: components["schemas"]["DiskLabel"] | null;
             /** @description Model as the device says it. */
             model: string;
             /** @description Kernel name, such as `sda`. */
             name: string;
             /** @description Serial number as the device says it. */
             serial: string;
+            /**
+             * @description Why it cannot be wiped now, for a person.
+             * @default null
+             */
+            used: string | null;
         };
         /** @description How iPXE hands a machine to its own disk. */
         DiskBoot: "auto" | "exit" | "sanboot";
@@ -1326,6 +1589,36 @@ export interface components {
              * @default
              */
             why: string;
+        };
+        /** @description Which disk: what is printed on it, and a digest that says the same. */
+        DiskId: {
+            /**
+             * Format: uint64
+             * @description Size in bytes.
+             */
+            bytes: number;
+            /** @description SHA-256 of serial, model and size, made by the agent. */
+            digest: components["schemas"]["Digest"];
+            /** @description Model as the device says it. */
+            model: string;
+            /** @description Kernel name in the boot that told of it, such as `sda`. Another boot may call it otherwise. */
+            name: string;
+            /** @description Serial number as the device says it; empty where it has none. */
+            serial: string;
+        };
+        /** @description What is written on a disk of a lab, in the 4 KiB before its first mebibyte. */
+        DiskLabel: {
+            /** @description Whose it is. */
+            lab: components["schemas"]["LabName"];
+            /** @description The machine it was in. */
+            node: components["schemas"]["NodeName"];
+            /**
+             * Format: uint32
+             * @description Which wipe of that machine wrote it.
+             */
+            number: number;
+            /** @description How far that wipe came. */
+            state: components["schemas"]["LabelState"];
         };
         /** @description The boss as name server of the lab. */
         DnsSpec: {
@@ -1590,6 +1883,34 @@ export interface components {
             fact: "install-accepted";
             /** @description Which machine. */
             node: components["schemas"]["NodeName"];
+        } | {
+            /** @description Who asked. */
+            by: components["schemas"]["Origin"];
+            /** @description Which disk. */
+            disk: components["schemas"]["DiskId"];
+            /** @constant */
+            fact: "wipe-accepted";
+            /** @description Of which machine. */
+            node: components["schemas"]["NodeName"];
+            /**
+             * Format: uint32
+             * @description Counts the wipes of this machine.
+             */
+            number: number;
+            /** @description Why it may be wiped. */
+            permit: components["schemas"]["WipePermit"];
+        } | {
+            /** @constant */
+            fact: "wipe-given-up";
+            /** @description Of which machine. */
+            node: components["schemas"]["NodeName"];
+            /**
+             * Format: uint32
+             * @description Which wipe.
+             */
+            number: number;
+            /** @description What was waited for. */
+            why: string;
         } | {
             /** @constant */
             fact: "port-seen";
@@ -2034,6 +2355,21 @@ export interface components {
             /** @constant */
             sight: "agent";
         } | {
+            /** @description The kernel's boot id of that boot. */
+            boot_id: string;
+            /**
+             * Format: uint32
+             * @description Which wipe.
+             */
+            number: number;
+            /** @constant */
+            sight: "wipe-given";
+        } | {
+            /** @description Which, and from where. */
+            clash: components["schemas"]["AgentClash"];
+            /** @constant */
+            sight: "agent-clash";
+        } | {
             /** @description What it said. */
             beat: components["schemas"]["AgentBeat"];
             /** @constant */
@@ -2229,6 +2565,43 @@ export interface components {
         FileRole: "loader" | "script" | "kernel" | "initrd" | "uki" | "seed" | "other";
         /** @description How a check of `doctor` ended. */
         Finding: "broken" | "warning" | "skipped" | "well";
+        /** @description One generation of an image. */
+        Generation: {
+            /** @description Why it was refused. */
+            because?: string | null;
+            /**
+             * Format: uint32
+             * @description Whole days since then.
+             */
+            days: number;
+            /** @description Its kernel, or the system that was fetched. */
+            kernel: string;
+            /**
+             * Format: uint32
+             * @description Its number; 0 for an image without generations.
+             */
+            number: number;
+            /**
+             * Format: uint32
+             * @description How many packages are inside; 0 where nobody knows.
+             */
+            packages: number;
+            /** @description Who signed it, for a person. */
+            signed: string;
+            /** @description When it was made, or found to be current last. */
+            since: components["schemas"]["WallTime"];
+            /**
+             * Format: uint64
+             * @description Bytes of its files.
+             */
+            size: number;
+            /** @description What it is. */
+            state: components["schemas"]["GenerationState"];
+            /** @description How far the trial of a candidate is. */
+            trial?: components["schemas"]["TrialProgress"] | null;
+        };
+        /** @description What a generation is. */
+        GenerationState: "good" | "last-good" | "candidate" | "refused";
         /** @description What a machine shall be. */
         Goal: "any" | "off" | "ready";
         /** @description What one group of machines is called. */
@@ -2543,6 +2916,8 @@ export interface components {
              */
             waiting: components["schemas"]["Waiting"] | null;
         };
+        /** @description How far the wipe came that wrote a label. */
+        LabelState: "begun" | "wiped";
         /** @description One light for the whole boss, with what is behind it. */
         Light: {
             /**
@@ -2736,6 +3111,11 @@ export interface components {
             tries: number;
             /** @description What it waits for, if it waits. */
             waiting?: components["schemas"]["Waiting"] | null;
+            /**
+             * @description Its last wipe.
+             * @default null
+             */
+            wipe: components["schemas"]["WipeView"] | null;
             /** @description One word for its state. */
             word: components["schemas"]["NodeWord"];
             /**
@@ -3612,6 +3992,22 @@ export interface components {
              */
             some: number;
         };
+        /** @description Everything that machines boot from, or that images are made of, with its age. */
+        Stock: {
+            /** @description Images, by name. */
+            images: components["schemas"]["StoredImage"][];
+            /** @description Loaders and caches. */
+            others: components["schemas"]["Aged"][];
+        };
+        /** @description An image with its generations. */
+        StoredImage: {
+            /** @description How old the good one is. */
+            aged: components["schemas"]["Aged"];
+            /** @description Newest first; one of them is good, and that one is booted. */
+            generations: components["schemas"]["Generation"][];
+            /** @description Its name, as scenarios have it. */
+            name: string;
+        };
         /** @description A machine that is not on the board. */
         Stranger: {
             /** @description What asked last. */
@@ -3867,6 +4263,21 @@ export interface components {
              */
             terms: components["schemas"]["TftpTerms"] | null;
         };
+        /** @description How far a trial is. */
+        TrialProgress: {
+            /**
+             * Format: uint32
+             * @description Good starts after which it is promoted.
+             */
+            after: number;
+            /** @description The machine that tries it; the first of the scenario when none was named. */
+            node?: components["schemas"]["NodeName"] | null;
+            /**
+             * Format: uint32
+             * @description Good starts so far.
+             */
+            starts: number;
+        };
         /** @description How a trial stands. */
         TrialState: "tried" | "promoted" | "refused";
         /** @description The trial of a generation, for people and for whoever keeps the images. */
@@ -3894,6 +4305,19 @@ export interface components {
             starts: number;
             /** @description How it stands. */
             state: components["schemas"]["TrialState"];
+        };
+        /** @description Body of a request to type into a machine's serial console. */
+        TypeAsk: {
+            /** @description The bytes, base64 (RFC 4648 section 4). */
+            bytes: string;
+        };
+        /** @description Answer to typing. */
+        Typed: {
+            /**
+             * Format: uint64
+             * @description How many bytes went into its serial port.
+             */
+            bytes: number;
         };
         /** @description `/proc/net/snmp`, group `Udp`. */
         UdpErrors: {
@@ -3981,6 +4405,107 @@ export interface components {
             group: components["schemas"]["GroupName"];
         } | {
             node: components["schemas"]["NodeName"];
+        };
+        /** @description Body of a request to wipe a disk. */
+        WipeAsk: {
+            /** @description Who asks. */
+            by: components["schemas"]["Origin"];
+            /**
+             * @description Its serial, typed by a person: needed for a disk that is not recorded as this lab's.
+             * @default null
+             */
+            confirm: string | null;
+            /**
+             * @description Which disk, by kernel name or serial; may be left out where the machine has one.
+             * @default null
+             */
+            disk: string | null;
+        };
+        /** @description How a disk's content is destroyed, the strongest first. */
+        WipeMethod: "nvme-sanitize" | "nvme-format" | "discard" | "overwrite";
+        /** @description Why a disk may be wiped. Without one of these it is not. */
+        WipePermit: "recorded" | "typed";
+        /** @description What a wipe did, and what was seen when it was read back. */
+        WipeReport: {
+            /** @description How. */
+            method: components["schemas"]["WipeMethod"];
+            /**
+             * Format: uint64
+             * @description Bytes overwritten, beside what the device destroyed by itself.
+             */
+            overwritten: number;
+            /** @description Stronger methods, and why they were not used. */
+            passed_over: string[];
+            /**
+             * Format: uint32
+             * @description Places where signatures are known to live that were read back: none was there.
+             */
+            places: number;
+            /**
+             * Format: uint32
+             * @description Samples read back over the whole disk; none where the method does not reach all of it.
+             */
+            samples: number;
+            /**
+             * Format: uint64
+             * @description Milliseconds it took.
+             */
+            took_ms: number;
+        };
+        /** @description How a wipe goes, or how it ended. */
+        WipeState: {
+            /**
+             * Format: uint64
+             * @description Bytes of this step that are done.
+             */
+            done: number;
+            /**
+             * Format: uint64
+             * @description Bytes of this step.
+             */
+            of: number;
+            /** @constant */
+            state: "wiping";
+            /** @description What it does now, as a phrase. */
+            step: string;
+        } | {
+            /** @description What was done and seen. */
+            report: components["schemas"]["WipeReport"];
+            /** @constant */
+            state: "wiped";
+        } | {
+            /** @constant */
+            state: "failed";
+            /** @description True when something of the disk was destroyed already. */
+            touched: boolean;
+            /** @description For a person: where, and what was found there. */
+            why: string;
+        };
+        /** @description What an agent tells of a wipe with each heartbeat, until the machine's boot ends. */
+        WipeTold: {
+            /**
+             * Format: uint32
+             * @description Which wipe.
+             */
+            number: number;
+            /** @description How it goes, or how it ended. */
+            state: components["schemas"]["WipeState"];
+        };
+        /** @description The last wipe of a machine, as people are shown it. */
+        WipeView: {
+            /** @description Which disk. */
+            disk: components["schemas"]["DiskId"];
+            /** @description True once a boot of the machine was given the order. */
+            given: boolean;
+            /**
+             * Format: uint32
+             * @description Counts the wipes of this machine.
+             */
+            number: number;
+            /** @description When it was accepted. */
+            since: components["schemas"]["LabTime"];
+            /** @description What its agent told last, or how it ended; absent while nothing was told. */
+            state?: components["schemas"]["WipeState"] | null;
         };
         /** @description A machine's word and how many have it. */
         WordCount: {

@@ -86,6 +86,20 @@ export function sentence(event: LabEvent, known: Known): Line | null {
       return plain(fact.node, `Power ${fact.order} was asked for ${BY[fact.by]}.`);
     case "install-accepted":
       return plain(fact.node, `Another installation was asked for ${BY[fact.by]}.`);
+    case "wipe-accepted":
+      return plain(fact.node, `Wiping disk ${fact.disk.name} was asked for ${BY[fact.by]}.`);
+    case "candidates-found":
+      return null;
+    case "trial-counted":
+      return fact.good
+        ? { who: fact.node, text: `A good start of generation ${fact.generation} of ${fact.image}.`, tone: "well" }
+        : {
+            who: "",
+            text: `Generation ${fact.generation} of ${fact.image} is given up: ${fact.because}`,
+            tone: "care",
+          };
+    case "wipe-given-up":
+      return plain(fact.node, `The wipe is given up: ${fact.why}.`);
     case "port-seen":
       return plain(
         fact.node,
@@ -354,6 +368,14 @@ function sighted(fact: Sighted, known: Known): Line | null {
       );
     case "beat":
       return null;
+    case "wipe-given":
+      return plain(who, "Its agent was given the order to wipe a disk.");
+    case "agent-clash":
+      return {
+        who,
+        text: `An agent at ${fact.clash.from} showed another key than the one that claimed this boot${fact.clash.claimed_from ? ` from ${fact.clash.claimed_from}` : ""}.`,
+        tone: "bad",
+      };
     case "guest": {
       const { guest } = fact;
       const end = guest.state === "running" ? null : guest.ended;

@@ -111,6 +111,7 @@ export function machine(
     host: null,
     is_guest: false,
     guest: null,
+    wipe: null,
     fault: null,
     tries: 1,
     ...more,
@@ -125,6 +126,7 @@ export function agent(mac: string, firmware: "uefi" | "bios"): NonNullable<Machi
       boot_id: "3f0c8a1e-5a3b-4d0e-9a55-0d6d4a5d6c01",
       nonce: null,
       address: null,
+      key: null,
       version: "0.1.0",
       kernel: "6.1.0-41-cloud-amd64",
       uptime_ms: 1_320,
@@ -136,7 +138,17 @@ export function agent(mac: string, firmware: "uefi" | "bios"): NonNullable<Machi
         cpu: "QEMU Virtual CPU version 2.5+",
         cpus: 1,
         memory_mib: 462,
-        disks: [{ name: "vda", model: "", serial: "", bytes: 1_073_741_824 }],
+        disks: [
+          {
+            name: "vda",
+            model: "",
+            serial: "",
+            bytes: 1_073_741_824,
+            digest: null,
+            label: null,
+            used: null,
+          },
+        ],
         nics: [{ name: "eth0", mac, driver: "virtio_net", speed_mbps: null }],
       },
     },
@@ -176,6 +188,7 @@ export function agent(mac: string, firmware: "uefi" | "bios"): NonNullable<Machi
       },
     },
     ailing: [],
+    proof: "address",
     heard: moment(NOW - 1_200),
   };
 }

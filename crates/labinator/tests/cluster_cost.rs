@@ -134,7 +134,7 @@ async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
         doctor,
         failures: Failures::of(&board.state),
         adopter: None,
-        channel: drivers::channel::Channel::new(std::sync::Arc::new(|_| None)),
+        channel: drivers::channel::Channel::new(Arc::new(|_| None)),
     };
     let mut serving = JoinSet::new();
     serving.spawn(async move { axum::serve(listener, labinator::http::router(house)).await.unwrap() });

@@ -38,7 +38,7 @@ fn ext(disk: &Disk, part: Range) -> Option<Vec<Range>> {
     }
     let sparse = little(&head, 100)? & 1 == 1;
     let is_power = |mut n: u64, of: u64| {
-        while n > 1 && n % of == 0 {
+        while n > 1 && n.is_multiple_of(of) {
             n /= of;
         }
         n == 1

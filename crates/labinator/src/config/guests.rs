@@ -41,7 +41,7 @@ pub enum RoleFile {
     /// Machines.
     Machines(ChoiceFile),
     /// Guests.
-    Guests(GuestsFile),
+    Guests(Box<GuestsFile>),
 }
 
 /// Guests that are alike.
@@ -80,7 +80,7 @@ pub struct GuestsFile {
 /// Machines of the board, or guests.
 pub(super) fn role(entry: &Entry, found: &mut Found) -> Option<RoleFile> {
     if let Value::Map(_) = &entry.value.value {
-        return group(entry, found).map(RoleFile::Guests);
+        return group(entry, found).map(Box::new).map(RoleFile::Guests);
     }
     choice(&entry.value, found).map(RoleFile::Machines)
 }
@@ -151,7 +151,7 @@ pub(super) fn guests(
 ) -> Option<Guests> {
     let before = found.len();
     let role = |role: &Option<RoleFile>| match role {
-        Some(RoleFile::Guests(guests)) => Some(guests.clone()),
+        Some(RoleFile::Guests(guests)) => Some((**guests).clone()),
         Some(RoleFile::Machines(_)) | None => None,
     };
     let groups: Vec<(char, GuestsFile)> = [

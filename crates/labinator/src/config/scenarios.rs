@@ -76,7 +76,7 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         None => file.hypervisors.is_some().then(Vec::new),
     };
     let guests = guests::guests(name, file, around, found);
-    let nodes = nodes.zip(guests.as_ref()).map(|(nodes, guests)| with_guests(nodes, guests, around));
+    let nodes = nodes.zip(guests.as_ref()).map(|(nodes, guests)| with_guests(&nodes, guests, around));
     let guests = guests.unwrap_or_default();
     // What is said of single machines may be said of guests.
     let named = guests.names();
@@ -119,7 +119,7 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
 }
 
 /// Everything that takes part: machines in the board's order, then guests.
-fn with_guests(nodes: Vec<String>, guests: &Guests, around: &Around<'_>) -> Vec<String> {
+fn with_guests(nodes: &[String], guests: &Guests, around: &Around<'_>) -> Vec<String> {
     let takes_part = |node: &&String| nodes.contains(node) || guests.hypervisors.contains(node);
     around.nodes.iter().filter(takes_part).cloned().chain(guests.names()).collect()
 }

@@ -244,8 +244,7 @@ pub(crate) fn busy_lab() -> Snapshot {
     (image.word, image.goal, image.rung) = (NodeWord::Image, Goal::Ready, Rung::Asked);
     let taking = Bar { open: true, bytes: 61_300_000, size: 95_000_000, ..bar(Stage::Image, 8_000, 3_000) };
     image.boot = Some(waterfall(ClientKind::UefiPxe, vec![bar(Stage::Firmware, 0, 8_000), taking], true));
-    let mut dhcp = machine(3);
-    (dhcp.word, dhcp.goal) = (NodeWord::Dhcp, Goal::Ready);
+    let mut dhcp = MachineView { word: NodeWord::Dhcp, goal: Goal::Ready, ..machine(3) };
     dhcp.boot = Some(waterfall(ClientKind::UefiHttp, vec![bar(Stage::Dhcp, 0, 5_200)], true));
     dhcp.waiting = Some(Waiting {
         what: "its firmware to collect offers".to_owned(),

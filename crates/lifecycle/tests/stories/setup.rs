@@ -97,10 +97,8 @@ impl Setup {
     pub(crate) fn board(&self) -> Result<Board, String> {
         let names =
             |names: &[String]| names.iter().map(|n| n.parse().map_err(text)).collect::<Result<_, _>>();
-        let machines: Vec<&str> = match self.machines.as_slice() {
-            [] => vec!["n1", "n2"],
-            named => named.iter().map(String::as_str).collect(),
-        };
+        let named = || self.machines.iter().map(String::as_str).collect();
+        let machines: Vec<&str> = if self.machines.is_empty() { vec!["n1", "n2"] } else { named() };
         let by_hand: Vec<&str> = self.by_hand.iter().map(String::as_str).collect();
         let mut board = Board::new(&machines, &by_hand);
         if !self.control_plane.is_empty() {

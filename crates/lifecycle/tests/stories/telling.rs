@@ -403,10 +403,7 @@ impl Teller {
 
     /// What a machine does on the wire.
     fn boots(&mut self, node: &NodeName, words: &[&str]) -> Result<(), String> {
-        if let Some(done) = self.talos(node, words) {
-            return done;
-        }
-        if let Some(done) = self.wiping(node, words) {
+        if let Some(done) = self.talos(node, words).or_else(|| self.wiping(node, words)) {
             return done;
         }
         let address = self.world.lab.node(node).ok_or("no such machine")?.ip;

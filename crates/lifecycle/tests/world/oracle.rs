@@ -104,23 +104,24 @@ impl Oracle {
             Fact::Issued { id, command } => return self.issued(*id, command, event.at.since_start),
             Fact::SecretsReady { .. } => self.secrets = true,
             Fact::TalosSeen { node, sight } => {
-                let bits = self.machines.get_mut(node).unwrap();
-                bits.talos = sight.clone();
+                self.machines.get_mut(node).unwrap().talos = sight.clone();
                 if matches!(sight, TalosSight::Known { .. }) {
                     self.left_alone.remove(node);
                 }
             }
-            Fact::Finished { id, outcome } => {
-                if let Some((_, began, refused)) = &mut self.began {
-                    *refused |= began == id && matches!(outcome, Outcome::Failed { .. });
-                }
-                for bits in self.machines.values_mut() {
-                    bits.flying = bits.flying.filter(|(flying, _)| flying != id);
-                }
-            }
+            Fact::Finished { id, outcome } => self.finished(*id, outcome),
             _ => {}
         }
         Ok(())
+    }
+
+    fn finished(&mut self, id: CommandId, outcome: &Outcome) {
+        if let Some((_, began, refused)) = &mut self.began {
+            *refused |= *began == id && matches!(outcome, Outcome::Failed { .. });
+        }
+        for bits in self.machines.values_mut() {
+            bits.flying = bits.flying.filter(|(flying, _)| *flying != id);
+        }
     }
 
     fn start(&mut self, nodes: &[NodeName]) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use model::{
-    AgentBeat, Candidate, ClusterPods, Command, Event, Fact, LabSpec, MacAddr, Membership, Notice, Outcome,
-    PowerOrder, ScenarioName, ScriptAnswer, Sight, Snapshot, TalosSaid, WipePermit, WipeState,
+    AgentBeat, Candidate, ClusterPods, Command, Event, Fact, GuestSeen, LabSpec, MacAddr, Membership,
+    NodeName, NodePods, Notice, Outcome, PowerOrder, ScenarioName, ScriptAnswer, Sight, Snapshot, TalosSaid,
+    WipePermit, WipeState,
 };
 
 use super::paint::{bytes, counted};
@@ -87,10 +88,10 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         Fact::StopAccepted { by } => format!("stop accepted from {by}"),
         Fact::PowerAccepted { node, order, by } => format!("{node}: power {order} accepted from {by}"),
         Fact::InstallAccepted { node, by } => format!("{node}: another installation accepted from {by}"),
-        Fact::WipeAccepted { node, disk, by, permit, .. } => {
-            let typed = if *permit == WipePermit::Typed { ", its serial typed" } else { "" };
-            format!("{node}: wipe of {disk} accepted from {by}{typed}")
+        Fact::WipeAccepted { node, disk, by, permit: WipePermit::Typed, .. } => {
+            format!("{node}: wipe of {disk} accepted from {by}, its serial typed")
         }
+        Fact::WipeAccepted { node, disk, by, .. } => format!("{node}: wipe of {disk} accepted from {by}"),
         Fact::WipeGivenUp { node, why, .. } => format!("{node}: the wipe is given up: {why}"),
         Fact::PortSeen { node, port, open: true } => format!("{node}: port {port} accepts connections"),
         Fact::PortSeen { node, port, open: false } => format!("{node}: port {port} accepts no connections"),
@@ -112,15 +113,7 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             format!("the manifests of scenario {scenario} are wrong: {}", manifests.mistakes.join("; "))
         }
         Fact::PodsSeen { pods, .. } => pods_sentence(pods),
-        Fact::NodePodsSeen { node, pods } => {
-            let counts = &pods.counts;
-            let troubles = if pods.troubles.is_empty() {
-                String::new()
-            } else {
-                format!("; {}", pods.troubles.join("; "))
-            };
-            format!("{node}: {} of {} pods are ready or done{troubles}", counts.done(), counts.all())
-        }
+        Fact::NodePodsSeen { node, pods } => node_pods_sentence(node, pods),
         Fact::Issued { id, command } => format!("{} (command {})", asked(command), id.0),
         Fact::Finished { id, outcome } => match outcome {
             Outcome::Done => format!("command {} done", id.0),
@@ -144,6 +137,13 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         }
         Fact::PhaseEntered { phase, because } => format!("the lab is {phase}: {because}"),
     }
+}
+
+fn node_pods_sentence(node: &NodeName, pods: &NodePods) -> String {
+    let counts = &pods.counts;
+    let troubles =
+        if pods.troubles.is_empty() { String::new() } else { format!("; {}", pods.troubles.join("; ")) };
+    format!("{node}: {} of {} pods are ready or done{troubles}", counts.done(), counts.all())
 }
 
 fn images_sentence<'a>(found: usize, missing: impl Iterator<Item = &'a ScenarioName>) -> String {
@@ -239,12 +239,17 @@ fn seen(sight: &Sight) -> String {
         },
         Sight::AgentClash { clash } => clash.to_string(),
         Sight::Beat { beat } => format!("its agent is well after {} s", beat.uptime_ms / 1000),
-        Sight::Guest { guest } => match &guest.ended {
-            Some(end) if !guest.state.runs() => {
-                format!("{} has it {}: {} ({})", guest.host, guest.state, end.cause, end.evidence)
-            }
-            Some(_) | None => format!("{} has it {} ({})", guest.host, guest.state, guest.evidence),
-        },
+        Sight::Guest { guest } => guest_told(guest),
+    }
+}
+
+/// What a hypervisor's agent says of a guest.
+fn guest_told(guest: &GuestSeen) -> String {
+    match &guest.ended {
+        Some(end) if !guest.state.runs() => {
+            format!("{} has it {}: {} ({})", guest.host, guest.state, end.cause, end.evidence)
+        }
+        Some(_) | None => format!("{} has it {} ({})", guest.host, guest.state, guest.evidence),
     }
 }
 
