@@ -491,3 +491,37 @@ test("colours can be chosen and are kept", async ({ page, link }) => {
   await expect(page.getByRole("button", { name: "Colours: dark" })).toBeVisible();
   expect(await paper()).not.toBe(light);
 });
+
+test("guests stand in the cell of the machine that runs them, and their sheets open from there", async ({
+  page,
+  lab,
+  link,
+  faults: _,
+}) => {
+  const guest = (name: string, word: NodeWord, host: string | null): MachineView =>
+    machine(name, 2, 1, word, { is_guest: true, host, mac: `52:54:00:00:00:0${name.slice(1)}` });
+  const board = snapshot();
+  const running = [guest("w1", "ready", "node2"), guest("w2", "kernel", "node2"), guest("w3", "bad", "node2")];
+  lab.snapshot = {
+    ...board,
+    machines: [
+      ...board.machines.map((m) => (m.node === "node2" ? machine("node2", 2, 1, "ready") : m)),
+      ...running,
+      { ...guest("w9", "off", null), power: { ...machine("x", 1, 1, "off").power, state: "off" as const } },
+    ],
+  };
+  await page.goto(link);
+  await expect(page.getByRole("gridcell")).toHaveCount(6);
+  const host = cell(page, "node2");
+  await expect(host.getByRole("button", { name: /w\d/ })).toHaveCount(3);
+  // One of another scenario is nowhere.
+  await expect(page.getByText("w9")).toHaveCount(0);
+  if (process.env["SHOTS"]) await page.screenshot({ path: `${process.env["SHOTS"]}/guests.png` });
+  await host.getByRole("button", { name: "w3" }).click();
+  await expect(page.getByRole("dialog", { name: "w3" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await host.click({ position: { x: 8, y: 8 } });
+  const sheet = page.getByRole("dialog", { name: "node2" });
+  await sheet.getByRole("button", { name: "w1" }).click();
+  await expect(page.getByRole("dialog", { name: "w1" })).toBeVisible();
+});
