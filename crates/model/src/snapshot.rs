@@ -147,6 +147,14 @@ pub struct MachineView {
     pub tries: u8,
 }
 
+impl MachineView {
+    /// False for a guest of another scenario: it does not exist now.
+    #[must_use]
+    pub const fn is_in_hand(&self) -> bool {
+        !self.is_guest || self.host.is_some() || matches!(self.power.state, PowerState::On)
+    }
+}
+
 /// The iPXE that a machine boots by: the ROM of its card, or what its firmware loads.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IpxeView {

@@ -39,12 +39,13 @@ pub fn render_status(picture: &Snapshot, width: usize, color: bool) -> String {
         lines.push(format!("  {}", paint.faint(&cut(&text, width.saturating_sub(2)))));
     }
     lines.push(String::new());
-    if picture.machines.len() > SHOWN_WHOLE {
-        lines.extend(summary(&picture.machines, width, paint));
+    let machines: Vec<_> = picture.machines.iter().filter(|machine| machine.is_in_hand()).cloned().collect();
+    if machines.len() > SHOWN_WHOLE {
+        lines.extend(summary(&machines, width, paint));
     } else {
-        lines.extend(machine_lines(&picture.machines, width, paint));
+        lines.extend(machine_lines(&machines, width, paint));
     }
-    if picture.machines.is_empty() {
+    if machines.is_empty() {
         lines.push("  no machines".to_owned());
     }
     let remarks = remarks(picture, width, paint);
