@@ -148,6 +148,8 @@ impl Keys {
     /// # Errors
     /// It cannot be kept or read.
     pub fn signing(&self) -> Result<SigningKey, ImageError> {
+        // Whoever serves the images reads the public halves; only `secret` is closed to others.
+        fs::create_dir_all(&self.folder).map_err(|why| ImageError::io(&self.folder, why))?;
         let key = SigningKey::of(&Vault::open(&self.folder.join("secret"))?, KEY)?;
         if self.own()? != Some(key.public()) {
             put(&self.folder.join("own.pub"), &format!("{}\n", key.public()))?;

@@ -86,7 +86,11 @@ fn a_plain_user_can_run_the_demo() {
     for entry in fs::read_dir(given("LABINATOR_IMAGES").join("node")).unwrap().flatten() {
         fs::copy(entry.path(), images.join("node").join(entry.file_name())).unwrap();
     }
-    for path in [&folder.0, &images, &images.join("node"), &binary] {
+    // Copied images are believed where the key that signed them came along.
+    let keys = images.join(".keys");
+    fs::create_dir(&keys).unwrap();
+    fs::copy(given("LABINATOR_IMAGES").join(".keys/own.pub"), keys.join("own.pub")).unwrap();
+    for path in [&folder.0, &images, &images.join("node"), &keys, &binary] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     // Nobody's number on Debian; who runs this without root is a plain user already.
