@@ -1,8 +1,9 @@
 //! What is in the box, read from `/proc` and `/sys`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use agent::health::entries;
 use model::{Disk, Inventory, MacAddr, Nic};
 
 use crate::wipe;
@@ -70,18 +71,6 @@ fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     line.split_once(':').map(|(_, value)| value.trim())
 }
 
-/// The entries of a folder, sorted by name.
-fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
-    let mut found: Vec<_> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
-        .collect();
-    found.sort();
-    found
-}
-
 /// The disks of the box, by name.
 pub(crate) fn disks(root: &Path) -> Vec<Disk> {
     entries(&root.join("sys/block"))
@@ -139,7 +128,7 @@ mod tests {
         fs::write(path, content).unwrap();
     }
 
-    fn box_on_disk(name: &str) -> PathBuf {
+    fn box_on_disk(name: &str) -> std::path::PathBuf {
         let root = std::env::temp_dir().join(format!("agent-inventory-{name}-{}", std::process::id()));
         drop(fs::remove_dir_all(&root));
         write(&root, "sys/firmware/efi/x", b"");

@@ -125,6 +125,8 @@ fn note_end(machine: &mut Machine, end: &GuestEnd, at: LabTime) {
     }
     let text = format!("{}: {}", end.cause, end.evidence);
     if let Some(boot) = machine.boot.as_mut() {
+        // A boot ends once: what is told of that again takes the place of what was told before.
+        boot.log.retain(|line| line.source != LogSource::Host);
         boot.log.push(LogLine { at, severity: ENDED, text, error: None, source: LogSource::Host });
     }
 }

@@ -136,7 +136,8 @@ pub(crate) fn word(folder: &Path, name: &str) -> String {
 }
 
 /// The entries of a folder, sorted by name.
-pub(crate) fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
+#[must_use]
+pub fn entries(folder: &Path) -> Vec<(String, PathBuf)> {
     let mut found: Vec<_> = fs::read_dir(folder)
         .into_iter()
         .flatten()
