@@ -481,7 +481,11 @@ pub(crate) fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, r
             let goes_on = match before {
                 PowerState::On => true,
                 PowerState::Unknown => machine.live_boot().is_some(),
-                PowerState::Off => machine.live_boot().is_some_and(asked),
+                // An order to wipe that was taken since is a second word: that boot goes on, whatever was seen.
+                PowerState::Off => {
+                    machine.live_boot().is_some_and(asked)
+                        || machine.may_be_wiping().is_some_and(|wipe| wipe.given.is_some())
+                }
             };
             if !goes_on {
                 record::begin(machine, at, before == PowerState::Off, room);

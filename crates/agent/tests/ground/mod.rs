@@ -218,11 +218,11 @@ pub(crate) fn echo(name: &str) {
 }
 
 /// Asks an echo again and again until it is told to stop; gives how many were asked and how many did not come back
-/// within 300 ms.
+/// within two seconds: on a busy machine an answer may be late, which is not lost.
 pub(crate) fn ask(name: &str, to: SocketAddr, stop: &AtomicBool) -> (u64, u64) {
     let socket =
         within(name, move || UdpSocket::bind(if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).unwrap());
-    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let (mut asked, mut lost) = (0_u64, 0);
     while !stop.load(Ordering::Relaxed) {
         asked += 1;
