@@ -13,6 +13,7 @@ import type {
   Plan,
   Snapshot,
   Stage,
+  Stock,
   Waterfall,
 } from "../src/types";
 
@@ -473,6 +474,60 @@ export function diagnosis(): Diagnosis {
     ],
     notices: [],
     faults: [],
+  };
+}
+
+/** What is in stock: one image in the middle of a trial, one that is old. */
+export function stock(): Stock {
+  const day = 86_400_000;
+  const aged = (kind: Stock["others"][number]["kind"], name: string, days: number, help: string) => ({
+    kind,
+    name,
+    since: WALL - days * day,
+    days,
+    old: days > 30,
+    help,
+  });
+  const generation = (
+    number: number,
+    state: Stock["images"][number]["generations"][number]["state"],
+    days: number,
+    more: Partial<Stock["images"][number]["generations"][number]> = {},
+  ) => ({
+    number,
+    state,
+    since: WALL - days * day,
+    days,
+    size: 84_200_000,
+    packages: 214,
+    kernel: "6.1.0-56-amd64",
+    signed: "signed here (boss1)",
+    ...more,
+  });
+  return {
+    images: [
+      {
+        name: "hypervisor",
+        generations: [
+          generation(4, "candidate", 0, { trial: { starts: 1, after: 3, node: "node3" } }),
+          generation(3, "good", 12),
+          generation(2, "last-good", 47),
+        ],
+        aged: aged("image", "hypervisor", 12, "labinator image update hypervisor"),
+      },
+      {
+        name: "rescue",
+        generations: [
+          generation(6, "refused", 2, { because: "the kernel of node5 was silent for 90 s" }),
+          generation(5, "good", 41, { signed: "signed by nobody" }),
+        ],
+        aged: aged("image", "rescue", 41, "labinator image update rescue"),
+      },
+    ],
+    others: [
+      aged("loader", "snponly.efi", 20, "labinator update"),
+      aged("cache", "bookworm", 33, "labinator image update hypervisor"),
+    ],
   };
 }
 

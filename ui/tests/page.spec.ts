@@ -1,7 +1,7 @@
 // What the page promises, tried in a browser against a server that says each thing on purpose.
 import axe from "axe-core";
 import { expect, type Page, test as base } from "@playwright/test";
-import { explanations, machine, moment, NOW, plans, snapshot, story, waterfall } from "./demo";
+import { explanations, machine, moment, NOW, plans, snapshot, stock, story, waterfall } from "./demo";
 import { ScriptedLab } from "./server";
 import type { MachineView, NodeWord } from "../src/types";
 
@@ -524,4 +524,22 @@ test("guests stand in the cell of the machine that runs them, and their sheets o
   const sheet = page.getByRole("dialog", { name: "node2" });
   await sheet.getByRole("button", { name: "w1" }).click();
   await expect(page.getByRole("dialog", { name: "w1" })).toBeVisible();
+});
+
+test("the boss's sheet says how old each image, loader and cache is, and how far a trial is", async ({
+  page,
+  lab,
+  link,
+}) => {
+  lab.stock = stock();
+  await page.goto(link);
+  await page.getByRole("button", { name: /^boss: / }).click();
+  const part = page.getByRole("region", { name: "Images, loaders, caches" });
+  await expect(part).toContainText("generation 4, of today, 84 MB, kernel 6.1.0-56-amd64, signed here (boss1)");
+  await expect(part).toContainText("node3 tries it: 1 of 3 good starts");
+  await expect(part).toContainText("the kernel of node5 was silent for 90 s");
+  // What is old says what renews it, what is not says nothing.
+  await expect(part.getByText("labinator image update rescue")).toHaveCount(1);
+  await expect(part.getByText("labinator update", { exact: true })).toHaveCount(0);
+  await expect(part).toContainText("snponly.efi loader, 20 days old");
 });

@@ -13,6 +13,7 @@ import type {
   MachineView,
   Plan,
   Snapshot,
+  Stock,
   StreamItem,
 } from "../src/types";
 
@@ -50,6 +51,7 @@ export class ScriptedLab {
     notices: [],
     faults: [],
   };
+  stock: Stock = { images: [], others: [] };
   /** What was posted, in order. */
   posted: Posted[] = [];
   /** Headers of each request for the stream. */
@@ -185,6 +187,7 @@ export class ScriptedLab {
       return json(answer, 200, { epoch: this.snapshot.epoch, events, oldest: this.events[0]?.seq ?? 1 });
     }
     if (kind === "doctor") return json(answer, 200, this.diagnosis);
+    if (kind === "images") return json(answer, 200, this.stock);
     if (verb === "trace") {
       const boot = this.traces.get(name ?? "") ?? { files: [], packets: null, transfers: [], log: [] };
       return json(answer, 200, { node: name, boot });

@@ -1,6 +1,6 @@
 // Pictures of the page at every size and in both themes, for people to look at. With README_SHOT they go to docs/.
 import { expect, test } from "@playwright/test";
-import { diagnosis, explanations, plans, snapshot, story, traces } from "./demo";
+import { diagnosis, explanations, plans, snapshot, stock, story, traces } from "./demo";
 import { ScriptedLab } from "./server";
 
 const SIZES = [
@@ -16,6 +16,7 @@ async function demo(): Promise<{ lab: ScriptedLab; link: string }> {
   lab.plans = plans();
   lab.explanations = explanations();
   lab.diagnosis = diagnosis();
+  lab.stock = stock();
   lab.traces = traces();
   return { lab, link: await lab.open() };
 }
@@ -42,6 +43,8 @@ for (const colorScheme of ["light", "dark"] as const) {
       await page.getByRole("button", { name: /^boss: / }).click();
       await expect(page.getByText("frames dropped").first()).toBeVisible();
       await page.screenshot({ path: `test-results/shots/${name}-boss.png` });
+      await page.getByText("bookworm").scrollIntoViewIfNeeded();
+      await page.screenshot({ path: `test-results/shots/${name}-stock.png` });
       await page.keyboard.press("Escape");
       await page.keyboard.press("s");
       await expect(page.getByText("What will happen")).toBeVisible();

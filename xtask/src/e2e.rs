@@ -114,7 +114,7 @@ pub(crate) fn clients(workspace: &Workspace) -> Outcome<Tally> {
 /// # Errors
 /// The binary, the agent or the image does not build, or cargo cannot be started.
 pub(crate) fn qemu(workspace: &Workspace) -> Outcome<Tally> {
-    suite(workspace, "e2e_qemu", |workspace| Ok(given_images(image::build(workspace)?)))
+    suite(workspace, "e2e_qemu", |workspace| Ok(given_images(image::build_for_tests(workspace)?)))
 }
 
 fn given_images(parts: image::Parts) -> Given {
@@ -155,7 +155,7 @@ pub(crate) fn browser(workspace: &Workspace) -> Outcome<Tally> {
     println!("npm run e2e");
     let mut tally = counting::run_page_tests(tools.npm(workspace, &["run", "e2e"]).env("CI", "1"))?;
     tally.add(suite(workspace, "e2e_browser", |workspace| {
-        let parts = image::build(workspace)?;
+        let parts = image::build_for_tests(workspace)?;
         let npm = tools.npm(workspace, &[]);
         let path = npm.get_envs().find_map(|(name, value)| value.filter(|_| name == "PATH"));
         let path = path.map_or_else(OsString::new, OsString::from);
