@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 
@@ -239,6 +239,30 @@ impl Shelf {
         }
         items.sort_unstable();
         Ok(items)
+    }
+
+    /// Takes off the shelf what was neither put nor adopted since `before`, and gives the bytes of it. Who renews
+    /// what is needed (a content that is there already counts as put) loses nothing but what is not.
+    ///
+    /// # Errors
+    /// [`ShelfError::Io`]: some of it may be gone already.
+    pub fn sweep(&self, before: SystemTime) -> Result<u64, ShelfError> {
+        let mut bytes = 0;
+        for item in self.list()? {
+            let path = self.path(item.digest);
+            let about = match fs::metadata(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                about => about.map_err(|source| io_error(&path, source))?,
+            };
+            // A second name and its end change the status, not the content: its time is that of the last adoption.
+            let seconds = u64::try_from(about.ctime()).unwrap_or(0);
+            let rest = u32::try_from(about.ctime_nsec()).unwrap_or(0);
+            if SystemTime::UNIX_EPOCH + Duration::new(seconds, rest) < before {
+                self.remove(item.digest)?;
+                bytes += item.size;
+            }
+        }
+        Ok(bytes)
     }
 
     /// Takes a content off the shelf. One that is not there is fine.

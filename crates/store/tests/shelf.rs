@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use store::Digest;
 use store::shelf::{Shelf, ShelfError};
@@ -85,6 +87,40 @@ fn a_content_that_rotted_is_found_and_put_aside() {
     assert_eq!(fs::read(folder.0.join("damaged").join(ABC)).unwrap(), b"abd");
     assert_eq!(shelf.put(b"abc".as_slice()).unwrap(), digest);
     assert_eq!(shelf.verify(digest).unwrap(), 3);
+}
+
+/// When a content was put or adopted last.
+fn kept_since(shelf: &Shelf, digest: Digest) -> SystemTime {
+    let about = fs::metadata(shelf.root().join(digest.to_string())).unwrap();
+    let (seconds, rest) = (about.ctime().try_into().unwrap(), about.ctime_nsec().try_into().unwrap());
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, rest)
+}
+
+#[test]
+fn a_sweep_takes_what_was_not_put_or_adopted_again() {
+    let folder = Folder::new("sweep");
+    let shelf = Shelf::new(folder.0.join("store"));
+    let image = folder.0.join("vmlinuz");
+    fs::write(&image, "abc").unwrap();
+    let (old, adopted) = (shelf.put(b"old".as_slice()).unwrap(), shelf.adopt(&image).unwrap());
+    let times = [old, adopted].map(|digest| kept_since(&shelf, digest));
+    let [first, last] = [times[0].min(times[1]), times[0].max(times[1])];
+    // The clock of a file system goes in steps.
+    let renewed = |renew: &dyn Fn() -> Digest, after: SystemTime| {
+        loop {
+            let since = kept_since(&shelf, renew());
+            if since > after {
+                return since;
+            }
+        }
+    };
+    let began = renewed(&|| shelf.adopt(&image).unwrap(), last);
+    renewed(&|| shelf.put(b"new".as_slice()).unwrap(), last);
+    assert_eq!(shelf.sweep(first).unwrap(), 0);
+    assert_eq!(shelf.sweep(began).unwrap(), 3);
+    assert_eq!((shelf.has(old), shelf.has(adopted), shelf.list().unwrap().len()), (false, true, 2));
+    assert!(image.is_file());
+    assert_eq!(Shelf::new(folder.0.join("nowhere")).sweep(began).unwrap(), 0);
 }
 
 #[test]

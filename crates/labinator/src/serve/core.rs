@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use drivers::channel::{Channel, CoreKey};
-use model::{AgentChannel, CHANNEL_PORT};
+use model::AgentChannel;
 use store::Disk;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -54,7 +54,8 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let (for_counter, orders) = mpsc::channel(failures::ORDERS_WAITING);
     let key = folders.state.join("channel-key");
     let key = CoreKey::kept(&key).map_err(ServeError::io(key.display().to_string()))?;
-    let leads = AgentChannel { port: CHANNEL_PORT, key: key.public() };
+    let port = doors.agents.local_addr().map_err(ServeError::io("the listener of agents"))?.port();
+    let leads = AgentChannel { port, key: key.public() };
     tasks.spawn(link::run(folders.state.clone(), (desk.clone(), leads), table, orders));
     let channel = Channel::new(speakers::of(&spec, Arc::clone(desk.publisher())));
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter.clone()));

@@ -22,6 +22,8 @@ use crate::{assets, cluster};
 
 /// How often it is looked whether images changed: a few names of files, whose content is not read.
 const EVERY: Duration = Duration::from_secs(5);
+/// How long a content stays on the shelf that nothing names any more: a machine may be in the middle of a boot with it.
+const LINGERS: Duration = Duration::from_hours(24);
 /// What changes in an image's folder when the image does.
 const TELLING: [&str; 3] = ["generations.json", "image.json", "image.sig"];
 
@@ -52,8 +54,14 @@ pub(super) fn spawn(tasks: &mut JoinSet<()>, spec: LabSpec, folders: Folders, de
 async fn search(spec: &Arc<LabSpec>, folders: &Folders, desk: &Desk) -> bool {
     let (spec, images, state) = (Arc::clone(spec), folders.images.clone(), folders.state.clone());
     let found = spawn_blocking(move || {
-        let shelf = Shelf::new(state.join("shelf"));
-        (assets::find(&spec, &images, &shelf), assets::candidates(&spec, &images, &shelf))
+        let (shelf, began) = (Shelf::new(state.join("shelf")), SystemTime::now());
+        let found = assets::find(&spec, &images, &shelf);
+        let candidates = assets::candidates(&spec, &images, &shelf);
+        // What is named was put on the shelf once more just now. Where something is missing it may come back.
+        if matches!(&found, Fact::ImagesFound { missing, .. } if missing.is_empty()) {
+            sweep(&shelf, began);
+        }
+        (found, candidates)
     });
     let (found, candidates) = match found.await {
         Ok(found) => found,
@@ -69,6 +77,15 @@ async fn search(spec: &Arc<LabSpec>, folders: &Folders, desk: &Desk) -> bool {
     }
     let none = candidates.is_empty() && desk.publisher().latest().lab.trials.is_empty();
     desk.tell(found).await.is_ok() && (none || desk.tell(Fact::CandidatesFound { candidates }).await.is_ok())
+}
+
+/// Makes room on the shelf: of generations that are gone, and of seeds that were rendered otherwise before.
+fn sweep(shelf: &Shelf, began: SystemTime) {
+    match began.checked_sub(LINGERS).map_or(Ok(0), |before| shelf.sweep(before)) {
+        Ok(0) => {}
+        Ok(bytes) => tracing::info!("{} MB that nothing boots any more are off the shelf", bytes / 1_000_000),
+        Err(why) => tracing::warn!("what nothing boots any more stays on the shelf: {why}"),
+    }
 }
 
 /// When the files were changed that tell what the images of a lab are.

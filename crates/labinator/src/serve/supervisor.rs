@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -62,8 +62,7 @@ impl Supervisor {
         config.feed = boots_talos.then(FeedPorts::default);
         let local = local_listener(&socket)?;
         let boot = Sockets::bind(&config)?;
-        let at = SocketAddr::from((network.boss, CHANNEL_PORT));
-        let agents = TcpListener::bind(at).map_err(ServeError::io(format!("TCP {at}, for agents")))?;
+        let agents = agents_listener(network.boss)?;
         let token = kept_token(&state.join("token"))?;
         let brief = Brief { spec, folders };
         brief.write()?;
@@ -87,6 +86,21 @@ impl Supervisor {
         running.core = Some(running.start_core()?);
         Ok(running)
     }
+}
+
+/// Where agents connect. They are told the port with every answer, so that another one does as well.
+fn agents_listener(boss: Ipv4Addr) -> Result<TcpListener, ServeError> {
+    let at = SocketAddr::from((boss, CHANNEL_PORT));
+    let taken = match TcpListener::bind(at) {
+        Err(why) if why.kind() == io::ErrorKind::AddrInUse => at,
+        listener => return listener.map_err(ServeError::io(format!("TCP {at}, for agents"))),
+    };
+    let listener = TcpListener::bind(SocketAddr::from((boss, 0)))
+        .map_err(ServeError::io(format!("any TCP port of {boss}, for agents")))?;
+    if let Ok(at) = listener.local_addr() {
+        tracing::warn!("TCP {taken} is taken by another program; agents are told to connect to {at}");
+    }
+    Ok(listener)
 }
 
 /// A running controller.
@@ -292,4 +306,25 @@ fn children() -> impl Iterator<Item = i32> {
         .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
         .collect();
     pids.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_are_given_another_port_where_theirs_is_taken() {
+        let boss = Ipv4Addr::LOCALHOST;
+        // Whoever has it, this test or another program.
+        let _held = TcpListener::bind((boss, CHANNEL_PORT));
+        let listener = agents_listener(boss).unwrap();
+        let at = listener.local_addr().unwrap();
+        assert!(at.ip() == boss && at.port() != CHANNEL_PORT && at.port() != 0, "{at}");
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_is_an_error_that_names_it() {
+        let told = agents_listener(Ipv4Addr::new(203, 0, 113, 7)).unwrap_err().to_string();
+        assert!(told.contains("TCP 203.0.113.7:8423, for agents"), "{told}");
+    }
 }
