@@ -76,6 +76,9 @@ pub(crate) const FIRMWARE: &[&str] = &[
     "binutils",
     "cpio",
     "squashfs-tools",
+    "libvirt-clients",
+    "libvirt-daemon",
+    "libvirt-daemon-driver-qemu",
     "sid/kubectl",
 ];
 

@@ -7,6 +7,7 @@ use model::MacAddr;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::place::through;
 use super::{Buried, Guests, Place, bridge};
 use crate::console::Console;
 use crate::kernel_line::{KernelLine, boss};
@@ -16,7 +17,8 @@ use crate::report::{self, Identity};
 
 /// What follows `agent guests`.
 pub(crate) const USAGE: &str = "agent guests --boss ADDRESS[:PORT] --root FOLDER --bridge NAME [--uplink PORT] \
-                                [--mac ADDRESS] [--address IP] [--boot ID] [--nonce WORD] [--memory MIB]";
+                                [--mac ADDRESS] [--address IP] [--boot ID] [--nonce WORD] [--memory MIB] \
+                                [--through qemu|libvirt|URI]";
 
 #[derive(Debug, Default)]
 struct Options {
@@ -29,6 +31,8 @@ struct Options {
     boot: Option<String>,
     nonce: Option<String>,
     memory: Option<u32>,
+    /// URI of a libvirt.
+    through: Option<String>,
 }
 
 impl Options {
@@ -48,6 +52,10 @@ impl Options {
                 "--boot" => options.boot = Some(value.to_owned()),
                 "--nonce" => options.nonce = Some(value.to_owned()),
                 "--memory" => options.memory = Some(value.parse().map_err(|_| bad("a number of MiB"))?),
+                "--through" => {
+                    options.through =
+                        through(value).map_err(|()| bad("qemu, libvirt or a URI of libvirt's"))?;
+                }
                 _ => return Err(format!("{name} is not known")),
             }
         }
@@ -81,6 +89,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         make_bridge: options.uplink.is_some(),
         memory: options.memory,
         host_boot: me.boot_id.clone(),
+        libvirt: options.through,
         buried: Buried::default(),
     };
     let port = Port { name: port_name, index, mac, carrier: true };
@@ -127,6 +136,10 @@ mod tests {
         let options = Options::read(&["--boss", "10.0.0.1", "--memory", "512", "--root", "/x"]).unwrap();
         assert_eq!((options.boss, options.memory), (Some("10.0.0.1:80".parse().unwrap()), Some(512)));
         assert!(Options::read(&["--memory", "much"]).unwrap_err().contains("--memory much"));
+        let through = |word| Options::read(&["--through", word]).map(|options| options.through);
+        assert_eq!(through("libvirt"), Ok(Some("qemu:///system".to_owned())));
+        assert_eq!(through("qemu"), Ok(None));
+        assert!(through("xen").unwrap_err().contains("--through xen: qemu, libvirt or a URI"));
         assert!(Options::read(&["--boss"]).unwrap_err().contains("--boss"));
         assert!(Options::read(&["--colour", "red"]).unwrap_err().contains("--colour"));
     }

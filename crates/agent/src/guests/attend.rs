@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::judge::Ended;
+use super::libvirt::{After, Domain};
 use super::plan::{CONSOLE, FIRMWARE_RETRY_MS, QMP};
 use super::process::{Buried, Process, complaint};
 use super::qmp::{self, Decoder, Event, Message};
@@ -36,6 +37,16 @@ pub(super) enum Order {
 /// What is heard of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
+    /// libvirt has a process for it, and where that was there before, what it was made of.
+    Begun((i32, u64), Option<String>),
+    /// libvirt took its definition.
+    Defined,
+    /// libvirt did not know it any more, and why that is known.
+    Undefined(String),
+    /// It ran on while libvirt did not know it any more; now it does.
+    Restored(String),
+    /// It was not started, because libvirt is away.
+    Waits(String),
     /// It answers.
     Started,
     /// Its firmware found nothing to boot and begins again.
@@ -57,6 +68,8 @@ pub(super) struct Attendant {
     pub(super) bridge: String,
     pub(super) links: Links,
     pub(super) buried: Buried,
+    /// Where libvirt started it.
+    pub(super) domain: Option<Domain>,
     pub(super) tell: mpsc::UnboundedSender<(NodeName, News)>,
 }
 
@@ -69,6 +82,10 @@ struct Heard {
     /// It was killed because it stood still, or never answered.
     killed: Option<String>,
     hindered: Option<String>,
+    /// Something was ordered of it.
+    ordered: bool,
+    /// What libvirt says of it after its end.
+    libvirt: Option<After>,
 }
 
 impl Heard {
@@ -119,9 +136,16 @@ impl Attendant {
             }
         }
         turn.last_words().await;
-        let heard = turn.heard;
+        let mut heard = turn.heard;
         let (console_panic, pid) = (turn.serial.panic, process.pid);
-        let how = process.how(&self.buried).await;
+        let after = async {
+            match &self.domain {
+                Some(domain) => Some(domain.after(heard.ordered).await),
+                None => None,
+            }
+        };
+        let (how, after) = tokio::join!(process.how(&self.buried), after);
+        heard.libvirt = after;
         let news = match heard.hindered.clone() {
             Some(why) => News::Hindered(why),
             None => {
@@ -129,7 +153,11 @@ impl Attendant {
                 News::Ended(judge_end(&heard, console_panic, &how, (said, || oom::killed(pid))))
             }
         };
-        // Nobody listens when the agent ends.
+        self.tell(news);
+    }
+
+    /// Nobody listens when the agent ends.
+    pub(super) fn tell(&self, news: News) {
         drop(self.tell.send((self.node.clone(), news)));
     }
 }
@@ -180,11 +208,21 @@ impl Turn<'_> {
     }
 
     async fn order(&mut self, order: Order) {
+        self.heard.ordered = true;
         match order {
-            Order::Kill => self.kill("killed by order".to_owned()),
-            _ if !self.answered => self.waiting.push(order),
-            Order::PowerDown => self.say(qmp::POWER_DOWN).await,
-            Order::Quit => self.say(qmp::QUIT).await,
+            Order::Kill => return self.kill("killed by order".to_owned()),
+            _ if !self.answered => return self.waiting.push(order),
+            Order::PowerDown | Order::Quit => {}
+        }
+        // QEMU itself is asked where there is no libvirt, or one that does not do it.
+        let done = match &self.me.domain {
+            Some(domain) => domain.order(order).await,
+            None => false,
+        };
+        match order {
+            Order::PowerDown if !done => self.say(qmp::POWER_DOWN).await,
+            Order::Quit if !done => self.say(qmp::QUIT).await,
+            Order::PowerDown | Order::Quit | Order::Kill => {}
         }
     }
 
@@ -206,12 +244,21 @@ impl Turn<'_> {
         match status {
             // It waits for its first instruction, also when another agent than this one started it.
             "prelaunch" => {
-                if let Err(why) = bridge::join(&self.me.links, &self.me.tap, &self.me.bridge).await {
-                    self.kill(why.clone());
-                    self.heard.hindered = Some(why);
-                    return;
+                let resumed = match &self.me.domain {
+                    // Its port was plugged in by libvirt.
+                    Some(domain) => domain.resume().await,
+                    None => {
+                        if let Err(why) = bridge::join(&self.me.links, &self.me.tap, &self.me.bridge).await {
+                            self.kill(why.clone());
+                            self.heard.hindered = Some(why);
+                            return;
+                        }
+                        false
+                    }
+                };
+                if !resumed {
+                    self.say(qmp::CONTINUE).await;
                 }
-                self.say(qmp::CONTINUE).await;
             }
             "io-error" => {
                 self.heard.mark(GuestCause::NoRoom);
@@ -329,9 +376,16 @@ fn judge_end(
     if let Some(line) = killed() {
         return end(GuestCause::OutOfMemory, line);
     }
-    let parts = [Some(how.to_owned()), heard.killed.clone(), heard.shutdown.clone(), said];
+    let (cause, libvirt) = match heard.libvirt.clone() {
+        Some(After::Unknown(why)) => (GuestCause::Undefined, Some(why)),
+        Some(After::Says(what)) => (GuestCause::QemuDied, Some(what)),
+        None => (GuestCause::QemuDied, None),
+    };
+    let mut parts = vec![Some(how.to_owned()), heard.killed.clone(), heard.shutdown.clone(), said];
+    // What names the cause comes first.
+    parts.insert(if cause == GuestCause::Undefined { 0 } else { parts.len() }, libvirt);
     let evidence: Vec<String> = parts.into_iter().flatten().collect();
-    end(GuestCause::QemuDied, evidence.join("; "))
+    end(cause, evidence.join("; "))
 }
 
 #[cfg(test)]
@@ -407,5 +461,26 @@ mod tests {
             let wanted = Ended { end: GuestEnd { cause, evidence: evidence.to_owned() }, own_restart };
             assert_eq!(ended, wanted);
         }
+    }
+
+    #[test]
+    fn what_libvirt_says_shows_the_cause_unless_the_guest_itself_said_it() {
+        let said = || Some("last words".to_owned());
+        let unknown = || Some(After::Unknown("failed to get domain".to_owned()));
+        let shutdown = |why: &str| Some(why.to_owned());
+        let gone = Heard { shutdown: shutdown("host-signal"), libvirt: unknown(), ..Heard::default() };
+        let ended = judge_end(&gone, None, "signal 15", (said(), || None));
+        assert_eq!(ended.end.cause, GuestCause::Undefined);
+        assert_eq!(ended.end.evidence, "failed to get domain; signal 15; host-signal; last words");
+        let off = Heard { shutdown: shutdown("guest-shutdown"), libvirt: unknown(), ..Heard::default() };
+        assert_eq!(
+            judge_end(&off, None, "exit status 0", (said(), || None)).end.cause,
+            GuestCause::PoweredOff
+        );
+        let crashed = After::Says("libvirt: shut off (crashed)".to_owned());
+        let crashed = Heard { libvirt: Some(crashed), ..Heard::default() };
+        let ended = judge_end(&crashed, None, "signal 9", (None, || None));
+        assert_eq!(ended.end.cause, GuestCause::QemuDied);
+        assert_eq!(ended.end.evidence, "signal 9; libvirt: shut off (crashed)");
     }
 }

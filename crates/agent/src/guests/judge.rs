@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use model::{GuestBoot, GuestCause, GuestEnd, GuestSeen, GuestState, GuestWish, NodeName, PowerOrder};
+use model::{GuestCause, GuestEnd, GuestSeen, GuestState, GuestWish, NodeName, PowerOrder};
 use serde::{Deserialize, Serialize};
 
 use super::admit::{self, Capacity, Claim};
@@ -39,6 +39,8 @@ pub(super) enum Have {
     Undecided,
     /// It is on its way.
     Coming(String),
+    /// What starts guests is not there yet.
+    Waits(String),
     /// It cannot be used.
     Bad(String),
     /// The hypervisor has no room for it.
@@ -218,6 +220,42 @@ impl Judge {
         if let Some(guest) = self.guests.get_mut(node) {
             guest.run = Run::None;
             guest.trouble = Some((until, why));
+        }
+    }
+
+    /// A QEMU was not started, because what starts guests is away: no start, and nobody's fault.
+    pub(super) fn not_started(&mut self, node: &NodeName) {
+        if let Some(guest) = self.guests.get_mut(node) {
+            guest.run = Run::None;
+            guest.past.starts = guest.past.starts.saturating_sub(1);
+        }
+    }
+
+    /// A QEMU runs that this agent did not start: somebody else did, or an agent before this one.
+    pub(super) fn found(&mut self, node: &NodeName, made_of: String) {
+        if let Some(guest) = self.guests.get_mut(node) {
+            if guest.run == Run::None {
+                guest.run = Run::Starting;
+                guest.past.starts = guest.past.starts.saturating_add(1);
+            }
+            guest.made_of = made_of;
+        }
+    }
+
+    /// What a person should know of the running one.
+    pub(super) fn remark(&mut self, node: &NodeName, text: &str) {
+        if let Some(guest) = self.guests.get_mut(node).filter(|guest| guest.run == Run::Running) {
+            guest.running = format!("{}; {text}", guest.running.split("; ").next().unwrap_or_default());
+        }
+    }
+
+    /// What was lost turns out not to be known to libvirt any more.
+    pub(super) fn undefined(&mut self, node: &NodeName, evidence: &str) {
+        let guest = self.guests.get_mut(node);
+        let end = guest.and_then(|guest| guest.past.ended.as_mut());
+        if let Some(end) = end.filter(|end| end.cause == GuestCause::QemuDied) {
+            end.cause = GuestCause::Undefined;
+            end.evidence = format!("{evidence}; {}", end.evidence);
         }
     }
 
@@ -421,19 +459,18 @@ fn follow(
         let text = format!("start {} of {BUDGET}, after: {}", guest.losses(now), guest.last_end());
         return guest.set(GuestState::Starting, text);
     }
-    if wish.spec.boot == GuestBoot::Kernel {
-        match have(&wish) {
-            Have::Here => {}
-            Have::Undecided => {
-                return guest.set(GuestState::Fetching, "the boss has not said yet what it boots");
-            }
-            Have::Coming(how) => return guest.set(GuestState::Fetching, how),
-            Have::Bad(why) => return guest.set(GuestState::Refused, why),
-            Have::NoRoom(why) => {
-                let evidence = why.clone();
-                guest.past.ended = Some(GuestEnd { cause: GuestCause::NoRoom, evidence });
-                return guest.set(GuestState::Refused, why);
-            }
+    match have(&wish) {
+        Have::Here => {}
+        Have::Undecided => {
+            return guest.set(GuestState::Fetching, "the boss has not said yet what it boots");
+        }
+        Have::Coming(how) => return guest.set(GuestState::Fetching, how),
+        Have::Waits(why) => return guest.set(GuestState::Starting, why),
+        Have::Bad(why) => return guest.set(GuestState::Refused, why),
+        Have::NoRoom(why) => {
+            let evidence = why.clone();
+            guest.past.ended = Some(GuestEnd { cause: GuestCause::NoRoom, evidence });
+            return guest.set(GuestState::Refused, why);
         }
     }
     guest.run = Run::Starting;

@@ -10,7 +10,7 @@
 //!
 //! Each guest has a folder, `ROOT/NODE/`, with its disk, its console (`console.log`, see [`serial`]), and Unix sockets
 //! for console (`serial.sock`), screen (`vnc.sock`) and QEMU's control protocol (`qmp.sock`); nothing listens on a TCP
-//! port. `ROOT/store/` has what guests boot, `ROOT/wishes.json` the last wish.
+//! port. Guests may be started through libvirt instead, see [`libvirt`]. `ROOT/store/` has what guests boot, `ROOT/wishes.json` the last wish.
 //!
 //! # In a network namespace
 //!
@@ -21,7 +21,7 @@
 //! ip netns exec hv1 agent guests --boss 10.0.0.1 --root /tmp/hv1 --bridge br0 --mac 52:54:00:00:00:10 --boot first
 //! ```
 //! `--mac` is the node's address on the board (that of the bridge unless told), `--uplink PORT` makes the bridge over a
-//! port and moves its address there, `--boot` stands for the boot id (another one is another boot of the hypervisor:
+//! port and moves its address there, `--through libvirt` (or a URI of one) has libvirt start them, `--boot` stands for the boot id (another one is another boot of the hypervisor:
 //! end the guests first, as a power cut would), `--nonce` proves the boot, `--memory MIB` is what the machine has.
 //! The agent ends when it is ordered off, and its guests with it; when it is killed they stay.
 
@@ -30,13 +30,17 @@ mod admit;
 mod alone;
 mod attend;
 mod bridge;
+mod domain;
 mod judge;
+mod libvirt;
 mod oom;
+mod place;
 mod plan;
 mod process;
 mod qmp;
 mod serial;
 mod store;
+mod virsh;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,28 +50,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{GuestBoot, GuestSeen, GuestState, GuestWish, NodeName, PowerOrder};
+use model::{GuestBoot, GuestCause, GuestSeen, GuestState, GuestWish, NodeName, PowerOrder};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 pub(crate) use alone::run as run_alone;
+pub(crate) use place::Place;
 pub(crate) use process::Buried;
 
 use self::admit::Capacity;
 use self::attend::{Attendant, News, Order};
-use self::judge::{Act, Judge};
+use self::domain::Here;
+use self::judge::{Act, Have, Judge};
+use self::libvirt::Libvirt;
 use self::plan::{Accel, Kernel};
 use self::process::{Kept, Process};
 use self::store::Store;
+use self::virsh::Virsh;
 use crate::console::{Console, uptime_ms};
 use crate::inventory::memory_mib;
 use crate::link::{Links, Port, index_of};
 
-/// Where guests live on a live image: in memory, as everything of it.
-const ROOT: &str = "/run/labinator/guests";
-/// The bridge that is made there.
-const BRIDGE: &str = "br0";
 /// How often wish and truth are compared although nothing is heard.
 const ROUND_MS: u64 = 5000;
 /// When something that a person must mend is tried again.
@@ -76,33 +80,6 @@ const MENDED_MS: u64 = 10_000;
 const END_LIMIT: Duration = Duration::from_secs(20);
 const WISHES: &str = "wishes.json";
 const HOST: &str = "host.json";
-
-/// Where guests run.
-#[derive(Debug)]
-pub(crate) struct Place {
-    root: PathBuf,
-    bridge: String,
-    /// Whether the bridge is made over the port that reaches the boss.
-    make_bridge: bool,
-    /// Another amount of memory than the machine's own, in MiB.
-    memory: Option<u32>,
-    host_boot: String,
-    buried: Buried,
-}
-
-impl Place {
-    /// On a live image.
-    pub(crate) fn live(host_boot: &str, buried: Buried) -> Self {
-        Self {
-            root: ROOT.into(),
-            bridge: BRIDGE.to_owned(),
-            make_bridge: true,
-            memory: None,
-            host_boot: host_boot.to_owned(),
-            buried,
-        }
-    }
-}
 
 /// What was told last, kept for an agent that comes after this one while nobody answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -203,6 +180,7 @@ struct Tasks {
     place: Place,
     host: Option<Host>,
     judge: Judge,
+    libvirt: Option<Libvirt>,
     store: Store,
     links: Links,
     told: Option<Told>,
@@ -226,6 +204,7 @@ impl Tasks {
         let (tell, hear) = mpsc::unbounded_channel();
         let mut tasks = Self {
             judge: Judge::new(Capacity { total, taken }),
+            libvirt: place.libvirt.clone().map(|uri| Libvirt::new(Virsh::new(uri, place.buried.clone()))),
             store: Store::spawn(place.root.join("store")),
             links: Links::spawn()?,
             told: read_json(&place.root.join(WISHES)),
@@ -280,7 +259,12 @@ impl Tasks {
     fn attend(&mut self, node: &NodeName, kept: &Kept, process: Process) {
         let (order, orders) = mpsc::unbounded_channel();
         self.orders.insert(node.clone(), order);
-        let attendant = Attendant {
+        tokio::spawn(self.attendant(node, kept).stay(process, orders));
+    }
+
+    fn attendant(&self, node: &NodeName, kept: &Kept) -> Attendant {
+        let libvirt = self.libvirt.as_ref().filter(|_| kept.libvirt);
+        Attendant {
             node: node.clone(),
             folder: self.folder(node),
             retry_for_it: kept.definition.contains(" network-uefi "),
@@ -288,9 +272,9 @@ impl Tasks {
             bridge: self.place.bridge.clone(),
             links: self.links.clone(),
             buried: self.place.buried.clone(),
+            domain: libvirt.map(|libvirt| libvirt.domain(kept)),
             tell: self.tell.clone(),
-        };
-        tokio::spawn(attendant.stay(process, orders));
+        }
     }
 
     async fn run(mut self, mut told: watch::Receiver<Option<(Told, Port)>>) {
@@ -298,6 +282,7 @@ impl Tasks {
             self.turn().await;
             let now = uptime_ms();
             let due = self.judge.due(now).unwrap_or(u64::MAX).min(now.saturating_add(ROUND_MS));
+            let due = self.libvirt.as_ref().map_or(due, |libvirt| libvirt.due().min(due));
             tokio::select! {
                 changed = told.changed() => match changed {
                     Ok(()) => {
@@ -309,6 +294,7 @@ impl Tasks {
                     Err(_) => return,
                 },
                 Some((node, news)) = self.hear.recv() => self.heard(&node, news),
+                answer = libvirt::looked(&mut self.libvirt) => self.libvirt_looked(answer),
                 () = self.store.changed() => {}
                 () = sleep(Duration::from_millis(due.saturating_sub(now).max(1))) => {}
             }
@@ -340,6 +326,37 @@ impl Tasks {
                 let accel = if kvm { Accel::Kvm } else { Accel::Tcg };
                 self.judge.started(node, format!("QEMU answers ({pid}{})", accel.word()));
             }
+            News::Begun(process, made_of) => {
+                if let Some(kept) = self.kept.get_mut(node) {
+                    kept.process = Some(process);
+                    if let Some(made_of) = made_of {
+                        kept.definition.clone_from(&made_of);
+                        self.judge.found(node, made_of);
+                    }
+                }
+                self.keep_now(node);
+            }
+            News::Defined => {
+                if let Some(kept) = self.kept.get_mut(node) {
+                    kept.defined = true;
+                }
+                self.keep_now(node);
+            }
+            News::Undefined(why) => {
+                self.console.say(&format!("guest {node}: {}: {why}", GuestCause::Undefined));
+                self.judge.undefined(node, &why);
+            }
+            News::Restored(what) => {
+                self.console.say(&format!("guest {node}: {what}"));
+                self.judge.remark(node, &what);
+            }
+            News::Waits(why) => {
+                self.orders.remove(node);
+                self.judge.not_started(node);
+                if let Some(libvirt) = &mut self.libvirt {
+                    libvirt.is_away(&why);
+                }
+            }
             News::BeganAgain(line) => self.judge.began_again(node, line),
             News::Hindered(why) => {
                 self.orders.remove(node);
@@ -360,8 +377,13 @@ impl Tasks {
 
     async fn turn(&mut self) {
         self.provide_bridge().await;
-        let store = &self.store;
-        let acts = self.judge.decide(uptime_ms(), &|wish| store.have(wish));
+        let (store, now) = (&self.store, uptime_ms());
+        if let Some(libvirt) = &mut self.libvirt {
+            libvirt.look(now);
+        }
+        let away = self.libvirt.as_ref().and_then(Libvirt::away);
+        let have = |wish: &GuestWish| away.map_or_else(|| store.have(wish), |why| Have::Waits(why.clone()));
+        let acts = self.judge.decide(now, &have);
         for act in acts {
             match act {
                 Act::Start(node) => {
@@ -372,15 +394,21 @@ impl Tasks {
                 Act::PowerDown(node) => self.order(&node, Order::PowerDown),
                 Act::Quit(node) => self.order(&node, Order::Quit),
                 Act::Kill(node) => self.order(&node, Order::Kill),
-                Act::Forget(node) => {
-                    self.kept.remove(&node);
-                    // What is left only takes room, until the machine starts again.
-                    drop(fs::remove_dir_all(self.folder(&node)));
-                }
+                Act::Forget(node) => self.forget(node),
             }
         }
         self.keep();
         self.publish();
+    }
+
+    fn forget(&mut self, node: NodeName) {
+        let uuid = self.kept.get(&node).filter(|kept| kept.libvirt).map(|kept| kept.uuid.clone());
+        if let (Some(libvirt), Some(uuid)) = (&mut self.libvirt, uuid) {
+            return libvirt.remove(node, uuid);
+        }
+        self.kept.remove(&node);
+        // What is left only takes room, until the machine starts again.
+        drop(fs::remove_dir_all(self.folder(&node)));
     }
 
     fn order(&self, node: &NodeName, order: Order) {
@@ -429,17 +457,25 @@ impl Tasks {
         let line = plan::kernel_line(&wish, boss.as_deref());
         let kernel =
             files.as_ref().map(|(kernel, initrd)| Kernel { kernel, initrd: initrd.as_deref(), line: &line });
-        let words = plan::arguments(&wish, accel, kernel);
         let mut kept = Kept {
             host_boot: self.place.host_boot.clone(),
             definition: plan::definition(&wish),
             uuid: wish.uuid.to_string(),
             tap: plan::tap_name(wish.mac),
             process: None,
+            libvirt: self.libvirt.is_some(),
+            defined: false,
             past: self.judge.past(node).cloned().unwrap_or_default(),
         };
+        let here = Here { folder: &folder, bridge: &self.place.bridge, qemu: &qemu, accel };
+        let xml = self.libvirt.as_ref().map(|_| domain::xml(&wish, here, kernel)).transpose()?;
         // Before there is a process, so that whoever comes after this agent finds it in any case.
         kept.write(&folder).map_err(failed)?;
+        if let Some(xml) = xml {
+            self.begin(wish, (kept, xml));
+            return Ok(());
+        }
+        let words = plan::arguments(&wish, accel, kernel);
         let process = Process::start(&qemu, &folder, &wish, &words).map_err(failed)?;
         kept.process = Some((process.pid, process.started));
         // One that is not written is found by QEMU's own file.
@@ -481,6 +517,13 @@ impl Tasks {
             if let Err(why) = kept.write(&root.join(node.as_str())) {
                 self.console.say(&format!("guest {node}: what is known cannot be kept: {why}"));
             }
+        }
+    }
+
+    /// Writes down what is known of a guest; whoever comes after this agent finds out the rest.
+    fn keep_now(&self, node: &NodeName) {
+        if let Some(kept) = self.kept.get(node) {
+            drop(kept.write(&self.folder(node)));
         }
     }
 

@@ -86,6 +86,12 @@ pub(super) fn kernel_line(wish: &GuestWish, boss: Option<&str>) -> String {
     words.join(" ")
 }
 
+/// What QEMU does when its guest wants to end, as `-action` takes it.
+pub(super) fn on_end(boot: GuestBoot) -> String {
+    let reboot = if boot == GuestBoot::Kernel { "shutdown" } else { "reset" };
+    format!("reboot={reboot},shutdown=poweroff,panic=shutdown,watchdog=poweroff")
+}
+
 /// The command line of a guest; `kernel` is none for one that boots over the network.
 ///
 /// It starts stopped (`-S`): its port joins the bridge before its first instruction. A guest booted by kernel ends
@@ -121,8 +127,7 @@ pub(super) fn arguments(wish: &GuestWish, accel: Accel, kernel: Option<Kernel<'_
     if spec.watchdog {
         line.pair("-device", "i6300esb");
     }
-    let reboot = if spec.boot == GuestBoot::Kernel { "shutdown" } else { "reset" };
-    line.pair("-action", format!("reboot={reboot},shutdown=poweroff,panic=shutdown,watchdog=poweroff"));
+    line.pair("-action", on_end(spec.boot));
     if spec.disk.is_some() {
         // A full disk stops the guest instead of giving it errors to eat.
         line.pair("-drive", format!("if=none,id=disk,format=raw,discard=unmap,werror=enospc,file={DISK}"));

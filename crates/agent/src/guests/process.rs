@@ -69,6 +69,12 @@ pub(super) struct Kept {
     pub(super) tap: String,
     /// Process id and start time of QEMU; none from before it is started until it is there.
     pub(super) process: Option<(i32, u64)>,
+    /// Whether libvirt started it.
+    #[serde(default)]
+    pub(super) libvirt: bool,
+    /// Whether libvirt was told of it and took it.
+    #[serde(default)]
+    pub(super) defined: bool,
     /// What the judge knows.
     pub(super) past: Past,
 }
@@ -115,28 +121,22 @@ impl Process {
     /// # Errors
     /// As the system says.
     pub(super) fn start(qemu: &Path, folder: &Path, wish: &GuestWish, words: &[String]) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        for old in [QMP, SERIAL, VNC] {
-            // QEMU replaces sockets itself; an old one would only be asked in vain while it starts.
-            drop(fs::remove_file(folder.join(old)));
-        }
-        if let Some(disk) = wish.spec.disk {
-            let file = File::options().write(true).create(true).truncate(false).open(folder.join(DISK))?;
-            let size = u64::from(disk.0) << 20;
-            if file.metadata()?.len() < size {
-                // Sparse: it takes room only where something is written.
-                file.set_len(size)?;
-            }
-        }
-        if wish.spec.boot == GuestBoot::NetworkUefi && !folder.join(VARS).exists() {
-            fs::copy(OVMF_VARS, folder.join(VARS))?;
-        }
+        prepare(folder, wish)?;
         let log = File::create(folder.join(LOG))?;
         let process = Self::run(qemu, folder, words, Some(log))?;
-        // Before it has started its threads, which inherit it; a guest runs without as well.
-        let _not_nice = setpriority_process(Pid::from_raw(process.pid), NICE);
-        drop(fs::write(format!("/proc/{}/oom_score_adj", process.pid), OOM_SCORE));
+        // Before it has started its threads, which inherit it.
+        process.step_back();
         Ok(process)
+    }
+
+    /// Lets everything else on this machine go before it; a guest runs without as well.
+    pub(super) fn step_back(&self) {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        for thread in threads.filter_map(|thread| thread.file_name().to_str()?.parse().ok()) {
+            // To the kernel each thread has a niceness of its own.
+            let _not_nice = setpriority_process(Pid::from_raw(thread), NICE);
+        }
+        drop(fs::write(format!("/proc/{}/oom_score_adj", self.pid), OOM_SCORE));
     }
 
     /// Starts a program in a group of its own; what it says goes into the file.
@@ -167,13 +167,20 @@ impl Process {
         // Opened first, looked at second: the number cannot go to another process in between unnoticed.
         let process = Self::of(Pid::from_raw(number)?).ok()?;
         let words = fs::read(format!("/proc/{number}/cmdline")).ok()?;
-        let is_ours = words.split(|byte| *byte == 0).any(|word| word == kept.uuid.as_bytes());
-        let here = fs::read_link(format!("/proc/{number}/cwd")).ok()? == fs::canonicalize(folder).ok()?;
+        let has = |wanted: &[u8]| words.split(|byte| *byte == 0).any(|word| word == wanted);
+        let is_ours = has(kept.uuid.as_bytes());
+        let here = if kept.libvirt {
+            // libvirt starts it elsewhere, with whole paths.
+            has(folder.join(PID).as_os_str().as_encoded_bytes())
+        } else {
+            fs::read_link(format!("/proc/{number}/cwd")).ok()? == fs::canonicalize(folder).ok()?
+        };
         let same = kept.process.is_none_or(|(_, started)| started == process.started);
         (is_ours && here && same).then_some(process)
     }
 
-    fn of(pid: Pid) -> io::Result<Self> {
+    /// The process of this number.
+    pub(super) fn of(pid: Pid) -> io::Result<Self> {
         let fd = pidfd_open(pid, PidfdFlags::empty())?;
         let pid = pid.as_raw_nonzero().get();
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -220,6 +227,30 @@ impl Process {
     }
 }
 
+/// Makes what QEMU needs in a guest's folder.
+///
+/// # Errors
+/// As the system says.
+pub(super) fn prepare(folder: &Path, wish: &GuestWish) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for old in [QMP, SERIAL, VNC, LOG] {
+        // QEMU replaces sockets itself; an old one would only be asked in vain while it starts.
+        drop(fs::remove_file(folder.join(old)));
+    }
+    if let Some(disk) = wish.spec.disk {
+        let file = File::options().write(true).create(true).truncate(false).open(folder.join(DISK))?;
+        let size = u64::from(disk.0) << 20;
+        if file.metadata()?.len() < size {
+            // Sparse: it takes room only where something is written.
+            file.set_len(size)?;
+        }
+    }
+    if wish.spec.boot == GuestBoot::NetworkUefi && !folder.join(VARS).exists() {
+        fs::copy(OVMF_VARS, folder.join(VARS))?;
+    }
+    Ok(())
+}
+
 /// The last line that QEMU wrote.
 pub(super) fn complaint(folder: &Path) -> Option<String> {
     let text = fs::read(folder.join(LOG)).ok()?;
@@ -238,9 +269,14 @@ fn start_time(stat: &str) -> Option<u64> {
 
 /// Where QEMU lies.
 pub(super) fn qemu() -> Option<PathBuf> {
+    program("qemu-system-x86_64")
+}
+
+/// Where a program lies.
+pub(super) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain(["/usr/bin".into(), "/usr/local/bin".into()]);
-    places.map(|folder| folder.join("qemu-system-x86_64")).find(|path| path.is_file())
+    places.map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// What is missing on this machine for such a guest, with what brings it.
@@ -283,6 +319,8 @@ mod tests {
             uuid,
             tap: String::new(),
             process: Some((process.pid, started)),
+            libvirt: false,
+            defined: false,
             past: Past::default(),
         };
         let same = kept(process.started, wish.uuid.to_string());

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use model::{Asset, Digest, GuestWish, Image};
+use model::{Asset, Digest, GuestBoot, GuestWish, Image};
 use store::Summing;
 use store::shelf::{Shelf, ShelfError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -105,6 +105,9 @@ impl Store {
 
     /// How it stands with what a guest boots.
     pub(super) fn have(&self, wish: &GuestWish) -> Have {
+        if wish.spec.boot != GuestBoot::Kernel {
+            return Have::Here;
+        }
         let Some(image) = wish.image.as_deref() else { return Have::Undecided };
         if image.kernel.is_none() {
             return Have::Bad(

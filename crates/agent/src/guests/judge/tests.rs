@@ -281,3 +281,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_start_that_waits_for_libvirt_is_none_and_one_by_hand_is_followed_by_the_wish() {
+    let mut wished = wish("vm1");
+    let mut judge = Judge::new(BIG);
+    judge.wish(std::slice::from_ref(&wished));
+    let away = |_: &GuestWish| Have::Waits("libvirt does not answer".to_owned());
+    assert_eq!(judge.decide(0, &away), []);
+    assert_eq!(state(&judge), (GuestState::Starting, 0));
+    assert_eq!(judge.decide(0, &HERE), [Act::Start(name())]);
+    judge.not_started(&name());
+    assert_eq!(judge.decide(1, &away), []);
+    assert_eq!(state(&judge), (GuestState::Starting, 0));
+    assert_eq!(judge.decide(2, &HERE), [Act::Start(name())]);
+    judge.started(&name(), "pid 1".to_owned());
+
+    // What libvirt lost is named once its end is known, and an end by another cause keeps its own.
+    judge.ended(&name(), end(GuestCause::QemuDied), 1000);
+    judge.undefined(&name(), "no such domain");
+    let ended = |judge: &Judge| judge.seen(&"hv1".parse().unwrap(), "b1")[0].ended.clone().unwrap();
+    assert_eq!(ended(&judge).cause, GuestCause::Undefined);
+    assert_eq!(ended(&judge).evidence, "no such domain; signal 9");
+    judge.ended(&name(), end(GuestCause::PoweredOff), 2000);
+    judge.undefined(&name(), "no such domain");
+    assert_eq!(ended(&judge).cause, GuestCause::PoweredOff);
+
+    // Wished off and started by hand: followed by the wish. What it was made of says whether it may stay.
+    wished.power = PowerOrder::Off;
+    judge.wish(std::slice::from_ref(&wished));
+    judge.found(&name(), definition(&wished));
+    assert_eq!(judge.decide(3000, &HERE), [Act::PowerDown(name())]);
+    judge.ended(&name(), end(GuestCause::QemuDied), 4000);
+    wished.power = PowerOrder::On;
+    judge.wish(std::slice::from_ref(&wished));
+    judge.found(&name(), definition(&wished));
+    assert_eq!(judge.decide(5000, &HERE), []);
+    judge.found(&name(), "another".to_owned());
+    assert_eq!(judge.decide(5000, &HERE), [Act::PowerDown(name())]);
+}
