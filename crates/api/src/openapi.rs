@@ -49,13 +49,19 @@ fn operation(route: &Route, shapes: &mut SchemaGenerator, error: &schemars::Sche
     let in_query = route.query.iter().map(|(name, about)| {
         json!({ "name": name, "in": "query", "description": about, "schema": { "type": "integer" } })
     });
+    let failed = json!({
+        "description": "Refused or failed",
+        "content": { "application/json": { "schema": error } }
+    });
+    let responses = if route.upgrades {
+        json!({ "101": { "description": "A WebSocket with the subprotocol `binary`" }, "default": failed })
+    } else {
+        json!({ "200": { "description": "Done", "content": { kind: { "schema": gives } } }, "default": failed })
+    };
     let mut operation = json!({
         "summary": route.about,
         "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
-        "responses": {
-            "200": { "description": "Done", "content": { kind: { "schema": gives } } },
-            "default": { "description": "Refused or failed", "content": { "application/json": { "schema": error } } }
-        },
+        "responses": responses,
         "security": match route.right {
             Right::Anyone => json!([]),
             Right::Token => json!([{ "token": [] }, { "cookie": [] }]),

@@ -47,6 +47,8 @@ pub struct Route {
     pub right: Right,
     /// True when the answer is a stream of server-sent events.
     pub streams: bool,
+    /// True when it is a WebSocket (RFC 6455): binary messages both ways, nothing else.
+    pub upgrades: bool,
     /// Media type of an answer that is not JSON.
     pub media: Option<&'static str>,
 }
@@ -68,6 +70,7 @@ const fn get(path: &'static str, about: &'static str, gives: SchemaOf) -> Route 
         gives,
         right: Right::Token,
         streams: false,
+        upgrades: false,
         media: None,
     }
 }
@@ -137,6 +140,14 @@ pub const ROUTES: &[Route] = &[
         ..get("/v1/nodes/{node}/console", "What a guest wrote to its serial port.", shape::<ConsolePart>)
     },
     post("/v1/nodes/{node}/console", "Type into a guest's serial port.", shape::<TypeAsk>, shape::<Typed>),
+    Route {
+        upgrades: true,
+        ..get(
+            "/v1/nodes/{node}/screen",
+            "A guest's screen: the messages are the RFB stream (RFC 6143), as noVNC and websockify have it.",
+            shape::<()>,
+        )
+    },
     get("/v1/doctor", "What is wrong with this boss, network and lab.", shape::<Diagnosis>),
     get(
         "/v1/images",

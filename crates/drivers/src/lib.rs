@@ -6,3 +6,4 @@
 pub mod channel;
 pub mod power;
 pub mod process;
+pub mod way;

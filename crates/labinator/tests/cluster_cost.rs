@@ -135,6 +135,7 @@ async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
         failures: Failures::of(&board.state),
         adopter: None,
         channel: drivers::channel::Channel::new(Arc::new(|_| None)),
+        screens: labinator::http::Screens::default(),
     };
     let mut serving = JoinSet::new();
     serving.spawn(async move { axum::serve(listener, labinator::http::router(house)).await.unwrap() });

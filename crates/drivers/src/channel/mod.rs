@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::Ping;
 use h2::client::{self, SendRequest};
-use h2::{Ping, RecvStream, SendStream};
 use http::{Method, Request, StatusCode};
 use model::{AgentKey, CHANNEL_FROM, CHANNEL_GUESTS_PATH, NodeName};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,6 +27,8 @@ use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::way::{self, Inlet, Outlet};
 
 pub use consoles::{Consoles, Part};
 pub use key::CoreKey;
@@ -229,11 +231,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`Unreached`].
-    pub async fn reach(
-        &self,
-        guest: &NodeName,
-        what: Reach,
-    ) -> Result<(SendStream<Bytes>, RecvStream), Unreached> {
+    pub async fn reach(&self, guest: &NodeName, what: Reach) -> Result<(Inlet, Outlet), Unreached> {
         let asker = self.lines().values().find(|line| line.guests.contains(guest)).map(|l| l.asker.clone());
         let mut asker = asker.ok_or(Unreached::NoAgent)?;
         let what = match what {
@@ -246,7 +244,7 @@ impl Channel {
         let answer = timeout(LIMIT, answer).await.map_err(|_| Unreached::Broken)?;
         let answer = answer.map_err(|_| Unreached::Broken)?;
         match answer.status() {
-            StatusCode::OK => Ok((to, answer.into_body())),
+            StatusCode::OK => Ok(way::over(to, answer.into_body())),
             _ => Err(Unreached::NotThere),
         }
     }
@@ -257,10 +255,10 @@ impl Channel {
     /// [`Unreached`]; some of it may have been typed.
     pub async fn type_into(&self, guest: &NodeName, text: Bytes) -> Result<(), Unreached> {
         let (mut to, mut back) = self.reach(guest, Reach::Keyboard).await?;
-        send(&mut to, text).await.map_err(|_| Unreached::Broken)?;
-        to.send_data(Bytes::new(), true).map_err(|_| Unreached::Broken)?;
+        to.send(text).await.map_err(|_| Unreached::Broken)?;
+        to.close().await.map_err(|_| Unreached::Broken)?;
         // It ends when the agent has written all of it.
-        let ended = timeout(LIMIT, async { while back.data().await.is_some() {} }).await;
+        let ended = timeout(LIMIT, async { while matches!(back.next().await, Ok(Some(_))) {} }).await;
         ended.map_err(|_| Unreached::Broken)
     }
 }
@@ -303,18 +301,4 @@ async fn told_guests(asker: &mut SendRequest<Bytes>) -> io::Result<Vec<NodeName>
         serde_json::from_slice(&list).map_err(io::Error::other)
     };
     timeout(LIMIT, asked).await?
-}
-
-/// Sends as the other end takes it.
-///
-/// # Errors
-/// The stream ended.
-pub async fn send(to: &mut SendStream<Bytes>, mut bytes: Bytes) -> Result<(), h2::Error> {
-    while !bytes.is_empty() {
-        to.reserve_capacity(bytes.len());
-        let room = poll_fn(|cx| to.poll_capacity(cx)).await;
-        let room = room.unwrap_or_else(|| Err(h2::Reason::CANCEL.into()))?;
-        to.send_data(bytes.split_to(room.min(bytes.len())), false)?;
-    }
-    Ok(())
 }

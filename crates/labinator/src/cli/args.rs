@@ -298,6 +298,14 @@ pub enum ClientVerb {
         #[arg(long)]
         log: bool,
     },
+    /// Open the screen of a guest on a port of this computer's loopback, for any VNC viewer; Ctrl-C ends it
+    Vnc {
+        /// Which guest
+        node: NodeName,
+        /// Which port; one that is free unless told
+        #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+        port: u16,
+    },
     /// Tell what happened
     Events {
         /// Go on telling

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::ErrorBody;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -12,6 +12,10 @@ use model::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::args::Globals;
 use super::failure::Failure;
@@ -21,6 +25,9 @@ use super::socket::{Server, socket_path};
 const ANSWER_LIMIT: usize = 64 << 20;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An open WebSocket to a controller.
+pub(super) type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 
 /// Asks one controller.
 #[derive(Debug, Clone)]
@@ -91,8 +98,8 @@ impl Client {
     pub async fn stream(&self, path: &str, last: Option<&str>) -> Result<Incoming, Failure> {
         let mut request = self.request(Method::GET, path, Bytes::new())?;
         let headers = request.headers_mut();
-        headers.insert(header::ACCEPT, header::HeaderValue::from_static("text/event-stream"));
-        if let Some(last) = last.and_then(|last| header::HeaderValue::from_str(last).ok()) {
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {
             headers.insert("last-event-id", last);
         }
         let opened = async { success(self.send(request).await?).await };
@@ -100,6 +107,40 @@ impl Client {
             .await
             .map_err(|_| Failure::TimedOut(format!("{} did not open its stream", self.server)))??;
         Ok(answer.into_body())
+    }
+
+    /// Opens `path` as a WebSocket (RFC 6455) with this subprotocol.
+    ///
+    /// # Errors
+    /// What the controller answered, or that it cannot be reached.
+    pub(super) async fn socket(&self, path: &str, protocol: &'static str) -> Result<Socket, Failure> {
+        let mut request = self.request(Method::GET, path, Bytes::new())?;
+        let key = generate_key();
+        let headers = request.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+        let nonce = HeaderValue::from_str(&key);
+        headers.insert(header::SEC_WEBSOCKET_KEY, nonce.map_err(|why| Failure::failed(why.to_string()))?);
+        let opened = async {
+            let answer = self.send(request).await?;
+            if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                Ok(answer)
+            } else {
+                success(answer).await
+            }
+        };
+        let answer = tokio::time::timeout(PATIENCE, opened)
+            .await
+            .map_err(|_| Failure::TimedOut(format!("{} did not open {path}", self.server)))??;
+        let accept = answer.headers().get(header::SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes);
+        if accept != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+            return Err(Failure::failed(format!("{} does not speak WebSocket at {path}", self.server)));
+        }
+        let upgraded = hyper::upgrade::on(answer).await;
+        let upgraded = upgraded.map_err(|e| Failure::failed(format!("the connection broke: {e}")))?;
+        Ok(Socket::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await)
     }
 
     fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
@@ -156,8 +197,8 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let broken = |e: hyper::Error| Failure::failed(format!("the connection to the controller broke: {e}"));
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    // It ends with the answer's last byte, or when the answer is dropped.
-    tokio::spawn(connection);
+    // It ends with the answer's last byte, when the answer is dropped, or when it becomes a WebSocket.
+    tokio::spawn(connection.with_upgrades());
     sender.send_request(request).await.map_err(broken)
 }
 

@@ -58,6 +58,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
         }
         ClientVerb::Explain { node, json } => explain(&client, node.as_ref(), json, look).await,
         ClientVerb::Console { node, log } => super::console::console(&client, &node, log, look).await,
+        ClientVerb::Vnc { node, port } => super::vnc::vnc(&client, &node, port, look).await,
         ClientVerb::Events { follow: true, after, json } => follow_events(&client, after, json, look).await,
         ClientVerb::Events { follow: false, after, json } => events(&client, after, json).await,
         ClientVerb::Boot(BootVerb::Trace { node, boot, json }) => {

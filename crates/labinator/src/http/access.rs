@@ -69,6 +69,10 @@ pub(super) async fn guard(State(token): State<Token>, request: Request, next: Ne
         let why = "a change asked for with the cookie needs the header X-Labinator";
         return answer::error(StatusCode::FORBIDDEN, "other_page", why, "open the lab's own page");
     }
+    if !by_header && headers.contains_key(header::UPGRADE) && !is_of_own_page(headers) {
+        let why = "a WebSocket opened with the cookie must come from this lab's page";
+        return answer::error(StatusCode::FORBIDDEN, "other_page", why, "open the lab's own page");
+    }
     dressed(next.run(request).await)
 }
 
@@ -87,6 +91,14 @@ fn dressed(mut response: Response) -> Response {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether a browser says that the page which asks came from where it asks. A WebSocket is a GET that no page of
+/// somebody else's is kept from (RFC 6455 section 10.2), and a page on another port of this host carries the cookie, too.
+fn is_of_own_page(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let origin = text(header::ORIGIN).and_then(|origin| Some(origin.split_once("://")?.1));
+    matches!((origin, text(header::HOST)), (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host))
 }
 
 fn from_link(uri: &Uri) -> Option<&str> {
@@ -134,6 +146,24 @@ mod tests {
         for wrong in ["", "ab", "abd", "abcd", "ABC"] {
             assert!(!token.is(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_page_is_our_own_only_where_it_came_from_this_host_and_port() {
+        let is_own = |origin: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("boss:8080"));
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            is_of_own_page(&headers)
+        };
+        assert!(is_own(Some("http://boss:8080")) && is_own(Some("https://BOSS:8080")));
+        for other in [None, Some("null"), Some("http://boss"), Some("http://boss:8081"), Some("http://evil")]
+        {
+            assert!(!is_own(other), "{other:?}");
+        }
+        assert!(!is_of_own_page(&HeaderMap::new()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod consoles;
 mod files;
 mod lab;
 mod machines;
+mod screens;
 mod status;
 mod stream;
 
@@ -23,6 +24,7 @@ use crate::doctor::Doctor;
 use crate::failures::Failures;
 
 pub use access::Token;
+pub use screens::Screens;
 
 /// What the handlers work with.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub struct House {
     pub doctor: Doctor,
     /// The agents that are connected, and what their guests said.
     pub channel: Channel,
+    /// Who looks at a screen.
+    pub screens: Screens,
     /// Heads of packets of failed starts.
     pub failures: Failures,
     /// Where a cluster is taken over; absent in a lab that describes none.
@@ -59,6 +63,7 @@ pub fn router(house: House) -> Router {
         .route("/v1/nodes/{node}/install", post(lab::install))
         .route("/v1/nodes/{node}/wipe", post(lab::wipe))
         .route("/v1/nodes/{node}/console", get(consoles::read).post(consoles::write))
+        .route("/v1/nodes/{node}/screen", get(screens::open))
         .route("/v1/doctor", get(care::doctor))
         .route("/v1/images", get(care::images))
         .route("/v1/failures", get(care::failures))

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::conductor::{Conductor, Tools};
 use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
-use crate::http::{House, Token, guarded_router, router};
+use crate::http::{House, Screens, Token, guarded_router, router};
 use crate::image::Places;
 use crate::journal::Journal;
 use crate::{hands, link, probe};
@@ -66,8 +66,9 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let places = Places { images: folders.images.clone(), loaders: folders.loaders.clone(), cache };
     let doctor = Doctor::new(clock, spec, folders.state.clone(), places);
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
-    let house =
-        House { desk: desk.clone(), doctor, failures: Failures::of(&folders.state), adopter, channel };
+    let failures = Failures::of(&folders.state);
+    let screens = Screens::default();
+    let house = House { desk: desk.clone(), doctor, failures, adopter, channel, screens };
     open_doors(&mut tasks, (doors, key), house, &folders.state.join("token"))?;
 
     let conductor = tokio::spawn(conductor.run());
