@@ -346,7 +346,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What a guest wrote to its serial port. */
+        /** What a guest or a virtual machine wrote to its serial port. */
         get: {
             parameters: {
                 query?: {
@@ -384,7 +384,7 @@ export interface paths {
             };
         };
         put?: never;
-        /** Type into a guest's serial port. */
+        /** Type into its serial port. */
         post: {
             parameters: {
                 query?: never;
@@ -569,6 +569,51 @@ export interface paths {
                 };
             };
         };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{node}/screen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Its screen: the messages are the RFB stream (RFC 6143), as noVNC and websockify have it. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    node: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description A WebSocket with the subprotocol `binary` */
+                101: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content?: never;
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -3072,6 +3117,11 @@ export interface components {
              * @default null
              */
             guest: components["schemas"]["GuestSeen"] | null;
+            /**
+             * @description True where the boss reaches its serial console and its screen: guests, and virtual machines of the boss.
+             * @default false
+             */
+            has_console: boolean;
             /**
              * @description The machine that runs it, where it is a guest of the scenario in hand.
              * @default null

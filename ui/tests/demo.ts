@@ -111,6 +111,7 @@ export function machine(
     talos: null,
     host: null,
     is_guest: false,
+    has_console: false,
     guest: null,
     wipe: null,
     fault: null,

@@ -137,14 +137,18 @@ pub const ROUTES: &[Route] = &[
             ("from", "number of the first byte wanted; all that is kept unless told"),
             ("wait", "true: the answer waits up to 10 s until there is something new"),
         ],
-        ..get("/v1/nodes/{node}/console", "What a guest wrote to its serial port.", shape::<ConsolePart>)
+        ..get(
+            "/v1/nodes/{node}/console",
+            "What a guest or a virtual machine wrote to its serial port.",
+            shape::<ConsolePart>,
+        )
     },
-    post("/v1/nodes/{node}/console", "Type into a guest's serial port.", shape::<TypeAsk>, shape::<Typed>),
+    post("/v1/nodes/{node}/console", "Type into its serial port.", shape::<TypeAsk>, shape::<Typed>),
     Route {
         upgrades: true,
         ..get(
             "/v1/nodes/{node}/screen",
-            "A guest's screen: the messages are the RFB stream (RFC 6143), as noVNC and websockify have it.",
+            "Its screen: the messages are the RFB stream (RFC 6143), as noVNC and websockify have it.",
             shape::<()>,
         )
     },

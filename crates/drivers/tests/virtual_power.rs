@@ -1,14 +1,24 @@
 //! The virtual driver with a real QEMU, in a network namespace of its own.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may stop"
+)]
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use drivers::channel::{Channel, Unreached};
+use drivers::here::Here;
 use drivers::power::{DriverReport, Power, PowerCommand, tap_name};
 use model::{
-    BoardSpec, Cell, CommandId, DhcpMode, LabSpec, Limits, MacAddr, Mebibytes, NetworkSpec, NodeSpec,
-    Outcome, PortRef, PowerDriver, PowerOrder, PowerState, Span, VirtualFirmware,
+    BoardSpec, Cell, CommandId, DhcpMode, LabSpec, Limits, MacAddr, Mebibytes, NetworkSpec, NodeName,
+    NodeSpec, Outcome, PortRef, PowerDriver, PowerOrder, PowerState, Span, VirtualFirmware,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -66,13 +76,16 @@ fn lab() -> LabSpec {
 
 struct Driver {
     power: Power,
+    channel: Channel,
     reports: mpsc::Receiver<DriverReport>,
 }
 
 impl Driver {
     fn spawn(state: &Path) -> Self {
         let (tell, reports) = mpsc::channel(16);
-        Self { power: Power::spawn(&lab(), state, &tell).unwrap(), reports }
+        let here = Here::of(&lab(), state);
+        let power = Power::spawn(&lab(), &here, &tell).unwrap();
+        Self { power, channel: Channel::new(Arc::new(|_| None)).beside(here), reports }
     }
 
     fn order(&self, id: u64, order: PowerOrder) {
@@ -95,6 +108,51 @@ impl Driver {
         let wanted = DriverReport::Finished { id: CommandId(number), outcome: Outcome::Done };
         assert_eq!(self.next().await, wanted);
     }
+}
+
+impl Driver {
+    /// What its console says once it has said this.
+    async fn console(&self, wanted: &str) -> Vec<u8> {
+        let node = node1();
+        let mut news = self.channel.consoles().news(&node).unwrap();
+        let reading = async {
+            loop {
+                let all = self.channel.consoles().read(&node, 0, usize::MAX).unwrap();
+                if String::from_utf8_lossy(&all.bytes).contains(wanted) {
+                    return all.bytes;
+                }
+                news.changed().await.unwrap();
+            }
+        };
+        timeout(Duration::from_secs(60), reading).await.unwrap()
+    }
+
+    /// A whole handshake (RFC 6143 section 7.1 to 7.3) with its screen; returns the name that it shows.
+    async fn screen(&self) -> String {
+        let (mut to, mut back) = self.channel.screen(&node1()).await.unwrap();
+        let mut came = Vec::new();
+        let mut take = async |count: usize| {
+            while came.len() < count {
+                let piece = timeout(Duration::from_secs(30), back.next()).await.unwrap().unwrap();
+                came.extend_from_slice(&piece.expect("the screen ended"));
+            }
+            came.drain(..count).collect::<Vec<u8>>()
+        };
+        assert_eq!(take(12).await, b"RFB 003.008\n");
+        to.send(Bytes::from_static(b"RFB 003.008\n")).await.unwrap();
+        let kinds = usize::from(take(1).await[0]);
+        assert!(take(kinds).await.contains(&1), "a screen without a password");
+        to.send(Bytes::from_static(&[1])).await.unwrap();
+        assert_eq!(take(4).await, [0; 4]);
+        to.send(Bytes::from_static(&[1])).await.unwrap();
+        let init = take(24).await;
+        let length = u32::from_be_bytes(init[20..].try_into().unwrap());
+        String::from_utf8(take(length.try_into().unwrap()).await).unwrap()
+    }
+}
+
+fn node1() -> NodeName {
+    "node1".parse().unwrap()
 }
 
 #[test]
@@ -125,21 +183,31 @@ async fn story(state: &Path) {
     first.done(1).await;
     let evidence = first.seen(PowerState::On).await;
     assert!(evidence.starts_with("QEMU ") && evidence.ends_with(" runs"), "{evidence}");
+    // Its firmware writes to the console before anybody can follow it.
+    let said = first.console("SeaBIOS").await;
+    assert!(first.screen().await.contains("node1"));
+    assert_eq!(first.channel.type_into(&node1(), Bytes::from_static(b"x")).await, Ok(()));
     drop(first);
 
     let mut second = Driver::spawn(state);
     let evidence = second.seen(PowerState::On).await;
     assert!(evidence.ends_with("found again"), "{evidence}");
+    assert!(second.console("SeaBIOS").await.starts_with(&said), "from its first byte on");
+    assert!(second.screen().await.contains("node1"));
     second.order(2, PowerOrder::On);
     second.done(2).await;
     second.seen(PowerState::On).await;
     second.order(3, PowerOrder::Off);
     second.done(3).await;
     second.seen(PowerState::Off).await;
+    assert_eq!(second.channel.screen(&node1()).await.err(), Some(Unreached::Off));
+    assert_eq!(second.channel.type_into(&node1(), Bytes::from_static(b"x")).await, Err(Unreached::Off));
 
     second.order(4, PowerOrder::On);
     second.done(4).await;
     let evidence = second.seen(PowerState::On).await;
+    let before = std::fs::read(state.join("node1/console.old")).unwrap();
+    assert!(before.starts_with(&said), "the console of the start before is put aside");
     let pid = evidence.split(' ').nth(1).unwrap();
     assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
     let evidence = second.seen(PowerState::Off).await;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use drivers::here::Here;
 use drivers::power::{DriverReport, Power, PowerCommand};
 use model::{Command, CommandId, Fact, LabSpec, Outcome};
 use netboot::Down;
@@ -20,12 +21,12 @@ const REPORTS_WAITING: usize = 256;
 pub(crate) fn spawn(
     tasks: &mut JoinSet<()>,
     spec: &LabSpec,
-    state: &Path,
+    (state, here): (&Path, &Here),
     wishes: mpsc::Receiver<(CommandId, Command)>,
     (desk, counter): (Desk, mpsc::Sender<Down>),
 ) -> Option<Adopter> {
     let (sender, reports) = mpsc::channel(REPORTS_WAITING);
-    let power = Power::spawn(spec, &state.join("power"), &sender).map_err(|why| {
+    let power = Power::spawn(spec, here, &sender).map_err(|why| {
         tracing::error!(code = why.code(), "no machine can be switched: {why}");
         Outcome::Failed { code: why.code().to_owned(), why: why.to_string() }
     });

@@ -21,7 +21,7 @@ use labinator::doctor::Doctor;
 use labinator::failures::Failures;
 use labinator::http::{House, Screens, Token, guarded_router, router};
 use labinator::image::Places;
-use model::MachineUuid;
+use model::{MachineUuid, PowerDriver};
 use store::lossy::LossyFiles;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -106,6 +106,10 @@ async fn lab(name: &str) -> Lab {
     running.spawn(agent.talk(at, public));
 
     let mut spec = stand::spec(3);
+    // A person switches the box of metal.
+    spec.power.insert("manual".parse().unwrap(), PowerDriver::Manual);
+    let metal = spec.board.nodes.get_mut(&stand::node(1)).unwrap();
+    metal.power.driver = "manual".parse().unwrap();
     for number in [2, 3] {
         let guest = spec.board.nodes.get_mut(&stand::node(number)).unwrap();
         guest.guest = Some(MachineUuid([number; 16]));
@@ -238,7 +242,7 @@ async fn viewers_reach_a_screen_through_the_controller_one_after_the_other_and_t
 async fn a_screen_that_is_not_there_is_refused_with_what_has_one() {
     let lab = lab("absent").await;
     for (node, code, text) in [
-        ("node1", "no_screen", "only guests of hypervisors"),
+        ("node1", "no_screen", "guests of hypervisors and virtual machines of this boss have one"),
         ("node3", "unreached", "no agent that runs it is connected"),
         ("node9", "unknown_node", "this board has: node1, node2, node3"),
     ] {

@@ -97,6 +97,7 @@ pub fn machine_view(
         }),
         host: lab.host_of(&machine.node).cloned(),
         is_guest: node.guest.is_some(),
+        has_console: lab.spec.has_console(node),
         guest: machine.guest.clone(),
         wipe: wipe::view(machine),
         fault: machine.fault.clone(),

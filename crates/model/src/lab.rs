@@ -140,6 +140,16 @@ pub struct Ipv6Spec {
     pub autonomous: bool,
 }
 
+impl LabSpec {
+    /// Whether the serial console and the screen of this machine are reached through the boss: guests by the agents of
+    /// their hypervisors, virtual machines because they run there.
+    #[must_use]
+    pub fn has_console(&self, node: &NodeSpec) -> bool {
+        let driver = self.power.get(&node.power.driver);
+        node.guest.is_some() || matches!(driver, Some(PowerDriver::Virtual { .. }))
+    }
+}
+
 impl Ipv6Spec {
     /// Length of the prefix in bits: what firmware takes for granted, and what addresses made of Ethernet addresses
     /// need (RFC 4291 section 2.5.1).

@@ -135,6 +135,9 @@ pub struct MachineView {
     /// True for a guest, in hand or not.
     #[serde(default)]
     pub is_guest: bool,
+    /// True where the boss reaches its serial console and its screen: guests, and virtual machines of the boss.
+    #[serde(default)]
+    pub has_console: bool,
     /// What its hypervisor told of it.
     #[serde(default)]
     pub guest: Option<GuestSeen>,

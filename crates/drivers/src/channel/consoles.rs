@@ -61,6 +61,16 @@ impl Consoles {
         self.all().get(node).map(|console| console.news.subscribe())
     }
 
+    /// There is such a console, though nothing came of it yet.
+    pub(crate) fn expect(&self, node: &NodeName) {
+        self.all().entry(node.clone()).or_default();
+    }
+
+    /// So many bytes will never come here.
+    pub(crate) fn lose(&self, node: &NodeName, count: u64) {
+        self.all().entry(node.clone()).or_default().lost += count;
+    }
+
     /// Where the log of this agent goes on.
     pub(super) fn wanted(&self, node: &NodeName, agent: &AgentKey) -> u64 {
         let all = self.all();
@@ -78,7 +88,7 @@ impl Consoles {
     }
 
     /// These bytes came next.
-    pub(super) fn append(&self, node: &NodeName, bytes: &[u8]) {
+    pub(crate) fn append(&self, node: &NodeName, bytes: &[u8]) {
         let mut all = self.all();
         let console = all.entry(node.clone()).or_default();
         let count = u64::try_from(bytes.len()).unwrap_or_default();

@@ -28,6 +28,7 @@ use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::here::Here;
 use crate::way::{self, Inlet, Outlet};
 
 pub use consoles::{Consoles, Part};
@@ -76,16 +77,19 @@ pub enum Unreached {
     /// Its agent has no such thing.
     #[error("its agent does not have it: it is not running")]
     NotThere,
+    /// It is a virtual machine of this computer that does not run.
+    #[error("it is not running")]
+    Off,
     /// The connection broke.
-    #[error("the connection to its agent broke")]
+    #[error("the connection to it broke")]
     Broken,
 }
 
-/// The agents that are connected.
+/// The agents that are connected, and the virtual machines beside them.
 #[derive(Clone)]
 pub struct Channel {
     lines: Arc<Mutex<BTreeMap<NodeName, Line>>>,
-    consoles: Consoles,
+    here: Here,
     whose: Whose,
 }
 
@@ -105,13 +109,25 @@ impl Channel {
     /// A channel without connections.
     #[must_use]
     pub fn new(whose: Whose) -> Self {
-        Self { lines: Arc::default(), consoles: Consoles::default(), whose }
+        Self { lines: Arc::default(), here: Here::default(), whose }
+    }
+
+    /// The same, by which the virtual machines of this computer are reached, too.
+    #[must_use]
+    pub fn beside(self, here: Here) -> Self {
+        Self { here, ..self }
+    }
+
+    /// The virtual machines of this computer.
+    #[must_use]
+    pub const fn here(&self) -> &Here {
+        &self.here
     }
 
     /// What consoles said.
     #[must_use]
     pub const fn consoles(&self) -> &Consoles {
-        &self.consoles
+        self.here.consoles()
     }
 
     fn lines(&self) -> MutexGuard<'_, BTreeMap<NodeName, Line>> {
@@ -209,7 +225,7 @@ impl Channel {
         key: AgentKey,
         mut asker: SendRequest<Bytes>,
     ) -> Result<(), h2::Error> {
-        let wanted = self.consoles.wanted(guest, &key);
+        let wanted = self.consoles().wanted(guest, &key);
         let path = format!("{CHANNEL_GUESTS_PATH}/{guest}/console?{CHANNEL_FROM}={wanted}");
         let (answer, _) = asker.send_request(request(Method::GET, &path), true)?;
         let answer = answer.await?;
@@ -217,14 +233,25 @@ impl Channel {
             return Ok(());
         }
         let begins = answer.headers().get(CHANNEL_FROM).and_then(|from| from.to_str().ok()?.parse().ok());
-        self.consoles.begin(guest, key, begins.unwrap_or(wanted));
+        self.consoles().begin(guest, key, begins.unwrap_or(wanted));
         let mut body = answer.into_body();
         while let Some(piece) = body.data().await {
             let piece = piece?;
-            self.consoles.append(guest, &piece);
+            self.consoles().append(guest, &piece);
             body.flow_control().release_capacity(piece.len())?;
         }
         Ok(())
+    }
+
+    /// Opens a way to the screen of a guest, or of a virtual machine of this computer.
+    ///
+    /// # Errors
+    /// [`Unreached`].
+    pub async fn screen(&self, node: &NodeName) -> Result<(Inlet, Outlet), Unreached> {
+        match self.here.seat(node) {
+            Some(seat) => seat.screen().await,
+            None => self.reach(node, Reach::Screen).await,
+        }
     }
 
     /// Opens a way to a guest: what is sent goes in, what is received came out.
@@ -249,11 +276,14 @@ impl Channel {
         }
     }
 
-    /// Types into the serial port of a guest.
+    /// Types into the serial port of a guest, or of a virtual machine of this computer.
     ///
     /// # Errors
     /// [`Unreached`]; some of it may have been typed.
     pub async fn type_into(&self, guest: &NodeName, text: Bytes) -> Result<(), Unreached> {
+        if let Some(seat) = self.here.seat(guest) {
+            return timeout(LIMIT, seat.type_into(text)).await.map_err(|_| Unreached::Broken)?;
+        }
         let (mut to, mut back) = self.reach(guest, Reach::Keyboard).await?;
         to.send(text).await.map_err(|_| Unreached::Broken)?;
         to.close().await.map_err(|_| Unreached::Broken)?;

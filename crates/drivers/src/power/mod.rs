@@ -15,12 +15,13 @@ mod virtual_node;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use model::{CommandId, LabSpec, NodeName, NodeSpec, Outcome, PortRef, PowerDriver, PowerOrder, PowerState};
 use tokio::sync::mpsc;
 
+use crate::here::{Here, Seat};
 use crate::process::ProcessError;
 
 pub use console::CONSOLE_FILE;
@@ -111,20 +112,20 @@ impl Power {
     /// Starts the drivers of a lab. Virtual machines that run already, left by an earlier core, are found
     /// again. Every machine's power is reported once at the start.
     ///
-    /// `state` is a folder of ours: what a virtual machine needs lies in `STATE/NODE`.
+    /// Consoles and screens of virtual machines are reached by `here`.
     /// The tasks end when this door and all its clones are dropped; virtual machines run on.
     ///
     /// # Errors
     /// [`PowerError`]: something a driver needs is missing; nothing was started then.
     pub fn spawn(
         spec: &LabSpec,
-        state: &Path,
+        here: &Here,
         reports: &mpsc::Sender<DriverReport>,
     ) -> Result<Self, PowerError> {
         let mut plans = Vec::new();
         for (name, driver) in &spec.power {
             let nodes = spec.board.nodes.iter().filter(|(_, node)| node.power.driver == *name);
-            plans.push(plan(driver, nodes, state)?);
+            plans.push(plan(driver, nodes, here)?);
         }
         let mut ports = BTreeMap::new();
         for plan in plans {
@@ -158,13 +159,13 @@ impl Power {
 enum Plan {
     Manual { nodes: Vec<(NodeName, PortRef)> },
     Guests { ports: Vec<PortRef> },
-    Virtual { programs: qemu::Installed, stagger: Duration, nodes: Vec<(PortRef, Machine, PathBuf)> },
+    Virtual { programs: qemu::Installed, stagger: Duration, nodes: Vec<(PortRef, Machine, Seat)> },
 }
 
 fn plan<'a>(
     driver: &PowerDriver,
     nodes: impl Iterator<Item = (&'a NodeName, &'a NodeSpec)>,
-    state: &Path,
+    here: &Here,
 ) -> Result<Plan, PowerError> {
     match driver {
         PowerDriver::Manual => {
@@ -176,8 +177,9 @@ fn plan<'a>(
         PowerDriver::Virtual { memory, stagger, disk } => {
             let mut machines = Vec::new();
             for (name, node) in nodes {
-                let folder = virtual_node::folder(state, name)?;
-                machines.push((node.power.clone(), Machine::of(name, node, (*memory, *disk)), folder));
+                let Some(seat) = here.seat(name) else { continue };
+                process::prepare(&seat.folder)?;
+                machines.push((node.power.clone(), Machine::of(name, node, (*memory, *disk)), seat.clone()));
             }
             let programs = qemu::Installed::find(machines.iter().map(|(_, machine, _)| machine.firmware))?;
             Ok(Plan::Virtual { programs, stagger: Duration::from_millis(stagger.0), nodes: machines })
@@ -208,9 +210,9 @@ impl Plan {
             }
             Self::Virtual { programs, stagger, nodes } => {
                 let turn = virtual_node::Turn::new(stagger);
-                for (port, machine, folder) in nodes {
+                for (port, machine, seat) in nodes {
                     let (orders, queue) = mpsc::channel(QUEUE);
-                    let node = virtual_node::VirtualNode::new(machine, folder, &programs, &turn, reports);
+                    let node = virtual_node::VirtualNode::new(machine, seat, &programs, &turn, reports);
                     tokio::spawn(node.run(queue));
                     ports.insert(port, orders);
                 }

@@ -19,8 +19,10 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use super::qemu::{DISK, Installed, PID, QMP, VARS, arguments};
-use super::{Machine, PowerError};
+use super::console::put_aside;
+use super::qemu::{DISK, Installed, PID, QMP, SERIAL, VARS, arguments};
+use super::{CONSOLE_FILE, Machine, PowerError};
+use crate::here::SCREEN;
 
 /// What QEMU itself says, in the machine's folder; started anew with each start.
 const LOG: &str = "qemu.log";
@@ -49,10 +51,11 @@ impl Running {
     /// A reason for a person.
     pub(super) async fn start(machine: &Machine, folder: &Path, with: &Installed) -> Result<Self, String> {
         let failed = |what: &str, error: &io::Error| format!("{what}: {error}");
-        for old in [QMP, super::qemu::SERIAL] {
+        for old in [QMP, SERIAL, SCREEN] {
             // QEMU replaces sockets itself; an old one would only be asked in vain while it starts.
             drop(fs::remove_file(folder.join(old)));
         }
+        put_aside(folder).map_err(|e| failed(CONSOLE_FILE, &e))?;
         // A firmware that remembers boots of another life would not be a cold machine.
         fs::copy(&with.vars, folder.join(VARS)).or_else(absent).map_err(|e| failed(VARS, &e))?;
         if let Some(size) = machine.disk {

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use model::VirtualFirmware;
 
-use super::PowerError;
 use super::machine::{Machine, tap_name};
+use super::{CONSOLE_FILE, PowerError};
+use crate::here::SCREEN;
 use crate::process::Program;
 
 const QEMU: Program = Program::new("qemu-system-x86_64", "qemu-system-x86");
@@ -71,12 +72,17 @@ pub fn missing(firmwares: impl IntoIterator<Item = VirtualFirmware>) -> Vec<Powe
 pub(super) fn arguments(machine: &Machine) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut add = |text: &str| words.extend(text.split(' ').map(str::to_owned));
-    add("-no-user-config -nodefaults -display none -no-reboot");
+    // Without graphics of the machine's own, SeaBIOS and iPXE write to the serial console what they show on the screen.
+    add("-no-user-config -nodefaults -display none -no-reboot -machine pc,graphics=off");
     add(&format!("-name {} -accel tcg,thread=single -m {}", machine.name, machine.memory.0));
     add(&format!("-uuid {} -smbios type=1,manufacturer=Labinator,product=node", machine.uuid()));
     add(&format!("-smbios type=1,serial={}", machine.name));
     add("-object rng-random,id=entropy,filename=/dev/urandom -device virtio-rng-pci,rng=entropy");
-    add(&format!("-chardev socket,id=serial,path={SERIAL},server=on,wait=off -serial chardev:serial"));
+    add(&format!("-vga std -vnc unix:{SCREEN}"));
+    // The log is the console from its first byte on, whoever listens; appended, so that its head can be given back to
+    // the disk while QEMU writes on.
+    let kept = format!("logfile={CONSOLE_FILE},logappend=on");
+    add(&format!("-chardev socket,id=serial,path={SERIAL},server=on,wait=off,{kept} -serial chardev:serial"));
     add(&format!("-chardev socket,id=qmp,path={QMP},server=on,wait=off -mon chardev=qmp,mode=control"));
     add(&format!("-pidfile {PID}"));
     if machine.disk.is_some() {
@@ -190,6 +196,8 @@ mod tests {
         for part in [
             "-no-reboot",
             "-nodefaults",
+            "-vga std -vnc unix:vnc.sock ",
+            "path=serial.sock,server=on,wait=off,logfile=console.log,logappend=on ",
             "-accel tcg,thread=single",
             "-m 512 ",
             "-uuid 6c616269-6e61-8f72-8000-5254001ab101 ",

@@ -6,24 +6,17 @@
 //!    └─────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{CommandId, NodeName, Outcome, PowerOrder, PowerState};
+use model::{CommandId, Outcome, PowerOrder, PowerState};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{Instant, sleep_until};
 
-use super::process::{Running, prepare};
-use super::qemu::{Installed, SERIAL};
-use super::{DriverReport, Machine, PowerError, console};
-
-/// The folder of a machine, made if it is not there.
-pub(super) fn folder(state: &Path, node: &NodeName) -> Result<PathBuf, PowerError> {
-    let folder = state.join(node.as_str());
-    prepare(&folder)?;
-    Ok(folder)
-}
+use super::process::Running;
+use super::qemu::Installed;
+use super::{DriverReport, Machine, console};
+use crate::here::Seat;
 
 /// Keeps starts apart: who holds it may start, and the next one waits the stagger out.
 #[derive(Debug, Clone)]
@@ -49,7 +42,7 @@ impl Turn {
 #[derive(Debug)]
 pub(super) struct VirtualNode {
     machine: Machine,
-    folder: PathBuf,
+    seat: Seat,
     installed: Installed,
     turn: Turn,
     reports: mpsc::Sender<DriverReport>,
@@ -61,23 +54,28 @@ struct NobodyListens;
 impl VirtualNode {
     pub(super) fn new(
         machine: Machine,
-        folder: PathBuf,
+        seat: Seat,
         installed: &Installed,
         turn: &Turn,
         reports: &mpsc::Sender<DriverReport>,
     ) -> Self {
-        Self { machine, folder, installed: installed.clone(), turn: turn.clone(), reports: reports.clone() }
+        Self { machine, seat, installed: installed.clone(), turn: turn.clone(), reports: reports.clone() }
     }
 
     /// Drives the machine until nobody orders or listens any more; the machine runs on then.
     pub(super) async fn run(self, mut queue: mpsc::Receiver<(CommandId, PowerOrder)>) {
-        let mut running = Running::find(&self.folder);
+        let mut running = Running::find(&self.seat.folder);
         let mut told = match &running {
             Some(qemu) => {
                 self.follow_console();
                 self.seen(PowerState::On, format!("QEMU {} runs, found again", qemu.pid)).await
             }
-            None => self.seen(PowerState::Off, "no QEMU of it runs".to_owned()).await,
+            None => {
+                if let Err(error) = console::tell_kept(&self.seat) {
+                    tracing::debug!(%error, node = %self.seat.node, "its last console cannot be read");
+                }
+                self.seen(PowerState::Off, "no QEMU of it runs".to_owned()).await
+            }
         };
         while told.is_ok() {
             told = tokio::select! {
@@ -99,7 +97,7 @@ impl VirtualNode {
         let outcome = match (order, running.as_mut()) {
             (PowerOrder::On, None) => {
                 self.turn.take().await;
-                match Running::start(&self.machine, &self.folder, &self.installed).await {
+                match Running::start(&self.machine, &self.seat.folder, &self.installed).await {
                     Ok(qemu) => {
                         *running = Some(qemu);
                         self.follow_console();
@@ -109,7 +107,7 @@ impl VirtualNode {
                 }
             }
             (PowerOrder::Off, Some(qemu)) => {
-                let how = qemu.end(&self.folder).await;
+                let how = qemu.end(&self.seat.folder).await;
                 self.finished(id, Outcome::Done).await?;
                 return self.ended(&how, running).await;
             }
@@ -129,10 +127,11 @@ impl VirtualNode {
     }
 
     fn follow_console(&self) {
-        let folder = self.folder.clone();
+        let seat = self.seat.clone();
         tokio::spawn(async move {
-            if let Err(error) = console::follow(folder.clone(), SERIAL).await {
-                tracing::debug!(%error, folder = %folder.display(), "console not followed");
+            let node = seat.node.clone();
+            if let Err(error) = console::follow(seat).await {
+                tracing::debug!(%error, %node, "console not followed");
             }
         });
     }

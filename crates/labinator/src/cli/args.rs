@@ -290,17 +290,17 @@ pub enum ClientVerb {
         #[arg(long)]
         json: bool,
     },
-    /// Show the serial console of a guest and type into it; Ctrl-] ends it
+    /// Show the serial console of a guest or a virtual machine, and type into it; Ctrl-] ends it
     Console {
-        /// Which guest
+        /// Which machine
         node: NodeName,
         /// Only show what is kept of it
         #[arg(long)]
         log: bool,
     },
-    /// Open the screen of a guest on a port of this computer's loopback, for any VNC viewer; Ctrl-C ends it
+    /// Open the screen of a guest or a virtual machine on a port of this computer's loopback, for any VNC viewer; Ctrl-C ends it
     Vnc {
-        /// Which guest
+        /// Which machine
         node: NodeName,
         /// Which port; one that is free unless told
         #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]

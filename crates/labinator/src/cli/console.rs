@@ -1,4 +1,4 @@
-//! `console`: a guest's serial console, from its first byte, and typing into it.
+//! `console`: a machine's serial console, from its first byte, and typing into it.
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::time::Duration;

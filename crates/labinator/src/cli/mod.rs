@@ -6,8 +6,8 @@
 //! | boot images | `images.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
-//! | a guest's serial console | `console.rs` |
-//! | a guest's screen | `vnc.rs` |
+//! | the serial console of a machine | `console.rs` |
+//! | its screen | `vnc.rs` |
 //! | error numbers of iPXE | `code.rs` |
 //! | Talos without its own tool | `talos/` |
 //! | a Kubernetes cluster by its kubeconfig | `cluster.rs` |

@@ -53,6 +53,7 @@ fn machine(name: &str, word: NodeWord, bars: Vec<Bar>) -> MachineView {
         talos: None,
         host: None,
         is_guest: false,
+        has_console: false,
         guest: None,
         wipe: None,
         fault: None,

@@ -1,4 +1,4 @@
-//! Serial consoles of guests: what they wrote, piece by piece, and typing into them.
+//! Serial consoles of guests and virtual machines: what they wrote, piece by piece, and typing into them.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(super) async fn read(
         Some(part) => Json(part).into_response(),
         None => {
             let message = format!("nothing came of a console of {node}");
-            let advice = "only guests have one here, once they run below an agent that made a key";
+            let advice = "virtual machines of this boss have one, and guests once they run below an agent that made a key";
             answer::error(StatusCode::NOT_FOUND, "no_console", &message, advice)
         }
     }

@@ -9,7 +9,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
-use drivers::channel::Reach;
 use drivers::way::{Inlet, Outlet};
 use futures_util::{SinkExt as _, StreamExt as _};
 use lifecycle::Refusal;
@@ -78,12 +77,12 @@ pub(super) async fn open(
 
 async fn reach(house: &House, machine: &MachineView) -> Result<(Inlet, Outlet), Response> {
     let node = &machine.node;
-    if !machine.is_guest {
+    if !machine.has_console {
         let message = format!("{node} has no screen here");
-        let advice = "only guests of hypervisors have one here; a box of metal has its own sockets for that";
+        let advice = "guests of hypervisors and virtual machines of this boss have one; a box of metal has a socket for it";
         return Err(answer::error(StatusCode::CONFLICT, "no_screen", &message, advice));
     }
-    house.channel.reach(node, Reach::Screen).await.map_err(|why| {
+    house.channel.screen(node).await.map_err(|why| {
         let advice = format!("`labinator explain {node}` says whether it runs and where");
         answer::error(StatusCode::CONFLICT, "unreached", &format!("{node}: {why}"), &advice)
     })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use drivers::channel::{Channel, CoreKey};
+use drivers::here::Here;
 use model::AgentChannel;
 use store::Disk;
 use tokio::sync::mpsc;
@@ -57,9 +58,11 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let port = doors.agents.local_addr().map_err(ServeError::io("the listener of agents"))?.port();
     let leads = AgentChannel { port, key: key.public() };
     tasks.spawn(link::run(folders.state.clone(), (desk.clone(), leads), table, orders));
-    let channel = Channel::new(speakers::of(&spec, Arc::clone(desk.publisher())));
+    let here = Here::of(&spec, &folders.state.join("power"));
+    let channel = Channel::new(speakers::of(&spec, Arc::clone(desk.publisher()))).beside(here.clone());
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter.clone()));
-    let adopter = hands::spawn(&mut tasks, &spec, &folders.state, wishes, (desk.clone(), for_counter));
+    let adopter =
+        hands::spawn(&mut tasks, &spec, (&folders.state, &here), wishes, (desk.clone(), for_counter));
     probe::spawn(&mut tasks, &spec, desk.clone());
     images::spawn(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let cache = crate::start::cache_folder().join("packages");

@@ -191,6 +191,7 @@ pub(crate) fn machine(number: u8) -> MachineView {
         talos: None,
         host: None,
         is_guest: false,
+        has_console: false,
         guest: None,
         wipe: None,
         fault: None,
