@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use model::NodeName;
 
+use crate::image::Extra;
+
 pub(super) const IMAGES_HELP: &str =
     "Folder of boot images [default: $LABINATOR_IMAGES, else images below the state folder]";
 
@@ -142,6 +144,9 @@ pub struct BuildArgs {
     /// Where a live image's packages are: a URL or a line of sources.list, once or more [default: Debian's servers]
     #[arg(long, value_name = "URL")]
     pub mirror: Vec<String>,
+    /// What to add to the hypervisor; updates keep it [default: nothing, and the agent starts QEMU itself]
+    #[arg(long, value_name = "WHAT")]
+    pub with: Vec<Extra>,
 }
 
 /// Options of `image fetch`.

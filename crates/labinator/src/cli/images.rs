@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use api::{AgedKind, GenerationState, Stock};
+use model::Asset;
 use serde::Serialize;
 
 use super::args_image::{BuildArgs, FetchArgs, ImageVerb, OneImage, UpdateArgs};
@@ -10,7 +11,9 @@ use super::render::counted;
 use super::{Failure, Globals, out};
 use crate::fetch;
 use crate::image::life::{Generations, Home};
-use crate::image::{self, Built, Change, ImageError, Keys, Live, NodeImage, Offer, Order, Updated, Verdict};
+use crate::image::{
+    self, Built, Change, ImageError, ImageManifest, Keys, Live, NodeImage, Offer, Order, Updated, Verdict,
+};
 use crate::start::{cache_folder, images_folder, loaders_folder};
 
 /// The image that this version builds unless told otherwise.
@@ -30,8 +33,10 @@ pub async fn images(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
     let quiet = globals.quiet;
     match verb {
         ImageVerb::Build(args) => {
+            let images = args.out.clone().unwrap_or_else(images_folder);
+            let before = ImageManifest::read(&image::life::in_use(&images, &args.name)).ok();
             let built = build(args).await?;
-            if quiet { Ok(()) } else { tell_built(&built) }
+            if quiet { Ok(()) } else { tell_built(&built, before.as_ref()) }
         }
         ImageVerb::Fetch(args) => fetch(globals, args).await,
         ImageVerb::List { out, json } => list(out.unwrap_or_else(images_folder), json),
@@ -57,7 +62,7 @@ pub async fn images(globals: &Globals, verb: ImageVerb) -> Result<(), Failure> {
 }
 
 async fn build(args: BuildArgs) -> Result<Built, Failure> {
-    let BuildArgs { name, agent, talosd, out, kernel_deb, ssh_keys, suite, mirror } = args;
+    let BuildArgs { name, agent, talosd, out, kernel_deb, ssh_keys, suite, mirror, with } = args;
     let out = out.unwrap_or_else(images_folder);
     let plays = name == image::SIMULATED_TALOS;
     let kind = Live::named(&name);
@@ -73,6 +78,7 @@ async fn build(args: BuildArgs) -> Result<Built, Failure> {
         (ssh_keys.is_some() && kind.is_none(), "--ssh-keys is for live images"),
         (suite.is_some() && kind.is_none(), "--suite is for live images"),
         (!mirror.is_empty() && kind.is_none(), "--mirror is for live images"),
+        (!with.iter().all(|what| kind.is_some_and(|live| live.takes(*what))), "--with is for the hypervisor"),
     ];
     if let Some((_, why)) = misplaced.into_iter().find(|(wrong, _)| *wrong) {
         return Err(Failure::Usage(why.to_owned()));
@@ -80,7 +86,7 @@ async fn build(args: BuildArgs) -> Result<Built, Failure> {
     let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
     if let Some(live) = kind {
         let keys = ssh_keys.as_deref().map(text).transpose()?;
-        let order = Order { live, images: out, agent, suite, mirrors: mirror, keys };
+        let order = Order { live, images: out, agent, suite, mirrors: mirror, keys, with };
         return Ok(image::build(&order).await?);
     }
     let talosd = plays.then(|| talosd.map_or_else(|| beside("talosd", "--talosd"), Ok)).transpose()?;
@@ -91,7 +97,8 @@ async fn build(args: BuildArgs) -> Result<Built, Failure> {
     Ok(built)
 }
 
-fn tell_built(built: &Built) -> Result<(), Failure> {
+/// `before` is the image that was in use: what was added, as with `--with`, is seen by what its files grew.
+fn tell_built(built: &Built, before: Option<&ImageManifest>) -> Result<(), Failure> {
     let how = if built.fresh { "built" } else { "is current" };
     let packages = match built.manifest.packages.len() {
         0 => String::new(),
@@ -103,7 +110,12 @@ fn tell_built(built: &Built) -> Result<(), Failure> {
         built.manifest.kernel_version
     ))?;
     built.manifest.files().try_for_each(|file| {
-        out::line(&format!("  {:<14} {:>9} kB  sha256:{}", file.name, file.size / 1000, file.digest))
+        let same = |old: &&Asset| old.name == file.name && old.size != file.size;
+        let grew = before.and_then(|before| before.files().find(same)).map_or_else(String::new, |old| {
+            let word = if file.size > old.size { "more" } else { "less" };
+            format!("  {} kB {word} than before", file.size.abs_diff(old.size).div_ceil(1000))
+        });
+        out::line(&format!("  {:<14} {:>9} kB  sha256:{}{grew}", file.name, file.size / 1000, file.digest))
     })
 }
 
@@ -122,7 +134,7 @@ async fn update(args: UpdateArgs, quiet: bool) -> Result<(), Failure> {
         let live = Live::named(&name).ok_or_else(|| ImageError::NotLive(name.clone()))?;
         let agent = agent.map_or_else(|| beside("agent", "--agent"), Ok)?;
         let keys = ssh_keys.as_deref().map(text).transpose()?;
-        let order = Order { live, images, agent, suite, mirrors: mirror, keys };
+        let order = Order { live, images, agent, suite, mirrors: mirror, keys, with: Vec::new() };
         image::update(&order, &offer, &mut tell).await?
     };
     if quiet {

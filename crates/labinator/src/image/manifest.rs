@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use talos::release::Version;
 
 use super::ImageError;
+use super::live::Extra;
 
 /// Name of the description in an image's folder.
 pub const MANIFEST: &str = "image.json";
@@ -51,6 +52,9 @@ pub struct Recipe {
     pub mirrors: Vec<String>,
     /// Public keys that may log in as root, in the form of `authorized_keys`.
     pub keys: Option<String>,
+    /// What is added to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub with: Vec<Extra>,
 }
 
 /// A package inside an image.

@@ -27,7 +27,7 @@ use drivers::process::ProcessError;
 
 pub use carry::pack;
 pub use changes::{Change, changes};
-pub use live::{Live, LiveImage, build_live};
+pub use live::{Extra, Live, LiveImage, build_live};
 pub use manifest::{ImageManifest, MANIFEST, Package, Recipe};
 pub use node::{Built, NodeImage, SIMULATED_TALOS, build_node};
 pub use pe::PeError;

@@ -8,7 +8,7 @@ use model::NodeName;
 use super::carry::unpack;
 use super::changes::{Change, changes};
 use super::life::{Candidate, Home, Part};
-use super::live::{LiveImage, build_live};
+use super::live::{Extra, LiveImage, build_live};
 use super::manifest::{ImageManifest, Recipe};
 use super::node::Built;
 use super::signed::{Keys, Seal, now};
@@ -33,6 +33,8 @@ pub struct Order {
     pub mirrors: Vec<String>,
     /// Public keys that may log in; those of the generation in use when absent.
     pub keys: Option<String>,
+    /// What is added to it; an update adds what the generation in use has.
+    pub with: Vec<Extra>,
 }
 
 /// How a new generation is to be tried.
@@ -171,8 +173,13 @@ fn plan(order: &Order, folder: PathBuf, current: Option<PathBuf>, before: Option
         (true, Some(recipe)) => recipe.mirrors.clone(),
         _ => order.mirrors.clone(),
     };
+    let with = match (order.with.is_empty(), before) {
+        (true, Some(recipe)) => recipe.with.clone(),
+        _ => order.with.clone(),
+    };
     LiveImage {
         live: order.live,
+        with,
         agent: order.agent.clone(),
         keys: order.keys.clone().or_else(|| before.and_then(|recipe| recipe.keys.clone())),
         suite: suite.unwrap_or_else(|| SUITE.to_owned()),

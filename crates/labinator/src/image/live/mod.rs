@@ -22,8 +22,8 @@ use super::kernel::Kernel;
 use super::manifest::{ImageManifest, Package, Recipe, asset, digest};
 use super::node::{Built, Scratch, compress, read, stub};
 use super::{ImageError, pe};
-pub use recipe::Live;
 use recipe::{ARGUMENTS, EARLY_MODULES, RECIPE};
+pub use recipe::{Extra, Live};
 use root::Root;
 
 const GENSQUASHFS: Program = Program::new("gensquashfs", "squashfs-tools-ng");
@@ -37,6 +37,8 @@ const SQUASHFS: &str = "live.squashfs";
 pub struct LiveImage {
     /// Which one.
     pub live: Live,
+    /// What is added to it.
+    pub with: Vec<Extra>,
     /// The agent, linked statically.
     pub agent: PathBuf,
     /// Public keys that may log in as root, in the form of `authorized_keys`. Without one nobody can.
@@ -67,7 +69,7 @@ pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
     fs::create_dir_all(&folder).map_err(|e| ImageError::io(&folder, e))?;
     let work = Scratch::new(&folder)?;
     let root = Root::unpack(plan, &work.0).await?;
-    let inputs = inputs(plan.live, &root.packages, &[Some(&agent), keys.as_ref(), Some(&stub)]);
+    let inputs = inputs((plan.live, &plan.with), &root.packages, &[Some(&agent), keys.as_ref(), Some(&stub)]);
     if let Some(current) = &plan.current
         && let Ok(manifest) = ImageManifest::read(current)
         && manifest.inputs == inputs
@@ -79,7 +81,7 @@ pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
     let linux = read(&kernel.image)?;
     let modules = kernel.modules(&EARLY_MODULES).await?;
     let busybox = read(&root.folder.join("usr/bin/busybox"))?;
-    root.furnish(plan.live, &kernel, &agent, keys.as_deref()).await?;
+    root.furnish((plan.live, &plan.with), &kernel, &agent, keys.as_deref()).await?;
     let squashfs = squash(&root.folder, &work.0).await?;
 
     let mut early = Archive::early(agent, modules);
@@ -104,15 +106,19 @@ pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
     ARGUMENTS.clone_into(&mut manifest.args);
     manifest.agent = true;
     manifest.packages = root.packages;
-    manifest.recipe =
-        Some(Recipe { suite: plan.suite.clone(), mirrors: plan.mirrors.clone(), keys: plan.keys.clone() });
+    manifest.recipe = Some(Recipe {
+        suite: plan.suite.clone(),
+        mirrors: plan.mirrors.clone(),
+        keys: plan.keys.clone(),
+        with: plan.with.clone(),
+    });
     manifest.write(&folder)?;
     Ok(Built { folder, manifest, fresh: true })
 }
 
 /// SHA-256 over everything the image is made from.
-fn inputs(live: Live, packages: &[Package], files: &[Option<&Vec<u8>>]) -> Digest {
-    let mut text = format!("{} {RECIPE}\n{ARGUMENTS}\n{}", live.name(), live.services());
+fn inputs((live, with): (Live, &[Extra]), packages: &[Package], files: &[Option<&Vec<u8>>]) -> Digest {
+    let mut text = format!("{} {RECIPE}\n{ARGUMENTS}\n{}", live.name(), live.services(with));
     for package in packages {
         text.push_str(&format!("{} {}\n", package.name, package.version));
     }
@@ -144,7 +150,7 @@ mod tests {
     fn a_package_a_key_or_an_agent_that_changed_makes_another_image() {
         let of = |live, version, agent: &str, keys: Option<&str>| {
             let keys = keys.map(|keys| keys.as_bytes().to_vec());
-            inputs(live, &[package(version)], &[Some(&agent.as_bytes().to_vec()), keys.as_ref()])
+            inputs((live, &[]), &[package(version)], &[Some(&agent.as_bytes().to_vec()), keys.as_ref()])
         };
         let one = of(Live::Rescue, "1", "agent", None);
         assert_eq!(one, of(Live::Rescue, "1", "agent", None));

@@ -1,5 +1,8 @@
 //! What goes into which live image: packages, what is left out of them, kernel modules, and what runs there.
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
 /// A live image: a whole small system in RAM, the agent as process 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Live {
@@ -7,6 +10,14 @@ pub enum Live {
     Hypervisor,
     /// Mends and wipes machines: the usual tools.
     Rescue,
+}
+
+/// What can be added to a live image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Extra {
+    /// libvirt, by which the agent then runs its guests.
+    Libvirt,
 }
 
 /// Raised when the way of building changes, so that images built before are built again.
@@ -37,6 +48,8 @@ const COMMON: [&str; 13] = [
     "util-linux",
 ];
 const HYPERVISOR: [&str; 5] = ["ipxe-qemu", "ovmf", "qemu-system-x86", "qemu-utils", "seabios"];
+/// libvirtd with its driver for QEMU, and `virsh`, by which the agent asks it.
+const LIBVIRT: [&str; 3] = ["libvirt-clients", "libvirt-daemon", "libvirt-daemon-driver-qemu"];
 const RESCUE: [&str; 18] = [
     "cryptsetup-bin",
     "curl",
@@ -59,7 +72,7 @@ const RESCUE: [&str; 18] = [
 ];
 
 /// Paths below the root that no live image needs, by beginning. They are a third of what the packages hold.
-pub(super) const LEFT_OUT: [&str; 32] = [
+pub(super) const LEFT_OUT: [&str; 40] = [
     "etc/apt",
     "etc/cron.daily",
     "etc/dpkg",
@@ -69,6 +82,10 @@ pub(super) const LEFT_OUT: [&str; 32] = [
     "usr/lib/systemd",
     "usr/lib/udev/hwdb.bin",
     "usr/lib/udev/hwdb.d",
+    "usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_interface",
+    "usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_n",
+    "usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_s",
+    "usr/lib/x86_64-linux-gnu/libvirt/lock-driver",
     "usr/lib/x86_64-linux-gnu/perl",
     "usr/lib/x86_64-linux-gnu/libperl",
     "usr/libexec/qemu-system-i386",
@@ -76,8 +93,12 @@ pub(super) const LEFT_OUT: [&str; 32] = [
     "usr/share/OVMF/OVMF_CODE_4M.ms",
     "usr/share/OVMF/OVMF_CODE_4M.sec",
     "usr/share/OVMF/OVMF_CODE_4M.snake",
+    "usr/sbin/virtlockd",
+    "usr/sbin/virtlogd",
     "usr/share/doc",
     "usr/share/iso-codes",
+    "usr/share/libvirt/schemas",
+    "usr/share/libvirt/test-",
     "usr/share/locale",
     "usr/share/man",
     "usr/share/ovmf",
@@ -170,20 +191,30 @@ impl Live {
         }
     }
 
+    /// Whether it can have that.
+    #[must_use]
+    pub const fn takes(self, extra: Extra) -> bool {
+        match (self, extra) {
+            (Self::Hypervisor, Extra::Libvirt) => true,
+            (Self::Rescue, Extra::Libvirt) => false,
+        }
+    }
+
     /// Debian packages, without what they depend on.
-    pub(super) fn packages(self) -> Vec<&'static str> {
+    pub(super) fn packages(self, with: &[Extra]) -> Vec<&'static str> {
         let own: &[&str] = match self {
             Self::Hypervisor => &HYPERVISOR,
             Self::Rescue => &RESCUE,
         };
-        let mut all: Vec<&str> = COMMON.iter().chain(own).copied().collect();
+        let more: &[&str] = if with.contains(&Extra::Libvirt) { &LIBVIRT } else { &[] };
+        let mut all: Vec<&str> = COMMON.iter().chain(own).chain(more).copied().collect();
         all.sort_unstable();
         all
     }
 
     /// What the agent starts, one a line: `once` or `keep`, a name, and what the shell is given. `$BOSS` is the
     /// boss's address. In order; what is kept is started again when it ends.
-    pub(super) fn services(self) -> String {
+    pub(super) fn services(self, with: &[Extra]) -> String {
         // The agent looks for a port meanwhile, and asks for an address as soon as there is one.
         let modules = "once modules exec /usr/lib/labinator/agent modules\n\
              once watchdog [ -e /dev/watchdog ] || modprobe softdog\n";
@@ -200,7 +231,9 @@ impl Live {
             // Ctrl-Alt-F2 on the machine's own screen. Whoever stands there could boot anything anyway.
             Self::Rescue => "keep shell exec setsid -c sh -l </dev/tty2 >/dev/tty2 2>&1\n",
         };
-        [modules, zram, time, ssh, own].concat()
+        // The agent waits with its guests until it answers, and what runs does not need it.
+        let more = if with.contains(&Extra::Libvirt) { "keep libvirt exec libvirtd\n" } else { "" };
+        [modules, zram, time, ssh, own, more].concat()
     }
 }
 
@@ -211,7 +244,7 @@ mod tests {
     #[test]
     fn every_service_says_when_it_runs_has_a_name_and_a_command() {
         for live in Live::ALL {
-            for line in live.services().lines() {
+            for line in live.services(&[Extra::Libvirt]).lines() {
                 let mut words = line.splitn(3, ' ');
                 assert!(matches!(words.next(), Some("once" | "keep")), "{line}");
                 assert!(
@@ -221,6 +254,18 @@ mod tests {
                 assert!(words.next().is_some_and(|rest| !rest.is_empty()), "{line}");
             }
         }
+    }
+
+    #[test]
+    fn libvirt_is_there_where_it_was_asked_for_and_nowhere_else() {
+        for with in [&[][..], &[Extra::Libvirt]] {
+            let packages = Live::Hypervisor.packages(with);
+            let there = LIBVIRT.iter().all(|package| packages.contains(package));
+            assert_eq!(there, !with.is_empty());
+            assert_eq!(packages.iter().any(|package| package.starts_with("libvirt")), there);
+            assert_eq!(Live::Hypervisor.services(with).contains("exec libvirtd"), there);
+        }
+        assert!(Live::Hypervisor.takes(Extra::Libvirt) && !Live::Rescue.takes(Extra::Libvirt));
     }
 
     #[test]

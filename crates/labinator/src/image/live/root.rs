@@ -13,7 +13,7 @@ use std::time::Duration;
 use drivers::process::{Program, run_once};
 
 use super::LiveImage;
-use super::recipe::{LEFT_OUT, Live, MODULES, MODULES_LEFT_OUT, SINGLE_MODULES};
+use super::recipe::{Extra, LEFT_OUT, Live, MODULES, MODULES_LEFT_OUT, SINGLE_MODULES};
 use crate::image::ImageError;
 use crate::image::kernel::Kernel;
 use crate::image::manifest::Package;
@@ -34,6 +34,17 @@ const GROUP: &str = "root:x:0:\ntty:x:5:\ndisk:x:6:\nkvm:x:106:\n_chrony:x:102:\
 /// No password opens this machine: only a key that was built in. Its own key is of this boot.
 const SSHD: &str = "HostKey /etc/ssh/host_key\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
     UsePAM no\nAuthorizedKeysFile /etc/labinator/authorized_keys\nPrintMotd no\nSubsystem sftp internal-sftp\n";
+
+/// libvirt looks for this user whatever it is configured to.
+const LIBVIRT_USER: &str = "libvirt-qemu:x:103:103::/var/lib/libvirt:/usr/sbin/nologin\n";
+const LIBVIRT_GROUP: &str = "libvirt-qemu:x:103:\n";
+/// Guests run as root, as they do without libvirt: their files are the agent's, and nothing here moves or labels them.
+/// QEMU writes consoles itself: no daemon more, and the agent gives back what is too much.
+const QEMU_CONF: &str = "user = \"root\"\ngroup = \"root\"\nsecurity_driver = \"none\"\ndynamic_ownership = 0\n\
+    remember_owner = 0\nnamespaces = []\ncgroup_controllers = []\nstdio_handler = \"file\"\n";
+/// Whoever is root on this machine may ask it, and nobody else; there is no polkit to be asked.
+const LIBVIRTD_CONF: &str = "unix_sock_group = \"root\"\nunix_sock_ro_perms = \"0700\"\nunix_sock_rw_perms = \"0700\"\n\
+    auth_unix_ro = \"none\"\nauth_unix_rw = \"none\"\n";
 
 /// An unpacked root.
 #[derive(Debug)]
@@ -64,7 +75,7 @@ impl Root {
         .map(str::to_owned)
         .to_vec();
         words.push(hook);
-        words.push(format!("--include={}", plan.live.packages().join(",")));
+        words.push(format!("--include={}", plan.live.packages(&plan.with).join(",")));
         words.extend([plan.suite.clone(), tar.display().to_string()]);
         words.extend(plan.mirrors.iter().cloned());
         run_once(MMDEBSTRAP, &words, FETCH_LIMIT).await?;
@@ -83,7 +94,7 @@ impl Root {
     /// A file cannot be written, or a module is missing.
     pub(super) async fn furnish(
         &self,
-        live: Live,
+        (live, with): (Live, &[Extra]),
         kernel: &Kernel,
         agent: &[u8],
         keys: Option<&[u8]>,
@@ -102,9 +113,20 @@ impl Root {
             fs::create_dir_all(&path).map_err(|e| ImageError::io(&path, e))?;
         }
         self.put("usr/lib/labinator/agent", agent, 0o755)?;
-        self.put("etc/labinator/services", live.services().as_bytes(), 0o644)?;
-        self.put("etc/passwd", PASSWD.as_bytes(), 0o644)?;
-        self.put("etc/group", GROUP.as_bytes(), 0o644)?;
+        self.put("etc/labinator/services", live.services(with).as_bytes(), 0o644)?;
+        let (mut users, mut groups) = (PASSWD.to_owned(), GROUP.to_owned());
+        if with.contains(&Extra::Libvirt) {
+            users.push_str(LIBVIRT_USER);
+            groups.push_str(LIBVIRT_GROUP);
+            self.put("etc/libvirt/qemu.conf", QEMU_CONF.as_bytes(), 0o600)?;
+            self.put("etc/libvirt/libvirtd.conf", LIBVIRTD_CONF.as_bytes(), 0o600)?;
+            // Its client looks for it there, and only an installed system has it in one place with `/run`.
+            self.link("var/run", "../run")?;
+            // What the agent runs guests through.
+            self.put("etc/labinator/guests", b"libvirt\n", 0o644)?;
+        }
+        self.put("etc/passwd", users.as_bytes(), 0o644)?;
+        self.put("etc/group", groups.as_bytes(), 0o644)?;
         self.put("etc/shells", b"/bin/bash\n/bin/sh\n", 0o644)?;
         self.put("etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\n", 0o644)?;
         self.put("etc/ssh/sshd_config", SSHD.as_bytes(), 0o644)?;
@@ -112,6 +134,13 @@ impl Root {
             self.put("etc/labinator/authorized_keys", keys, 0o600)?;
         }
         Ok(())
+    }
+
+    /// Makes a link of the root, in place of an empty folder of a package.
+    fn link(&self, path: &str, to: &str) -> Result<(), ImageError> {
+        let path = self.folder.join(path);
+        drop(fs::remove_dir(&path));
+        std::os::unix::fs::symlink(to, &path).map_err(|e| ImageError::io(&path, e))
     }
 
     /// Writes a file of the root, in place of one of a package.
