@@ -210,7 +210,9 @@ pub(crate) fn before_on(lab: &Lab, machine: &Machine, now: LabTime) -> Option<St
         return give_up(FaultCode::HostLost, format!("{}, which was to run it, is bad: {why}", host.node));
     }
     if host.rung != Rung::Ready {
-        let since = lab.run.as_ref().map_or(now, |run| run.since.since_start).max(host.entered.since_start);
+        // Nothing of the hypervisor's: a guest is not judged again with each of its rungs.
+        let since =
+            lab.run.as_ref().map_or(now, |run| run.since.since_start).max(machine.entered.since_start);
         // The hypervisor has limits of its own; this is only when to look again.
         let rounds = now.since(since).0 / lab.spec.limits.start.0.max(1) + 1;
         return Some(Step::Behind(Waiting {

@@ -258,7 +258,8 @@ impl Judge {
         judgment.facts.extend(trial::started(lab, machine, rung));
         let mut timer = fades_at(lab, machine, rung);
         let mut waits = None;
-        let mut behind_gate = false;
+        // Whatever a guest waits for, it ends when its hypervisor goes away.
+        let mut behind_gate = lab.guest_of(machine).is_some();
         match step(lab, machine, rung, gate, time) {
             Step::Rest => {}
             Step::Wait(waiting) => waits = Some(waiting),

@@ -9,6 +9,8 @@
 mod cooperation;
 #[path = "any_order/fate.rs"]
 mod fate;
+#[path = "any_order/guests.rs"]
+mod guests;
 mod world;
 
 use cooperation::Cooperation;
@@ -24,11 +26,17 @@ struct Kind {
     by_hand: bool,
     /// Its scenario `demo` builds a cluster, with this many machines in its control plane.
     control_plane: usize,
+    /// The first machine runs two guests in `demo`.
+    guests: bool,
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
     let control_plane = prop_oneof![3 => Just(0), 2 => Just(1), 1 => Just(2)];
-    (any::<bool>(), control_plane).prop_map(|(by_hand, control_plane)| Kind { by_hand, control_plane })
+    (any::<bool>(), control_plane, any::<bool>()).prop_map(|(by_hand, control_plane, guests)| Kind {
+        by_hand,
+        control_plane,
+        guests,
+    })
 }
 
 /// Three machines, the third by hand in half of the cases, and a fourth that takes part in nothing.
@@ -39,8 +47,12 @@ fn board(lab: Kind) -> Board {
     board.scenario("demo", names(&["n1", "n2", "n3"]), Some(3));
     board.scenario("pair", names(&["n1", "n2"]), Some(1));
     board.later(2, 2, None);
+    if lab.guests {
+        guests::add(&mut board);
+    }
     if lab.control_plane > 0 {
-        let all: Vec<NodeName> = names(&["n1", "n2"]);
+        // Who runs guests has no other part in the cluster.
+        let all: Vec<NodeName> = names(if lab.guests { &["n2", "n5"] } else { &["n1", "n2"] });
         board.cluster("demo", all.into_iter().take(lab.control_plane).collect());
     }
     board

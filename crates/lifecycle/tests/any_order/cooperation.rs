@@ -4,17 +4,23 @@ use std::collections::BTreeMap;
 
 use lifecycle::{Lab, Request};
 use model::{
-    AgentOrder, BootAnswer, ClientKind, Command, Fact, MacAddr, Membership, Origin, Outcome, PowerOrder,
-    PowerState, Proof, Rung, Span, TalosSight, TalosStage,
+    AgentOrder, BootAnswer, ClientKind, Command, Fact, GuestBoot, GuestCause, GuestState, GuestWish, MacAddr,
+    Membership, Origin, Outcome, PowerOrder, PowerState, Proof, Rung, Span, TalosSight, TalosStage,
 };
 
 use crate::fate::{Fate, beats, discover, known, name, reports, sees, takes_image};
+use crate::guests::{GUESTS, HOST, Told, tells};
 use crate::world::World;
 
 /// True for the boot that has an order to wipe, or is offered one.
 fn wipes(world: &World, machine: u8, boot: &str) -> bool {
     let wipe = world.lab.machines.get(&name(machine)).and_then(|machine| machine.may_be_wiping());
     wipe.is_some_and(|wipe| wipe.given.as_ref().is_none_or(|(given, _)| given == boot))
+}
+
+/// Power is looked at; that of a guest is told by its hypervisor.
+fn looks(world: &mut World, machine: u8, state: PowerState) -> Result<(), String> {
+    if GUESTS.contains(&machine) { Ok(()) } else { sees(world, machine, state) }
 }
 
 /// A machine as it really is.
@@ -50,7 +56,17 @@ impl Cooperation {
                 (_, PowerState::Unknown) => Real::Off,
             }
         };
-        Self { machines: (1..=4).map(|m| (m, real(&m))).collect(), boots: 0 }
+        let all = (1..=6).filter(|m| world.lab.machines.contains_key(&name(*m)));
+        let mut cooperation = Self { machines: all.map(|m| (m, real(&m))).collect(), boots: 0 };
+        // What runs in a machine is in the same boot of it.
+        let boot = cooperation.boot_of_the_host();
+        for guest in GUESTS {
+            let told = world.lab.machines.get(&name(guest)).and_then(|machine| machine.guest.as_ref());
+            if boot.is_none() || told.map(|told| &told.host_boot) != boot.as_ref() {
+                cooperation.goes_off(guest);
+            }
+        }
+        cooperation
     }
 
     /// Somebody asks for `stop` or for a scenario, once the counter is there.
@@ -74,7 +90,7 @@ impl Cooperation {
         world.happens(Fact::CounterSeen { up: true })?;
         while world.now < until {
             self.obeys(world)?;
-            for machine in 1..=4 {
+            for machine in self.machines.keys().copied().collect::<Vec<_>>() {
                 self.lives(world, machine)?;
             }
             if there(&world.lab) {
@@ -99,7 +115,7 @@ impl Cooperation {
                     continue;
                 }
                 Command::Push { node, .. } => {
-                    let machine = (1..=4).find(|m| name(*m) == node).unwrap();
+                    let machine = (1..=6).find(|m| name(*m) == node).unwrap();
                     if self.machines[&machine] == Real::Talos(false) {
                         self.machines.insert(machine, Real::Talos(true));
                     }
@@ -115,16 +131,59 @@ impl Cooperation {
             if world.lab.machines[&node].in_flight.is_none_or(|(flying, ..)| flying != id) {
                 continue;
             }
-            let machine = (1..=4).find(|m| name(*m) == node).unwrap();
+            let machine = (1..=6).find(|m| name(*m) == node).unwrap();
             world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
-            self.switches(world, machine, order)?;
+            // An order on a guest goes out with the boot table.
+            if !GUESTS.contains(&machine) {
+                self.switches(world, machine, order)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The boot of the machine that runs guests, while its agent is there.
+    fn boot_of_the_host(&self) -> Option<String> {
+        match &self.machines[&HOST] {
+            Real::Agent(boot) => Some(boot.clone()),
+            Real::Off | Real::On | Real::Talos(_) => None,
+        }
+    }
+
+    fn goes_off(&mut self, machine: u8) {
+        if let Some(real) = self.machines.get_mut(&machine) {
+            *real = Real::Off;
+        }
+    }
+
+    /// The agent of the machine that runs guests makes each as it is wished, and tells what is new.
+    fn tends(&mut self, world: &mut World, boot: &str, wishes: &[GuestWish]) -> Result<(), String> {
+        for guest in GUESTS {
+            let Some(wish) = wishes.iter().find(|wish| wish.node == name(guest)) else { continue };
+            let (runs, mut more, mut ended) = (self.machines[&guest] != Real::Off, 0, None);
+            match (wish.power, runs) {
+                (PowerOrder::On, false) => {
+                    if wish.image.is_none() && wish.spec.boot == GuestBoot::Kernel {
+                        return Err(format!("{} is to run and has nothing to boot", wish.node));
+                    }
+                    self.machines.insert(guest, Real::On);
+                    more = 1;
+                }
+                (PowerOrder::Off, true) => {
+                    self.goes_off(guest);
+                    ended = Some(GuestCause::Ordered);
+                }
+                (PowerOrder::On, true) | (PowerOrder::Off, false) => {}
+            }
+            let runs = self.machines[&guest] != Real::Off;
+            let state = if runs { GuestState::Running } else { GuestState::Off };
+            tells(world, guest, Told { state, boot: boot.to_owned(), order: wish.order, more, ended })?;
         }
         Ok(())
     }
 
     /// What whoever looks at a machine's Talos and at the cluster tells, where that is news.
     fn is_looked_at(&self, world: &mut World, machine: u8, configured: bool) -> Result<(), String> {
-        sees(world, machine, PowerState::On)?;
+        looks(world, machine, PowerState::On)?;
         let node = name(machine);
         let sight = if configured {
             known(TalosStage::Running, (true, true))
@@ -142,6 +201,9 @@ impl Cooperation {
     }
 
     fn switches(&mut self, world: &mut World, machine: u8, order: PowerOrder) -> Result<(), String> {
+        if machine == HOST && order == PowerOrder::Off {
+            GUESTS.into_iter().for_each(|guest| self.goes_off(guest));
+        }
         let real = self.machines.get_mut(&machine).unwrap();
         match order {
             PowerOrder::On if *real == Real::Off => *real = Real::On,
@@ -156,13 +218,19 @@ impl Cooperation {
         let entry = world.answer(&name(machine)).ok_or("the boot table does not know it")?;
         let real = self.machines[&machine].clone();
         match &real {
-            Real::Off => sees(world, machine, PowerState::Off)?,
+            Real::Off => looks(world, machine, PowerState::Off)?,
             Real::On => {
-                sees(world, machine, PowerState::On)?;
-                let mac = MacAddr([2, 0, 0, 0, 0, machine]);
-                world.happens(Fact::Sighted { mac, sight: discover(ClientKind::Ipxe) })?;
+                looks(world, machine, PowerState::On)?;
+                // Its hypervisor fetched for it, and it has no firmware that asks.
+                let fetched = machine == GUESTS[0];
+                if !fetched {
+                    let mac = MacAddr([2, 0, 0, 0, 0, machine]);
+                    world.happens(Fact::Sighted { mac, sight: discover(ClientKind::Ipxe) })?;
+                }
                 if matches!(entry.answer, BootAnswer::Run { .. }) {
-                    takes_image(world, machine)?;
+                    if !fetched {
+                        takes_image(world, machine)?;
+                    }
                     let known = &world.lab.machines[&name(machine)];
                     if world.lab.cluster_of(known).is_some() {
                         let kept = known.talos.push.is_some();
@@ -176,6 +244,9 @@ impl Cooperation {
                 }
             }
             Real::Talos(configured) => self.is_looked_at(world, machine, *configured)?,
+            Real::Agent(_) if entry.order == AgentOrder::PowerOff && GUESTS.contains(&machine) => {
+                self.goes_off(machine);
+            }
             Real::Agent(_) if entry.order == AgentOrder::PowerOff => {
                 self.switches(world, machine, PowerOrder::Off)?;
             }
@@ -183,7 +254,12 @@ impl Cooperation {
                 Fate::Give(machine).befalls(world)?;
                 Fate::Tell(machine, Some(true)).befalls(world)?;
             }
-            Real::Agent(boot) => beats(world, machine, boot)?,
+            Real::Agent(boot) => {
+                beats(world, machine, boot)?;
+                if let Some(wishes) = entry.guests.as_ref().filter(|_| machine == HOST) {
+                    self.tends(world, boot, wishes)?;
+                }
+            }
         }
         // Whoever is asked to press a button does it.
         let wait = world.decision.waits.get(&name(machine)).map(|w| w.what.clone()).unwrap_or_default();

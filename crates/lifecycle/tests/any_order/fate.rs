@@ -11,6 +11,7 @@ use model::{
 };
 use proptest::prelude::*;
 
+use crate::guests::{GUESTS, Rumour, rumour};
 use crate::world::{Built, World};
 
 /// One thing that happens. Machines count from 1.
@@ -56,6 +57,8 @@ pub(crate) enum Fate {
     Tell(u8, Option<bool>),
     /// A loader that waits asks for its script so many times.
     Polls(u8, u8),
+    /// An agent tells of a guest.
+    Guest(u8, Rumour),
 }
 
 fn order() -> impl Strategy<Value = PowerOrder> {
@@ -114,7 +117,9 @@ fn member() -> impl Strategy<Value = Membership> {
 
 /// Up to sixty things in a row.
 pub(crate) fn fates() -> impl Strategy<Value = Vec<Fate>> {
-    let node = || 1..=4_u8;
+    // Labs without guests pass over what happens to them.
+    let node = || prop_oneof![5 => 1..=4_u8, 2 => 5..=6_u8];
+    let guest = prop_oneof![Just(GUESTS[0]), Just(GUESTS[1])];
     let power = prop_oneof![
         4 => Just(PowerState::On), 4 => Just(PowerState::Off), 1 => Just(PowerState::Unknown)
     ];
@@ -148,6 +153,7 @@ pub(crate) fn fates() -> impl Strategy<Value = Vec<Fate>> {
         4 => (node(), talos()).prop_map(|(n, sight)| Fate::Talos(n, sight)),
         2 => (node(), member()).prop_map(|(n, member)| Fate::Member(n, member)),
         2 => Just(Fate::Secrets),
+        5 => (guest, rumour()).prop_map(|(n, rumour)| Fate::Guest(n, rumour)),
         1 => prop_oneof![6 => Just(Built::ToBeTried), 2 => Just(Built::No), 1 => Just(Built::InUse)].prop_map(Fate::Candidate),
     ];
     prop::collection::vec(fate, 0..60)
@@ -269,8 +275,38 @@ pub(crate) fn sees(world: &mut World, machine: u8, state: PowerState) -> Result<
 }
 
 impl Fate {
+    /// The machine it happens to, where it is one.
+    const fn whom(&self) -> Option<u8> {
+        match self {
+            Self::Switch(n, _)
+            | Self::Power(n, _)
+            | Self::Wire(n, _)
+            | Self::Report(n, _)
+            | Self::Beat(n, _)
+            | Self::Image(n)
+            | Self::Talos(n, _)
+            | Self::Member(n, _)
+            | Self::Wipe(n)
+            | Self::Give(n)
+            | Self::Tell(n, _)
+            | Self::Polls(n, _)
+            | Self::Guest(n, _) => Some(*n),
+            Self::Time(_)
+            | Self::Restart
+            | Self::Counter(_)
+            | Self::Start(_)
+            | Self::Stop
+            | Self::Answer(..)
+            | Self::Secrets
+            | Self::Candidate(_) => None,
+        }
+    }
+
     /// Makes it happen.
     pub(crate) fn befalls(&self, world: &mut World) -> Result<(), String> {
+        if self.whom().is_some_and(|whom| !world.lab.machines.contains_key(&name(whom))) {
+            return Ok(());
+        }
         let by = Origin::Cli;
         match self {
             Self::Time(millis) => world.pass(world.now.after(Span(*millis))),
@@ -290,7 +326,10 @@ impl Fate {
                 let outcome = if *well { Outcome::Done } else { failed() };
                 world.happens(Fact::Finished { id, outcome })
             }
+            // Nobody looks at the power of a guest but its hypervisor.
+            Self::Power(machine, _) if GUESTS.contains(machine) => Ok(()),
             Self::Power(machine, state) => sees(world, *machine, *state),
+            Self::Guest(guest, rumour) => rumour.spreads(world, *guest),
             Self::Wire(machine, sight) => saw(world, *machine, sight.clone()),
             Self::Report(machine, boot) => reports(world, *machine, &format!("b{boot}")),
             Self::Beat(machine, boot) => beats(world, *machine, &format!("b{boot}")),

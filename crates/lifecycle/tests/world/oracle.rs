@@ -26,6 +26,8 @@ struct Bits {
     person: Option<PowerOrder>,
     /// A person ever asked for something.
     touched: bool,
+    /// The hypervisor that told of it last, and in which boot.
+    runs_in: Option<(NodeName, String)>,
 }
 
 /// The oracle.
@@ -83,11 +85,10 @@ impl Oracle {
                 }
             }
             Fact::PowerSeen { node, state, .. } => {
-                if *state == PowerState::Off {
-                    let bits = self.machines.get_mut(node).unwrap();
-                    (bits.boot, bits.wiping) = (None, false);
-                }
                 self.power(node, *state);
+                if *state == PowerState::Off {
+                    self.goes_with(node, None);
+                }
             }
             Fact::WipeGivenUp { node, .. } => self.machines.get_mut(node).unwrap().wiping = false,
             Fact::Faulted { node, bad: true, .. } => {
@@ -99,6 +100,7 @@ impl Oracle {
                 if let Some((name, _)) = owner {
                     self.wipes(name, sight);
                     self.sight(name, sight);
+                    self.runs(name, sight);
                 }
             }
             Fact::Issued { id, command } => return self.issued(*id, command, event.at.since_start),
@@ -142,6 +144,33 @@ impl Oracle {
         self.busy = self.active.iter().filter(runs).cloned().collect();
     }
 
+    /// Follows what runs in what.
+    fn runs(&mut self, node: &NodeName, sight: &Sight) {
+        match sight {
+            Sight::Guest { guest } => {
+                let bits = self.machines.get_mut(node).unwrap();
+                bits.runs_in = Some((guest.host.clone(), guest.host_boot.clone()));
+                let runs = guest.state.runs();
+                self.power(node, if runs { PowerState::On } else { PowerState::Off });
+            }
+            Sight::Agent { report } => self.goes_with(node, Some(&report.boot_id)),
+            _ => {}
+        }
+    }
+
+    /// A machine went off, or began this boot: what ran in it before is off.
+    fn goes_with(&mut self, host: &NodeName, boot: Option<&str>) {
+        let ran = |bits: &Bits| {
+            let there = bits.runs_in.as_ref().filter(|_| bits.seen != PowerState::Off);
+            there.is_some_and(|(by, during)| by == host && boot.is_none_or(|boot| boot != during))
+        };
+        let gone: Vec<NodeName> =
+            self.machines.iter().filter(|(_, bits)| ran(bits)).map(|(name, _)| name.clone()).collect();
+        for guest in &gone {
+            self.power(guest, PowerState::Off);
+        }
+    }
+
     fn power(&mut self, node: &NodeName, state: PowerState) {
         let bits = self.machines.get_mut(node).unwrap();
         match state {
@@ -153,6 +182,7 @@ impl Oracle {
             }
             PowerState::Off => {
                 (bits.asked, bits.agent) = (false, false);
+                (bits.boot, bits.wiping) = (None, false);
                 self.busy.remove(node);
             }
             PowerState::Unknown => {}
