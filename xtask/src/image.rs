@@ -19,8 +19,14 @@ const NAME: &str = "node";
 /// The image with simulated Talos.
 const SIMULATED_TALOS: &str = "simulated-talos";
 
+/// What the agent may weigh, in bytes: every machine fetches it and holds it in memory.
+pub(crate) const AGENT_SIZE: u64 = 6 << 20;
+
 /// A full triple keeps the static flag away from proc macros, which cannot be static.
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
+/// The profile of programs inside images: small.
+const PROFILE: &str = "inside";
 
 /// What the demo and the QEMU tests start from.
 pub(crate) struct Parts {
@@ -67,7 +73,7 @@ pub(crate) fn build_for_tests(workspace: &Workspace) -> Outcome<Parts> {
 fn build_around(workspace: &Workspace, labinator: PathBuf) -> Outcome<Parts> {
     debian::ensure(PACKAGES)?;
     debian::ensure_listed(KERNEL)?;
-    let agent = build_static(workspace, &["--package", "agent"], "agent")?;
+    let agent = build_agent(workspace)?;
     let talosd = build_static(workspace, &["--package", "sim", "--bin", "talosd"], "talosd")?;
     let images = workspace.cache.join("images");
     std::fs::create_dir_all(&images)?;
@@ -104,15 +110,33 @@ pub(crate) fn build_live(workspace: &Workspace, parts: &Parts) -> Outcome<PathBu
     Ok(key)
 }
 
+/// The agent as it goes into images.
+///
+/// # Errors
+/// It does not build, or weighs more than it may.
+pub(crate) fn build_agent(workspace: &Workspace) -> Outcome<PathBuf> {
+    let agent = build_static(workspace, &["--package", "agent"], "agent")?;
+    let size = std::fs::metadata(&agent)?.len();
+    if size > AGENT_SIZE {
+        return Err(format!(
+            "{} has {size} bytes, and an agent may have {AGENT_SIZE}: `nm --size-sort` on a build with \
+             CARGO_PROFILE_INSIDE_STRIP=none tells what it is made of",
+            agent.display()
+        )
+        .into());
+    }
+    Ok(agent)
+}
+
 /// A program for the inside of an image: nothing it could be linked to is there.
 ///
 /// # Errors
 /// It does not build.
 pub(crate) fn build_static(workspace: &Workspace, what: &[&str], program: &str) -> Outcome<PathBuf> {
-    let mut build = workspace.cargo(&["build", "--release", "--target", TRIPLE]);
+    let mut build = workspace.cargo(&["build", "--profile", PROFILE, "--target", TRIPLE]);
     build.args(what).env("RUSTFLAGS", "-C target-feature=+crt-static");
     if !succeeds(&mut build)? {
         return Err(format!("{program} does not build").into());
     }
-    Ok(workspace.target.join(TRIPLE).join("release").join(program))
+    Ok(workspace.target.join(TRIPLE).join(PROFILE).join(program))
 }
