@@ -1,6 +1,7 @@
 //! Being process 1: mounts, modules, orphans, and never coming back.
 
 use std::fs::{self, File};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
@@ -13,6 +14,7 @@ use crate::console::Console;
 use crate::guests::{Buried, Guests, Place};
 use crate::lease;
 use crate::live;
+use crate::renew::{self, Renewer, Resumed};
 use crate::report::{self, Identity};
 use crate::talosd;
 
@@ -23,29 +25,32 @@ const MODULES: &str = "/etc/labinator/modules";
 ///
 /// # Errors
 /// When no task can be run at all; the kernel then panics and restarts the machine after `panic=`.
-pub(crate) fn run() -> std::io::Result<()> {
-    let faults = mount_all();
+pub(crate) fn run(resumed: Resumed) -> std::io::Result<()> {
+    // Whoever goes on with another build's work finds everything mounted and loaded.
+    let faults = if resumed.is_resumed { Vec::new() } else { mount_all() };
     let console = Console::open();
     console.say(&format!("agent {} is up", env!("CARGO_PKG_VERSION")));
-    for fault in faults.iter().chain(&load_modules()) {
-        console.say(fault);
-    }
-    if live::is_here()
-        && let Err(why) = live::enter()
-    {
-        console.say(&format!("the live root cannot be entered: {why}"));
+    if !resumed.is_resumed {
+        for fault in faults.iter().chain(&load_modules()) {
+            console.say(fault);
+        }
+        if live::is_here()
+            && let Err(why) = live::enter()
+        {
+            console.say(&format!("the live root cannot be entered: {why}"));
+        }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    leave(&console, runtime.block_on(live(&console)));
+    leave(&console, runtime.block_on(live(&console, resumed)));
     // Only reached when the machine cannot switch itself off: the boss cuts its power.
     loop {
         std::thread::park();
     }
 }
 
-async fn live(console: &Console) -> RebootCommand {
+async fn live(console: &Console, resumed: Resumed) -> RebootCommand {
     let me = Identity::read();
-    let (tell, mut held) = watch::channel(None);
+    let (tell, mut held) = watch::channel(resumed.held.clone());
     if talosd::wanted(&me.line) {
         // It buries its own: it is the only child, and its end is waited for.
         return tokio::select! {
@@ -59,12 +64,13 @@ async fn live(console: &Console) -> RebootCommand {
     let (bury, deaths) = mpsc::unbounded_channel();
     let buried = Buried::default();
     let guests = Guests::spawn(console, Place::live(&me.boot_id, buried.clone()));
-    let to_services = held.clone();
+    let (to_services, board) = (held.clone(), Arc::clone(&resumed.board));
+    let renewer = Arc::new(Renewer::new(renew::FOLDER.into(), me.build, &me.boot_id));
     tokio::select! {
-        () = report::run(console, &me, &mut held, &guests) => {}
+        () = report::run((console, &me), &mut held, &guests, (renewer, resumed)) => {}
         () = lease::keep(console, &me.line, &tell) => {}
         () = reap(console, &bury, &buried) => {}
-        () = live::run(console, &me.line, to_services, deaths) => {}
+        () = live::run(console, &me.line, to_services, (deaths, board)) => {}
     }
     RebootCommand::PowerOff
 }
@@ -112,12 +118,16 @@ async fn reap(console: &Console, told: &mpsc::UnboundedSender<(i32, String)>, bu
             return std::future::pending().await;
         }
     };
-    while deaths.recv().await.is_some() {
+    loop {
+        // First of all those whose end was told to a build before this one.
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let (pid, how) = (pid.as_raw_nonzero().get(), how(status));
             buried.note(pid, &how);
             // Nobody listens where nothing is run.
             drop(told.send((pid, how)));
+        }
+        if deaths.recv().await.is_none() {
+            return;
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 
 use model::{AgentKey, AgentWelcome, Seal};
 use ring::error::Unspecified;
-use ring::pkcs8::Document;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
@@ -13,7 +12,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 pub(crate) struct BootKey {
     pair: Ed25519KeyPair,
     /// The same as PKCS#8 (RFC 5958), for TLS.
-    document: Document,
+    document: Vec<u8>,
     public: AgentKey,
     said: Mutex<Said>,
 }
@@ -40,9 +39,24 @@ impl BootKey {
     /// The kernel gives no randomness.
     pub(crate) fn make() -> Result<Self, Unspecified> {
         let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())?;
-        let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(|_| Unspecified)?;
+        Self::of(document.as_ref(), 0, String::new())
+    }
+
+    /// The one that a build before this had made, with the number of its last seal and the word of its last answer.
+    ///
+    /// # Errors
+    /// It is no such key.
+    pub(crate) fn of(document: &[u8], count: u64, word: String) -> Result<Self, Unspecified> {
+        let pair = Ed25519KeyPair::from_pkcs8(document).map_err(|_| Unspecified)?;
         let bytes = pair.public_key().as_ref().try_into().map_err(|_| Unspecified)?;
-        Ok(Self { pair, document, public: AgentKey(bytes), said: Mutex::default() })
+        let said = Mutex::new(Said { count, word });
+        Ok(Self { pair, document: document.to_vec(), public: AgentKey(bytes), said })
+    }
+
+    /// Number of the last seal, and the word of the last answer.
+    pub(crate) fn said(&self) -> (u64, String) {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        (said.count, said.word.clone())
     }
 
     /// Its public half.
@@ -52,7 +66,7 @@ impl BootKey {
 
     /// Both halves, as TLS takes them.
     pub(crate) fn document(&self) -> &[u8] {
-        self.document.as_ref()
+        &self.document
     }
 
     /// The value of the header that seals this body, with a number that was not used before.
@@ -68,6 +82,11 @@ impl BootKey {
             *to = *from;
         }
         Seal { count, word, signature }.to_string()
+    }
+
+    /// Goes back to the word of before: the last answer was somebody else's.
+    pub(crate) fn keep_word(&self, word: &str) {
+        word.clone_into(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner).word);
     }
 
     /// Takes the word of an answer. True when it is another one than before: what was sealed without it is not heard.

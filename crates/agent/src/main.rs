@@ -4,6 +4,7 @@
 //! until the boss orders the machine off. Elsewhere `agent inventory --json` prints what it would report, and
 //! `agent modules` loads what the devices ask for.
 
+mod allegiance;
 mod channel;
 mod console;
 mod door;
@@ -15,22 +16,36 @@ mod key;
 mod lease;
 mod link;
 mod live;
+mod renew;
 mod report;
 mod talosd;
 mod wipe;
 
 use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::ExitCode;
 
 use agent::health::Eye;
+use renew::Resumed;
 
-const USAGE: &str = "usage: agent inventory [--json] | agent health | agent modules | agent guests OPTIONS | agent --version\n";
+const USAGE: &str = "usage: agent inventory [--json] | agent health | agent modules | agent guests OPTIONS | agent check | agent --version\n";
 
 fn main() -> ExitCode {
+    let resumed = Resumed::take();
+    let trial = resumed.trial.clone();
+    // A panic on trial is caught, and the build before comes back.
+    let ended = std::panic::catch_unwind(AssertUnwindSafe(|| run(resumed)));
+    if let Some(trial) = trial {
+        trial.ended(if ended.is_ok() { "it ended" } else { "it panicked" });
+    }
+    ended.unwrap_or(ExitCode::FAILURE)
+}
+
+fn run(resumed: Resumed) -> ExitCode {
     if std::process::id() == 1 {
         // Coming back is a kernel panic; `panic=` on the kernel line makes it a restart.
-        return init::run().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        return init::run(resumed).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -42,8 +57,12 @@ fn main() -> ExitCode {
             Ok(()) => (String::new(), ExitCode::SUCCESS),
             Err(why) => (why + "\n", ExitCode::FAILURE),
         },
-        ["guests", options @ ..] => match guests::run_alone(options) {
+        ["guests", options @ ..] => match guests::run_alone(options, resumed) {
             Ok(()) => (String::new(), ExitCode::SUCCESS),
+            Err(why) => (why + "\n", ExitCode::FAILURE),
+        },
+        [renew::CHECK_WORD] => match renew::check_own() {
+            Ok(line) => (line, ExitCode::SUCCESS),
             Err(why) => (why + "\n", ExitCode::FAILURE),
         },
         ["--version"] => (format!("agent {}\n", env!("CARGO_PKG_VERSION")), ExitCode::SUCCESS),

@@ -6,6 +6,8 @@
 //!     └─────────────────┘          power off ──▶ the machine is off
 //! ```
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,12 +16,14 @@ use std::time::{Duration, Instant};
 use agent::health::Eye;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
-    GUESTS_FOLDER,
+    Digest, GUESTS_FOLDER,
 };
+use store::Summing;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::allegiance::{Allegiance, Whose};
 use crate::channel::{self, Whereto};
 use crate::console::{Console, uptime_ms};
 use crate::door::{Door, DoorError};
@@ -28,6 +32,7 @@ use crate::inventory;
 use crate::kernel_line::KernelLine;
 use crate::key::BootKey;
 use crate::lease::Held;
+use crate::renew::{self, Handover, Renewer, Resumed, Trial};
 use crate::wipe::Wiper;
 
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -41,6 +46,8 @@ pub(crate) struct Identity {
     pub(crate) boot_id: String,
     pub(crate) kernel: String,
     pub(crate) line: KernelLine,
+    /// SHA-256 of the program that runs here.
+    pub(crate) build: Option<Digest>,
 }
 
 impl Identity {
@@ -51,6 +58,21 @@ impl Identity {
             boot_id: text("/proc/sys/kernel/random/boot_id").trim().to_owned(),
             kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
             line: KernelLine::read(&text("/proc/cmdline")),
+            build: own_build(),
+        }
+    }
+}
+
+/// SHA-256 of the program that runs here. Read through the kernel's own link: the file may have another name by now, or
+/// none.
+pub(crate) fn own_build() -> Option<Digest> {
+    let mut program = File::open("/proc/self/exe").ok()?;
+    let mut sum = Summing::default();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match program.read(&mut buffer).ok()? {
+            0 => return Some(Digest(sum.finish().0)),
+            count => sum.add(buffer.get(..count)?),
         }
     }
 }
@@ -58,17 +80,28 @@ impl Identity {
 /// Reports and beats until the boss orders the machine off. Without an address, or somebody who told where the boss is,
 /// it waits for them.
 pub(crate) async fn run(
-    console: &Console,
-    me: &Identity,
+    (console, me): (&Console, &Identity),
     held: &mut watch::Receiver<Option<Held>>,
     guests: &Guests,
+    (renewer, resumed): (Arc<Renewer>, Resumed),
 ) {
     let (mut eye, wiper) = (Eye::new(Path::new("/")), Wiper::new(Path::new("/")));
     // Beside the lease: the kernel may have to gather randomness first.
-    let mut making = Some(tokio::task::spawn_blocking(BootKey::make));
+    let mut making = Some(match resumed.key.clone() {
+        Some(key) => tokio::spawn(async { Ok(key) }),
+        None => tokio::task::spawn_blocking(|| BootKey::make().map(Arc::new)),
+    });
     let mut key = None;
     let (lead, leads) = watch::channel(None);
-    let mut channel = JoinSet::new();
+    let mut allegiance = Allegiance::new(resumed.boss.clone());
+    let mut tasks = JoinSet::new();
+    let work = (Arc::clone(&renewer), console.clone());
+    tasks.spawn(async move { work.0.work(&work.1).await });
+    if let Some(failed) = &resumed.failed {
+        console.say(&format!("agent {} did not stay: {}", renew::short(failed.digest), failed.why));
+        renewer.refuse(failed.digest, &failed.why);
+    }
+    let mut silent = resumed.failed.as_ref().is_some_and(|failed| failed.silent);
     loop {
         let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return };
         let Some(now) = now else { continue };
@@ -81,8 +114,9 @@ pub(crate) async fn run(
         if let Some(making) = making.take() {
             match making.await {
                 Ok(Ok(made)) => {
-                    let made = Arc::new(made);
-                    channel.spawn(channel::keep(Arc::clone(&made), GUESTS_FOLDER.into(), leads.clone()));
+                    let asked =
+                        channel::Asked { folder: GUESTS_FOLDER.into(), renewer: Arc::clone(&renewer) };
+                    tasks.spawn(channel::keep(Arc::clone(&made), asked, leads.clone()));
                     key = Some(made);
                 }
                 // What it says is heard all the same, as an older agent is.
@@ -101,6 +135,10 @@ pub(crate) async fn run(
             guests,
             quiet: None,
             eye,
+            allegiance: &mut allegiance,
+            renewer: &renewer,
+            resumed: &resumed,
+            silent: &mut silent,
         };
         tokio::select! {
             () = talk.until_ordered_off() => return,
@@ -124,6 +162,13 @@ struct Talk<'a> {
     eye: &'a mut Eye,
     /// The trouble a person has been told of.
     quiet: Option<String>,
+    /// Whom this boot obeys.
+    allegiance: &'a mut Allegiance,
+    renewer: &'a Renewer,
+    /// What this process went on with.
+    resumed: &'a Resumed,
+    /// A build did not stay because nobody answered it, and nobody has answered this one yet.
+    silent: &'a mut bool,
 }
 
 impl Talk<'_> {
@@ -131,8 +176,13 @@ impl Talk<'_> {
         let mut wait = FIRST_WAIT;
         let mut known = false;
         loop {
+            let before = self.key.map(|key| key.said().1).unwrap_or_default();
             let answer = if known { self.beat().await } else { self.hello().await };
             match answer {
+                Ok(welcome) if self.is_rivals(&welcome, &before) => {
+                    sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
                 // The counter is another one than before: what was sealed for that one is said again.
                 Ok(welcome)
                     if self.key.is_some_and(|key| key.take_word(&welcome)) && welcome.report_again =>
@@ -151,6 +201,7 @@ impl Talk<'_> {
                     known = !welcome.report_again;
                     wait = FIRST_WAIT;
                     if known {
+                        self.renew();
                         tokio::select! {
                             () = sleep(Duration::from_secs(AGENT_BEAT_SECONDS)) => {}
                             () = self.guests.news() => {}
@@ -161,7 +212,11 @@ impl Talk<'_> {
                 }
                 Err(DoorError::Busy(after)) => sleep(after.min(LONGEST_PATIENCE)).await,
                 Err(error) => {
-                    self.tell_once(&error);
+                    if std::mem::take(self.silent) {
+                        self.console.say("nobody answers this build either; the other may be tried again");
+                        self.renewer.acquit();
+                    }
+                    self.tell_once(&error.to_string());
                     sleep(wait).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                 }
@@ -169,9 +224,54 @@ impl Talk<'_> {
         }
     }
 
+    /// True for an answer of somebody who is not the boss of this boot. The boss is asked again, where it was last, and
+    /// is told.
+    fn is_rivals(&mut self, welcome: &AgentWelcome, before: &str) -> bool {
+        if self.allegiance.judge(welcome, self.door.boss()) == Whose::Boss {
+            return false;
+        }
+        if let Some(rival) = self.allegiance.rival().map(ToString::to_string) {
+            self.tell_once(&format!("{rival}; it is not the one that this boot belongs to"));
+        }
+        if let Some(key) = self.key {
+            key.keep_word(before);
+        }
+        self.door = Door::new(self.allegiance.boss().at.unwrap_or_else(|| self.door.boss()));
+        true
+    }
+
+    /// Gives this process to another build that is ready. Never in a boot in which a disk was wiped: that the order was
+    /// carried out is known to this process alone.
+    fn renew(&self) {
+        if self.resumed.trial.as_ref().is_some_and(Trial::answered) {
+            self.renewer.stays();
+        }
+        if self.wiper.told().is_some() {
+            return;
+        }
+        if let Some(digest) = self.renewer.ready() {
+            let (services, pipes) = self.resumed.board.handed();
+            let (count, word) = self.key.map(BootKey::said).unwrap_or_default();
+            let handover = Handover {
+                key: self.key.map(|key| key.document().to_vec()),
+                count,
+                word,
+                boss: self.allegiance.boss().clone(),
+                held: Some(renew::words(&self.held)),
+                services,
+                ..Handover::default()
+            };
+            self.renewer.hand_over(digest, (handover, pipes), self.console);
+        }
+    }
+
     fn heard(&mut self, welcome: &AgentWelcome, known: bool) {
         let boss = self.door.boss().ip();
-        let leads = welcome.channel.map(|to| (SocketAddr::new(boss, to.port), to.key));
+        // Whom the nonce does not prove takes no key of this machine either.
+        let channel = welcome.channel.filter(|_| welcome.proven != Some(false));
+        let leads = channel.map(|to| (SocketAddr::new(boss, to.port), to.key));
+        self.renewer.boss_is(self.door.boss());
+        *self.silent = false;
         if leads.is_some() && *self.lead.borrow() != leads {
             self.lead.send_replace(leads);
         }
@@ -194,11 +294,10 @@ impl Talk<'_> {
         }
     }
 
-    fn tell_once(&mut self, error: &DoorError) {
-        let text = error.to_string();
-        if self.quiet.as_ref() != Some(&text) {
+    fn tell_once(&mut self, text: &str) {
+        if self.quiet.as_deref() != Some(text) {
             self.console.say(&format!("boss {}: {text}; trying again", self.door.boss()));
-            self.quiet = Some(text);
+            self.quiet = Some(text.to_owned());
         }
     }
 
@@ -213,6 +312,7 @@ impl Talk<'_> {
             uptime_ms: uptime_ms(),
             inventory: inventory::read(Path::new("/")),
             key: self.key.map(BootKey::public),
+            build: self.me.build,
         };
         self.ask(AGENT_HELLO_PATH, serde_json::to_vec(&report)).await
     }
@@ -228,6 +328,8 @@ impl Talk<'_> {
             guests: self.guests.seen(),
             health: self.eye.news(Instant::now()).map(Arc::new),
             wipe: self.wiper.told(),
+            renewal: self.renewer.told(),
+            rival: self.allegiance.rival().cloned(),
         };
         self.ask(AGENT_BEAT_PATH, serde_json::to_vec(&beat)).await
     }

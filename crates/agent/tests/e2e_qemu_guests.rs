@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may stop")]
 
 mod ground;
+mod renewal;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

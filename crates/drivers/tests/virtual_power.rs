@@ -71,6 +71,7 @@ fn lab() -> LabSpec {
         scenarios: [].into(),
         limits: Limits::default(),
         variables: model::Variables::default(),
+        agent_updates: model::AgentUpdates::default(),
     }
 }
 

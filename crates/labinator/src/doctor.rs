@@ -9,8 +9,10 @@
 //! | the boss's memory, disks, warmth | `boss.rs` |
 //! | clock, disks, loaders, QEMU, rights | `folders.rs` |
 //! | virtual machines with too large a content in `fw_cfg` | `guests.rs` |
+//! | agents of another build, and a second boss that answers them | `agents.rs` |
 //! | the lab's own picture, what the counter noticed | here |
 
+mod agents;
 mod boss;
 pub mod fix;
 mod folders;
@@ -31,6 +33,7 @@ use self::kernel::{Counts, Readings};
 use crate::clock::Clock;
 use crate::image::{Places, stock};
 use crate::publisher::Publisher;
+use crate::renewal::Renewals;
 
 /// How often the boss is looked at without being asked.
 const EVERY: Duration = Duration::from_secs(60);
@@ -52,6 +55,7 @@ struct Patient {
     eye: BossEye,
     readings: Mutex<Readings>,
     light: Mutex<Option<Light>>,
+    renewals: Renewals,
 }
 
 impl Doctor {
@@ -62,7 +66,25 @@ impl Doctor {
         readings.keep(Counts::read(&spec.network.interface));
         let (readings, light) = (Mutex::new(readings), Mutex::new(None));
         let eye = BossEye::new();
-        Self(Arc::new(Patient { clock, spec, state, places, eye, readings, light }))
+        Self(Arc::new(Patient {
+            clock,
+            spec,
+            state,
+            places,
+            eye,
+            readings,
+            light,
+            renewals: Renewals::default(),
+        }))
+    }
+
+    /// The same, and it knows which build agents should be.
+    #[must_use]
+    pub fn with(self, renewals: Renewals) -> Self {
+        // Nobody else has it yet.
+        Self(
+            Arc::try_unwrap(self.0).map_or_else(|shared| shared, |own| Arc::new(Patient { renewals, ..own })),
+        )
     }
 
     /// Now, on the lab's clocks.
@@ -120,6 +142,7 @@ impl Doctor {
         let lost = checks.iter().any(|check| check.code == "softnet" && check.finding == Finding::Warning);
         checks.extend(hog::examine(&port, &readings, lost));
         checks.extend(of_the_picture(lab));
+        checks.extend(agents::examine(lab, &self.0.renewals));
         checks.sort_by_key(|check| check.finding);
         let faults: Vec<_> = lab
             .machines

@@ -25,6 +25,7 @@ pub mod paging;
 mod picture;
 mod probe;
 pub mod publisher;
+pub mod renewal;
 pub mod seed;
 pub mod serve;
 pub mod service;

@@ -58,6 +58,13 @@ pub fn cache_folder() -> PathBuf {
         .join("labinator")
 }
 
+/// The agent that was installed with this program.
+#[must_use]
+pub fn agent_beside() -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok()?.parent()?.join("agent");
+    beside.is_file().then_some(beside)
+}
+
 /// Runs the controller of a lab file until it is told to end.
 ///
 /// # Errors
@@ -70,7 +77,8 @@ pub async fn serve(globals: &Globals, args: ServeArgs) -> Result<(), Failure> {
         Failure::with_advice(format!("{}: {why}", args.listen), "name another with --listen")
     })?;
     let loaders = args.loaders.unwrap_or_else(loaders_folder);
-    let folders = Folders { state, loaders, images };
+    let agent = args.agent.or_else(agent_beside);
+    let folders = Folders { state, loaders, images, agent };
     let lab = spec.lab.clone();
     let supervisor = Supervisor::bind(Setup { spec, folders, page, socket: socket_path() })?;
     let running = supervisor.start()?;

@@ -47,6 +47,7 @@ fn sights(mac: MacAddr) -> Vec<Sight> {
         uptime_ms: 4100,
         inventory: Inventory::default(),
         key: None,
+        build: None,
     };
     let mut all = vec![Sight::Frame];
     all.extend(ask(ClientKind::UefiPxe));

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentChannel, AgentKey, Digest, DiskLabel, GuestSeen, GuestWish, Health, MacAddr, NodeName, WipeOrder,
-    WipeTold,
+    AgentChannel, AgentKey, Digest, DiskLabel, GuestSeen, GuestWish, Health, LabName, MacAddr, NodeName,
+    Renewal, Rival, WipeOrder, WipeTold,
 };
 
 /// DHCP vendor class (option 60) of the agent.
@@ -46,6 +46,9 @@ pub struct AgentReport {
     /// only once it is claimed for this boot.
     #[serde(default)]
     pub key: Option<AgentKey>,
+    /// SHA-256 of the program that the agent runs. Absent in agents that cannot take another build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<Digest>,
 }
 
 /// What is in a machine, as its kernel sees it.
@@ -129,6 +132,12 @@ pub struct AgentBeat {
     /// How the wipe goes that was ordered in this boot, or how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wipe: Option<WipeTold>,
+    /// How it is with another build that it was told to take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
+    /// The last one in this boot who answered as its boss does and was not believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rival: Option<Rival>,
 }
 
 /// What the counter answers to a report or a heartbeat.
@@ -153,6 +162,13 @@ pub struct AgentWelcome {
     /// Where the core is asked for more than this; absent while it is away, and from older counters.
     #[serde(default)]
     pub channel: Option<AgentChannel>,
+    /// Which lab this is. Absent from older counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lab: Option<LabName>,
+    /// Whether the nonce that the agent reported is one that this counter gave to its machine. Absent from older
+    /// counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven: Option<bool>,
 }
 
 /// What an agent is asked to do.

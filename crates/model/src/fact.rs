@@ -410,6 +410,7 @@ mod tests {
             uptime_ms: 1,
             inventory: Inventory::default(),
             key: None,
+            build: None,
         };
         let beat = AgentBeat {
             mac,

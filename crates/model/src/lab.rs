@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DnsSpec, DriverName, GuestSpec, LabName, MacAddr, MachineUuid, Mebibytes, NodeName, NtpMode,
-    ScenarioName, Span, SystemSpec, TalosSpec, Variables,
+    AgentUpdates, DnsSpec, DriverName, GuestSpec, LabName, MacAddr, MachineUuid, Mebibytes, NodeName,
+    NtpMode, ScenarioName, Span, SystemSpec, TalosSpec, Variables,
 };
 
 /// A whole lab.
@@ -32,6 +32,9 @@ pub struct LabSpec {
     /// What templates know.
     #[serde(default)]
     pub variables: Variables,
+    /// Whether agents take the build that the boss carries.
+    #[serde(default)]
+    pub agent_updates: AgentUpdates,
 }
 
 /// How the boot counter answers DHCP.

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
 //! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs` |
-//! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `seal.rs`, `channel.rs`, `health.rs`, `said.rs` |
+//! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `renew.rs`, `seal.rs`, `channel.rs`, `health.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs`, `wipe.rs` |
 //! | what people look at | `machine.rs`, `trace.rs`, `trial.rs`, `snapshot.rs` |
@@ -24,6 +24,7 @@ mod machine;
 mod moment;
 mod names;
 mod pods;
+mod renew;
 mod said;
 mod seal;
 mod secret;
@@ -48,6 +49,7 @@ pub use machine::*;
 pub use moment::*;
 pub use names::*;
 pub use pods::*;
+pub use renew::*;
 pub use said::*;
 pub use seal::*;
 pub use secret::*;

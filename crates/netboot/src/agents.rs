@@ -159,9 +159,7 @@ impl Counter {
             let sealed = said.is_sealed_by(&key, AGENT_HELLO_PATH, &report.boot_id);
             let seal = sealed.ok_or(Unheard::NotSealed)?;
             if seal.word != self.agents.word {
-                return Ok(self
-                    .agents
-                    .sealed_welcome(AgentWelcome { report_again: true, ..AgentWelcome::default() }));
+                return Ok(self.report_again());
             }
             if self.agents.has_used(report.mac, &key, seal.count) {
                 return Err(Unheard::SaidBefore);
@@ -177,7 +175,14 @@ impl Counter {
         let mac = report.mac;
         report.key = report.key.filter(|_| is_proven);
         self.sights.see(mac, Sight::Agent { report: Arc::new(report) });
-        Ok(self.agents.sealed_welcome(self.welcome(mac, false)))
+        let welcome = AgentWelcome { proven: Some(has_nonce), ..self.welcome(mac, false) };
+        Ok(self.agents.sealed_welcome(welcome))
+    }
+
+    /// Whose counter this is, and that it does not know the agent. What its nonce proves is told with the report.
+    fn report_again(&self) -> AgentWelcome {
+        let lab = self.board().map(|board| board.table().lab.clone());
+        self.agents.sealed_welcome(AgentWelcome { report_again: true, lab, ..AgentWelcome::default() })
     }
 
     /// Claims the boot of its nonce for the key of a report; true when it has it. A ledger that cannot be written costs
@@ -226,6 +231,7 @@ impl Counter {
         let mut heard = self.agents.heard();
         let known = heard.get_mut(&mac).filter(|heard| heard.boot_id == beat.boot_id);
         let is_known = known.is_some();
+        let has_nonce = known.as_ref().is_some_and(|known| known.has_nonce);
         beat.health = beat.health.map(|health| Arc::new(Arc::unwrap_or_clone(health).bounded()));
         let mut worse = Vec::new();
         if let Some(heard) = known {
@@ -245,8 +251,7 @@ impl Counter {
         let entry = board.as_ref().and_then(|board| board.entry(mac));
         // Whoever has a key says hello to a counter that does not know it, and is believed then.
         if !is_known && entry.is_some_and(|entry| self.is_claimed_by_a_key(entry)) {
-            let again = AgentWelcome { report_again: true, ..AgentWelcome::default() };
-            return Ok(self.agents.sealed_welcome(again));
+            return Ok(self.report_again());
         }
         // What is new of a guest is news of that machine; the heartbeat itself is forgotten.
         for guest in self.news_of_guests(mac, std::mem::take(&mut beat.guests)) {
@@ -257,7 +262,9 @@ impl Counter {
         for ailment in worse {
             self.sights.see(mac, Sight::Ailing { boot_id: boot_id.clone(), ailment });
         }
-        Ok(self.agents.sealed_welcome(self.welcome(mac, !is_known)))
+        // Of one that is not known it is told with its report.
+        let proven = is_known.then_some(has_nonce);
+        Ok(self.agents.sealed_welcome(AgentWelcome { proven, ..self.welcome(mac, !is_known) }))
     }
 }
 

@@ -510,8 +510,8 @@ impl Counter {
             report_again,
             guests: entry.and_then(|entry| entry.guests.clone()),
             wipe: None,
-            word: None,
-            channel: None,
+            lab: board.as_ref().map(|board| board.table().lab.clone()),
+            ..AgentWelcome::default()
         }
     }
 }

@@ -220,3 +220,26 @@ async fn an_older_agent_is_heard_by_its_address_until_a_key_claims_the_boot() {
     stand.counter.publish(later).unwrap();
     assert_eq!(stand.post(NODE1_IP, AGENT_HELLO_PATH, &unproven.report(false)).await.status, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_says_which_lab_this_is_and_whether_the_nonce_was_its_own() {
+    let stand = Stand::with_board();
+    let _core = stand.core().await;
+    let lab = Some(table(1).lab);
+    let again = welcome(&Agent::new("b", None).hello(&stand, "").await);
+    assert_eq!((again.report_again, &again.lab, again.proven), (true, &lab, None));
+    let word = again.word.unwrap();
+    let own = Agent::new("b1", Some(&nonce(&stand).await));
+    for answer in [own.hello(&stand, &word).await, own.say_beat(&stand, &word).await] {
+        let told = welcome(&answer);
+        assert_eq!((told.report_again, &told.lab, told.proven), (false, &lab, Some(true)));
+    }
+    let none = Agent::new("b2", None);
+    let body = none.report(false).replace(&NODE1.to_string(), "02:00:00:00:99:99");
+    let told = welcome(&stand.post(NODE2_IP, AGENT_HELLO_PATH, &body).await);
+    assert_eq!(
+        (told.node, &told.lab, told.proven),
+        (None, &lab, Some(false)),
+        "a stranger's nonce is nobody's"
+    );
+}

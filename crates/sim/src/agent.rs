@@ -205,6 +205,7 @@ impl AgentRun {
                 uptime_ms,
                 inventory,
                 key: None,
+                build: None,
             };
             (AGENT_HELLO_PATH, serde_json::to_vec(&report))
         } else {

@@ -2,6 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
+//! | `POST /v1/build` | the body is the build to take; 202, or 409 and why not |
 //! | `GET /v1/guests` | names of the guests with a console, JSON |
 //! | `GET /v1/guests/NODE/console?labinator-from=N` | what it wrote from byte N on, and what it writes; `labinator-from` says where it really begins. It ends when the reader falls too far behind |
 //! | `POST /v1/guests/NODE/console` | the body is typed into its serial port |
@@ -19,15 +20,16 @@ use h2::server::{self, SendResponse};
 use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode};
 use model::{
-    CHANNEL_FROM, CHANNEL_GUESTS_PATH, GUEST_CONSOLE_LOG, GUEST_CONSOLE_SOCKET, GUEST_VNC_SOCKET, NodeName,
+    AgentBuild, CHANNEL_BUILD_PATH, CHANNEL_FROM, CHANNEL_GUESTS_PATH, GUEST_CONSOLE_LOG,
+    GUEST_CONSOLE_SOCKET, GUEST_VNC_SOCKET, NodeName,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::Stream;
 use super::log::{self, Part};
+use super::{Asked, Stream};
 
 /// Requests at once; a hypervisor has fewer guests.
 const STREAMS: u32 = 256;
@@ -35,23 +37,25 @@ const STREAMS: u32 = 256;
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How often the other end is asked whether it is there, and how long it may take to say so.
 const PING: Duration = Duration::from_secs(20);
+/// Bytes of an order; more is none.
+const LONGEST_ORDER: usize = 4 << 10;
 /// Bytes that go out at once.
 const PIECE: usize = 16 << 10;
 
 /// Answers on one connection until it ends.
-pub(super) async fn all(stream: Stream, folder: &Path) {
+pub(super) async fn all(stream: Stream, asked: &Asked) {
     let shaken = server::Builder::new().max_concurrent_streams(STREAMS).handshake(stream).await;
     let Ok(mut line) = shaken else { return };
     let pings = line.ping_pong();
-    let folder: Arc<Path> = folder.into();
+    let asked = Arc::new(asked.clone());
     let mut streams = JoinSet::new();
     let silent = until_silent(pings);
     tokio::pin!(silent);
     loop {
         tokio::select! {
-            asked = line.accept() => match asked {
+            next = line.accept() => match next {
                 Some(Ok((request, respond))) => {
-                    streams.spawn(answer(Arc::clone(&folder), request, respond));
+                    streams.spawn(answer(Arc::clone(&asked), request, respond));
                 }
                 Some(Err(_)) | None => return,
             },
@@ -72,13 +76,19 @@ async fn until_silent(pings: Option<PingPong>) {
     }
 }
 
-async fn answer(folder: Arc<Path>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+async fn answer(asked: Arc<Asked>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     let path = request.uri().path().to_owned();
+    let folder = &asked.folder;
+    if path == CHANNEL_BUILD_PATH && request.method() == Method::POST {
+        // An error is the core's hanging up.
+        drop(build(&asked, request.into_body(), &mut respond).await);
+        return;
+    }
     let guest = |rest: &str| rest.parse::<NodeName>().ok().map(|node| folder.join(node.as_str()));
     let parts: Vec<&str> = path.strip_prefix(CHANNEL_GUESTS_PATH).unwrap_or("?").split('/').collect();
     // An error is the core's hanging up.
     let done = match (request.method(), parts.as_slice()) {
-        (&Method::GET, [""]) => guests(&folder, &mut respond).await,
+        (&Method::GET, [""]) => guests(folder, &mut respond).await,
         (&Method::GET, ["", node, "console"]) => match guest(node) {
             Some(guest) => console(&guest, from_of(&request), &mut respond).await,
             None => refuse(&mut respond, StatusCode::NOT_FOUND),
@@ -116,6 +126,34 @@ async fn guests(folder: &Path, respond: &mut SendResponse<Bytes>) -> Result<(), 
     names.sort();
     let mut to = respond.send_response(Response::new(()), false)?;
     send(&mut to, serde_json::to_vec(&names).unwrap_or_default().into()).await?;
+    to.send_data(Bytes::new(), true)
+}
+
+/// Takes the order for another build.
+async fn build(
+    asked: &Asked,
+    mut body: RecvStream,
+    respond: &mut SendResponse<Bytes>,
+) -> Result<(), h2::Error> {
+    let mut text = Vec::new();
+    while let Some(piece) = body.data().await {
+        let piece = piece?;
+        body.flow_control().release_capacity(piece.len())?;
+        text.extend_from_slice(&piece);
+        if text.len() > LONGEST_ORDER {
+            return refuse(respond, StatusCode::PAYLOAD_TOO_LARGE);
+        }
+    }
+    let Ok(build) = serde_json::from_slice::<AgentBuild>(&text) else {
+        return refuse(respond, StatusCode::BAD_REQUEST);
+    };
+    let (status, why) = match asked.renewer.order(build) {
+        Ok(()) => (StatusCode::ACCEPTED, String::new()),
+        Err(why) => (StatusCode::CONFLICT, why),
+    };
+    let response = Response::builder().status(status).body(()).unwrap_or_default();
+    let mut to = respond.send_response(response, false)?;
+    send(&mut to, why.into()).await?;
     to.send_data(Bytes::new(), true)
 }
 

@@ -30,6 +30,7 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, SignatureScheme};
 
 use crate::key::BootKey;
+use crate::renew::Renewer;
 
 /// Longest time for connecting and the handshake.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -39,8 +40,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(15);
 /// Where the core is, and its key.
 pub(crate) type Whereto = Option<(SocketAddr, AgentKey)>;
 
+/// What the core can ask for.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// Folder of the guests.
+    pub(crate) folder: PathBuf,
+    /// Takes other builds.
+    pub(crate) renewer: Arc<Renewer>,
+}
+
 /// Keeps the channel up. `whereto` tells where it leads; the first key that it tells is the only one believed.
-pub(crate) async fn keep(key: Arc<BootKey>, folder: PathBuf, mut whereto: watch::Receiver<Whereto>) {
+pub(crate) async fn keep(key: Arc<BootKey>, asked: Asked, mut whereto: watch::Receiver<Whereto>) {
     let mut pinned = None;
     let mut wait = FIRST_WAIT;
     loop {
@@ -49,7 +59,7 @@ pub(crate) async fn keep(key: Arc<BootKey>, folder: PathBuf, mut whereto: watch:
         match connect(&key, at, core).await {
             Ok(stream) => {
                 wait = FIRST_WAIT;
-                answer::all(stream, &folder).await;
+                answer::all(stream, &asked).await;
             }
             Err(_) => wait = (wait * 2).min(LONGEST_WAIT),
         }
@@ -67,6 +77,14 @@ async fn connect(key: &BootKey, at: SocketAddr, core: AgentKey) -> std::io::Resu
         TlsConnector::from(Arc::new(config)).connect(ServerName::from(at.ip()), stream).await
     };
     timeout(LIMIT, connecting).await?
+}
+
+/// Whether a connection can be made at all: all that it takes but the other end.
+///
+/// # Errors
+/// A sentence.
+pub(crate) fn try_config(key: &BootKey, core: AgentKey) -> Result<(), String> {
+    config(key, core).map(drop).map_err(|why| why.to_string())
 }
 
 fn config(key: &BootKey, core: AgentKey) -> Result<ClientConfig, rustls::Error> {

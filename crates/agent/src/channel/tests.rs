@@ -103,6 +103,11 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
+fn asked(folder: &Path) -> Asked {
+    let renewer = Renewer::new(folder.join("builds"), Some(model::Digest([1; 32])), "b");
+    Asked { folder: folder.to_owned(), renewer: Arc::new(renewer) }
+}
+
 fn log_of(folder: &Path) -> File {
     OpenOptions::new().create(true).append(true).open(folder.join("vm1").join(GUEST_CONSOLE_LOG)).unwrap()
 }
@@ -130,7 +135,7 @@ async fn a_console_comes_from_its_first_byte_and_goes_on_without_a_gap_after_the
     let core = Core::new().await;
     let key = Arc::new(BootKey::make().unwrap());
     let (lead, leads) = watch::channel(core.whereto());
-    let agent = tokio::spawn(keep(Arc::clone(&key), folder.clone(), leads));
+    let agent = tokio::spawn(keep(Arc::clone(&key), asked(&folder), leads));
     let mut log = log_of(&folder);
     log.write_all(b"iPXE 1.21.1\n").unwrap();
 
@@ -157,7 +162,7 @@ async fn what_is_typed_reaches_the_guest_and_its_screen_is_carried_both_ways() {
     let folder = folder("tunnel");
     let core = Core::new().await;
     let (lead, leads) = watch::channel(core.whereto());
-    let agent = tokio::spawn(keep(Arc::new(BootKey::make().unwrap()), folder.clone(), leads));
+    let agent = tokio::spawn(keep(Arc::new(BootKey::make().unwrap()), asked(&folder), leads));
     let serial = UnixListener::bind(folder.join("vm1").join(GUEST_CONSOLE_SOCKET)).unwrap();
     let screen = UnixListener::bind(folder.join("vm1").join(GUEST_VNC_SOCKET)).unwrap();
     let (mut asker, _) = core.next().await.unwrap();
@@ -196,7 +201,7 @@ async fn another_core_than_the_first_one_of_this_boot_is_not_believed() {
     let folder = folder("pin");
     let (first, other) = (Core::new().await, Core::new().await);
     let (lead, leads) = watch::channel(first.whereto());
-    let agent = tokio::spawn(keep(Arc::new(BootKey::make().unwrap()), folder.clone(), leads));
+    let agent = tokio::spawn(keep(Arc::new(BootKey::make().unwrap()), asked(&folder), leads));
     let line = first.next().await.unwrap();
     lead.send_replace(other.whereto());
     drop(line);

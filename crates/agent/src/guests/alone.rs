@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use model::MacAddr;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,12 +14,13 @@ use crate::console::Console;
 use crate::kernel_line::{KernelLine, boss};
 use crate::lease::Held;
 use crate::link::{Port, index_of};
+use crate::renew::{self, Renewer, Resumed};
 use crate::report::{self, Identity};
 
 /// What follows `agent guests`.
 pub(crate) const USAGE: &str = "agent guests --boss ADDRESS[:PORT] --root FOLDER --bridge NAME [--uplink PORT] \
                                 [--mac ADDRESS] [--address IP] [--boot ID] [--nonce WORD] [--memory MIB] \
-                                [--through qemu|libvirt|URI]";
+                                [--through qemu|libvirt|URI] [--trial SECONDS]";
 
 #[derive(Debug, Default)]
 struct Options {
@@ -33,6 +35,7 @@ struct Options {
     memory: Option<u32>,
     /// URI of a libvirt.
     through: Option<String>,
+    trial: Option<u64>,
 }
 
 impl Options {
@@ -56,6 +59,7 @@ impl Options {
                     options.through =
                         through(value).map_err(|()| bad("qemu, libvirt or a URI of libvirt's"))?;
                 }
+                "--trial" => options.trial = Some(value.parse().map_err(|_| bad("a number of seconds"))?),
                 _ => return Err(format!("{name} is not known")),
             }
         }
@@ -67,7 +71,7 @@ impl Options {
 ///
 /// # Errors
 /// A sentence for the person who started it.
-pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+pub(crate) fn run(words: &[&str], resumed: Resumed) -> Result<(), String> {
     let usage = |why: String| format!("{why}\nusage: {USAGE}");
     let options = Options::read(words).map_err(usage)?;
     let need = |name: &str| usage(format!("{name} is missing"));
@@ -83,6 +87,8 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let mut me = Identity::read();
     me.boot_id = options.boot.unwrap_or(me.boot_id);
     me.line = KernelLine { boss: Some(boss), nonce: options.nonce, ..KernelLine::default() };
+    let builds = renew::folder_beside(&root);
+    let renewer = Renewer::new(builds, me.build, &me.boot_id).on_trial_for(options.trial);
     let place = Place {
         root,
         bridge,
@@ -97,16 +103,21 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let held = Held { port, address, boss: Some(boss), resolver: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|why| format!("no task can be run: {why}"))?;
-    runtime.block_on(live(&me, place, held))
+    runtime.block_on(live(&me, place, held, (Arc::new(renewer), resumed)))
 }
 
-async fn live(me: &Identity, place: Place, held: Held) -> Result<(), String> {
+async fn live(
+    me: &Identity,
+    place: Place,
+    held: Held,
+    renewal: (Arc<Renewer>, Resumed),
+) -> Result<(), String> {
     let console = Console::stderr();
     let mut term = signal(SignalKind::terminate()).map_err(|why| why.to_string())?;
     let guests = Guests::spawn(&console, place);
     let (_tell, mut held) = watch::channel(Some(held));
     tokio::select! {
-        () = report::run(&console, me, &mut held, &guests) => guests.end().await,
+        () = report::run((&console, me), &mut held, &guests, renewal) => guests.end().await,
         _ = term.recv() => {}
     }
     Ok(())

@@ -21,8 +21,10 @@
 //! ip netns exec hv1 agent guests --boss 10.0.0.1 --root /tmp/hv1 --bridge br0 --mac 52:54:00:00:00:10 --boot first
 //! ```
 //! `--mac` is the node's address on the board (that of the bridge unless told), `--uplink PORT` makes the bridge over a
-//! port and moves its address there, `--through libvirt` (or a URI of one) has libvirt start them, `--boot` stands for the boot id (another one is another boot of the hypervisor:
-//! end the guests first, as a power cut would), `--nonce` proves the boot, `--memory MIB` is what the machine has.
+//! port and moves its address there, `--through libvirt` (or a URI of one) has libvirt start them, `--boot` stands for
+//! the boot id (another one is another boot of the hypervisor: end the guests first, as a power cut would), `--nonce`
+//! proves the boot, `--memory MIB` is what the machine has, and `--trial SECONDS` is how long another build of the agent
+//! may take until a heartbeat of it is answered (60).
 //! The agent ends when it is ordered off, and its guests with it; when it is killed they stay.
 
 mod accel;
@@ -58,6 +60,7 @@ use tokio::time::{sleep, timeout};
 pub(crate) use alone::run as run_alone;
 pub(crate) use place::Place;
 pub(crate) use process::Buried;
+pub(crate) use store::{Trouble as FetchTrouble, fetch_once, is_whole};
 
 use self::admit::Capacity;
 use self::attend::{Attendant, News, Order};

@@ -293,7 +293,7 @@ fn tidy(root: &Path, want: &Wanted, show: &watch::Sender<Shown>) {
 }
 
 /// True for a content that is here and reads as its name says.
-async fn is_whole(root: &Path, digest: Digest) -> bool {
+pub(crate) async fn is_whole(root: &Path, digest: Digest) -> bool {
     let root = root.to_owned();
     let check = move || match Shelf::new(&root).verify(store::Digest(digest.0)) {
         Ok(_) => true,
@@ -305,7 +305,7 @@ async fn is_whole(root: &Path, digest: Digest) -> bool {
 
 /// Why a content did not come.
 #[derive(Debug)]
-enum Trouble {
+pub(crate) enum Trouble {
     Io(io::Error),
     Silent,
     Status(u16),
@@ -341,7 +341,7 @@ async fn soon<T>(what: impl Future<Output = io::Result<T>>) -> Result<T, Trouble
 }
 
 /// Fetches one content, on from where it stopped (RFC 9110 section 14.2), and keeps it when its digest is right.
-async fn fetch_once(
+pub(crate) async fn fetch_once(
     root: &Path,
     boss: SocketAddr,
     asset: &Asset,

@@ -14,6 +14,7 @@ mod watchdog;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use rustix::mount::{MountFlags, mount, mount_move};
 use rustix::process::chroot;
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 
 pub(crate) use modules::load_for_devices;
 use services::Services;
-pub(crate) use services::{Deaths, OK};
+pub(crate) use services::{Board, Deaths, OK};
 
 use crate::console::Console;
 use crate::kernel_line::KernelLine;
@@ -88,9 +89,9 @@ pub(crate) async fn run(
     console: &Console,
     line: &KernelLine,
     held: watch::Receiver<Option<Held>>,
-    deaths: Deaths,
+    (deaths, board): (Deaths, Arc<Board>),
 ) {
-    let services = Services::read(console);
+    let services = Services::read(console, board);
     if services.is_empty() {
         return std::future::pending().await;
     }

@@ -4,9 +4,13 @@
 //! in here by process id.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::IpAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -15,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::console::Console;
 use crate::kernel_line::KernelLine;
 use crate::lease::Held;
+use crate::renew::Running;
 
 /// Written by the image builder.
 const FILE: &str = "/etc/labinator/services";
@@ -52,22 +57,101 @@ struct State {
     due: Option<Instant>,
 }
 
+/// What was started, by name, for a build of the agent that comes after this one.
+#[derive(Debug, Default)]
+pub(crate) struct Board(Mutex<BTreeMap<String, Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    /// None: it ran once, and is done.
+    process: Option<i32>,
+    /// The pipe that it writes to: one that nobody reads would end it.
+    said: Option<OwnedFd>,
+}
+
+impl Board {
+    /// As a build before this one left it.
+    pub(crate) fn of(running: Vec<Running>, pipes: Vec<OwnedFd>) -> Self {
+        let mut pipes = pipes.into_iter();
+        let entry = |running: Running| {
+            let said = running.speaks.then(|| pipes.next()).flatten();
+            (running.name, Entry { process: running.process, said })
+        };
+        Self(Mutex::new(running.into_iter().map(entry).collect()))
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is handed over, and a pipe for each that speaks.
+    pub(crate) fn handed(&self) -> (Vec<Running>, Vec<OwnedFd>) {
+        let mut pipes = Vec::new();
+        let all = self.all();
+        let running = all.iter().map(|(name, entry)| {
+            let pipe = entry.said.as_ref().and_then(|said| said.as_fd().try_clone_to_owned().ok());
+            let speaks = pipe.is_some();
+            pipes.extend(pipe);
+            Running { name: name.clone(), process: entry.process, speaks }
+        });
+        (running.collect(), pipes)
+    }
+
+    fn started(&self, name: &str, process: i32, said: Option<OwnedFd>) {
+        self.all().insert(name.to_owned(), Entry { process: Some(process), said });
+    }
+
+    fn ended(&self, name: &str, run: Run) {
+        match run {
+            Run::Once => drop(self.all().insert(name.to_owned(), Entry { process: None, said: None })),
+            Run::Keep => drop(self.all().remove(name)),
+        }
+    }
+
+    /// What a build before this one started of this service, with a pipe to read on from.
+    fn found(&self, name: &str) -> Option<(Option<i32>, Option<OwnedFd>)> {
+        let mut all = self.all();
+        let entry = all.get(name)?;
+        // One that was buried before this build began is started anew. A child that is not buried yet is still there.
+        if entry.process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+            all.remove(name);
+            return None;
+        }
+        let said = entry.said.as_ref().and_then(|said| said.as_fd().try_clone_to_owned().ok());
+        Some((entry.process, said))
+    }
+}
+
 /// The services of this image.
 #[derive(Debug)]
 pub(super) struct Services<'a> {
     console: &'a Console,
     all: Vec<State>,
+    board: Arc<Board>,
     /// Where the boss is, as soon as it is known.
     boss: Option<IpAddr>,
 }
 
 impl<'a> Services<'a> {
-    /// Reads what this image wants run; none where there is no such file.
-    pub(super) fn read(console: &'a Console) -> Self {
-        let text = std::fs::read_to_string(FILE).unwrap_or_default();
+    /// Reads what this image wants run; none where there is no such file. What a build before this one started goes on.
+    pub(super) fn read(console: &'a Console, board: Arc<Board>) -> Self {
+        Self::of(console, board, &std::fs::read_to_string(FILE).unwrap_or_default())
+    }
+
+    fn of(console: &'a Console, board: Arc<Board>, text: &str) -> Self {
         let now = Instant::now();
-        let state = |service| State { service, process: None, started: now, pause: PAUSES.0, due: Some(now) };
-        Self { console, all: parse(&text).into_iter().map(state).collect(), boss: None }
+        let state = |service: Service| {
+            let found = board.found(&service.name);
+            let due = found.is_none().then_some(now);
+            let (process, said) = found.unwrap_or_default();
+            if let Some(said) = said {
+                // Without a thread it runs until its pipe is full.
+                drop(listen(console, &service.name, File::from(said)));
+            }
+            State { service, process, started: now, pause: PAUSES.0, due }
+        };
+        let all = parse(text).into_iter().map(state).collect();
+        Self { console, all, board, boss: None }
     }
 
     /// True where nothing is to be run.
@@ -124,7 +208,10 @@ impl<'a> Services<'a> {
                 state.due = None;
                 state.started = now;
                 match start(console, &state.service, boss) {
-                    Ok(process) => state.process = Some(process),
+                    Ok((process, said)) => {
+                        self.board.started(&state.service.name, process, said);
+                        state.process = Some(process);
+                    }
                     Err(why) => {
                         console.say(&format!("{}: cannot be started: {why}", state.service.name));
                         state.again(now);
@@ -137,6 +224,7 @@ impl<'a> Services<'a> {
     fn died(&mut self, process: i32, how: &str, now: Instant) {
         let Some(state) = self.all.iter_mut().find(|state| state.process == Some(process)) else { return };
         state.process = None;
+        self.board.ended(&state.service.name, state.service.run);
         if state.service.run == Run::Once {
             if how != OK {
                 self.console.say(&format!("{}: {how}", state.service.name));
@@ -182,8 +270,12 @@ fn parse(text: &str) -> Vec<Service> {
     text.lines().filter_map(service).collect()
 }
 
-/// Starts a shell with the command. What it says goes to the console, line by line.
-fn start(console: &Console, service: &Service, boss: Option<IpAddr>) -> std::io::Result<i32> {
+/// Starts a shell with the command. What it says goes to the console, line by line. Gives its process, and its pipe.
+fn start(
+    console: &Console,
+    service: &Service,
+    boss: Option<IpAddr>,
+) -> std::io::Result<(i32, Option<OwnedFd>)> {
     let environment: BTreeMap<&str, String> = [
         ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
         ("HOME", "/root".to_owned()),
@@ -195,16 +287,24 @@ fn start(console: &Console, service: &Service, boss: Option<IpAddr>) -> std::io:
     command.args(["-c", &format!("exec 2>&1; {}", service.command)]).env_clear().envs(environment);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let id = i32::try_from(child.id()).map_err(std::io::Error::other)?;
-    if let Some(said) = child.stdout.take() {
-        let (console, name) = (console.clone(), service.name.clone());
-        // A thread, because a pipe is no socket; it ends with the pipe.
-        std::thread::Builder::new().name(name.clone()).spawn(move || {
-            for line in BufReader::new(said).lines().map_while(Result::ok) {
-                console.say(&format!("{name}: {line}"));
-            }
-        })?;
+    let said = child.stdout.take().map(OwnedFd::from);
+    let kept = said.as_ref().and_then(|said| said.as_fd().try_clone_to_owned().ok());
+    if let Some(said) = said {
+        listen(console, &service.name, File::from(said))?;
     }
-    Ok(id)
+    Ok((id, kept))
+}
+
+/// Tells what comes through a pipe. A thread, because a pipe is no socket; it ends with the pipe.
+fn listen(console: &Console, name: &str, said: File) -> std::io::Result<()> {
+    let (console, name) = (console.clone(), name.to_owned());
+    let thread = std::thread::Builder::new().name(name.clone());
+    thread.spawn(move || {
+        for line in BufReader::new(said).lines().map_while(Result::ok) {
+            console.say(&format!("{name}: {line}"));
+        }
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -212,9 +312,7 @@ mod tests {
     use super::*;
 
     fn services<'a>(console: &'a Console, text: &str) -> Services<'a> {
-        let now = Instant::now();
-        let state = |service| State { service, process: None, started: now, pause: PAUSES.0, due: Some(now) };
-        Services { console, all: parse(text).into_iter().map(state).collect(), boss: None }
+        Services::of(console, Arc::default(), text)
     }
 
     fn startable(services: &Services<'_>) -> Vec<String> {
@@ -241,6 +339,31 @@ mod tests {
         assert_eq!(startable(&services), ["b"]);
         services.boss = Some("10.0.0.1".parse().unwrap());
         assert_eq!(startable(&services), ["b", "c"]);
+    }
+
+    #[test]
+    fn what_a_build_before_started_goes_on_and_what_is_gone_is_started() {
+        let console = Console::nobody();
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let lives = i32::try_from(child.id()).unwrap();
+        let (before, (read, _write)) = (Board::default(), std::io::pipe().unwrap());
+        before.ended("a", Run::Once);
+        before.started("b", lives, Some(read.into()));
+        // No process has the number 0.
+        before.started("c", 0, None);
+        let (running, pipes) = before.handed();
+        assert_eq!(pipes.len(), 1);
+        let text = serde_json::to_string(&running).unwrap();
+        let board = Arc::new(Board::of(serde_json::from_str(&text).unwrap(), pipes));
+        let services =
+            Services::of(&console, Arc::clone(&board), "once a true\nkeep b exec b\nkeep c exec c\n");
+        assert_eq!(startable(&services), ["c"]);
+        assert_eq!(services.all[1].process, Some(lives));
+        let names: Vec<_> =
+            board.handed().0.into_iter().map(|running| (running.name, running.speaks)).collect();
+        assert_eq!(names, [("a".to_owned(), false), ("b".to_owned(), true)]);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A network namespace with a bridge, a boss of a few lines, and the agent beside it.
 
+pub(crate) mod core;
 pub(crate) mod kernel;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -14,8 +15,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use model::{
-    AGENT_BEAT_PATH, AgentBeat, AgentOrder, AgentWelcome, Asset, Digest, GuestBoot, GuestNic, GuestSeen,
-    GuestSpec, GuestWish, Image, MacAddr, MachineUuid, Mebibytes, PowerOrder,
+    AGENT_BEAT_PATH, AGENT_HELLO_PATH, AGENT_SEAL_HEADER, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
+    Asset, Digest, GuestBoot, GuestNic, GuestSeen, GuestSpec, GuestWish, Image, MacAddr, MachineUuid,
+    Mebibytes, PowerOrder,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -36,6 +38,18 @@ pub(crate) struct Told {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// First lines of requests for files.
     pub(crate) fetched: Vec<String>,
+    /// What every answer says besides.
+    pub(crate) besides: AgentWelcome,
+    /// Somebody else answers in the boss's place: this, once for each.
+    pub(crate) rivals: VecDeque<AgentWelcome>,
+    /// Reports so far.
+    pub(crate) reports: Vec<AgentReport>,
+    /// Numbers of all seals so far.
+    pub(crate) seals: Vec<u64>,
+    /// The last heartbeat.
+    pub(crate) beat: AgentBeat,
+    /// A build that is not answered.
+    pub(crate) ignored: Option<Digest>,
 }
 
 /// A network namespace of its own, with what runs in it.
@@ -99,6 +113,21 @@ impl Ground {
         // A group of its own: what a person's Ctrl-C ends is the test, and the test ends the agent.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.agent = Some(command.spawn().unwrap());
+    }
+
+    /// The address that the boss answers from.
+    pub(crate) fn boss_address(&self) -> std::net::IpAddr {
+        self.boss.ip()
+    }
+
+    /// The agent's process.
+    pub(crate) fn agent_process(&self) -> u32 {
+        self.agent.as_ref().unwrap().id()
+    }
+
+    /// The program that the agent's process runs.
+    pub(crate) fn agent_program(&self) -> PathBuf {
+        fs::read_link(format!("/proc/{}/exe", self.agent_process())).unwrap()
     }
 
     /// `kill -9` of the agent.
@@ -280,6 +309,10 @@ fn serve(stream: TcpStream, known: &(Mutex<Told>, Condvar)) {
             if let Some(value) = lower.strip_prefix("content-length:") {
                 length = value.trim().parse().unwrap();
             }
+            if let Some(value) = lower.strip_prefix(AGENT_SEAL_HEADER) {
+                let seal: model::Seal = value.trim_start_matches(':').trim().parse().unwrap();
+                known.0.lock().unwrap().seals.push(seal.count);
+            }
             if let Some(value) = lower.strip_prefix("range: bytes=") {
                 from = value.trim().trim_end_matches('-').parse().unwrap();
             }
@@ -315,17 +348,31 @@ fn answer(
         let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
         return Some(file.map_or(("404 Not Found", Vec::new()), |file| (status, file[from..].to_vec())));
     }
+    if let Some(rival) = told.rivals.pop_front() {
+        known.1.notify_all();
+        return Some(("200 OK", serde_json::to_vec(&rival).unwrap()));
+    }
+    if path == AGENT_HELLO_PATH {
+        let report: AgentReport = serde_json::from_slice(body).unwrap();
+        let ignored = told.ignored.is_some() && report.build == told.ignored;
+        told.reports.push(report);
+        known.1.notify_all();
+        if ignored {
+            return None;
+        }
+    }
     if path == AGENT_BEAT_PATH {
         let beat: AgentBeat = serde_json::from_slice(body).unwrap();
         told.beats += 1;
-        told.seen = beat.guests;
+        told.seen.clone_from(&beat.guests);
+        told.beat = beat;
         known.1.notify_all();
     }
     let welcome = AgentWelcome {
         node: Some("hv1".parse().unwrap()),
         guests: told.wishes.clone().map(Arc::new),
         order: told.order,
-        ..AgentWelcome::default()
+        ..told.besides.clone()
     };
     Some(("200 OK", serde_json::to_vec(&welcome).unwrap()))
 }

@@ -7,6 +7,7 @@
 //!                              ▼ each guest: ask from where its log goes on ──▶ Consoles (memory, bounded)
 //! ```
 
+mod build;
 mod consoles;
 mod key;
 
@@ -31,6 +32,7 @@ use tokio_rustls::server::TlsStream;
 use crate::here::Here;
 use crate::way::{self, Inlet, Outlet};
 
+pub use build::Answered;
 pub use consoles::{Consoles, Part};
 pub use key::CoreKey;
 

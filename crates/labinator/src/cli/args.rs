@@ -165,6 +165,9 @@ pub struct ServeArgs {
     /// Folder of network boot programs, such as `snponly.efi` [default: `LABINATOR_LOADERS`, else /usr/lib/ipxe]
     #[arg(long, value_name = "DIR")]
     pub loaders: Option<PathBuf>,
+    /// The agent that machines are kept at, linked statically [default: `agent` beside this program]
+    #[arg(long, value_name = "FILE")]
+    pub agent: Option<PathBuf>,
     /// Address of the page and the API
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: std::net::SocketAddr,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use model::{ConfigCarrier, ImageRef, LabSpec, Proof};
+use model::{AgentUpdates, ConfigCarrier, ImageRef, LabSpec, Proof};
 use talos::inline::{InlineError, encode};
 use talos::release::{Minor, Version};
 
@@ -13,6 +13,20 @@ use super::talos::path_in;
 /// The words for a level.
 const LEVELS: [(&str, Proof); 3] =
     [("address", Proof::Address), ("place", Proof::Place), ("key", Proof::Key)];
+
+/// What agents may be told about builds, by its word.
+const UPDATES: [(&str, AgentUpdates); 2] = [("auto", AgentUpdates::Auto), ("hold", AgentUpdates::Hold)];
+
+/// Judges whether agents take the build that the boss carries.
+pub(super) fn agent_updates(typed: &Typed<String>, found: &mut Found) -> Option<AgentUpdates> {
+    let known = UPDATES.into_iter().find(|(word, _)| *word == typed.value).map(|(_, updates)| updates);
+    if known.is_none() {
+        let title = format!("`agent-updates` cannot be {}", typed.value);
+        let mistake = Mistake::new(title, typed.place, "neither `auto` nor `hold`");
+        found.push(mistake.nearest(&typed.value, UPDATES.map(|(word, _)| word), "values"));
+    }
+    known
+}
 
 /// Judges a level that is asked for: it must be one, and something in the lab must be able to prove it.
 pub(super) fn proof(typed: &Typed<String>, found: &mut Found) -> Option<Proof> {

@@ -33,6 +33,10 @@ pub struct LabFile {
     /// How surely a machine must be known before it gets the config of a cluster; `address` unless told.
     #[schemars(with = "Option<String>", extend("enum" = ["address", "place", "key"]))]
     pub proof: Option<Typed<String>>,
+    /// `auto`: agents of live images take the build that the boss carries. `hold`: they stay as they are. `auto` unless
+    /// told.
+    #[schemars(with = "Option<String>", extend("enum" = ["auto", "hold"]))]
+    pub agent_updates: Option<Typed<String>>,
     /// What every template knows.
     #[schemars(with = "Option<VarsFile>")]
     pub vars: VarsFile,

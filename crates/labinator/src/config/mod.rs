@@ -24,7 +24,7 @@ mod yaml;
 use std::io::Read;
 use std::path::Path;
 
-use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
+use model::{AgentUpdates, BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
 
 pub use fields::{Entries, Typed};
 pub use file::{
@@ -218,7 +218,12 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let (network, mut board): (NetworkSpec, BoardSpec) = (network?, board?);
     let (lab, mut power, scenarios) = (lab?, power?, scenarios?);
     guests::place((&lab, file.network.as_ref()), &segment, (&mut board, &mut power), &scenarios, found);
-    Some(LabSpec { lab, network, power, board, scenarios, limits, variables: variables? })
+    let agent_updates = file
+        .agent_updates
+        .as_ref()
+        .map_or(Some(AgentUpdates::default()), |typed| carriers::agent_updates(typed, found));
+    let (variables, agent_updates) = (variables?, agent_updates?);
+    Some(LabSpec { lab, network, power, board, scenarios, limits, variables, agent_updates })
 }
 
 /// Memory of machines of the board, where it is written down.

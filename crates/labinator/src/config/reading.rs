@@ -38,6 +38,7 @@ pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
         scenarios: fields.node("scenarios").map(|e| entries("scenarios", e, found, scenario)),
         limits: fields.node("limits").and_then(|e| limits(e, found)),
         proof: fields.text("proof", found),
+        agent_updates: fields.text("agent-updates", found),
         vars: systems::vars(&mut fields, found),
         groups: fields.node("groups").map(|e| entries("groups", e, found, systems::group)),
     };

@@ -65,6 +65,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         .into(),
         limits: Limits::default(),
         variables: model::Variables::default(),
+        agent_updates: model::AgentUpdates::default(),
     })
 }
 

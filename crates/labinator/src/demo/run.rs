@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::{Inner, Manner, SCENARIO, Screen, Verdict, banner, verdict};
 use crate::cli::{Client, Failure, Follower, Globals, Heard, apply};
 use crate::serve::{Folders, Setup, Supervisor};
+use crate::start::agent_beside;
 
 /// How long the controller may take until it can start the scenario: its images are hashed first.
 const WARM_UP: Duration = Duration::from_secs(60);
@@ -22,7 +23,8 @@ const AGAIN: Duration = Duration::from_millis(50);
 /// The controller cannot run, or, with `until_ready`, the lab failed.
 pub async fn run(inner: Inner) -> Result<(), Failure> {
     let Inner { options, spec, page, state } = inner;
-    let folders = Folders { state, loaders: options.loaders.clone(), images: options.images.clone() };
+    let (loaders, images) = (options.loaders.clone(), options.images.clone());
+    let folders = Folders { state, loaders, images, agent: agent_beside() };
     let setup = Setup { spec: spec.clone(), folders, page, socket: options.socket.clone() };
     let running = Supervisor::bind(setup)?.start()?;
     let link = running.link();

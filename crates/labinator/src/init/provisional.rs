@@ -90,7 +90,9 @@ pub(super) async fn serve(
     let page = TcpListener::bind(args.page)
         .map_err(|why| Failure::with_advice(format!("{}: {why}", args.page), "name another with --page"))?;
     let spec = around.lab(&mut board, ear)?;
-    let folders = Folders { state: fresh_state(args)?, loaders: loaders_folder(), images: images_folder() };
+    // Whoever is only looked at is left as it is.
+    let (loaders, images) = (loaders_folder(), images_folder());
+    let folders = Folders { state: fresh_state(args)?, loaders, images, agent: None };
     let state = folders.state.clone();
     let running = Supervisor::bind(Setup { spec, folders, page, socket: socket_path() })?.start()?;
     around.told(&format!("page  {}", running.link()))?;

@@ -20,6 +20,7 @@ use crate::failures::{self, Failures};
 use crate::http::{House, Screens, Token, guarded_router, router};
 use crate::image::Places;
 use crate::journal::Journal;
+use crate::renewal::{self, Renewals};
 use crate::{hands, link, probe};
 
 pub(super) fn run(brief: Brief) -> Result<(), ServeError> {
@@ -67,7 +68,15 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     images::spawn(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let cache = crate::start::cache_folder().join("packages");
     let places = Places { images: folders.images.clone(), loaders: folders.loaders.clone(), cache };
-    let doctor = Doctor::new(clock, spec, folders.state.clone(), places);
+    let renewals = Renewals::default();
+    let ground = renewal::Ground {
+        agent: folders.agent.clone(),
+        shelf: folders.state.join("shelf"),
+        updates: spec.agent_updates,
+    };
+    let picture = Arc::clone(desk.publisher());
+    tasks.spawn(renewal::run(renewals.clone(), ground, picture, channel.clone()));
+    let doctor = Doctor::new(clock, spec, folders.state.clone(), places).with(renewals);
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let failures = Failures::of(&folders.state);
     let screens = Screens::default();

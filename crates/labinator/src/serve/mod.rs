@@ -41,6 +41,9 @@ pub struct Folders {
     pub loaders: PathBuf,
     /// One folder per named image.
     pub images: PathBuf,
+    /// The agent that machines are kept at, linked statically, where there is one.
+    #[serde(default)]
+    pub agent: Option<PathBuf>,
 }
 
 /// Everything that `serve` needs, checked.

@@ -94,6 +94,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         scenarios: BTreeMap::from([(all(), scenario)]),
         limits: Limits::default(),
         variables: model::Variables::default(),
+        agent_updates: model::AgentUpdates::default(),
     }
 }
 
@@ -169,6 +170,7 @@ pub(crate) fn report(number: u8, boot: u64) -> Fact {
         uptime_ms: 1000,
         inventory: Inventory::default(),
         key: None,
+        build: None,
     };
     sighted(number, Sight::Agent { report: Arc::new(report) })
 }

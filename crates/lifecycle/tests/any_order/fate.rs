@@ -202,6 +202,7 @@ pub(crate) fn reports(world: &mut World, machine: u8, boot: &str) -> Result<(), 
         uptime_ms: 900,
         inventory: Inventory { disks: vec![disk()], ..Inventory::default() },
         key: None,
+        build: None,
     };
     saw(world, machine, Sight::Agent { report: Arc::new(report) })
 }

@@ -508,6 +508,7 @@ impl Teller {
             uptime_ms: 900,
             inventory: Inventory::default(),
             key,
+            build: None,
         };
         self.agents.insert(node.clone(), boot.to_owned());
         self.see(node, Sight::Agent { report: Arc::new(report) })

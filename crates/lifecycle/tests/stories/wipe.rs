@@ -111,6 +111,7 @@ impl Teller {
             boot_id: boot.to_owned(),
             nonce: Some("word".to_owned()),
             key: None,
+            build: None,
             address: Some(spec.ip.into()),
             version: "0.1.0".to_owned(),
             kernel: "6.12.0".to_owned(),

@@ -125,6 +125,7 @@ impl Board {
             scenarios: BTreeMap::new(),
             limits: Limits::default(),
             variables: Variables::default(),
+            agent_updates: model::AgentUpdates::default(),
         };
         let (images, candidate) = (BTreeMap::new(), (None, Built::No));
         let mut board = Self { spec, images, images_later: false, candidate, manifests_are_wrong: false };
