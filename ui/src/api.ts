@@ -1136,6 +1136,10 @@ export interface components {
              * @description Memory that could be given out, in MiB.
              */
             memory_available_mib: number;
+            /** @description How it is with another build that it was told to take. */
+            renewal?: components["schemas"]["Renewal"] | null;
+            /** @description The last one in this boot who answered as its boss does and was not believed. */
+            rival?: components["schemas"]["Rival"] | null;
             /**
              * Format: uint64
              * @description Milliseconds since the kernel started.
@@ -1162,6 +1166,8 @@ export interface components {
             address?: string | null;
             /** @description The kernel's own boot id (`/proc/sys/kernel/random/boot_id`): another one means another boot. */
             boot_id: string;
+            /** @description SHA-256 of the program that the agent runs. Absent in agents that cannot take another build. */
+            build?: components["schemas"]["Digest"] | null;
             /** @description What is in the box. */
             inventory: components["schemas"]["Inventory"];
             /** @description `uname -r`. */
@@ -1184,6 +1190,8 @@ export interface components {
             /** @description Version of the agent. */
             version: string;
         };
+        /** @description Whether agents take the build that the boss carries. */
+        AgentUpdates: "auto" | "hold";
         /** @description What an agent said. */
         AgentView: {
             /**
@@ -2876,6 +2884,11 @@ export interface components {
         LabName: string;
         /** @description A whole lab. */
         LabSpec: {
+            /**
+             * @description Whether agents take the build that the boss carries.
+             * @default auto
+             */
+            agent_updates: components["schemas"]["AgentUpdates"];
             /** @description The machines and where they stand. */
             board: components["schemas"]["BoardSpec"];
             /** @description Its name. */
@@ -3826,6 +3839,38 @@ export interface components {
             prefix: number;
             /** @description Network address. */
             subnet: string;
+        };
+        /** @description What an agent tells, with each heartbeat, of another build that it was told to take in this boot. */
+        Renewal: {
+            /** @description SHA-256 of that build. */
+            digest: components["schemas"]["Digest"];
+            /**
+             * @description How far it is.
+             * @default other
+             */
+            state: components["schemas"]["RenewalState"];
+            /**
+             * @description Why it was refused, or is late; empty where nothing is wrong.
+             * @default
+             */
+            why: string;
+        };
+        /** @description How far an agent is with another build. Whoever has taken it reports again, as that build. */
+        RenewalState: "fetching" | "ready" | "refused" | "other";
+        /** @description Somebody who answers an agent as its boss does, and is not the one who proved to be it. */
+        Rival: {
+            /** @description Where the answer came from. */
+            at: string;
+            /**
+             * @description The key of its core.
+             * @default null
+             */
+            key: components["schemas"]["AgentKey"] | null;
+            /**
+             * @description Which lab it says it is.
+             * @default null
+             */
+            lab: components["schemas"]["LabName"] | null;
         };
         /**
          * @description How far up a machine is. Re-derived from what is seen, never believed.

@@ -135,6 +135,7 @@ pub(crate) async fn run(
             guests,
             quiet: None,
             eye,
+            unknown: Vec::new(),
             allegiance: &mut allegiance,
             renewer: &renewer,
             resumed: &resumed,
@@ -162,6 +163,8 @@ struct Talk<'a> {
     eye: &'a mut Eye,
     /// The trouble a person has been told of.
     quiet: Option<String>,
+    /// What the last answer said that this agent does not know.
+    unknown: Vec<String>,
     /// Whom this boot obeys.
     allegiance: &'a mut Allegiance,
     renewer: &'a Renewer,
@@ -301,6 +304,17 @@ impl Talk<'_> {
         }
     }
 
+    /// What a newer boss says and this agent does not understand is told once, and passed over.
+    fn tell_unknown(&mut self, unknown: Vec<String>) {
+        if self.unknown != unknown {
+            if !unknown.is_empty() {
+                self.console
+                    .say(&format!("the boss says what this agent does not know: {}", unknown.join(", ")));
+            }
+            self.unknown = unknown;
+        }
+    }
+
     async fn hello(&mut self) -> Result<AgentWelcome, DoorError> {
         let report = AgentReport {
             mac: self.held.port.mac,
@@ -343,6 +357,9 @@ impl Talk<'_> {
         let (key, me) = (self.key, self.me);
         let seal = || key.map(|key| key.seal(path, &me.boot_id, &body));
         let answer = self.door.post(path, &body, seal).await?;
-        serde_json::from_slice(&answer).map_err(|_| DoorError::NotHttp("the answer is no welcome"))
+        let (welcome, unknown) =
+            read_spoken(&answer).map_err(|_| DoorError::NotHttp("the answer is no welcome"))?;
+        self.tell_unknown(unknown);
+        Ok(welcome)
     }
 }

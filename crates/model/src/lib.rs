@@ -5,7 +5,7 @@
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
 //! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs` |
-//! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `renew.rs`, `seal.rs`, `channel.rs`, `health.rs`, `said.rs` |
+//! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `renew.rs`, `spoken.rs`, `seal.rs`, `channel.rs`, `health.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs`, `wipe.rs` |
 //! | what people look at | `machine.rs`, `trace.rs`, `trial.rs`, `snapshot.rs` |
@@ -31,6 +31,7 @@ mod secret;
 mod service;
 mod sight;
 mod snapshot;
+mod spoken;
 mod system;
 mod talos;
 mod trace;
@@ -56,6 +57,7 @@ pub use secret::*;
 pub use service::*;
 pub use sight::*;
 pub use snapshot::*;
+pub use spoken::*;
 pub use system::*;
 pub use talos::*;
 pub use trace::*;

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use model::{AGENT_SEAL_HEADER, AgentBeat, AgentReport, AgentWelcome, MacAddr, Seal};
-use serde::de::DeserializeOwned;
+use model::{AGENT_SEAL_HEADER, AgentBeat, AgentReport, AgentWelcome, MacAddr, Seal, Spoken, read_spoken};
 
 use super::body::Body;
 use super::route::text;
@@ -79,15 +78,20 @@ async fn told(
     }
 }
 
-async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<(T, Bytes), Response<Body>> {
+async fn read<T: Spoken>(request: Request<Incoming>) -> Result<(T, Bytes), Response<Body>> {
     let whole = tokio::time::timeout(LIMIT, Limited::new(request.into_body(), LARGEST).collect()).await;
     let Ok(whole) = whole else {
         return Err(text(StatusCode::REQUEST_TIMEOUT, "the body came too slowly\n"));
     };
     let Ok(whole) = whole else { return Err(text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large\n")) };
     let body = whole.to_bytes();
-    match serde_json::from_slice(&body) {
-        Ok(said) => Ok((said, body)),
+    match read_spoken(&body) {
+        Ok((said, unknown)) => {
+            if !unknown.is_empty() {
+                tracing::debug!("an agent says what this counter does not know: {}", unknown.join(", "));
+            }
+            Ok((said, body))
+        }
         Err(error) => Err(text(StatusCode::BAD_REQUEST, &format!("cannot read the body: {error}\n"))),
     }
 }
