@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use agent::health::Eye;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
-    Digest, GUESTS_FOLDER,
+    Digest, GUESTS_FOLDER, read_spoken,
 };
 use store::Summing;
 use tokio::sync::watch;
