@@ -7,7 +7,8 @@ export type Answer<T> = { ok: true; value: T } | { ok: false; error: ErrorBody }
 /** Said when the page has no valid cookie. */
 export const NO_TOKEN = "Open the link that `labinator` printed: this browser has no token, or an old one.";
 
-async function ask<T>(path: string, init: RequestInit = {}): Promise<Answer<T>> {
+/** Reads. */
+export async function ask<T>(path: string, init: RequestInit = {}): Promise<Answer<T>> {
   try {
     const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(10_000), ...init });
     if (answer.ok) return { ok: true, value: (await answer.json()) as T };
@@ -36,7 +37,8 @@ async function errorOf(answer: Response): Promise<ErrorBody> {
   }
 }
 
-function request<T>(path: string, body: object): Promise<Answer<T>> {
+/** Asks for a change. */
+export function request<T>(path: string, body: object): Promise<Answer<T>> {
   return ask<T>(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Labinator": "1" },

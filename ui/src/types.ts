@@ -33,6 +33,7 @@ export type Boot = Shapes["Boot"];
 export type FileBytes = Shapes["FileBytes"];
 export type Trace = Shapes["Trace"];
 export type Diagnosis = Shapes["Diagnosis"];
+export type ConsolePart = Shapes["ConsolePart"];
 export type Check = Shapes["Check"];
 export type Light = Shapes["Light"];
 export type Stock = Shapes["Stock"];

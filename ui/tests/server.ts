@@ -2,8 +2,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { showScreen } from "./rfb";
 import type {
   Boot,
   Change,
@@ -60,6 +62,16 @@ export class ScriptedLab {
   taking = true;
   /** What is said on a connection that comes with `Last-Event-ID`, before anything else. */
   onResume: (lastId: string) => StreamItem[] = () => [];
+  /** Why nothing can be typed; nothing where it can. */
+  refuses: object | null = null;
+  /** Keys that went down on a screen. */
+  keys: number[] = [];
+  /** Screens that are open. */
+  get screens(): number {
+    return this.#lines.size;
+  }
+  #lines = new Set<Duplex>();
+  #consoles = new Map<string, { said: Buffer; asked: number; news: Set<() => void> }>();
   #open = new Set<ServerResponse>();
   #server: Server;
   #beats: ReturnType<typeof setInterval> | undefined;
@@ -71,6 +83,11 @@ export class ScriptedLab {
     this.snapshot = snapshot;
     this.#zero = snapshot.at.since_start;
     this.#server = createServer((request, answer) => void this.#answer(request, answer));
+    this.#server.on("upgrade", (request: IncomingMessage, line: Duplex) => {
+      this.#lines.add(line);
+      line.on("close", () => this.#lines.delete(line));
+      showScreen(request, line, this.keys);
+    });
   }
 
   /** Opens the door; gives the address with its token. */
@@ -89,6 +106,7 @@ export class ScriptedLab {
   async close(): Promise<void> {
     clearInterval(this.#beats);
     this.drop();
+    for (const line of this.#lines) line.destroy();
     this.#server.closeAllConnections();
     await new Promise((done) => this.#server.close(done));
   }
@@ -113,6 +131,47 @@ export class ScriptedLab {
   /** Says an item to everyone who listens, and keeps it true for those who come later. */
   say(item: StreamItem): void {
     for (const stream of this.#open) write(stream, item, this.snapshot.epoch);
+  }
+
+  /** A machine says this on its serial port. */
+  says(node: string, text: string): void {
+    const console = this.#console(node);
+    console.said = Buffer.concat([console.said, Buffer.from(text)]);
+    for (const tell of console.news) tell();
+  }
+
+  /** The same from a core that began anew. */
+  forgets(node: string, text: string): void {
+    this.#console(node).said = Buffer.alloc(0);
+    this.says(node, text);
+  }
+
+  /** How much of a console was told, and how much it said. */
+  asked = (node: string) => this.#console(node).asked;
+  length = (node: string) => this.#console(node).said.length;
+
+  #console(node: string) {
+    const known = this.#consoles.get(node) ?? { said: Buffer.alloc(0), asked: 0, news: new Set<() => void>() };
+    this.#consoles.set(node, known);
+    return known;
+  }
+
+  async #tell(node: string, wanted: number, answer: ServerResponse): Promise<void> {
+    const console = this.#console(node);
+    console.asked = wanted;
+    if (console.said.length === 0) {
+      return json(answer, 404, { code: "no_console", message: `Nothing came of a console of ${node}.`, advice: "" });
+    }
+    if (wanted === console.said.length) {
+      await new Promise<void>((done) => {
+        console.news.add(done);
+        answer.on("close", done);
+      });
+      console.news.clear();
+    }
+    const from = wanted > console.said.length ? 0 : wanted;
+    const bytes = console.said.subarray(from, from + 49_152);
+    json(answer, 200, { from, next: from + bytes.length, lost: 0, bytes: bytes.toString("base64") });
   }
 
   /** Says that machines, or the lab, changed. */
@@ -173,6 +232,7 @@ export class ScriptedLab {
     if (request.headers["x-labinator"] !== "1" || request.headers["content-type"] !== "application/json") {
       return json(answer, 403, { code: "forged", message: "Not from the page.", advice: "" });
     }
+    if (path.endsWith("/console") && this.refuses) return json(answer, 409, this.refuses);
     this.posted.push({ path, body: JSON.parse(text), headers: request.headers });
     json(answer, 200, { epoch: this.snapshot.epoch, seq: this.snapshot.through, already: false });
   }
@@ -188,6 +248,7 @@ export class ScriptedLab {
     }
     if (kind === "doctor") return json(answer, 200, this.diagnosis);
     if (kind === "images") return json(answer, 200, this.stock);
+    if (verb === "console") return void this.#tell(name ?? "", Number(url.searchParams.get("from") ?? 0), answer);
     if (verb === "trace") {
       const boot = this.traces.get(name ?? "") ?? { files: [], packets: null, transfers: [], log: [] };
       return json(answer, 200, { node: name, boot });

@@ -7,6 +7,9 @@ mod demo;
 mod e2e;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::Duration;
 
 use e2e::controller::Controller;
@@ -109,6 +112,59 @@ fn whole(controller: &Controller, node: &str) -> Trace {
 
 fn fetched(trace: &Trace, name: &str, carrier: Carrier) -> bool {
     trace.boot.transfers.iter().any(|file| file.name == name && file.carrier == carrier)
+}
+
+/// The first words of a screen, up to its name (RFC 6143 sections 7.1 to 7.3).
+fn shake(at: &str) -> String {
+    let mut screen = TcpStream::connect(at).unwrap();
+    screen.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut take = |count: usize, answer: &[u8]| {
+        let mut bytes = vec![0; count];
+        screen.read_exact(&mut bytes).unwrap();
+        screen.write_all(answer).unwrap();
+        bytes
+    };
+    assert_eq!(take(12, b"RFB 003.008\n"), b"RFB 003.008\n");
+    // One kind of security, none: whoever comes as far has shown the token.
+    assert_eq!(take(2, &[1]), [1, 1]);
+    assert_eq!(take(4, &[1]), [0; 4]);
+    let length = take(24, &[]).split_off(20);
+    let name = take(u32::from_be_bytes(length.try_into().unwrap()).try_into().unwrap(), &[]);
+    String::from_utf8(name).unwrap()
+}
+
+#[test]
+#[ignore = "stage e2e-qemu"]
+fn a_machine_shows_its_console_and_its_screen_before_it_has_booted() {
+    let (mut controller, _house) = lab();
+    let refused = controller.verb("vnc bios").output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(ground::said(&refused).contains("bios: it is not running"), "{}", ground::said(&refused));
+    let power = |state: PowerState| {
+        move |picture: &Snapshot| {
+            picture.machines.iter().any(|m| m.node.as_str() == "bios" && m.power.state == state)
+        }
+    };
+    told(&mut controller.verb("power on bios"));
+    controller.wait(LIMIT, "it runs", power(PowerState::On));
+
+    let mut vnc = controller.verb("vnc bios").stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(vnc.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let at = line.trim().strip_prefix("vnc://").unwrap();
+    assert!(shake(at).contains("bios"));
+    assert!(shake(at).contains("bios"), "one after the other");
+    until(LIMIT, "its firmware is heard", || {
+        let told = ground::said(&controller.verb("console bios --log").output().unwrap());
+        told.contains("SeaBIOS").then_some(())
+    });
+    signal(vnc.id(), Signal::TERM);
+    vnc.wait().unwrap();
+    let sockets = controller.state.join("power/bios");
+    assert!(sockets.join("vnc.sock").exists() && sockets.join("console.log").exists());
+    told(&mut controller.verb("power off bios"));
+    controller.wait(LIMIT, "it is off", power(PowerState::Off));
+    assert_eq!(controller.stop().code(), Some(0));
 }
 
 fn all(picture: &Snapshot, word: NodeWord) -> bool {
