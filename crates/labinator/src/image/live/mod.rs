@@ -94,7 +94,7 @@ pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
     let mut manifest = ImageManifest::new(asset(&folder, "vmlinuz", &linux)?, kernel.version, inputs);
     manifest.initrd = vec![asset(&folder, "initrd.img", &early)?, asset(&folder, "live.img", &late)?];
     let os = format!("ID=labinator\nNAME=Labinator\nPRETTY_NAME=\"Labinator {}\"\n", plan.live.name());
-    let both = [early, late].concat();
+    let both = joined(&[&early, &late]);
     let sections: [(&str, &[u8]); 4] = [
         (".osrel", os.as_bytes()),
         (".cmdline", ARGUMENTS.as_bytes()),
@@ -129,6 +129,17 @@ fn inputs((live, with): (Live, &[Extra]), packages: &[Package], files: &[Option<
     digest(text.as_bytes())
 }
 
+/// Several archives in one. The kernel looks for a plain one only at a multiple of four bytes, and skips zeros up to
+/// there (`init/initramfs.c`); loaders that are given the files one by one pad them so, an EFI program has one section.
+fn joined(archives: &[&[u8]]) -> Vec<u8> {
+    let mut all = Vec::with_capacity(archives.iter().map(|archive| archive.len() + 3).sum());
+    for archive in archives {
+        all.resize(all.len().next_multiple_of(4), 0);
+        all.extend_from_slice(archive);
+    }
+    all
+}
+
 /// Packs a root: every owner is root and every time is 0, whoever built it and when.
 async fn squash(root: &Path, work: &Path) -> Result<Vec<u8>, ImageError> {
     let to = work.join(SQUASHFS);
@@ -158,5 +169,18 @@ mod tests {
         assert_ne!(one, of(Live::Rescue, "2", "agent", None));
         assert_ne!(one, of(Live::Rescue, "1", "other", None));
         assert_ne!(one, of(Live::Rescue, "1", "agent", Some("ssh-ed25519 A")));
+    }
+
+    #[test]
+    fn an_archive_behind_another_stands_where_the_kernel_looks_for_it() {
+        for length in 1..=8 {
+            let packed = vec![7; length];
+            let all = joined(&[&packed, b"0707"]);
+            let at = all.len() - 4;
+            assert_eq!((at % 4, &all[at..]), (0, b"0707".as_slice()));
+            assert!(
+                at < length + 4 && all[..length] == packed && all[length..at].iter().all(|byte| *byte == 0)
+            );
+        }
     }
 }
