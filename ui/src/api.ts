@@ -3636,7 +3636,7 @@ export interface components {
             victim: string | null;
         };
         /** @description Who asked for something. */
-        Origin: "page" | "cli" | "demo";
+        Origin: "page" | "cli" | "demo" | "scenario";
         /** @description What a group or a machine gets instead of what the scenario says. */
         OverrideSpec: {
             /** @description Kernel arguments after the scenario's. */
@@ -3946,6 +3946,11 @@ export interface components {
              * @default null
              */
             talos: components["schemas"]["TalosSpec"] | null;
+            /**
+             * @description Disks of its machines that are recorded as this lab's are wiped once a start, before the machines count as ready.
+             * @default false
+             */
+            wipe_before_use: boolean;
         };
         /** @description A scenario as a choice. */
         ScenarioView: {
@@ -4517,7 +4522,7 @@ export interface components {
             disk: string | null;
         };
         /** @description How a disk's content is destroyed, the strongest first. */
-        WipeMethod: "nvme-sanitize" | "nvme-format" | "discard" | "overwrite";
+        WipeMethod: "nvme-sanitize" | "nvme-format" | "secure-discard" | "discard" | "trim" | "overwrite";
         /** @description Why a disk may be wiped. Without one of these it is not. */
         WipePermit: "recorded" | "typed";
         /** @description What a wipe did, and what was seen when it was read back. */

@@ -55,7 +55,12 @@ const ROLE: Record<FileRole, string> = {
   other: "file",
 };
 
-const BY = { page: "from the page", cli: "from the command line", demo: "by the demo" } as const;
+const BY = {
+  page: "from the page",
+  cli: "from the command line",
+  demo: "by the demo",
+  scenario: "by the scenario",
+} as const;
 
 const plain = (who: string, text: string): Line => ({ who, text, tone: "plain" });
 

@@ -35,7 +35,10 @@ pub fn find(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Fact {
             own.extend(search.hypervisors(scenario)?);
             Ok(own)
         });
-        let configs = cluster::mistakes(spec, name);
+        let mut configs = cluster::mistakes(spec, name);
+        if let (Ok(image), Ok(own)) = (&image, &own) {
+            configs.extend(nobody_wipes(scenario, image, own));
+        }
         match (image, own) {
             (Ok(image), Ok(own)) if configs.is_empty() => {
                 found.insert(name.clone(), image);
@@ -82,6 +85,24 @@ pub fn candidates(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Vec<Candidate
         }
     }
     all
+}
+
+/// What a scenario lacks whose disks are to be wiped before use, where what its machines boot has no agent of ours. Talos
+/// wipes its own.
+fn nobody_wipes(
+    scenario: &ScenarioSpec,
+    image: &Image,
+    own: &BTreeMap<NodeName, NodeBoot>,
+) -> Option<String> {
+    let lacks = |image: &Image| !image.agent;
+    let is_hypervisor = |node: &NodeName| scenario.hypervisors.contains(node);
+    let single = own.iter().filter(|(node, _)| scenario.talos.is_none() || is_hypervisor(node));
+    let among = single.filter_map(|(_, boot)| boot.image.as_deref()).any(lacks);
+    let itself = scenario.talos.is_none() && scenario.members().next().is_some() && lacks(image);
+    (scenario.wipe_before_use && (among || itself)).then(|| {
+        "an agent of ours in each image that its machines boot: `wipe: before-use` is carried out by it"
+            .to_owned()
+    })
 }
 
 /// What was found so far: scenarios often share files, and each is read once.
@@ -352,6 +373,24 @@ mod tests {
         let told = missing.into_values().flatten().collect::<Vec<_>>().join("; ");
         assert_eq!(found.is_empty(), !told.is_empty(), "{told}");
         told
+    }
+
+    #[test]
+    fn a_scenario_that_wipes_before_use_needs_an_agent_in_what_its_machines_boot() {
+        let spec = ScenarioSpec { wipe_before_use: true, ..lab().scenarios.into_values().next().unwrap() };
+        let node: NodeName = "n1".parse().unwrap();
+        let image = |agent| Image { agent, ..Image::default() };
+        let own = |agent| {
+            let boot = NodeBoot { image: Some(Arc::new(image(agent))), ..NodeBoot::default() };
+            BTreeMap::from([(node.clone(), boot)])
+        };
+        assert_eq!(nobody_wipes(&spec, &image(true), &own(true)), None);
+        assert!(nobody_wipes(&spec, &image(false), &BTreeMap::new()).is_some());
+        assert!(nobody_wipes(&spec, &image(true), &own(false)).is_some());
+        assert_eq!(
+            nobody_wipes(&ScenarioSpec { wipe_before_use: false, ..spec }, &image(false), &own(false)),
+            None
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A build fetches some 150 packages and packs them, which takes minutes: so this is no stage of the test run but of
 //! `cargo xtask soak`.
-#![expect(clippy::unwrap_used, reason = "a test may stop")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may stop")]
 
 mod e2e;
 
@@ -133,5 +133,88 @@ fn live_images_carry_what_they_promise() {
         assert!(found.contains(tool), "{tool}");
     }
     told(&mut controller.verb("stop --wait --timeout 3m"));
+    controller.stop();
+}
+
+/// Every byte of the disks of a machine before they are wiped.
+const FILL: u8 = 0xa7;
+const DISK_MIB: usize = 256;
+
+/// A machine with an `NVMe` drive and a virtio disk, both full, and nobody to switch it but this test.
+fn two_disks(house: &House) -> std::process::Child {
+    let tap = drivers::power::tap_name(mac(3));
+    house.shell(&format!("ip tuntap add {tap} mode tap && ip link set {tap} master br0 up"));
+    for name in ["nvme.raw", "virtio.raw"] {
+        house.write(name, vec![FILL; DISK_MIB << 20]);
+    }
+    let drive = |id: &str| {
+        let file = house.path(&format!("{id}.raw"));
+        format!("if=none,id={id},format=raw,discard=unmap,file={}", file.display())
+    };
+    let mut machine = house.staying("qemu-system-x86_64");
+    machine.args(
+        "-no-user-config -nodefaults -display none -no-reboot -accel tcg,thread=single -m 1024".split(' '),
+    );
+    machine.args(
+        "-object rng-random,id=entropy,filename=/dev/urandom -device virtio-rng-pci,rng=entropy".split(' '),
+    );
+    machine.arg("-serial").arg(format!("file:{}", house.path("serial").display()));
+    machine.args(["-netdev", &format!("tap,id=lab,ifname={tap},script=no,downscript=no")]);
+    machine.args(["-device", &format!("virtio-net-pci,netdev=lab,mac={},bootindex=1", mac(3))]);
+    machine.args(["-drive", &drive("nvme"), "-device", "nvme,drive=nvme,serial=NVMESER1"]);
+    machine.args(["-drive", &drive("virtio"), "-device", "virtio-blk-pci,drive=virtio,serial=VIRTSER1"]);
+    machine.spawn().unwrap()
+}
+
+#[test]
+#[ignore = "soak live"]
+fn disks_are_wiped_by_what_they_offer_and_nothing_is_left_in_their_files() {
+    let house = House::new();
+    let text = format!(
+        "lab: live\n\
+         network: {{ interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: authoritative }}\n\
+         power: {{ hand: {{ driver: manual }} }}\n\
+         board:\n  columns: 1\n  nodes:\n    \
+         box3: {{ at: [1, 1], mac: {}, ip: 10.79.0.13, power: hand/3 }}\n\
+         scenarios:\n  \
+         rescue: {{ nodes: all, image: rescue, args: \"console=ttyS0 no_timer_check\" }}\n\
+         limits: {{ first-ask: 5m, fetch: 5m, start: 8m, tries: 1 }}\n",
+        mac(3)
+    );
+    let file = house.write("lab.yaml", text);
+    let mut controller = Controller::start(&house, &file);
+    ground::until(Duration::from_secs(60), "the start is not refused any more", || {
+        let plan = controller.verb("start rescue --plan --json").output().unwrap();
+        let plan: api::Plan = serde_json::from_slice(&plan.stdout).ok()?;
+        plan.refused.is_none().then_some(())
+    });
+    told(&mut controller.verb("start rescue"));
+    let mut machine = two_disks(&house);
+    controller.wait(Duration::from_secs(540), "it is ready", |picture| {
+        picture.machines.iter().all(|machine| machine.rung == model::Rung::Ready)
+    });
+    for (disk, serial, raw, method) in [
+        ("nvme0n1", "NVMESER1", "nvme.raw", "NVMe format with secure erase"),
+        ("vda", "VIRTSER1", "virtio.raw", "discard of every block"),
+    ] {
+        let refused = controller.verb(&format!("wipe box3 --disk {disk}")).output().unwrap();
+        assert!(!refused.status.success(), "a disk of nobody was wiped without a word");
+        let line = format!("wipe box3 --disk {disk} --confirm {serial} --wait --timeout 9m");
+        let said = told(&mut controller.verb(&line));
+        println!("{said}");
+        let explained = told(&mut controller.verb("explain box3"));
+        assert!(explained.contains(&format!("by {method};")), "{explained}");
+        // What the host finds in the file of the disk: zeros, but for the label before the first mebibyte.
+        let content = std::fs::read(house.path(raw)).unwrap();
+        assert_eq!(content.len(), DISK_MIB << 20);
+        let label = (1 << 20) - 4096..1 << 20;
+        let left = content.iter().enumerate().position(|(at, byte)| *byte != 0 && !label.contains(&at));
+        assert_eq!(left, None, "{disk}");
+        assert!(content[label].starts_with(b"LABINATOR DISK LABEL 1\n"), "{disk}");
+    }
+    told(&mut controller.verb("stop"));
+    let ended =
+        ground::until(Duration::from_secs(180), "its agent switches it off", || machine.try_wait().unwrap());
+    assert!(ended.success());
     controller.stop();
 }

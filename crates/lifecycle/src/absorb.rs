@@ -14,6 +14,7 @@ use model::{
 use crate::cluster::{Cluster, Order, TalosKnown};
 use crate::lab::{CoreStart, Install, Lab, Machine, Run};
 use crate::past::{self, PastBoot, Room};
+use crate::wipe::before::BeforeUse;
 use crate::{guests, record, trial, waterfall, wipe};
 
 /// Strangers remembered.
@@ -231,6 +232,7 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) -> Tou
         machine.install = None;
         machine.ordered = None;
         machine.talos = TalosKnown::default();
+        machine.before_use = BeforeUse::default();
         if takes_part && installs {
             want_install(machine, at);
         }
@@ -257,6 +259,8 @@ fn adopt(lab: &mut Lab, number: u32, scenario: &ScenarioName, fingerprint: &str,
     for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready).map(Arc::make_mut) {
         machine.off_wanted = None;
         machine.talos.adopted = true;
+        // They are in use, hypervisors too.
+        machine.before_use.cleared = true;
     }
     Touched::All
 }
@@ -524,6 +528,7 @@ fn entered(machine: &mut Machine, rung: Rung, at: Moment) {
     }
     machine.tries = 0;
     machine.fault = None;
+    machine.before_use.cleared = true;
     let first =
         machine.live_boot().is_some_and(|boot| !boot.marks.iter().any(|m| matches!(m.what, MarkKind::Ready)));
     if !first {

@@ -11,8 +11,8 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use model::{
-    Command, Event, Fact, Fault, Goal, LabTime, Moment, NodeName, Outcome, PowerOrder, Rung, TalosSight,
-    Waiting,
+    Command, Event, Fact, Fault, Goal, LabTime, Moment, NodeName, Origin, Outcome, PowerOrder, Rung,
+    TalosSight, Waiting,
 };
 
 use crate::absorb::{Touched, absorb};
@@ -22,6 +22,7 @@ use crate::gates::{Gate, cluster, manifests};
 use crate::lab::{Lab, Machine};
 use crate::rungs::{Step, fades_at, seen};
 use crate::trial;
+use crate::wipe;
 
 /// What follows from what is known, for the machines that were looked at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -282,6 +283,12 @@ impl Judge {
                 waits = Some(waiting);
                 again = true;
                 judgment.wishes.push(Command::Offer { node: node.clone(), boot: machine.boots });
+            }
+            Step::Wipe(disk) => {
+                again = true;
+                let number = machine.wipes.saturating_add(1);
+                let (node, permit, by) = (node.clone(), wipe::before::PERMIT, Origin::Scenario);
+                judgment.facts.push(Fact::WipeAccepted { node, number, disk, permit, by });
             }
             Step::WipeGivenUp(why) => {
                 again = true;

@@ -22,6 +22,7 @@ use crate::packed::PackedBoot;
 use crate::past::{self, PastBoot, Room};
 use crate::trial::{self, Trial, TriedBoot};
 use crate::wipe::Wipe;
+use crate::wipe::before::BeforeUse;
 
 /// The lab. Its machines are written one by one, see [`Lab::put_back`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +180,9 @@ pub struct Machine {
     /// Wipes asked for so far.
     #[serde(default)]
     pub wipes: u32,
+    /// What this run did about its disks before it used them.
+    #[serde(default)]
+    pub before_use: BeforeUse,
     /// Starts tried since it was last ready.
     pub tries: u8,
     /// What went wrong last in this run.
@@ -252,6 +256,7 @@ impl Machine {
             disks: Vec::new(),
             wipe: None,
             wipes: 0,
+            before_use: BeforeUse::default(),
             tries: 0,
             fault: None,
             bad: false,

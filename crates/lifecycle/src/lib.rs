@@ -55,3 +55,4 @@ pub use view::{lab_view, machine_view};
 pub use waterfall::{waterfall, waterfall_of};
 pub use wipe::Wipe;
 pub use wipe::admit::WipeRefusal;
+pub use wipe::before::BeforeUse;

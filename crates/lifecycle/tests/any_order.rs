@@ -15,7 +15,7 @@ mod world;
 
 use cooperation::Cooperation;
 use fate::{Fate, fates};
-use model::{Goal, NodeName, Phase, PowerOrder, Rung, Span};
+use model::{Goal, NodeName, Phase, PowerOrder, Rung, ScenarioName, Span};
 use proptest::prelude::*;
 use world::{Board, World};
 
@@ -28,15 +28,15 @@ struct Kind {
     control_plane: usize,
     /// The first machine runs two guests in `demo`.
     guests: bool,
+    /// Disks are wiped before use in `demo`.
+    wipes: bool,
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
     let control_plane = prop_oneof![3 => Just(0), 2 => Just(1), 1 => Just(2)];
-    (any::<bool>(), control_plane, any::<bool>()).prop_map(|(by_hand, control_plane, guests)| Kind {
-        by_hand,
-        control_plane,
-        guests,
-    })
+    (any::<bool>(), control_plane, any::<bool>(), any::<bool>()).prop_map(
+        |(by_hand, control_plane, guests, wipes)| Kind { by_hand, control_plane, guests, wipes },
+    )
 }
 
 /// Three machines, the third by hand in half of the cases, and a fourth that takes part in nothing.
@@ -46,6 +46,8 @@ fn board(lab: Kind) -> Board {
     let names = |names: &[&str]| names.iter().map(|n| n.parse().unwrap()).collect();
     board.scenario("demo", names(&["n1", "n2", "n3"]), Some(3));
     board.scenario("pair", names(&["n1", "n2"]), Some(1));
+    let demo = board.spec.scenarios.get_mut(&"demo".parse::<ScenarioName>().unwrap()).unwrap();
+    demo.wipe_before_use = lab.wipes;
     board.later(2, 2, None);
     if lab.guests {
         guests::add(&mut board);

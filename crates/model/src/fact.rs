@@ -37,6 +37,8 @@ pub enum Origin {
     Cli,
     /// The demo.
     Demo,
+    /// The scenario that was started, as its lab file says.
+    Scenario,
 }
 
 impl fmt::Display for Origin {
@@ -45,6 +47,7 @@ impl fmt::Display for Origin {
             Self::Page => "the page",
             Self::Cli => "the command line",
             Self::Demo => "the demo",
+            Self::Scenario => "the scenario",
         })
     }
 }

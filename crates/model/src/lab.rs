@@ -308,6 +308,9 @@ pub struct ScenarioSpec {
     /// Its guests and where they run.
     #[serde(default)]
     pub guests: BTreeMap<NodeName, GuestSpec>,
+    /// Disks of its machines that are recorded as this lab's are wiped once a start, before the machines count as ready.
+    #[serde(default)]
+    pub wipe_before_use: bool,
 }
 
 impl ScenarioSpec {

@@ -108,8 +108,13 @@ pub enum WipeMethod {
     NvmeSanitize,
     /// `NVMe` Format NVM with secure erase (section 5.14).
     NvmeFormat,
+    /// Every block is discarded, and the device promises that nothing is left of it (`BLKSECDISCARD`, as eMMC has it).
+    SecureDiscard,
     /// Every block is discarded, and the device promises zeros.
     Discard,
+    /// Every block is discarded, and without a promise all samples read as zeros; partitions that hold secrets are
+    /// overwritten all the same.
+    Trim,
     /// Heads, tails, superblocks, and partitions that hold secrets are overwritten. The rest is not touched.
     Overwrite,
 }
@@ -119,7 +124,7 @@ impl WipeMethod {
     #[must_use]
     pub const fn is_whole(self) -> bool {
         match self {
-            Self::NvmeSanitize | Self::NvmeFormat | Self::Discard => true,
+            Self::NvmeSanitize | Self::NvmeFormat | Self::SecureDiscard | Self::Discard | Self::Trim => true,
             Self::Overwrite => false,
         }
     }
@@ -130,7 +135,9 @@ impl fmt::Display for WipeMethod {
         f.pad(match self {
             Self::NvmeSanitize => "NVMe sanitize",
             Self::NvmeFormat => "NVMe format with secure erase",
+            Self::SecureDiscard => "secure discard of every block",
             Self::Discard => "discard of every block",
+            Self::Trim => "discard of every block without a promise of zeros",
             Self::Overwrite => "overwriting of headers and of partitions with secrets",
         })
     }

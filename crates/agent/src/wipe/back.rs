@@ -53,25 +53,64 @@ pub(super) fn check(disk: &Disk, plan: &Plan, tell: &dyn Fn(u64, u64)) -> Result
 ///
 /// # Errors
 /// As [`check`].
-pub(super) fn sample(
-    disk: &Disk,
-    mut random: impl FnMut() -> u64,
-    tell: &dyn Fn(u64, u64),
-) -> Result<u32, Why> {
+pub(super) fn sample(disk: &Disk, random: impl FnMut() -> u64, tell: &dyn Fn(u64, u64)) -> Result<u32, Why> {
+    let spots = spots(disk, random);
+    let of = u64::try_from(spots.len()).unwrap_or(u64::MAX);
+    let mut read = 0;
+    for range in spots {
+        zeros(disk, range)?;
+        read += 1;
+        tell(u64::from(read), of);
+    }
+    Ok(read)
+}
+
+/// What lay in blocks all over the disk before it erased itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Before(Vec<(Range, store::Digest)>);
+
+impl Before {
+    /// Reads one block at random in each stretch. What cannot be read, or holds nothing, is not waited for afterwards.
+    pub(super) fn of(disk: &Disk, random: impl FnMut() -> u64) -> Self {
+        let held = |range: Range| {
+            let bytes = disk.read(range.at, range.len).ok()?;
+            (!is_empty(&bytes)).then(|| (range, store::Digest::of(&bytes)))
+        };
+        Self(spots(disk, random).into_iter().filter_map(held).collect())
+    }
+}
+
+/// Reads the same blocks again: none may hold what it held. What else is there nobody promised: a drive with a new key
+/// shows noise. How many blocks.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn changed(disk: &Disk, before: &Before, tell: &dyn Fn(u64, u64)) -> Result<u32, Why> {
+    let mut read = 0;
+    let of = u64::try_from(before.0.len()).unwrap_or(u64::MAX);
+    for (range, held) in &before.0 {
+        let bytes = disk.read(range.at, range.len).map_err(|why| unreadable(range.at, &why))?;
+        if !is_empty(&bytes) && store::Digest::of(&bytes) == *held {
+            return Err(format!("byte {}: still holds what it held before", range.at));
+        }
+        read += 1;
+        tell(u64::from(read), of);
+    }
+    Ok(read)
+}
+
+/// Nothing but zeros or nothing but ones: what drives show where nothing is (DLFEAT, NVM command set 1.0 figure 97).
+fn is_empty(bytes: &[u8]) -> bool {
+    [0, 0xff].iter().any(|nothing| bytes.iter().all(|byte| byte == nothing))
+}
+
+/// One block at random in each of some thousand stretches, but for the label's.
+fn spots(disk: &Disk, mut random: impl FnMut() -> u64) -> Vec<Range> {
     let blocks = disk.bytes / BLOCK;
     let count = blocks.min(SAMPLES);
     let stretch = blocks.checked_div(count).unwrap_or(1).max(1);
-    let mut read = 0;
-    for number in 0..count {
-        let block = number * stretch + random() % stretch;
-        let range = Range { at: block * BLOCK, len: BLOCK };
-        if range != super::label::PLACE {
-            zeros(disk, range)?;
-            read += 1;
-        }
-        tell(number + 1, count);
-    }
-    Ok(read)
+    let spot = |number: u64| Range { at: (number * stretch + random() % stretch) * BLOCK, len: BLOCK };
+    (0..count).map(spot).filter(|range| *range != super::label::PLACE).collect()
 }
 
 /// What is read of a stretch.

@@ -75,6 +75,14 @@ impl Disk {
         })
     }
 
+    /// Its size now: a disk that was told to erase itself may come back as another one.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub(super) fn size(&self) -> io::Result<u64> {
+        Ok(seek(&self.file, SeekFrom::End(0))?)
+    }
+
     /// Reads a stretch from the device itself.
     ///
     /// # Errors

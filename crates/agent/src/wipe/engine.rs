@@ -1,9 +1,11 @@
 //! The wipe itself: the strongest method that the disk offers, then every place that could tell, then reading back.
 //!
 //! ```text
-//! label "begun" ─▶ discard all ─▶ overwrite heads ─▶ read back ─▶ label "wiped"
-//!                     │ cannot, or lies
-//!                     └─▶ overwrite secrets ─▶ overwrite heads ─▶ read back ─▶ …
+//! label "begun" ─▶ erases itself ─▶ label "begun" ─▶ overwrite heads ─▶ read back ─▶ label "wiped"
+//!                     │ cannot, or lies               ▲
+//!                     ├─▶ discard all ────────────────┤
+//!                     │ cannot, or lies               │
+//!                     └─▶ trim ─▶ overwrite secrets ──┘
 //! ```
 //! From the end of the disk to its start: tables go last, so that a wipe that is cut off can be done again as well.
 
@@ -13,7 +15,9 @@ use std::time::Instant;
 use model::{Digest, DiskLabel, LabelState, WipeMethod, WipeReport};
 use rustix::rand::{GetRandomFlags, getrandom};
 
+use super::back::Before;
 use super::disk::{Disk, Range};
+use super::erase::{Stop, Target};
 use super::plan::{Plan, around_label};
 use super::{back, label};
 
@@ -41,52 +45,130 @@ pub(super) type Tell<'a> = &'a dyn Fn(&str, u64, u64);
 /// # Errors
 /// [`Fault`]: it is not wiped, and whether something of it is gone.
 pub(super) fn run(
-    disk: &Disk,
+    target: &Target<'_>,
     label: &DiskLabel,
     digest: Digest,
     tell: Tell<'_>,
 ) -> Result<WipeReport, Fault> {
     let began = Instant::now();
+    let disk = target.disk;
     tell("reading its tables", 0, 0);
     untouched(disk)?;
     let plan = Plan::of(disk);
-    let touched = |why: String| Fault { touched: true, why };
     let begun = DiskLabel { state: LabelState::Begun, ..label.clone() };
-    label::write(disk, &begun, digest)
-        .map_err(|why| touched(format!("its label cannot be written: {why}")))?;
+    let mark =
+        || label::write(disk, &begun, digest).map_err(|why| format!("its label cannot be written: {why}"));
     let mut passed_over = Vec::new();
-    let mut overwritten = 0;
-    let method = match discard_all(disk, tell) {
-        Ok(()) => WipeMethod::Discard,
-        Err(why) => {
-            passed_over.push(format!("{}: {why}", WipeMethod::Discard));
-            overwritten += overwrite(disk, &plan.secrets, "overwriting partitions with secrets", tell)
-                .map_err(touched)?;
-            WipeMethod::Overwrite
-        }
+    let mut wipe = || {
+        mark()?;
+        let (method, before, mut overwritten) = destroy(target, &plan, &mark, tell, &mut passed_over)?;
+        overwritten += overwrite(disk, &plan.heads, "overwriting headers", tell)?;
+        disk.settle().map_err(|why| format!("what was written cannot be brought to the disk: {why}"))?;
+        back::check(disk, &plan, &|done, of| tell("reading back", done, of))?;
+        let samples = |done, of| tell("reading samples", done, of);
+        let samples = match before {
+            Some(before) => back::changed(disk, &before, &samples)?,
+            None if method.is_whole() => back::sample(disk, random, &samples)?,
+            None => 0,
+        };
+        mark_as(disk, label, digest)?;
+        Ok((method, overwritten, samples))
     };
-    overwritten += overwrite(disk, &plan.heads, "overwriting headers", tell).map_err(touched)?;
-    disk.settle().map_err(|why| touched(format!("what was written cannot be brought to the disk: {why}")))?;
-    back::check(disk, &plan, &|done, of| tell("reading back", done, of)).map_err(touched)?;
-    let samples = match method.is_whole() {
-        true => back::sample(disk, random, &|done, of| tell("reading samples", done, of)).map_err(touched)?,
-        false => 0,
-    };
-    label::write(disk, label, digest)
-        .map_err(|why| touched(format!("its label cannot be written: {why}")))?;
+    match wipe() {
+        Ok((method, overwritten, samples)) => Ok(WipeReport {
+            method,
+            passed_over,
+            overwritten,
+            places: u32::try_from(plan.places()).unwrap_or(u32::MAX),
+            samples,
+            took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }),
+        Err(why) => Err(Fault { touched: true, why: with_past(why, &passed_over) }),
+    }
+}
+
+/// What went wrong, and what was tried before that may be behind it.
+fn with_past(why: String, passed_over: &[String]) -> String {
+    match passed_over.iter().find(|past| past.contains("is not known")) {
+        Some(past) => format!("{why}; before: {past}"),
+        None => why,
+    }
+}
+
+/// The label that says it all, and looks whether it is there.
+fn mark_as(disk: &Disk, label: &DiskLabel, digest: Digest) -> Result<(), String> {
+    label::write(disk, label, digest).map_err(|why| format!("its label cannot be written: {why}"))?;
     let written =
         disk.read(label::PLACE.at, label::PLACE.len).ok().and_then(|block| label::read(&block, digest));
-    if written.as_ref() != Some(label) {
-        return Err(touched(format!("byte {}: its label was written and is not there", label::PLACE.at)));
+    match written.as_ref() == Some(label) {
+        true => Ok(()),
+        false => Err(format!("byte {}: its label was written and is not there", label::PLACE.at)),
     }
-    Ok(WipeReport {
-        method,
-        passed_over,
-        overwritten,
-        places: u32::try_from(plan.places()).unwrap_or(u32::MAX),
-        samples,
-        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-    })
+}
+
+/// Destroys what is on it by the strongest means that work: which, what lay there before where the disk did it by itself,
+/// and bytes overwritten.
+fn destroy(
+    target: &Target<'_>,
+    plan: &Plan,
+    mark: &dyn Fn() -> Result<(), String>,
+    tell: Tell<'_>,
+    passed_over: &mut Vec<String>,
+) -> Result<(WipeMethod, Option<Before>, u64), String> {
+    let disk = target.disk;
+    let ways = target.ways();
+    let before = ways.iter().any(|(_, why)| why.is_none()).then(|| {
+        tell("reading samples of what is there", 0, 0);
+        Before::of(disk, random)
+    });
+    for (way, why) in ways {
+        let (None, Some(before)) = (&why, &before) else {
+            passed_over.extend(why.map(|why| format!("{way}: {why}")));
+            continue;
+        };
+        match target.go(way, tell) {
+            Ok(()) => {
+                mark()?;
+                match back::changed(disk, before, &|_, _| {}) {
+                    Ok(_) => return Ok((way.method(), Some(before.clone()), 0)),
+                    Err(why) => passed_over.push(format!("{way}: the disk said that it was done, and {why}")),
+                }
+            }
+            Err(Stop::Passed(why)) => passed_over.push(format!("{way}: {why}")),
+            Err(Stop::Lost(why)) => return Err(why),
+        }
+    }
+    match discard_all(disk, tell) {
+        Ok(()) => return Ok((WipeMethod::Discard, None, 0)),
+        Err(why) => passed_over.push(format!("{}: {why}", WipeMethod::Discard)),
+    }
+    let trimmed = target.discards() && trim(target, tell, passed_over)?;
+    // Without a promise of zeros a sample says little of the rest.
+    let overwritten = overwrite(disk, &plan.secrets, "overwriting partitions with secrets", tell)?;
+    Ok((if trimmed { WipeMethod::Trim } else { WipeMethod::Overwrite }, None, overwritten))
+}
+
+/// True where the device took it and all samples read as zeros.
+fn trim(target: &Target<'_>, tell: Tell<'_>, passed_over: &mut Vec<String>) -> Result<bool, String> {
+    let why = match target.trim(tell) {
+        Ok(()) => match gone(target.disk) {
+            Ok(()) => return Ok(true),
+            Err(why) => why,
+        },
+        Err(Stop::Passed(why)) => why,
+        Err(Stop::Lost(why)) => return Err(why),
+    };
+    passed_over.push(format!("{}: {why}", WipeMethod::Trim));
+    Ok(false)
+}
+
+/// Looks whether everything was discarded.
+fn gone(disk: &Disk) -> Result<(), String> {
+    disk.settle().map_err(|why| why.to_string())?;
+    match back::sample(disk, random, &|_, _| {}) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(format!("the disk said that it was done, and {why}")),
+    }
 }
 
 /// A disk that is to be touched must be large enough, and readable at its ends: else nobody can say that it is wiped.
@@ -115,11 +197,7 @@ fn discard_all(disk: &Disk, tell: Tell<'_>) -> Result<(), String> {
         }
         tell("discarding every block", disk.bytes - at, disk.bytes);
     }
-    disk.settle().map_err(|why| why.to_string())?;
-    match back::sample(disk, random, &|_, _| {}) {
-        Ok(_) => Ok(()),
-        Err(why) => Err(format!("the disk said that it was done, and {why}")),
-    }
+    gone(disk)
 }
 
 /// Writes zeros over these stretches, the last one first. How many bytes.

@@ -8,11 +8,14 @@ mod back;
 mod copies;
 mod disk;
 mod engine;
+mod erase;
 mod guard;
 mod label;
+mod nvme;
 mod plan;
 mod signature;
 mod table;
+mod tool;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -23,6 +26,8 @@ use model::{Digest, DiskLabel, LabelState, WipeOrder, WipePermit, WipeState, Wip
 
 use crate::console::Console;
 use crate::inventory;
+use erase::Target;
+use tool::Tools;
 
 /// What is told of the wipe of this boot.
 type Told = Arc<Mutex<Option<WipeTold>>>;
@@ -31,13 +36,14 @@ type Told = Arc<Mutex<Option<WipeTold>>>;
 #[derive(Debug)]
 pub(crate) struct Wiper {
     root: PathBuf,
+    tools: Tools,
     told: Told,
 }
 
 impl Wiper {
     /// One for the machine whose file system starts at `root`.
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), told: Told::default() }
+        Self { root: root.to_owned(), tools: Tools::of(root), told: Told::default() }
     }
 
     fn told_now(&self) -> MutexGuard<'_, Option<WipeTold>> {
@@ -65,15 +71,28 @@ impl Wiper {
         let state = WipeState::Wiping { step: "looking for the disk".to_owned(), done: 0, of: 0 };
         *told = Some(WipeTold { number: order.number, state });
         drop(told);
-        let (root, order) = (self.root.clone(), order.clone());
+        let (root, tools, order) = (self.root.clone(), self.tools.clone(), order.clone());
+        let console = console.clone();
         let end = End { number: order.number, told: Arc::clone(&self.told) };
         // A thread that is waited for by nobody: heartbeats go on meanwhile.
         drop(std::thread::spawn(move || {
-            let state = carry_out(&root, &order, &|step, done, of| {
+            let said = Mutex::new(String::new());
+            let state = carry_out(&root, &tools, &order, &|step, done, of| {
+                say_once(&console, &said, step);
                 end.tell(WipeState::Wiping { step: step.to_owned(), done, of });
             });
             end.tell(state);
         }));
+    }
+}
+
+/// Tells a person at the screen what is being done now; how long it takes is for heartbeats.
+fn say_once(console: &Console, said: &Mutex<String>, step: &str) {
+    let step = step.split(", for ").next().unwrap_or(step);
+    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    if *said != step {
+        console.say(&format!("wipe: {step}"));
+        step.clone_into(&mut said);
     }
 }
 
@@ -103,7 +122,7 @@ impl Drop for End {
 }
 
 /// Carries an order out, to its end.
-fn carry_out(root: &Path, order: &WipeOrder, tell: engine::Tell<'_>) -> WipeState {
+fn carry_out(root: &Path, tools: &Tools, order: &WipeOrder, tell: engine::Tell<'_>) -> WipeState {
     let refused = |why: String| WipeState::Failed { touched: false, why };
     let id = &order.disk;
     let disks = inventory::disks(root);
@@ -145,7 +164,8 @@ fn carry_out(root: &Path, order: &WipeOrder, tell: engine::Tell<'_>) -> WipeStat
         number: order.number,
         state: LabelState::Wiped,
     };
-    match engine::run(&disk, &label, id.digest, tell) {
+    let target = Target { disk: &disk, root, name, tools };
+    match engine::run(&target, &label, id.digest, tell) {
         Ok(report) => WipeState::Wiped { report },
         Err(engine::Fault { touched, why }) => WipeState::Failed { touched, why },
     }
@@ -169,5 +189,7 @@ pub(crate) fn why_not(root: &Path, name: &str) -> Option<String> {
     guard::why_not(root, name)
 }
 
+#[cfg(test)]
+mod erase_tests;
 #[cfg(test)]
 mod tests;

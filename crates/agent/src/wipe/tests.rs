@@ -12,16 +12,17 @@ use super::disk::{Disk, Faults, Range};
 use super::engine::{self, Fault};
 use super::*;
 
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 /// What lies on a disk before it is wiped.
 const FILL: u8 = 0xa7;
 
 static FOLDERS: AtomicUsize = AtomicUsize::new(0);
 
 /// A machine with one disk, in a folder that goes with it.
-struct Machine {
-    root: PathBuf,
-    bytes: u64,
+pub(super) struct Machine {
+    pub(super) root: PathBuf,
+    pub(super) bytes: u64,
+    name: &'static str,
 }
 
 impl Drop for Machine {
@@ -32,16 +33,20 @@ impl Drop for Machine {
 
 impl Machine {
     fn new(bytes: u64) -> Self {
+        Self::named("sda", bytes)
+    }
+
+    pub(super) fn named(name: &'static str, bytes: u64) -> Self {
         let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
         // In memory where that is: a wipe waits for the disk again and again.
         let shared = PathBuf::from("/dev/shm");
         let base = if shared.is_dir() { shared } else { std::env::temp_dir() };
         let root = base.join(format!("agent-wipe-{}-{number}", std::process::id()));
-        let machine = Self { root, bytes };
-        machine.put("sys/block/sda/size", &(bytes / 512).to_string());
-        machine.put("sys/block/sda/dev", "8:0\n");
-        machine.put("sys/block/sda/device/serial", "S1");
-        machine.put("dev/sda", "");
+        let machine = Self { root, bytes, name };
+        machine.put(&format!("sys/block/{name}/size"), &(bytes / 512).to_string());
+        machine.put(&format!("sys/block/{name}/dev"), "8:0\n");
+        machine.put(&format!("sys/block/{name}/device/serial"), "S1");
+        machine.put(&format!("dev/{name}"), "");
         let file = fs::OpenOptions::new().write(true).open(machine.device()).unwrap();
         file.set_len(bytes).unwrap();
         machine
@@ -49,33 +54,36 @@ impl Machine {
 
     /// Its disk is full of something.
     fn full(bytes: u64) -> Self {
-        let machine = Self::new(bytes);
-        fs::write(machine.device(), vec![FILL; usize::try_from(bytes).unwrap()]).unwrap();
-        machine
+        Self::new(bytes).filled()
     }
 
-    fn put(&self, path: &str, text: &str) {
+    pub(super) fn filled(self) -> Self {
+        fs::write(self.device(), vec![FILL; usize::try_from(self.bytes).unwrap()]).unwrap();
+        self
+    }
+
+    pub(super) fn put(&self, path: &str, text: &str) {
         let path = self.root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    fn device(&self) -> PathBuf {
-        self.root.join("dev/sda")
+    pub(super) fn device(&self) -> PathBuf {
+        self.root.join("dev").join(self.name)
     }
 
-    fn digest(&self) -> Digest {
+    pub(super) fn digest(&self) -> Digest {
         digest_of("S1", "", self.bytes)
     }
 
-    fn label(&self, lab: &str) -> DiskLabel {
+    pub(super) fn label(&self, lab: &str) -> DiskLabel {
         let node = "node1".parse().unwrap();
         DiskLabel { lab: lab.parse().unwrap(), node, number: 1, state: LabelState::Wiped }
     }
 
     fn order(&self, number: u32, lab: &str, permit: WipePermit) -> WipeOrder {
         let disk = model::DiskId {
-            name: "sda".to_owned(),
+            name: self.name.to_owned(),
             model: String::new(),
             serial: "S1".to_owned(),
             bytes: self.bytes,
@@ -85,13 +93,24 @@ impl Machine {
         WipeOrder { number, boot_id: "b1".to_owned(), disk, permit, lab, node }
     }
 
-    fn wipe(&self, faults: Faults) -> Result<model::WipeReport, Fault> {
-        let mut disk = Disk::open(&self.device()).unwrap();
-        disk.faults = faults;
-        engine::run(&disk, &self.label("lab"), self.digest(), &|_, _, _| {})
+    pub(super) fn wipe(&self, faults: Faults) -> Result<model::WipeReport, Fault> {
+        self.wipe_telling(faults, &|_, _, _| {})
     }
 
-    fn content(&self) -> Vec<u8> {
+    pub(super) fn wipe_telling(
+        &self,
+        faults: Faults,
+        tell: engine::Tell<'_>,
+    ) -> Result<model::WipeReport, Fault> {
+        let mut disk = Disk::open(&self.device()).unwrap();
+        disk.faults = faults;
+        let mut tools = Tools::of(&self.root);
+        tools.pause = std::time::Duration::ZERO;
+        let target = Target { disk: &disk, root: &self.root, name: self.name, tools: &tools };
+        engine::run(&target, &self.label("lab"), self.digest(), tell)
+    }
+
+    pub(super) fn content(&self) -> Vec<u8> {
         fs::read(self.device()).unwrap()
     }
 
@@ -118,12 +137,12 @@ fn skipped(program: &str) {
     eprintln!("SKIPPED: {program} is not installed");
 }
 
-fn no_discard() -> Faults {
+pub(super) fn no_discard() -> Faults {
     Faults { no_discard: true, ..Faults::default() }
 }
 
 /// Nothing but zeros and the label is left in these stretches.
-fn assert_zeros(content: &[u8], range: Range) {
+pub(super) fn assert_zeros(content: &[u8], range: Range) {
     for part in plan::around_label(range) {
         let [at, len] = [part.at, part.len].map(|n| usize::try_from(n).unwrap());
         assert!(
@@ -326,7 +345,8 @@ fn an_order_is_refused_where_the_disk_is_another_or_in_use() {
     let machine = Machine::full(64 * MIB);
     let refused = |why: &str| {
         let order = machine.order(1, "lab", WipePermit::Typed);
-        let WipeState::Failed { touched: false, why: told } = carry_out(&machine.root, &order, &|_, _, _| {})
+        let WipeState::Failed { touched: false, why: told } =
+            carry_out(&machine.root, &Tools::of(&machine.root), &order, &|_, _, _| {})
         else {
             panic!("not refused: {why}");
         };
@@ -363,13 +383,18 @@ fn an_order_is_refused_where_the_disk_is_another_or_in_use() {
     refused("write-protected");
     machine.put("sys/block/sda/ro", "0\n");
     let order = machine.order(1, "lab", WipePermit::Typed);
-    assert!(matches!(carry_out(&machine.root, &order, &|_, _, _| {}), WipeState::Wiped { .. }));
+    assert!(matches!(
+        carry_out(&machine.root, &Tools::of(&machine.root), &order, &|_, _, _| {}),
+        WipeState::Wiped { .. }
+    ));
 }
 
 #[test]
 fn a_disk_of_another_lab_is_wiped_only_when_its_serial_was_typed() {
     let machine = Machine::full(64 * MIB);
-    let go = |lab, permit| carry_out(&machine.root, &machine.order(1, lab, permit), &|_, _, _| {});
+    let go = |lab, permit| {
+        carry_out(&machine.root, &Tools::of(&machine.root), &machine.order(1, lab, permit), &|_, _, _| {})
+    };
     assert!(matches!(go("one", WipePermit::Typed), WipeState::Wiped { .. }));
     let WipeState::Failed { touched: false, why } = go("two", WipePermit::Recorded) else {
         panic!("another lab's disk was touched");

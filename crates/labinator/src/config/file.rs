@@ -347,6 +347,9 @@ pub struct ScenarioFile {
     pub hypervisor_image: Option<ImageFile>,
     /// Guests that boot the scenario's image; in a cluster `control-plane` and `workers` say so.
     pub guests: Option<GuestsFile>,
+    /// `before-use`: once a start, the agent wipes the machines' disks that are recorded as this lab's.
+    #[schemars(with = "Option<String>", regex(pattern = r"^before-use$"))]
+    pub wipe: Option<Typed<String>>,
 }
 
 /// Files a machine can fetch below its own address, and variables for them.

@@ -292,6 +292,7 @@ fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
         hypervisors: fields.node("hypervisors").and_then(|e| choice(&e.value, found)),
         hypervisor_image: fields.node("hypervisor-image").and_then(|e| image(e, found)),
         guests: fields.node("guests").and_then(|e| guests::group(e, found)),
+        wipe: fields.text("wipe", found),
     };
     fields.close(&[], found);
     Some(file)

@@ -101,6 +101,7 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         (_, None) => None,
     };
     let system = systems::system(file, &wide, found);
+    let wipe = wipe_before_use(file, found);
     if !told_otherwise.is_empty() {
         return None;
     }
@@ -115,7 +116,39 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         hypervisors: guests.hypervisors.iter().map(|n| n.parse().ok()).collect::<Option<Vec<_>>>()?,
         hypervisor_image: guests.image,
         guests: guests.all,
+        wipe_before_use: wipe?,
     })
+}
+
+/// `before-use`, in a scenario whose machines have an agent that could wipe.
+fn wipe_before_use(file: &ScenarioFile, found: &mut Found) -> Option<bool> {
+    let Some(typed) = &file.wipe else { return Some(false) };
+    if typed.value != "before-use" {
+        let mistake = Mistake::new(
+            format!("`{}` does not tell when disks are wiped", typed.value),
+            typed.place,
+            "not known",
+        );
+        found.push(mistake.help("`wipe: before-use`, or leave it out; `labinator wipe` wipes one disk"));
+        return None;
+    }
+    if let Some(install) = file.install.as_ref().filter(|_| !file.talos.is_told()) {
+        let mistake =
+            Mistake::new("an image that installs itself wipes nothing", typed.place, "has no agent of ours")
+                .other(install.place, "here it is said to install itself");
+        found.push(mistake.help("leave `wipe` out: its installer overwrites the disk"));
+        return None;
+    }
+    if file.talos.is_told() && file.hypervisors.is_none() {
+        let title = "a cluster's machines wipe their own disks";
+        let mistake = Mistake::new(title, typed.place, "says nothing that is not so");
+        found.push(mistake.help(
+            "leave `wipe` out: Talos is told `talos.experimental.wipe=system` until it has its config; beside \
+             `hypervisors` it is about those",
+        ));
+        return None;
+    }
+    Some(true)
 }
 
 /// Everything that takes part: machines in the board's order, then guests.

@@ -39,6 +39,7 @@ pub(super) fn scenario(nodes: &[NodeName]) -> ScenarioSpec {
         hypervisors: Vec::new(),
         hypervisor_image: None,
         guests: std::collections::BTreeMap::new(),
+        wipe_before_use: false,
     }
 }
 

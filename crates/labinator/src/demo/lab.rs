@@ -50,6 +50,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         hypervisors: Vec::new(),
         hypervisor_image: None,
         guests: BTreeMap::new(),
+        wipe_before_use: false,
     };
     let rows = nodes.div_ceil(ZONES).max(1);
     Ok(LabSpec {

@@ -66,6 +66,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         hypervisors: Vec::new(),
         hypervisor_image: None,
         guests: BTreeMap::new(),
+        wipe_before_use: false,
     };
     LabSpec {
         lab: "bench".parse().unwrap(),

@@ -13,12 +13,13 @@ mod up;
 use alloc::string::String;
 
 use model::{
-    CommandId, Fault, FaultCode, LabTime, PowerDriver, PowerOrder, PowerState, Rung, Span, TalosSight,
-    Waiting,
+    CommandId, DiskId, Fault, FaultCode, LabTime, PowerDriver, PowerOrder, PowerState, Rung, Span,
+    TalosSight, Waiting,
 };
 
 use crate::lab::{Lab, Machine};
 use crate::record::image_taken;
+use crate::wipe;
 
 /// What a machine needs next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub(crate) enum Step {
     Push(Waiting),
     /// Lay its config ready for it to fetch, then wait for this.
     Offer(Waiting),
+    /// Wipe this disk, which is recorded as the lab's, before anything counts on it.
+    Wipe(DiskId),
     /// Nobody told how its wipe ended, within the limit.
     WipeGivenUp(String),
     /// Its driver never answered this order: nobody knows what became of it.
@@ -80,7 +83,7 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
             | Rung::Configured
             | Rung::Joined => now.since(heard) <= FRESH,
         };
-        return if fresh { Rung::Ready } else { Rung::Up };
+        return if fresh && !wipe::before::holds(lab, machine) { Rung::Ready } else { Rung::Up };
     }
     let agentless = lab.image_of(machine).is_some_and(|image| !image.agent);
     if agentless && (image_taken(boot).is_some() || system::is_done(lab, machine)) {

@@ -1,4 +1,4 @@
-//! Rung *up*: the agent was heard in this boot, and is silent now.
+//! Rung *up*: the agent was heard in this boot, and is silent now, or its disks are still to be wiped.
 
 use alloc::format;
 use alloc::string::String;
@@ -7,6 +7,7 @@ use model::{FaultCode, LabTime, Waiting};
 
 use super::{Step, next_try, wait_or_fail};
 use crate::lab::{Lab, Machine};
+use crate::wipe;
 
 pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     if lab.cluster_of(machine).is_some() {
@@ -16,6 +17,9 @@ pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     let heard = agent.heard.since_start;
     let since = heard.max(lab.listening);
     let limits = &lab.spec.limits;
+    if let Some(step) = wipe::before::climb(lab, machine, since, now) {
+        return step;
+    }
     let wait = Waiting {
         what: String::from("its agent to be heard again"),
         since,

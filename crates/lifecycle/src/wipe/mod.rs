@@ -8,6 +8,7 @@
 //! From *offered* to *ended* its disk may be half wiped: the machine is neither switched nor told to switch itself.
 
 pub(crate) mod admit;
+pub(crate) mod before;
 
 use alloc::format;
 use alloc::string::String;
@@ -95,6 +96,7 @@ pub(crate) fn accepted(
     now: LabTime,
 ) {
     machine.wipes = machine.wipes.max(number);
+    machine.before_use.count(disk.digest);
     let offered = machine.agent.as_ref().filter(|_| machine.running).map(|_| now);
     machine.wipe = Some(Wipe {
         number,
@@ -186,6 +188,9 @@ pub(crate) fn told(machine: &mut Machine, beat: &AgentBeat, lab: &LabName, now: 
     wipe.told = Some(word.state.clone());
     wipe.ended = word.state.is_end().then_some(now);
     let digest = wipe.disk.digest;
+    if done {
+        machine.before_use.note(digest);
+    }
     if done && let Some(known) = machine.disks.iter_mut().find(|known| known.disk.digest == digest) {
         known.owner = Some(lab.clone());
         known.wiped = Some(now);
@@ -232,8 +237,7 @@ pub(crate) fn fence(lab: &Lab, machine: &Machine, now: LabTime) -> Option<Step> 
             "give the wipe up: nothing of the disk was touched",
         ),
         (Some(_), Some(WipeState::Wiping { step, done, of })) => {
-            let percent = done.saturating_mul(100).checked_div(*of).unwrap_or(100);
-            (format!("its agent to wipe {disk}: {step}, {percent} %"), heard, SILENT, GIVE_UP)
+            (format!("its agent to wipe {disk}: {step}{}", percent(*done, *of)), heard, SILENT, GIVE_UP)
         }
         (Some((_, at)), _) => (format!("its agent to wipe {disk}"), heard.max(*at), SILENT, GIVE_UP),
     };
@@ -248,6 +252,12 @@ pub(crate) fn fence(lab: &Lab, machine: &Machine, now: LabTime) -> Option<Step> 
         until = since.after(Span(limit.0.saturating_mul(rounds)));
     }
     Some(Step::Wait(Waiting { what, since, until, then: String::from(then) }))
+}
+
+/// How much of a step is done; nothing where the disk does not tell.
+fn percent(done: u64, of: u64) -> String {
+    let percent = done.saturating_mul(100).checked_div(of);
+    percent.map_or_else(String::new, |percent| format!(", {percent} %"))
 }
 
 const GIVE_UP: &str = "give the wipe up: the disk is half wiped";
@@ -286,7 +296,7 @@ fn sentence(wipe: &Wipe, now: LabTime) -> String {
             format!("wiping {disk} was refused {ago}, nothing of it was touched: {why}")
         }
         Some(WipeState::Wiping { step, done, of }) => {
-            format!("{disk} is being wiped: {step}, {done} of {of} bytes")
+            format!("{disk} is being wiped: {step}{}", percent(*done, *of))
         }
         None if wipe.given.is_some() => format!("{disk} is being wiped"),
         None => format!("{disk} is to be wiped as soon as its agent reports and takes the order"),

@@ -261,12 +261,17 @@ impl Cooperation {
                 }
             }
         }
-        // Whoever is asked to press a button does it.
+        // Whoever is asked to press a button does it, or to type a serial.
         let wait = world.decision.waits.get(&name(machine)).map(|w| w.what.clone()).unwrap_or_default();
         match (wait.as_str(), &self.machines[&machine]) {
             ("somebody to switch it on", Real::Off) => self.switches(world, machine, PowerOrder::On),
             ("somebody to switch it off" | "somebody to switch it off and on again", _) => {
                 self.switches(world, machine, PowerOrder::Off)
+            }
+            (what, Real::Agent(_))
+                if what.starts_with("a person's word") || what.starts_with("a wipe of") =>
+            {
+                Fate::Wipe(machine).befalls(world)
             }
             _ => Ok(()),
         }

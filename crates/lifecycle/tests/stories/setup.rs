@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     disk: bool,
     within: Option<u64>,
     installs: bool,
+    wipe_before_use: bool,
     lease: Option<u64>,
     missing: Vec<String>,
     candidate: Option<(u32, u32, Option<String>)>,
@@ -63,6 +64,7 @@ impl Setup {
             ["manifests"] => self.manifests = Some(true),
             ["manifests", "that", "are", "wrong"] => self.manifests = Some(false),
             ["installs"] => self.installs = true,
+            ["wipe", "before", "use"] => self.wipe_before_use = true,
             ["lease", time] => self.lease = Some(number(time)?),
             ["images", "later"] => self.images_later = true,
             ["candidate", generation, "after", starts] => {
@@ -126,6 +128,7 @@ impl Setup {
         }
         for scenario in board.spec.scenarios.values_mut() {
             scenario.system.ready = self.ready.unwrap_or_default();
+            scenario.wipe_before_use = self.wipe_before_use;
             scenario.system.within = self.within.map(Span::secs);
             scenario.system.install = self.installs.then(DiskBoot::default);
         }

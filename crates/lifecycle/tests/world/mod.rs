@@ -150,6 +150,7 @@ impl Board {
                 hypervisors: Vec::new(),
                 hypervisor_image: None,
                 guests: BTreeMap::new(),
+                wipe_before_use: false,
             },
         );
         let image = Image {

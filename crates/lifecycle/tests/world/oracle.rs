@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    ClientKind, Command, CommandId, Event, Fact, LabSpec, LabTime, NodeName, Outcome, Phase, PowerOrder,
-    PowerState, Sight, TalosSight,
+    ClientKind, Command, CommandId, Digest, Event, Fact, LabSpec, LabTime, NodeName, Origin, Outcome, Phase,
+    PowerOrder, PowerState, Rung, Sight, TalosSight, WipeState,
 };
 
 /// What it remembers of one machine.
@@ -28,6 +28,12 @@ struct Bits {
     touched: bool,
     /// The hypervisor that told of it last, and in which boot.
     runs_in: Option<(NodeName, String)>,
+    /// Disks that may be this lab's: labelled so, or said to be wiped.
+    ours: BTreeSet<Digest>,
+    /// The disk that was to be wiped last.
+    to_wipe: Option<Digest>,
+    /// It was ready in this run, or of a cluster that was taken over.
+    in_use: bool,
 }
 
 /// The oracle.
@@ -67,6 +73,17 @@ impl Oracle {
                 self.busy.clear();
                 self.left_alone = self.active.iter().cloned().collect();
                 self.adopted = true;
+                for name in &self.active {
+                    self.machines.get_mut(name).unwrap().in_use = true;
+                }
+            }
+            Fact::Entered { node, rung: Rung::Ready } => self.machines.get_mut(node).unwrap().in_use = true,
+            Fact::WipeAccepted { node, disk, by, .. } => {
+                let bits = self.machines.get_mut(node).unwrap();
+                bits.to_wipe = Some(disk.digest);
+                if *by == Origin::Scenario && (bits.in_use || !bits.ours.contains(&disk.digest)) {
+                    return Err(format!("{node}: {disk} is in use or not ours, and is to be wiped unasked"));
+                }
             }
             Fact::StopAccepted { .. } => {
                 self.left_alone.clear();
@@ -99,6 +116,7 @@ impl Oracle {
                 let owner = spec.board.nodes.iter().find(|(_, node)| node.mac == *mac);
                 if let Some((name, _)) = owner {
                     self.wipes(name, sight);
+                    self.owns(spec, name, sight);
                     self.sight(name, sight);
                     self.runs(name, sight);
                 }
@@ -128,6 +146,9 @@ impl Oracle {
 
     fn start(&mut self, nodes: &[NodeName]) {
         self.active = nodes.to_vec();
+        for name in nodes {
+            self.machines.get_mut(name).unwrap().in_use = false;
+        }
         self.run.clone_from(&self.active);
         self.secrets = false;
         self.pushed.clear();
@@ -188,6 +209,28 @@ impl Oracle {
             PowerState::Unknown => {}
         }
         bits.seen = state;
+    }
+
+    /// Follows which disks may be this lab's.
+    fn owns(&mut self, spec: &LabSpec, node: &NodeName, sight: &Sight) {
+        let bits = self.machines.get_mut(node).unwrap();
+        match sight {
+            Sight::Agent { report } => {
+                for disk in &report.inventory.disks {
+                    match (disk.digest, &disk.label) {
+                        (Some(digest), Some(label)) if label.lab == spec.lab => bits.ours.insert(digest),
+                        (Some(digest), Some(_)) => bits.ours.remove(&digest),
+                        (_, None) | (None, _) => false,
+                    };
+                }
+            }
+            Sight::Beat { beat } => {
+                let done =
+                    beat.wipe.as_ref().is_some_and(|told| matches!(told.state, WipeState::Wiped { .. }));
+                bits.ours.extend(bits.to_wipe.filter(|_| done));
+            }
+            _ => {}
+        }
     }
 
     /// Follows which boot is wiping.

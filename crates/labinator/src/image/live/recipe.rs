@@ -269,6 +269,24 @@ mod tests {
     }
 
     #[test]
+    fn what_wipes_is_in_every_image_and_nothing_that_runs_there_uses_a_disk() {
+        let all = Live::ALL.into_iter().map(|live| (live, &[][..]));
+        for (live, with) in all.chain([(Live::Hypervisor, &[Extra::Libvirt][..])]) {
+            let packages = live.packages(with);
+            assert!(["nvme-cli", "util-linux"].iter().all(|tool| packages.contains(tool)), "{packages:?}");
+            // A disk may be wiped as long as the machine runs: whoever used one would find it gone, or forbid it.
+            for line in live.services(with).lines() {
+                let uses =
+                    ["mount ", "/dev/sd", "/dev/nvme", "/dev/vd", "/dev/md", "/dev/mapper", "fstab", "swapon -a"];
+                let tools = ["mdadm", "vgchange", "lvm ", "pvscan", "dmsetup", "cryptsetup", "losetup"];
+                let found = uses.iter().chain(&tools).find(|word| line.contains(**word));
+                assert_eq!(found, None, "{line}");
+                assert!(!line.contains("swapon") || line.contains("swapon /dev/zram0"), "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn names_lead_back_to_their_images() {
         for live in Live::ALL {
             assert_eq!(Live::named(live.name()), Some(live));
