@@ -276,8 +276,16 @@ mod tests {
             assert!(["nvme-cli", "util-linux"].iter().all(|tool| packages.contains(tool)), "{packages:?}");
             // A disk may be wiped as long as the machine runs: whoever used one would find it gone, or forbid it.
             for line in live.services(with).lines() {
-                let uses =
-                    ["mount ", "/dev/sd", "/dev/nvme", "/dev/vd", "/dev/md", "/dev/mapper", "fstab", "swapon -a"];
+                let uses = [
+                    "mount ",
+                    "/dev/sd",
+                    "/dev/nvme",
+                    "/dev/vd",
+                    "/dev/md",
+                    "/dev/mapper",
+                    "fstab",
+                    "swapon -a",
+                ];
                 let tools = ["mdadm", "vgchange", "lvm ", "pvscan", "dmsetup", "cryptsetup", "losetup"];
                 let found = uses.iter().chain(&tools).find(|word| line.contains(**word));
                 assert_eq!(found, None, "{line}");
