@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: measures against peers in the same run, since machines differ.
 
+mod agent;
 mod boot;
 mod carriers;
 mod cluster;
@@ -35,6 +36,12 @@ struct Bench {
 
 /// A new bench is a line here and a file beside `start.rs`.
 const BENCHES: &[Bench] = &[
+    Bench {
+        name: "agent",
+        about: "what the agent weighs: its program, and in memory with guests",
+        packages: agent::PACKAGES,
+        run: agent::run,
+    },
     Bench {
         name: "boot",
         about: "power on to kernel request, against dnsmasq, nginx and a chain of scripts [--pairs N]",

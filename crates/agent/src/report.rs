@@ -342,8 +342,8 @@ impl Talk<'_> {
             guests: self.guests.seen(),
             health: self.eye.news(Instant::now()).map(Arc::new),
             wipe: self.wiper.told(),
-            renewal: self.renewer.told(),
-            rival: self.allegiance.rival().cloned(),
+            renewal: self.renewer.told().map(Arc::new),
+            rival: self.allegiance.rival().cloned().map(Arc::new),
         };
         self.ask(AGENT_BEAT_PATH, serde_json::to_vec(&beat)).await
     }

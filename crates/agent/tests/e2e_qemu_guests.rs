@@ -3,6 +3,7 @@
 
 mod ground;
 mod renewal;
+mod weight;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -134,10 +134,10 @@ pub struct AgentBeat {
     pub wipe: Option<WipeTold>,
     /// How it is with another build that it was told to take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub renewal: Option<Renewal>,
+    pub renewal: Option<Arc<Renewal>>,
     /// The last one in this boot who answered as its boss does and was not believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rival: Option<Rival>,
+    pub rival: Option<Arc<Rival>>,
 }
 
 /// What the counter answers to a report or a heartbeat.

@@ -180,16 +180,16 @@ fn beat() -> AgentBeat {
             number: 2,
             state: WipeState::Wiping { step: "discarding".to_owned(), done: 1, of: 2 },
         }),
-        renewal: Some(Renewal {
+        renewal: Some(Arc::new(Renewal {
             digest: Digest([0xcd; 32]),
             state: RenewalState::Refused,
             why: "it panicked".to_owned(),
-        }),
-        rival: Some(Rival {
+        })),
+        rival: Some(Arc::new(Rival {
             at: "10.0.0.2".parse().unwrap(),
             lab: Some("other".parse().unwrap()),
             key: Some(AgentKey([6; 32])),
-        }),
+        })),
     }
 }
 

@@ -225,7 +225,7 @@ async fn an_older_agent_is_heard_by_its_address_until_a_key_claims_the_boot() {
 async fn every_answer_says_which_lab_this_is_and_whether_the_nonce_was_its_own() {
     let stand = Stand::with_board();
     let _core = stand.core().await;
-    let lab = Some(table(1).lab);
+    let lab = Some(table(&stand.shelf(), 1).lab);
     let again = welcome(&Agent::new("b", None).hello(&stand, "").await);
     assert_eq!((again.report_again, &again.lab, again.proven), (true, &lab, None));
     let word = again.word.unwrap();

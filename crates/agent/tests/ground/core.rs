@@ -30,7 +30,15 @@ use super::within;
 /// For an agent that was just started, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-type Order = (AgentBuild, std_mpsc::Sender<(u16, String)>);
+type Order = (Wanted, std_mpsc::Sender<(u16, String)>);
+
+/// What an agent is asked.
+enum Wanted {
+    /// To take a build.
+    Build(AgentBuild),
+    /// For the console of a guest, which is read on until the end.
+    Console(String),
+}
 
 /// A core.
 pub(crate) struct Core {
@@ -59,8 +67,17 @@ impl Core {
     /// Orders the agent that is connected, or comes soon, to take a build. Status and text of its answer.
     pub(crate) fn order(&self, build: AgentBuild) -> (u16, String) {
         let (tell, told) = std_mpsc::channel();
-        self.orders.send((build, tell)).unwrap();
+        self.orders.send((Wanted::Build(build), tell)).unwrap();
         told.recv_timeout(LIMIT).unwrap()
+    }
+
+    /// Reads the console of a guest from now on; gives how much came at first.
+    pub(crate) fn follow(&self, guest: &str) -> usize {
+        let (tell, told) = std_mpsc::channel();
+        self.orders.send((Wanted::Console(guest.to_owned()), tell)).unwrap();
+        let (status, text) = told.recv_timeout(LIMIT).unwrap();
+        assert_eq!(status, 200, "{guest}");
+        text.len()
     }
 }
 
@@ -79,11 +96,15 @@ async fn serve(listener: StdListener, config: ServerConfig, mut orders: mpsc::Un
         }
         if let Some(asker) = &mut line {
             let mut left = Vec::new();
-            for (build, tell) in waiting.drain(..) {
-                match ask(asker, build).await {
+            for (wanted, tell) in waiting.drain(..) {
+                let answer = match &wanted {
+                    Wanted::Build(build) => ask(asker, *build).await,
+                    Wanted::Console(guest) => read(asker, guest).await,
+                };
+                match answer {
                     Some(answer) => drop(tell.send(answer)),
                     // That line is dead; the next one comes.
-                    None => left.push((build, tell)),
+                    None => left.push((wanted, tell)),
                 }
             }
             waiting = left;
@@ -109,6 +130,23 @@ async fn ask(asker: &mut SendRequest<Bytes>, build: AgentBuild) -> Option<(u16, 
         text.extend_from_slice(&piece.ok()?);
     }
     Some((status, String::from_utf8(text).unwrap()))
+}
+
+/// The first piece of a console; what follows is read by a task.
+async fn read(asker: &mut SendRequest<Bytes>, guest: &str) -> Option<(u16, String)> {
+    let request = Request::get(format!("https://agent/v1/guests/{guest}/console")).body(()).unwrap();
+    let answer = asker.send_request(request, true).ok()?.0.await.ok()?;
+    let (status, mut body) = (answer.status().as_u16(), answer.into_body());
+    let first = body.data().await?.ok()?;
+    let text = String::from_utf8_lossy(&first).into_owned();
+    tokio::spawn(async move {
+        let mut piece = Some(Ok(first));
+        while let Some(Ok(bytes)) = piece {
+            drop(body.flow_control().release_capacity(bytes.len()));
+            piece = body.data().await;
+        }
+    });
+    Some((status, text))
 }
 
 fn config(document: &[u8], key: AgentKey) -> ServerConfig {

@@ -60,6 +60,7 @@ pub(crate) struct Ground {
     told: Arc<(Mutex<Told>, Condvar)>,
     agent: Option<Child>,
     options: Vec<String>,
+    program: String,
 }
 
 impl Ground {
@@ -79,7 +80,8 @@ impl Ground {
                 std::thread::spawn(move || serve(stream, &known));
             }
         });
-        let mut ground = Self { name, root, boss, told, agent: None, options: Vec::new() };
+        let program = env!("CARGO_BIN_EXE_agent").to_owned();
+        let mut ground = Self { name, root, boss, told, agent: None, options: Vec::new(), program };
         ground.options =
             ["--bridge", "br0", "--mac", "52:54:00:00:01:01", "--boot", "first"].map(str::to_owned).into();
         ground
@@ -99,6 +101,11 @@ impl Ground {
         name
     }
 
+    /// Another build of the agent than the tests' own.
+    pub(crate) fn program(&mut self, program: &Path) {
+        self.program = program.to_str().unwrap().to_owned();
+    }
+
     /// More options for the agent.
     pub(crate) fn option(&mut self, words: &[&str]) {
         self.options.extend(words.iter().map(|&word| word.to_owned()));
@@ -108,7 +115,7 @@ impl Ground {
     pub(crate) fn start(&mut self) {
         let log = File::options().append(true).create(true).open(self.root.join("agent.log")).unwrap();
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, env!("CARGO_BIN_EXE_agent"), "guests"]);
+        command.args(["netns", "exec", &self.name, &self.program, "guests"]);
         command.args(["--boss", &self.boss.to_string(), "--root"]).arg(self.state()).args(&self.options);
         // A group of its own: what a person's Ctrl-C ends is the test, and the test ends the agent.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

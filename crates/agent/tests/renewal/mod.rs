@@ -204,7 +204,7 @@ fn of_two_bosses_the_one_that_proved_the_nonce_is_obeyed_and_told_of_the_other()
     let seen = ground.until(LIMIT, "it tells of the rival", |told| {
         told.beat.rival.clone().filter(|_| told.rivals.is_empty())
     });
-    assert_eq!((seen.lab, seen.at), (Some("other".parse().unwrap()), ground.boss_address()));
+    assert_eq!((&seen.lab, seen.at), (&Some("other".parse().unwrap()), ground.boss_address()));
     let beats = ground.told().beats;
     ground.until(LIMIT, "it goes on", |told| (told.beats > beats + 1).then_some(()));
     assert_eq!(ground.pid("vm1"), vm, "its guests are not the other's to end");

@@ -19,7 +19,7 @@ fn agent(boot_id: &str, build: Option<Digest>) -> AgentView {
 }
 
 fn tells(boot_id: &str, state: RenewalState, why: &str) -> AgentView {
-    let renewal = Some(Renewal { digest: NEW, state, why: why.to_owned() });
+    let renewal = Some(Arc::new(Renewal { digest: NEW, state, why: why.to_owned() }));
     AgentView { beat: Some(AgentBeat { renewal, ..AgentBeat::default() }), ..agent(boot_id, Some(OLD)) }
 }
 
