@@ -61,7 +61,11 @@ impl Allegiance {
             // Older counters do not say whether they prove anything; the first key was believed then, too.
             let known = welcome.proven != Some(false);
             self.boss = KnownBoss {
-                core: if known { key.or(self.boss.core.filter(|_| !switches)) } else { self.boss.core },
+                core: if known {
+                    key.or_else(|| self.boss.core.filter(|_| !switches))
+                } else {
+                    self.boss.core
+                },
                 lab: welcome.lab.clone().or_else(|| self.boss.lab.take()),
                 at: Some(at),
                 proven: proves || self.boss.proven,

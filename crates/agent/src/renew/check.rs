@@ -82,7 +82,7 @@ fn start(program: &Path) -> std::io::Result<Child> {
         match command.spawn() {
             Err(why) if why.kind() == ErrorKind::ExecutableFileBusy && tries < BUSY.0 => {
                 tries += 1;
-                std::thread::sleep(BUSY.1);
+                std::thread::park_timeout(BUSY.1);
             }
             outcome => return outcome,
         }
