@@ -2,7 +2,7 @@
 //!
 //! A build fetches some 150 packages and packs them, which takes minutes: so this is no stage of the test run but of
 //! `cargo xtask soak`.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 mod e2e;
 

@@ -29,7 +29,7 @@ fn order(number: u32, boot_id: &str) -> WipeOrder {
 /// A table in which node1 is to carry this out.
 fn with_order(stand: &Stand, number: u64, order: WipeOrder) -> BootTable {
     let mut table = table(&stand.shelf(), number);
-    Arc::make_mut(&mut table.nodes[0]).wipe = Some(order);
+    Arc::make_mut(table.nodes.first_mut().unwrap()).wipe = Some(order);
     table
 }
 

@@ -215,7 +215,7 @@ impl Target<'_> {
                 }
                 Some(Sanitizing::Never) | None => deaf += 1,
             }
-            std::thread::sleep(self.tools.pause);
+            std::thread::park_timeout(self.tools.pause);
         }
         Err(Stop::Lost(format!("{way}: the drive does not say that it is done; it may still be at it")))
     }
