@@ -254,69 +254,22 @@ impl Judge {
     ) {
         let node = &machine.node;
         let rung = seen(lab, machine, time);
-        let mut again = rung != machine.rung;
-        judgment.facts.extend(again.then(|| Fact::Entered { node: node.clone(), rung }));
+        let entered = rung != machine.rung;
+        judgment.facts.extend(entered.then(|| Fact::Entered { node: node.clone(), rung }));
         judgment.facts.extend(trial::started(lab, machine, rung));
         let mut timer = fades_at(lab, machine, rung);
-        let mut waits = None;
-        // Whatever a guest waits for, it ends when its hypervisor goes away.
-        let mut behind_gate = lab.guest_of(machine).is_some();
-        match step(lab, machine, rung, gate, time) {
-            Step::Rest => {}
-            Step::Wait(waiting) => waits = Some(waiting),
-            Step::Behind(waiting) => {
-                behind_gate = true;
-                waits = Some(waiting);
-            }
-            Step::Switch(order, waiting) => {
-                waits = Some(waiting);
-                // Until it is issued it is wished again.
-                again = true;
-                judgment.wishes.extend(switching(lab, node, order));
-            }
-            Step::Push(waiting) => {
-                waits = Some(waiting);
-                again = true;
-                judgment.wishes.extend(push_of(machine));
-            }
-            Step::Offer(waiting) => {
-                waits = Some(waiting);
-                again = true;
-                judgment.wishes.push(Command::Offer { node: node.clone(), boot: machine.boots });
-            }
-            Step::Wipe(disk) => {
-                again = true;
-                let number = machine.wipes.saturating_add(1);
-                let (node, permit, by) = (node.clone(), wipe::before::PERMIT, Origin::Scenario);
-                judgment.facts.push(Fact::WipeAccepted { node, number, disk, permit, by });
-            }
-            Step::WipeGivenUp(why) => {
-                again = true;
-                judgment.facts.push(Fact::WipeGivenUp { node: node.clone(), number: machine.wipes, why });
-            }
-            Step::Unanswered(id) => {
-                again = true;
-                judgment.facts.push(Fact::Finished { id, outcome: Outcome::Unknown });
-            }
-            Step::Fail(fault) => {
-                again = true;
-                let bad = machine.tries >= lab.spec.limits.tries;
-                fail(lab, machine, (fault, bad), &mut judgment.facts);
-            }
-            Step::GiveUp(fault) => {
-                again = true;
-                fail(lab, machine, (fault, true), &mut judgment.facts);
-            }
-        }
+        let Taken { waits, behind_gate, again } =
+            take(lab, machine, step(lab, machine, rung, gate, time), judgment);
         if let Some(until) = waits.as_ref().map(|waiting| waiting.until) {
             timer = [timer, Some(until), turns_at(lab, machine, rung, time)].into_iter().flatten().min();
         }
         self.set_timer(node, timer);
         if let Some(found) = self.found.get_mut(node) {
-            found.behind_gate = behind_gate;
+            // Whatever a guest waits for, it ends when its hypervisor goes away.
+            found.behind_gate = behind_gate || lab.guest_of(machine).is_some();
         }
         self.set_wait(node, waits);
-        if again {
+        if entered || again {
             self.stale.insert(node.clone());
         }
     }
@@ -378,6 +331,63 @@ impl Judge {
 fn switching(lab: &Lab, node: &NodeName, order: PowerOrder) -> Option<Command> {
     let port = lab.node(node)?.power.clone();
     Some(Command::Power { node: node.clone(), port, order })
+}
+
+/// What came of a step.
+#[derive(Default)]
+struct Taken {
+    waits: Option<Waiting>,
+    behind_gate: bool,
+    /// It is judged again with what was recorded or wished.
+    again: bool,
+}
+
+/// Takes a step: records what it comes to, and wishes what it asks for.
+fn take(lab: &Lab, machine: &Machine, step: Step, judgment: &mut Judgment) -> Taken {
+    let node = &machine.node;
+    let (facts, wishes) = (&mut judgment.facts, &mut judgment.wishes);
+    let recorded = Taken { again: true, ..Taken::default() };
+    // Until it is issued it is wished again.
+    let wished = |waiting| Taken { waits: Some(waiting), again: true, behind_gate: false };
+    match step {
+        Step::Rest => Taken::default(),
+        Step::Wait(waiting) => Taken { waits: Some(waiting), ..Taken::default() },
+        Step::Behind(waiting) => Taken { waits: Some(waiting), behind_gate: true, again: false },
+        Step::Switch(order, waiting) => {
+            wishes.extend(switching(lab, node, order));
+            wished(waiting)
+        }
+        Step::Push(waiting) => {
+            wishes.extend(push_of(machine));
+            wished(waiting)
+        }
+        Step::Offer(waiting) => {
+            wishes.push(Command::Offer { node: node.clone(), boot: machine.boots });
+            wished(waiting)
+        }
+        Step::Wipe(disk) => {
+            let number = machine.wipes.saturating_add(1);
+            let (node, permit, by) = (node.clone(), wipe::before::PERMIT, Origin::Scenario);
+            facts.push(Fact::WipeAccepted { node, number, disk, permit, by });
+            recorded
+        }
+        Step::WipeGivenUp(why) => {
+            facts.push(Fact::WipeGivenUp { node: node.clone(), number: machine.wipes, why });
+            recorded
+        }
+        Step::Unanswered(id) => {
+            facts.push(Fact::Finished { id, outcome: Outcome::Unknown });
+            recorded
+        }
+        Step::Fail(fault) => {
+            fail(lab, machine, (fault, machine.tries >= lab.spec.limits.tries), facts);
+            recorded
+        }
+        Step::GiveUp(fault) => {
+            fail(lab, machine, (fault, true), facts);
+            recorded
+        }
+    }
 }
 
 /// A start failed. One of an image that was tried is no start of the machine's own: it goes on with the image before.

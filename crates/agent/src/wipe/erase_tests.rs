@@ -115,7 +115,7 @@ fn a_drive_that_sanitizes_is_asked_until_it_is_done() {
     let told = Mutex::new(Vec::new());
     let report = machine
         .wipe_telling(Faults::default(), &|step, done, of| {
-            told.lock().unwrap().push((step.to_owned(), done, of))
+            told.lock().unwrap().push((step.to_owned(), done, of));
         })
         .unwrap();
     assert_eq!((report.method, report.passed_over.as_slice()), (WipeMethod::NvmeSanitize, [].as_slice()));

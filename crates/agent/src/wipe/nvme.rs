@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(offered(&drive, &["nvme0n2"]), [], "its secure erase reaches all namespaces");
         let why = drive.offer(&["nvme0n2".to_owned()])[3].1.clone();
         assert_eq!(why.as_deref(), Some("it would also erase nvme0n2 of the drive"));
-        let single = Controller { fna: 0b100, ..drive.clone() };
+        let single = Controller { fna: 0b100, ..drive };
         assert_eq!(offered(&single, &["nvme0n2"]), [Erase::FormatKey, Erase::FormatData]);
         let shared = Controller { cmic: 0b10, ..single };
         assert_eq!(offered(&shared, &[]), [Erase::FormatKey, Erase::FormatData]);
