@@ -2,6 +2,7 @@
 //! real sockets, and the built program.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
 
+#[expect(dead_code, reason = "other tests use the rest")]
 #[path = "../../drivers/tests/channel/agent.rs"]
 mod agent;
 #[path = "lost_writes/stand.rs"]

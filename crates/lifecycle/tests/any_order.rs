@@ -26,16 +26,28 @@ struct Kind {
     by_hand: bool,
     /// Its scenario `demo` builds a cluster, with this many machines in its control plane.
     control_plane: usize,
-    /// The first machine runs two guests in `demo`.
-    guests: bool,
-    /// Disks are wiped before use in `demo`.
-    wipes: bool,
+    /// What else `demo` does.
+    more: More,
+}
+
+/// Nobody types the serials of guests' disks here, so it is one or the other; a story has both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum More {
+    Nothing,
+    /// The first machine runs two guests.
+    Guests,
+    /// Disks are wiped before use.
+    Wipes,
 }
 
 fn kinds() -> impl Strategy<Value = Kind> {
     let control_plane = prop_oneof![3 => Just(0), 2 => Just(1), 1 => Just(2)];
-    (any::<bool>(), control_plane, any::<bool>(), any::<bool>())
-        .prop_map(|(by_hand, control_plane, guests, wipes)| Kind { by_hand, control_plane, guests, wipes })
+    let more = prop_oneof![1 => Just(More::Nothing), 2 => Just(More::Guests), 1 => Just(More::Wipes)];
+    (any::<bool>(), control_plane, more).prop_map(|(by_hand, control_plane, more)| Kind {
+        by_hand,
+        control_plane,
+        more,
+    })
 }
 
 /// Three machines, the third by hand in half of the cases, and a fourth that takes part in nothing.
@@ -46,15 +58,14 @@ fn board(lab: Kind) -> Board {
     board.scenario("demo", names(&["n1", "n2", "n3"]), Some(3));
     board.scenario("pair", names(&["n1", "n2"]), Some(1));
     let demo = board.spec.scenarios.get_mut(&"demo".parse::<ScenarioName>().unwrap()).unwrap();
-    // Nobody types the serials of guests' disks here; a story has both.
-    demo.wipe_before_use = lab.wipes && !lab.guests;
+    demo.wipe_before_use = lab.more == More::Wipes;
     board.later(2, 2, None);
-    if lab.guests {
+    if lab.more == More::Guests {
         guests::add(&mut board);
     }
     if lab.control_plane > 0 {
         // Who runs guests has no other part in the cluster.
-        let all: Vec<NodeName> = names(if lab.guests { &["n2", "n5"] } else { &["n1", "n2"] });
+        let all: Vec<NodeName> = names(if lab.more == More::Guests { &["n2", "n5"] } else { &["n1", "n2"] });
         board.cluster("demo", all.into_iter().take(lab.control_plane).collect());
     }
     board

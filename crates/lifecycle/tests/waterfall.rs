@@ -5,6 +5,9 @@
 #[path = "any_order/fate.rs"]
 mod fate;
 #[expect(dead_code, reason = "other tests use the rest")]
+#[path = "any_order/guests.rs"]
+mod guests;
+#[expect(dead_code, reason = "other tests use the rest")]
 mod world;
 
 use std::net::Ipv4Addr;

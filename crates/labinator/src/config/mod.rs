@@ -221,7 +221,7 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let agent_updates = file
         .agent_updates
         .as_ref()
-        .map_or(Some(AgentUpdates::default()), |typed| carriers::agent_updates(typed, found));
+        .map_or_else(|| Some(AgentUpdates::default()), |typed| carriers::agent_updates(typed, found));
     let (variables, agent_updates) = (variables?, agent_updates?);
     Some(LabSpec { lab, network, power, board, scenarios, limits, variables, agent_updates })
 }

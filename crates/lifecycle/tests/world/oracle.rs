@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    ClientKind, Command, CommandId, Digest, Event, Fact, LabSpec, LabTime, NodeName, Origin, Outcome, Phase,
-    PowerOrder, PowerState, Rung, Sight, TalosSight, WipeState,
+    ClientKind, Command, CommandId, Digest, DiskId, Event, Fact, LabSpec, LabTime, NodeName, Origin, Outcome,
+    Phase, PowerOrder, PowerState, Rung, Sight, TalosSight, WipeState,
 };
 
 /// What it remembers of one machine.
@@ -68,23 +68,9 @@ impl Oracle {
                 }
             }
             Fact::StartAccepted { scenario, .. } => self.start(&spec.scenarios[scenario].nodes),
-            Fact::AdoptAccepted { scenario, .. } => {
-                self.start(&spec.scenarios[scenario].nodes);
-                self.busy.clear();
-                self.left_alone = self.active.iter().cloned().collect();
-                self.adopted = true;
-                for name in &self.active {
-                    self.machines.get_mut(name).unwrap().in_use = true;
-                }
-            }
+            Fact::AdoptAccepted { scenario, .. } => self.adopt(&spec.scenarios[scenario].nodes),
             Fact::Entered { node, rung: Rung::Ready } => self.machines.get_mut(node).unwrap().in_use = true,
-            Fact::WipeAccepted { node, disk, by, .. } => {
-                let bits = self.machines.get_mut(node).unwrap();
-                bits.to_wipe = Some(disk.digest);
-                if *by == Origin::Scenario && (bits.in_use || !bits.ours.contains(&disk.digest)) {
-                    return Err(format!("{node}: {disk} is in use or not ours, and is to be wiped unasked"));
-                }
-            }
+            Fact::WipeAccepted { node, disk, by, .. } => return self.wipe_accepted(node, disk, *by),
             Fact::StopAccepted { .. } => {
                 self.left_alone.clear();
                 for name in self.active.drain(..) {
@@ -131,6 +117,25 @@ impl Oracle {
             }
             Fact::Finished { id, outcome } => self.finished(*id, outcome),
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, nodes: &[NodeName]) {
+        self.start(nodes);
+        self.busy.clear();
+        self.left_alone = self.active.iter().cloned().collect();
+        self.adopted = true;
+        for name in &self.active {
+            self.machines.get_mut(name).unwrap().in_use = true;
+        }
+    }
+
+    fn wipe_accepted(&mut self, node: &NodeName, disk: &DiskId, by: Origin) -> Result<(), String> {
+        let bits = self.machines.get_mut(node).unwrap();
+        bits.to_wipe = Some(disk.digest);
+        if by == Origin::Scenario && (bits.in_use || !bits.ours.contains(&disk.digest)) {
+            return Err(format!("{node}: {disk} is in use or not ours, and is to be wiped unasked"));
         }
         Ok(())
     }
