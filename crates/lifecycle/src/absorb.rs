@@ -339,6 +339,9 @@ fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
     if let Some(node) = lab.by_mac.get(&mac).cloned() {
         let room = lab.room();
         if let Sight::Guest { guest } = sight {
+            if guests::is_over(lab, guest) {
+                return Touched::Lab;
+            }
             let spec = lab.scenario().and_then(|scenario| scenario.guests.get(&node));
             let direct = spec.is_some_and(|spec| spec.boot == GuestBoot::Kernel);
             return about(lab, &node, |m| guests::seen(m, guest, direct, at, room));

@@ -85,6 +85,12 @@ fn wish(lab: &Lab, guest: &NodeName) -> Option<GuestWish> {
     })
 }
 
+/// True when it is told of a boot of its hypervisor that another one has followed: a late word.
+pub(crate) fn is_over(lab: &Lab, seen: &GuestSeen) -> bool {
+    let agent = lab.machines.get(&seen.host).and_then(|host| host.agent.as_ref());
+    agent.is_some_and(|agent| agent.report.boot_id != seen.host_boot)
+}
+
 /// Records what its hypervisor tells of a guest.
 pub(crate) fn seen(machine: &mut Machine, seen: &GuestSeen, direct: bool, at: Moment, room: Room) {
     let before = machine.guest.take();
