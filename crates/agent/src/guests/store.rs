@@ -77,7 +77,7 @@ impl Store {
         Self { root, want, shown }
     }
 
-    /// Says what the guests of this list boot; what none of them does is removed.
+    /// Says what the guests of this list boot; what none of them does is removed before anything new comes.
     pub(super) fn want(&self, boss: Option<SocketAddr>, list: &[GuestWish]) {
         let orders = list.iter().fold(0_u64, |sum, wish| sum.wrapping_add(wish.order));
         let mut wanted = Wanted { boss, orders, ..Wanted::default() };
@@ -264,7 +264,7 @@ fn is_full(error: &io::Error) -> bool {
 
 type Keep<'a> = &'a dyn Fn(&str) -> bool;
 
-/// Removes what nobody wants any more, before anything new needs the room.
+/// Removes what nobody wants any more, where anything new needs the room.
 fn tidy(root: &Path, want: &Wanted, show: &watch::Sender<Shown>) {
     let wanted = |name: &str| want.assets.iter().any(|asset| asset.digest.to_string() == name);
     let joined: Vec<String> = want.images.iter().map(|parts| joined_name(parts)).collect();
@@ -274,7 +274,9 @@ fn tidy(root: &Path, want: &Wanted, show: &watch::Sender<Shown>) {
         (root.join("joined"), &|name| joined.iter().any(|joined| joined == name)),
         (root.join("damaged"), &|_| false),
     ];
-    for (folder, keep) in folders {
+    // A guest that is off for a while boots what is here already when it comes back.
+    let comes = want.assets.iter().any(|asset| !root.join(asset.digest.to_string()).is_file());
+    for (folder, keep) in folders.into_iter().filter(|_| comes) {
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());

@@ -94,10 +94,6 @@ async fn three_guests_cause_one_download_which_goes_on_where_it_was_cut_off() {
     assert!(!asked[0].contains("Range") && asked[1].contains("Range: bytes=1000000-"), "{asked:?}");
     let (file, initrd) = store.files(&image).await.unwrap();
     assert_eq!((fs::read(&file).unwrap() == content, initrd), (true, None));
-    // What nobody wants is removed.
-    store.want(Some(boss.at), &[]);
-    until(&mut store, &list[0], |have| *have != Have::Here).await;
-    assert!(!file.exists());
     fs::remove_dir_all(root).unwrap();
 }
 
@@ -131,6 +127,27 @@ async fn what_is_here_from_before_is_checked_and_what_is_damaged_is_fetched_agai
     store.want(Some(boss.at), &list);
     until(&mut store, &list[0], |have| *have == Have::Here).await;
     assert_eq!(boss.asked.lock().unwrap().len(), 1);
+    fs::remove_dir_all(root).unwrap();
+}
+
+#[tokio::test]
+async fn what_no_guest_boots_stays_until_something_new_comes() {
+    let content = b"a kernel".to_vec();
+    let (kernel, other) = (asset("vmlinuz", &content), asset("vmlinuz", b"another!"));
+    let boss = boss(content, None).await;
+    let root = folder("stays");
+    let mut store = Store::spawn(root.clone());
+    let boots = |asset: &Asset| wishes(&Image { kernel: Some(asset.clone()), ..Image::default() }, 1);
+    for _ in 0..2 {
+        store.want(Some(boss.at), &boots(&kernel));
+        until(&mut store, &boots(&kernel)[0], |have| *have == Have::Here).await;
+        store.want(Some(boss.at), &[]);
+        until(&mut store, &boots(&kernel)[0], |have| *have != Have::Here).await;
+    }
+    assert_eq!(boss.asked.lock().unwrap().len(), 1, "it was switched off and on, and is here");
+    store.want(Some(boss.at), &boots(&other));
+    until(&mut store, &boots(&other)[0], |have| matches!(have, Have::Bad(_))).await;
+    assert!(!root.join(kernel.digest.to_string()).exists());
     fs::remove_dir_all(root).unwrap();
 }
 
