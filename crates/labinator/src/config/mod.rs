@@ -24,7 +24,7 @@ mod yaml;
 use std::io::Read;
 use std::path::Path;
 
-use model::{AgentUpdates, BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
+use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
 
 pub use fields::{Entries, Typed};
 pub use file::{
@@ -203,6 +203,8 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let groups = groups.map(|(name, _)| name.value.clone()).collect();
     let proof = file.proof.as_ref().map(|typed| carriers::proof(typed, found));
     let proof = proof.flatten().unwrap_or_default();
+    let updates = file.agent_updates.as_ref().map(|typed| carriers::agent_updates(typed, found));
+    let agent_updates = updates.flatten().unwrap_or_default();
     let memory = memory_of(board.as_ref(), power.as_ref());
     let around = scenarios::Around { nodes, groups, folder, proof, memory };
     let variables = systems::variables(file, &around, found);
@@ -218,12 +220,7 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let (network, mut board): (NetworkSpec, BoardSpec) = (network?, board?);
     let (lab, mut power, scenarios) = (lab?, power?, scenarios?);
     guests::place((&lab, file.network.as_ref()), &segment, (&mut board, &mut power), &scenarios, found);
-    let agent_updates = file
-        .agent_updates
-        .as_ref()
-        .map_or_else(|| Some(AgentUpdates::default()), |typed| carriers::agent_updates(typed, found));
-    let (variables, agent_updates) = (variables?, agent_updates?);
-    Some(LabSpec { lab, network, power, board, scenarios, limits, variables, agent_updates })
+    Some(LabSpec { lab, network, power, board, scenarios, limits, variables: variables?, agent_updates })
 }
 
 /// Memory of machines of the board, where it is written down.
