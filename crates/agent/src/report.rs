@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use agent::health::Eye;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
-    Digest, GUESTS_FOLDER, read_spoken,
+    Digest, read_spoken,
 };
 use store::Summing;
 use tokio::sync::watch;
@@ -115,7 +115,7 @@ pub(crate) async fn run(
             match making.await {
                 Ok(Ok(made)) => {
                     let asked =
-                        channel::Asked { folder: GUESTS_FOLDER.into(), renewer: Arc::clone(&renewer) };
+                        channel::Asked { folder: guests.root().to_owned(), renewer: Arc::clone(&renewer) };
                     tasks.spawn(channel::keep(Arc::clone(&made), asked, leads.clone()));
                     key = Some(made);
                 }

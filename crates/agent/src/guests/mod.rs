@@ -110,11 +110,13 @@ pub(crate) struct Guests {
     seen: watch::Receiver<Vec<GuestSeen>>,
     /// Counts what the boss should hear at once.
     news: watch::Receiver<u64>,
+    root: Arc<Path>,
 }
 
 impl Guests {
     /// Finds what runs already and leaves the task behind that looks after it.
     pub(crate) fn spawn(console: &Console, place: Place) -> Self {
+        let root = Arc::from(place.root.as_path());
         let (tell, told) = watch::channel(None);
         let (show, seen) = watch::channel(Vec::new());
         let (count, news) = watch::channel(0);
@@ -126,7 +128,12 @@ impl Guests {
                 Err(why) => console.say(&format!("guests cannot be run: {why}")),
             }
         });
-        Self { tell, seen, news }
+        Self { tell, seen, news, root }
+    }
+
+    /// Where their folders are.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Takes what the boss wishes; nothing said leaves everything as it is.
