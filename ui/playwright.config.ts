@@ -3,12 +3,14 @@
 import { defineConfig } from "@playwright/test";
 
 export default defineConfig({
+  // A busy machine shows late what it shows; tests that are about time say so themselves.
+  expect: { timeout: 20_000 },
   testDir: "tests",
   outputDir: "test-results",
   fullyParallel: true,
   workers: 2,
   reporter: [["list"]],
-  timeout: 30_000,
+  timeout: 60_000,
   use: {
     browserName: "chromium",
     launchOptions: { executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: ["--no-sandbox"] },
