@@ -1,5 +1,8 @@
 //! Both ends over real sockets: the core is made of the same libraries, the guests of files and sockets.
 
+#[path = "../../tests/ground/anybody.rs"]
+mod anybody;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::Path;
@@ -11,53 +14,10 @@ use model::{CHANNEL_FROM, GUEST_CONSOLE_LOG, GUEST_CONSOLE_SOCKET, GUEST_VNC_SOC
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::server::AlwaysResolvesServerRawPublicKeys;
-use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Takes any key, as a core does before it looks whose it is.
-#[derive(Debug)]
-struct Anybody(WebPkiSupportedAlgorithms);
-
-impl ClientCertVerifier for Anybody {
-    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
-        &[]
-    }
-    fn verify_client_cert(
-        &self,
-        _key: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _key: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General(String::new()))
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        key: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature_with_raw_key(message, &key.as_ref().into(), signed, &self.0)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
 
 struct Core {
     key: BootKey,
@@ -77,17 +37,7 @@ impl Core {
     /// The next connection, and whose it is; `None` when its handshake failed.
     async fn next(&self) -> Option<(SendRequest<Bytes>, AgentKey)> {
         let (stream, _) = timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap();
-        let provider = ring::default_provider();
-        let algorithms = provider.signature_verification_algorithms;
-        let signing = ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(self.key.document())).unwrap();
-        let public = CertificateDer::from(self.key.public().to_spki().to_vec());
-        let own = Arc::new(CertifiedKey::new(vec![public], signing));
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .with_client_cert_verifier(Arc::new(Anybody(algorithms)))
-            .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(own)));
-        config.alpn_protocols = vec![CHANNEL_PROTOCOL.to_vec()];
+        let config = anybody::config(self.key.document(), self.key.public());
         let stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await.ok()?;
         let key = AgentKey::of_spki(stream.get_ref().1.peer_certificates()?.first()?)?;
         let (asker, line) = client::handshake(stream).await.ok()?;

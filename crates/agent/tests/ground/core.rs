@@ -1,5 +1,8 @@
 //! A core of a few lines in the namespace: agents connect, and are told which build to take.
 
+#[path = "anybody.rs"]
+mod anybody;
+
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
@@ -8,24 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
 use http::Request;
-use model::{AgentBuild, AgentChannel, AgentKey, CHANNEL_BUILD_PATH, CHANNEL_PROTOCOL};
+use model::{AgentBuild, AgentChannel, AgentKey, CHANNEL_BUILD_PATH};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
-use tokio_rustls::rustls::crypto::{
-    WebPkiSupportedAlgorithms, ring as provider, verify_tls13_signature_with_raw_key,
-};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
-use tokio_rustls::rustls::server::AlwaysResolvesServerRawPublicKeys;
-use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{self, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
+use tokio_rustls::rustls::ServerConfig;
 
 use super::within;
+use anybody::config;
 
 /// For an agent that was just started, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -147,58 +142,4 @@ async fn read(asker: &mut SendRequest<Bytes>, guest: &str) -> Option<(u16, Strin
         }
     });
     Some((status, text))
-}
-
-fn config(document: &[u8], key: AgentKey) -> ServerConfig {
-    let crypto = provider::default_provider();
-    let algorithms = crypto.signature_verification_algorithms;
-    let signing = provider::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(document)).unwrap();
-    let own = CertifiedKey::new(vec![CertificateDer::from(key.to_spki().to_vec())], signing);
-    let mut config = ServerConfig::builder_with_provider(Arc::new(crypto))
-        .with_protocol_versions(&[&TLS13])
-        .unwrap()
-        .with_client_cert_verifier(Arc::new(Anybody(algorithms)))
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(own))));
-    config.alpn_protocols = vec![CHANNEL_PROTOCOL.to_vec()];
-    config
-}
-
-/// Takes any key.
-#[derive(Debug)]
-struct Anybody(WebPkiSupportedAlgorithms);
-
-impl ClientCertVerifier for Anybody {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-    fn verify_client_cert(
-        &self,
-        _key: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _key: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General(String::new()))
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        key: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature_with_raw_key(message, &key.as_ref().into(), signed, &self.0)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
 }
