@@ -188,6 +188,8 @@ pub(crate) fn told(lab: &Lab, machine: &Machine) -> Vec<String> {
 pub(crate) struct Hosts {
     ready: BTreeSet<NodeName>,
     bad: BTreeSet<NodeName>,
+    /// A person wants it off.
+    put_off: BTreeSet<NodeName>,
 }
 
 impl Hosts {
@@ -198,8 +200,16 @@ impl Hosts {
             let machines = hosts.iter().filter_map(|host| lab.machines.get(host));
             machines.filter(|machine| wanted(machine)).map(|machine| machine.node.clone()).collect()
         };
-        Self { ready: those(|machine| machine.rung == Rung::Ready), bad: those(|machine| machine.bad) }
+        Self {
+            ready: those(|machine| machine.rung == Rung::Ready),
+            bad: those(|machine| machine.bad),
+            put_off: those(is_put_off),
+        }
     }
+}
+
+fn is_put_off(host: &Machine) -> bool {
+    host.person == Some(PowerOrder::Off)
 }
 
 fn no_room(seen: &GuestSeen) -> bool {
@@ -221,8 +231,13 @@ pub(crate) fn before_on(lab: &Lab, machine: &Machine, now: LabTime) -> Option<St
             lab.run.as_ref().map_or(now, |run| run.since.since_start).max(machine.entered.since_start);
         // The hypervisor has limits of its own; this is only when to look again.
         let rounds = now.since(since).0 / lab.spec.limits.start.0.max(1) + 1;
+        let what = if is_put_off(host) {
+            format!("somebody to switch {} on, which runs it: somebody wanted it off", host.node)
+        } else {
+            format!("{}, which runs it, to be ready", host.node)
+        };
         return Some(Step::Behind(Waiting {
-            what: format!("{}, which runs it, to be ready", host.node),
+            what,
             since,
             until: since.after(model::Span(lab.spec.limits.start.0.saturating_mul(rounds))),
             then: String::from("look again"),

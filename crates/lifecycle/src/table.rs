@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use model::{
     AgentOrder, BootAnswer, BootEntry, BootTable, ConfigCarrier, DiskBoot, Goal, Image, InstallTicket,
-    TALOS_EVENTS_PORT, TALOS_INLINE, TALOS_LINES_PORT, TALOS_WIPE,
+    PowerOrder, TALOS_EVENTS_PORT, TALOS_INLINE, TALOS_LINES_PORT, TALOS_WIPE,
 };
 
 use crate::guests;
@@ -41,6 +41,8 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
     let ticket = machine.install.filter(|_| matches!(answer, BootAnswer::Run { .. }));
     // A disk that may be half wiped is wiped to the end first.
     let goes_off = machine.off_wanted.is_some() && machine.may_be_wiping().is_none();
+    // At the end of a run what runs in it goes off first; a person who switches it off switches off both.
+    let may_go = machine.person == Some(PowerOrder::Off) || guests::are_off(lab, &machine.node);
     Some(BootEntry {
         node: machine.node.clone(),
         mac: node.mac,
@@ -54,8 +56,8 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         files: files.unwrap_or_default(),
         pulls,
         install: ticket.map(|install| InstallTicket { number: install.number, then: disk_boot(lab) }),
-        // What runs in it goes off first; a guest is its hypervisor's to switch.
-        order: if goes_off && lab.guest_of(machine).is_none() && guests::are_off(lab, &machine.node) {
+        // A guest is its hypervisor's to switch.
+        order: if goes_off && may_go && lab.guest_of(machine).is_none() {
             AgentOrder::PowerOff
         } else {
             AgentOrder::Stay

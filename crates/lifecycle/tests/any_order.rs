@@ -112,9 +112,12 @@ proptest! {
             if !world.lab.counter_up && world.lab.machines.values().any(|m| m.may_be_wiping().is_some()) {
                 continue;
             }
-            let for_a_person = |what: &str| what.starts_with("somebody to") || what.contains("n3 to be seen off");
+            let for_a_person = |what: &str| {
+                what.starts_with("somebody to switch n1 on, which runs it")
+                    || lab.by_hand && (what.starts_with("somebody to") || what.contains("n3 to be seen off"))
+            };
             prop_assert!(
-                wait.is_none_or(|w| lab.by_hand && for_a_person(&w.what)),
+                wait.is_none_or(|w| for_a_person(&w.what)),
                 "{} still waits for {:?}", machine.node, wait
             );
             let settled = machine.bad

@@ -19,6 +19,8 @@ struct Bits {
     bad: bool,
     /// The boot that its agent reported last, while it may go on.
     boot: Option<String>,
+    /// The boot that its agent reported last, ever.
+    reported: Option<String>,
     /// That boot was given an order to wipe, and did not say that it ended.
     wiping: bool,
     flying: Option<(CommandId, LabTime)>,
@@ -174,12 +176,23 @@ impl Oracle {
     fn runs(&mut self, node: &NodeName, sight: &Sight) {
         match sight {
             Sight::Guest { guest } => {
-                let bits = self.machines.get_mut(node).unwrap();
-                bits.runs_in = Some((guest.host.clone(), guest.host_boot.clone()));
                 let runs = guest.state.runs();
-                self.power(node, if runs { PowerState::On } else { PowerState::Off });
+                // Of another boot than the host told last: it may be a late word, and nothing is held against the
+                // house for taking it as one or not.
+                let reported = self.machines[&guest.host].reported.as_ref();
+                let late = reported.is_some_and(|boot| *boot != guest.host_boot);
+                if !late {
+                    let bits = self.machines.get_mut(node).unwrap();
+                    bits.runs_in = Some((guest.host.clone(), guest.host_boot.clone()));
+                }
+                if !(late && runs) {
+                    self.power(node, if runs { PowerState::On } else { PowerState::Off });
+                }
             }
-            Sight::Agent { report } => self.goes_with(node, Some(&report.boot_id)),
+            Sight::Agent { report } => {
+                self.goes_with(node, Some(&report.boot_id));
+                self.machines.get_mut(node).unwrap().reported = Some(report.boot_id.clone());
+            }
             _ => {}
         }
     }
