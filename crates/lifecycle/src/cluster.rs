@@ -292,6 +292,23 @@ pub(crate) fn has_begun(lab: &Lab) -> bool {
         || spec.control_plane.iter().filter_map(|node| lab.machines.get(node)).any(|m| runs(m))
 }
 
+/// Records that a machine is about to get its config again. The whole of a control plane that needs it again has lost its
+/// disk, and with it all that etcd kept: etcd is begun again and the manifests are applied again. One of several is not
+/// judged so, because the others may still have what they kept; and an etcd that kept something refuses to begin.
+pub(crate) fn begins_anew(lab: &mut Lab, node: &NodeName) {
+    let Some((cluster, spec)) = lab.cluster() else { return };
+    let had_it = lab.machines.get(node).is_some_and(|machine| machine.talos.applied.is_some());
+    let had_begun = cluster.bootstrap.as_ref().is_some_and(|(_, order)| order.is_done());
+    let is_whole = spec.control_plane.as_slice() == core::slice::from_ref(node);
+    if !(had_it && had_begun && is_whole) {
+        return;
+    }
+    if let Some(run) = &mut lab.run {
+        let cluster = &mut run.cluster;
+        (cluster.bootstrap, cluster.apply, cluster.refusals, cluster.refused) = (None, None, 0, None);
+    }
+}
+
 impl Lab {
     /// The cluster of the run in hand, where it builds one.
     #[must_use]
