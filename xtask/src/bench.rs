@@ -8,6 +8,7 @@ mod delay;
 mod dhcp;
 mod fleet;
 mod fwcfg;
+mod guests;
 mod http;
 mod idle;
 mod mint;
@@ -71,6 +72,12 @@ const BENCHES: &[Bench] = &[
         about: "why a large content is slow to read by QEMU's fw_cfg, counted at the device",
         packages: fwcfg::PACKAGES,
         run: fwcfg::run,
+    },
+    Bench {
+        name: "guests",
+        about: "a guest's boot by kernel against its iPXE ROM, its way back after kill -9, eighteen consoles",
+        packages: guests::PACKAGES,
+        run: guests::run,
     },
     Bench {
         name: "http",

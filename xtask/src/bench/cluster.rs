@@ -68,7 +68,7 @@ pub(super) fn told_by(
 }
 
 /// What else a test prints has no number behind one word.
-fn sorted(said: &str) -> BTreeMap<String, Vec<f64>> {
+pub(super) fn sorted(said: &str) -> BTreeMap<String, Vec<f64>> {
     let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (word, value) in said.lines().filter_map(|line| line.split_once(' ')) {
         if let Ok(value) = value.parse() {
