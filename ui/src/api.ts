@@ -3910,6 +3910,11 @@ export interface components {
                 [key: string]: components["schemas"]["GuestSpec"];
             };
             /**
+             * @description Kernel arguments of hypervisors after their image's own; `args` are for what runs in them.
+             * @default
+             */
+            hypervisor_args: string;
+            /**
              * @description What hypervisors boot.
              * @default null
              */

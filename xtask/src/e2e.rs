@@ -134,8 +134,7 @@ fn given_images(parts: image::Parts) -> Given {
 /// As [`qemu`].
 pub(crate) fn live(workspace: &Workspace) -> Outcome<Tally> {
     suite(workspace, "e2e_live", |workspace| {
-        let parts = image::build(workspace)?;
-        let key = image::build_live(workspace, &parts)?;
+        let (parts, key) = image::build_live_for_tests(workspace)?;
         let mut given = given_images(parts);
         given.push(("LABINATOR_LIVE_KEY", key.into()));
         Ok(given)

@@ -1,7 +1,6 @@
 //! Builds the images: the static programs inside them first, then `labinator image build`.
 
-use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::debian;
@@ -19,6 +18,12 @@ const NAME: &str = "node";
 /// The image with simulated Talos.
 const SIMULATED_TALOS: &str = "simulated-talos";
 
+/// The image that machines boot to run others.
+const HYPERVISOR: &str = "hypervisor";
+
+/// Every live image.
+const LIVE: [&str; 2] = [HYPERVISOR, "rescue"];
+
 /// What the agent may weigh, in bytes: every machine fetches it and holds it in memory.
 pub(crate) const AGENT_SIZE: u64 = 6 << 20;
 
@@ -34,7 +39,7 @@ pub(crate) struct Parts {
     pub(crate) labinator: PathBuf,
     /// The static agent.
     pub(crate) agent: PathBuf,
-    /// The folder of images; `node` and `simulated-talos` are in it.
+    /// The folder of images.
     pub(crate) images: PathBuf,
 }
 
@@ -58,7 +63,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
 /// # Errors
 /// Something is missing and cannot be installed, or a part does not build.
 pub(crate) fn build(workspace: &Workspace) -> Outcome<Parts> {
-    build_around(workspace, workspace.build_labinator(true)?)
+    build_around(workspace, workspace.build_labinator(true)?, &[NAME, SIMULATED_TALOS])
 }
 
 /// The same around the boss that the tests before have built already: optimising it takes ten minutes more.
@@ -67,20 +72,44 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome<Parts> {
 /// # Errors
 /// As [`build`].
 pub(crate) fn build_for_tests(workspace: &Workspace) -> Outcome<Parts> {
-    build_around(workspace, workspace.build_labinator(false)?)
+    build_around(workspace, workspace.build_labinator(false)?, &[NAME, SIMULATED_TALOS])
 }
 
-fn build_around(workspace: &Workspace, labinator: PathBuf) -> Outcome<Parts> {
+/// The same without simulated Talos, and the live images beside it. Gives the key that opens those, too; its public half
+/// ends in `.pub`.
+///
+/// # Errors
+/// As [`build`], and the packages cannot be fetched.
+pub(crate) fn build_live_for_tests(workspace: &Workspace) -> Outcome<(Parts, PathBuf)> {
+    let parts = build_around(workspace, workspace.build_labinator(false)?, &[NAME])?;
+    let key = live_key(workspace)?;
+    for name in LIVE {
+        build_live(workspace, &parts, (name, &key))?;
+    }
+    Ok((parts, key))
+}
+
+/// The image of hypervisors, for the demo: the one of the tests.
+///
+/// # Errors
+/// As [`build_live_for_tests`].
+pub(crate) fn build_hypervisor(workspace: &Workspace, parts: &Parts) -> Outcome<()> {
+    build_live(workspace, parts, (HYPERVISOR, &live_key(workspace)?))
+}
+
+fn build_around(workspace: &Workspace, labinator: PathBuf, names: &[&str]) -> Outcome<Parts> {
     debian::ensure(PACKAGES)?;
     debian::ensure_listed(KERNEL)?;
     let agent = build_agent(workspace)?;
-    let talosd = build_static(workspace, &["--package", "sim", "--bin", "talosd"], "talosd")?;
     let images = workspace.cache.join("images");
     std::fs::create_dir_all(&images)?;
-    for (name, talosd) in [(NAME, None), (SIMULATED_TALOS, Some(&talosd))] {
+    for &name in names {
         let mut command = workspace.command(&labinator);
         command.args(["image", "build", name, "--agent"]).arg(&agent).arg("--out").arg(&images);
-        command.args(talosd.iter().flat_map(|path| [OsStr::new("--talosd"), path.as_os_str()]));
+        if name == SIMULATED_TALOS {
+            let talosd = build_static(workspace, &["--package", "sim", "--bin", "talosd"], "talosd")?;
+            command.arg("--talosd").arg(talosd);
+        }
         if !succeeds(&mut command)? || !images.join(name).is_dir() {
             return Err(format!("the image {name} does not build").into());
         }
@@ -88,11 +117,8 @@ fn build_around(workspace: &Workspace, labinator: PathBuf) -> Outcome<Parts> {
     Ok(Parts { labinator, agent, images })
 }
 
-/// Builds the live images beside the others, and gives the key that opens them; its public half ends in `.pub`.
-///
-/// # Errors
-/// As [`build`], and the packages cannot be fetched.
-pub(crate) fn build_live(workspace: &Workspace, parts: &Parts) -> Outcome<PathBuf> {
+/// The key that opens live images of tests.
+fn live_key(workspace: &Workspace) -> Outcome<PathBuf> {
     let key = workspace.cache.join("live-key");
     if !key.is_file() {
         let mut make = workspace.command("ssh-keygen");
@@ -100,14 +126,17 @@ pub(crate) fn build_live(workspace: &Workspace, parts: &Parts) -> Outcome<PathBu
             return Err("ssh-keygen made no key".into());
         }
     }
-    for name in ["hypervisor", "rescue"] {
-        let mut command = workspace.command(&parts.labinator);
-        command.args(["image", "build", name, "--agent"]).arg(&parts.agent).arg("--out").arg(&parts.images);
-        if !succeeds(command.arg("--ssh-keys").arg(key.with_extension("pub")))? {
-            return Err(format!("the image {name} does not build").into());
-        }
-    }
     Ok(key)
+}
+
+/// Builds a live image beside the others.
+fn build_live(workspace: &Workspace, parts: &Parts, (name, key): (&str, &Path)) -> Outcome<()> {
+    let mut command = workspace.command(&parts.labinator);
+    command.args(["image", "build", name, "--agent"]).arg(&parts.agent).arg("--out").arg(&parts.images);
+    if !succeeds(command.arg("--ssh-keys").arg(key.with_extension("pub")))? {
+        return Err(format!("the image {name} does not build").into());
+    }
+    Ok(())
 }
 
 /// The agent as it goes into images.

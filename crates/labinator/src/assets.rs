@@ -243,7 +243,7 @@ impl Search<'_> {
         let boot = NodeBoot {
             image: Some(Arc::new(self.found(wanted, None)?)),
             // Those of the scenario are for what its guests boot.
-            args: Some(String::new()),
+            args: Some(scenario.hypervisor_args.clone()),
             files: Arc::default(),
         };
         Ok(scenario.hypervisors.iter().map(|host| (host.clone(), boot.clone())).collect())

@@ -108,7 +108,7 @@ pub async fn demo(globals: &Globals, args: DemoArgs) -> Result<(), Failure> {
         (false, false, out::Paper::Pipe) => demo::Manner::Lines,
     };
     let options = DemoOptions {
-        nodes: args.nodes,
+        nodes: args.nodes.unwrap_or_else(|| demo::nodes_of(args.scenario.as_ref())),
         scenario: args.scenario,
         until_ready: args.until_ready,
         headless: args.headless,

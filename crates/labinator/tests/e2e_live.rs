@@ -6,24 +6,18 @@
 
 mod e2e;
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use e2e::controller::Controller;
 use e2e::ground;
 use e2e::house::House;
+use e2e::live::{manifest, there, until_there};
 use e2e::processes::told;
 use model::{FileRole, MacAddr};
 
 fn mac(number: u8) -> MacAddr {
     MacAddr([0x52, 0x54, 0, 0x4c, 0x56, number])
-}
-
-/// The description of the generation in use of an image.
-fn manifest(images: &Path, name: &str) -> serde_json::Value {
-    let folder = labinator::image::life::in_use(images, name);
-    serde_json::from_slice(&std::fs::read(folder.join("image.json")).unwrap()).unwrap()
 }
 
 fn lab(house: &House) -> Controller {
@@ -52,22 +46,6 @@ fn lab(house: &House) -> Controller {
         plan.refused.is_none().then_some(())
     });
     controller
-}
-
-/// What a command says on a machine, as root, by the key that was built in.
-fn there(house: &House, address: &str, line: &str) -> String {
-    let key = ground::given("LABINATOR_LIVE_KEY").display().to_string();
-    house.shell(&format!(
-        "timeout 60 ssh -q -i {key} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-         -o ConnectTimeout=30 root@{address} '{line}'"
-    ))
-}
-
-fn until_there(house: &House, address: &str) {
-    ground::until(Duration::from_secs(180), "its ssh server answers", || {
-        let probe = format!("timeout 5 bash -c \"</dev/tcp/{address}/22\" 2>/dev/null && echo open || true");
-        (house.shell(&probe).trim() == "open").then_some(())
-    });
 }
 
 #[test]

@@ -305,6 +305,9 @@ pub struct ScenarioSpec {
     /// What hypervisors boot.
     #[serde(default)]
     pub hypervisor_image: Option<ImageRef>,
+    /// Kernel arguments of hypervisors after their image's own; `args` are for what runs in them.
+    #[serde(default)]
+    pub hypervisor_args: String,
     /// Its guests and where they run.
     #[serde(default)]
     pub guests: BTreeMap<NodeName, GuestSpec>,

@@ -101,10 +101,10 @@ pub enum Verb {
 #[derive(Debug, Clone, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one switch of the command line")]
 pub struct DemoArgs {
-    /// How many virtual machines
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..=24))]
-    pub nodes: u8,
-    /// Scenario to start
+    /// How many virtual machines [default: 6; 1 in the scenario `virtual`]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=24))]
+    pub nodes: Option<u8>,
+    /// Scenario to start: demo, physical (a cluster) or virtual (guests in a hypervisor) [default: demo]
     #[arg(long, value_name = "S")]
     pub scenario: Option<ScenarioName>,
     /// End with exit code 0 as soon as the lab is ready, 1 when it failed

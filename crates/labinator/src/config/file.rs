@@ -345,6 +345,9 @@ pub struct ScenarioFile {
     pub hypervisors: Option<ChoiceFile>,
     /// What they boot; `hypervisor` unless told.
     pub hypervisor_image: Option<ImageFile>,
+    /// Kernel arguments after those of their image, such as `console=ttyS0`.
+    #[schemars(with = "Option<String>")]
+    pub hypervisor_args: Option<Typed<String>>,
     /// Guests that boot the scenario's image; in a cluster `control-plane` and `workers` say so.
     pub guests: Option<GuestsFile>,
     /// `before-use`: once a start, the agent wipes the machines' disks that are recorded as this lab's.

@@ -22,7 +22,7 @@ use super::mistake::Mistake;
 use super::network::Segment;
 use super::power::memory;
 use super::reading::choice;
-use super::scenarios::{Around, chosen};
+use super::scenarios::{Around, chosen, one_line};
 use super::yaml::{Entry, Place, Value};
 
 /// Memory of a guest unless told: what Talos asks for on a control plane.
@@ -110,6 +110,8 @@ pub(super) struct Guests {
     pub(super) hypervisors: Vec<String>,
     /// What those boot.
     pub(super) image: Option<ImageRef>,
+    /// Kernel arguments of those.
+    pub(super) args: String,
     /// The guests, by name.
     pub(super) all: BTreeMap<NodeName, GuestSpec>,
     /// Those of the control plane.
@@ -167,16 +169,15 @@ pub(super) fn guests(
             let mistake = Mistake::new("guests need machines to run in", group.place, "guests");
             found.push(mistake.help("add `hypervisors: [node2, node4]`, or `hypervisors: all`"));
         }
-        if let Some(image) = &file.hypervisor_image {
-            let place = match image {
-                ImageFile::Named(typed) => typed.place,
-                ImageFile::Files(files) => files.place,
-            };
-            found.push(Mistake::new(
-                "`hypervisor-image` is for `hypervisors`",
-                place,
-                "and the scenario has none",
-            ));
+        let image = file.hypervisor_image.as_ref().map(|image| match image {
+            ImageFile::Named(typed) => typed.place,
+            ImageFile::Files(files) => files.place,
+        });
+        let args = file.hypervisor_args.as_ref().map(|args| args.place);
+        for (key, place) in [("hypervisor-image", image), ("hypervisor-args", args)] {
+            let Some(place) = place else { continue };
+            let title = format!("`{key}` is for `hypervisors`");
+            found.push(Mistake::new(title, place, "and the scenario has none"));
         }
         return (found.len() == before).then(Guests::default);
     };
@@ -187,7 +188,8 @@ pub(super) fn guests(
         None => Some(ImageRef::Named(IMAGE.to_owned())),
         Some(image) => super::scenarios::image(image, around, found),
     };
-    let mut guests = Guests { hypervisors, image, ..Guests::default() };
+    let args = file.hypervisor_args.as_ref().and_then(|args| one_line("hypervisor-args", args, found));
+    let mut guests = Guests { hypervisors, image, args: args.unwrap_or_default(), ..Guests::default() };
     for (letter, group) in &groups {
         add(&mut guests, *letter, group, around, found);
     }
@@ -422,7 +424,11 @@ pub(super) fn place(
 
 /// Made of lab and name, so that a guest is the same wherever and whenever it runs: a UUID of version 8 (RFC 9562
 /// section 5.8) and an Ethernet address in the block that QEMU uses, which people recognise.
-fn identity(lab: &LabName, guest: &NodeName, used: &mut BTreeSet<MacAddr>) -> (MachineUuid, MacAddr) {
+pub(crate) fn identity(
+    lab: &LabName,
+    guest: &NodeName,
+    used: &mut BTreeSet<MacAddr>,
+) -> (MachineUuid, MacAddr) {
     let digest: [u8; 32] = Sha256::digest(format!("labinator guest {lab}/{guest}")).into();
     let mut uuid = [0_u8; 16];
     uuid.copy_from_slice(&digest[..16]);

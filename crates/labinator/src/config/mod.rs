@@ -32,6 +32,7 @@ pub use file::{
     LimitsFile, NetworkFile, NodeFile, OverrideFile, PowerFile, RackFile, ReadyFile, RelayFile, ScenarioFile,
     SeedFile,
 };
+pub(crate) use guests::identity;
 pub use guests::{GuestsFile, RoleFile};
 pub use mistake::{Mistake, MistakeLine, Mistakes};
 pub(crate) use systems::{DONE, GIVEN};

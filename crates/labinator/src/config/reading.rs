@@ -291,6 +291,7 @@ fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
         install,
         hypervisors: fields.node("hypervisors").and_then(|e| choice(&e.value, found)),
         hypervisor_image: fields.node("hypervisor-image").and_then(|e| image(e, found)),
+        hypervisor_args: fields.text("hypervisor-args", found),
         guests: fields.node("guests").and_then(|e| guests::group(e, found)),
         wipe: fields.text("wipe", found),
     };

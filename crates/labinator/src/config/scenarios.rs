@@ -115,6 +115,7 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         talos: talos?,
         hypervisors: guests.hypervisors.iter().map(|n| n.parse().ok()).collect::<Option<Vec<_>>>()?,
         hypervisor_image: guests.image,
+        hypervisor_args: guests.args,
         guests: guests.all,
         wipe_before_use: wipe?,
     })

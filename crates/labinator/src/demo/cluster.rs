@@ -38,6 +38,7 @@ pub(super) fn scenario(nodes: &[NodeName]) -> ScenarioSpec {
         }),
         hypervisors: Vec::new(),
         hypervisor_image: None,
+        hypervisor_args: String::new(),
         guests: std::collections::BTreeMap::new(),
         wipe_before_use: false,
     }

@@ -14,6 +14,8 @@ use model::{
 pub const SCENARIO: &str = "demo";
 /// Name of the image it boots.
 pub const IMAGE: &str = "node";
+/// How many nodes unless told: each firmware in each zone.
+pub(super) const NODES: u8 = 6;
 /// Zones of the demo; each is a column of the board.
 const ZONES: u8 = 2;
 /// Every zone gets each of them, in this order.
@@ -49,6 +51,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         talos: None,
         hypervisors: Vec::new(),
         hypervisor_image: None,
+        hypervisor_args: String::new(),
         guests: BTreeMap::new(),
         wipe_before_use: false,
     };
@@ -70,7 +73,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
     })
 }
 
-fn address(last: u8) -> Ipv4Addr {
+pub(super) fn address(last: u8) -> Ipv4Addr {
     let [a, b, c] = SUBNET;
     Ipv4Addr::new(a, b, c, last)
 }

@@ -9,6 +9,7 @@
 //! ```
 
 mod cluster;
+mod hypervisor;
 mod janitor;
 mod lab;
 mod namespace;
@@ -28,6 +29,7 @@ use model::ScenarioName;
 use serde::{Deserialize, Serialize};
 
 pub use cluster::{PHYSICAL, with_genuine_talos};
+pub use hypervisor::VIRTUAL;
 pub use janitor::sweep;
 pub use lab::{IMAGE, SCENARIO, lab};
 pub use namespace::{INSIDE, Inner, JANITOR, attend, inside};
@@ -61,6 +63,12 @@ pub struct DemoOptions {
     pub loaders: PathBuf,
     /// Where the command line of the host finds the controller.
     pub socket: PathBuf,
+}
+
+/// How many nodes a scenario has unless told.
+#[must_use]
+pub fn nodes_of(scenario: Option<&ScenarioName>) -> u8 {
+    if scenario.is_some_and(|name| name.as_str() == VIRTUAL) { hypervisor::NODES } else { lab::NODES }
 }
 
 /// Why there is no demo.

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use drivers::process::Program;
-use model::LabSpec;
+use model::{LabSpec, NameError};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, getpid, kill_process};
@@ -22,7 +22,7 @@ use tokio::net::unix::pipe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
-use super::{DemoError, DemoOptions, cluster, janitor, lab, needs, network};
+use super::{DemoError, DemoOptions, cluster, hypervisor, janitor, lab, needs, network};
 use crate::serve::PART_ARGUMENT;
 
 /// Second argument of the process inside the namespaces, after [`PART_ARGUMENT`].
@@ -111,8 +111,11 @@ pub(super) fn words() -> Vec<&'static str> {
 }
 
 fn described(options: &DemoOptions) -> Result<LabSpec, DemoError> {
-    let made = lab(options.nodes);
-    let mut spec = made.map_err(|e| DemoError::io("the demo's lab")(io::Error::other(e.to_string())))?;
+    let wrong = |e: NameError| DemoError::io("the demo's lab")(io::Error::other(e.to_string()));
+    let mut spec = lab(options.nodes).map_err(wrong)?;
+    if options.scenario.as_ref().is_some_and(|name| name.as_str() == hypervisor::VIRTUAL) {
+        hypervisor::with_guests(&mut spec).map_err(wrong)?;
+    }
     if let Some(assets) = &options.assets {
         cluster::with_genuine_talos(&mut spec, assets);
     }

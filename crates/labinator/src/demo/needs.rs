@@ -11,7 +11,8 @@ use model::LabSpec;
 use super::cluster::{PHYSICAL, absent_assets, genuine_memory_mib};
 use super::lab::{IMAGE, SCENARIO};
 use super::network::IP;
-use super::{DemoOptions, namespace};
+use super::{DemoOptions, VIRTUAL, hypervisor, namespace};
+use crate::image::life::in_use;
 use crate::image::{ImageManifest, SIMULATED_TALOS};
 
 /// Network boot programs the boot counter hands to firmware.
@@ -38,7 +39,7 @@ pub async fn missing(options: &DemoOptions, spec: &LabSpec) -> Vec<String> {
 /// What the scenario boots.
 fn no_image(options: &DemoOptions) -> Vec<String> {
     let scenario = options.scenario.as_ref().map_or(SCENARIO, |name| name.as_str());
-    let name = match (scenario == PHYSICAL, &options.assets) {
+    let names: &[&str] = match (scenario == PHYSICAL, &options.assets) {
         (true, Some(assets)) => {
             let absent = absent_assets(assets).into_iter().map(|path| {
                 format!("{} is missing: take it from a release of Talos, under this name", path.display())
@@ -48,14 +49,20 @@ fn no_image(options: &DemoOptions) -> Vec<String> {
         (false, Some(_)) => {
             return vec![format!("--assets is for genuine Talos: add --scenario {PHYSICAL}")];
         }
-        (true, None) => SIMULATED_TALOS,
-        (false, None) => IMAGE,
+        (true, None) => &[SIMULATED_TALOS],
+        (false, None) if scenario == VIRTUAL => &[IMAGE, hypervisor::image()],
+        (false, None) => &[IMAGE],
     };
-    let folder = options.images.join(name);
-    if ImageManifest::read(&folder).is_ok_and(|manifest| manifest.is_complete(&folder)) {
-        return Vec::new();
-    }
-    vec![format!("{} is no image: labinator image build {name}", folder.display())]
+    let absent = names.iter().filter(|name| {
+        let folder = in_use(&options.images, name);
+        !ImageManifest::read(&folder).is_ok_and(|manifest| manifest.is_complete(&folder))
+    });
+    let build = |name: &&str| {
+        let folder = options.images.join(name);
+        let out = options.images.display();
+        format!("{} is no image: labinator image build {name} --out {out}", folder.display())
+    };
+    absent.map(build).collect()
 }
 
 /// Genuine Talos does not start with less, and says so only on its console.

@@ -26,7 +26,7 @@ pub async fn raise(spec: &LabSpec, state: &Path) -> Result<(), DemoError> {
     Ok(())
 }
 
-/// One `ip` command a line. The bridge forwards at once and floods multicast: nothing here learns or
+/// One `ip` command a line; guests are plugged in by their hypervisors. The bridge forwards at once and floods multicast: nothing here learns or
 /// blocks, so no boot waits for a switch.
 fn batch(spec: &LabSpec) -> String {
     let network = &spec.network;
@@ -39,7 +39,7 @@ fn batch(spec: &LabSpec) -> String {
         format!("addr add {}/{} broadcast + dev {bridge}", network.boss, network.prefix),
         format!("link set {bridge} up"),
     ];
-    for node in spec.board.nodes.values() {
+    for node in spec.board.nodes.values().filter(|node| node.guest.is_none()) {
         let tap = tap_name(node.mac);
         lines.push(format!("tuntap add {tap} mode tap"));
         lines.push(format!("link set {tap} master {bridge} up"));
@@ -57,5 +57,8 @@ mod tests {
         assert!(text.contains("addr add 10.77.0.1/24 broadcast + dev br0\n"));
         assert_eq!(text.matches("tuntap add tap-").count(), 3);
         assert_eq!(text.matches(" master br0 up\n").count(), 3);
+        let mut spec = crate::demo::lab(3).unwrap();
+        crate::demo::hypervisor::with_guests(&mut spec).unwrap();
+        assert_eq!(batch(&spec), text);
     }
 }

@@ -35,15 +35,15 @@ pub fn verdict(snapshot: &Snapshot) -> Option<Verdict> {
 /// What is said before anything moves.
 #[must_use]
 pub fn banner(spec: &LabSpec, scenario: &str, link: Option<&str>) -> Vec<String> {
-    let nodes = &spec.board.nodes;
-    let count = |wanted| nodes.values().filter(|node| node.firmware == Some(wanted)).count();
+    let nodes: Vec<_> = spec.board.nodes.values().filter(|node| node.guest.is_none()).collect();
+    let count = |wanted| nodes.iter().filter(|node| node.firmware == Some(wanted)).count();
     let kinds = [
         (count(VirtualFirmware::Bios), "BIOS"),
         (count(VirtualFirmware::UefiPxe), "UEFI PXE"),
         (count(VirtualFirmware::UefiHttp), "UEFI HTTP"),
     ];
     let kinds: Vec<_> = kinds.iter().filter(|(n, _)| *n > 0).map(|(n, kind)| format!("{n} {kind}")).collect();
-    let mut zones: Vec<_> = nodes.values().filter_map(|node| node.zone).collect();
+    let mut zones: Vec<_> = nodes.iter().filter_map(|node| node.zone).collect();
     zones.sort_unstable();
     zones.dedup();
     let lab = format!(
@@ -54,7 +54,7 @@ pub fn banner(spec: &LabSpec, scenario: &str, link: Option<&str>) -> Vec<String>
         kinds.join(", ")
     );
     let page = link.map(|link| format!("  page       {link}"));
-    page.into_iter().chain([lab]).chain(cluster(spec, scenario)).collect()
+    page.into_iter().chain([lab]).chain(cluster(spec, scenario)).chain(guests(spec, scenario)).collect()
 }
 
 /// What the scenario becomes, where it is a cluster, and on which Talos.
@@ -74,6 +74,17 @@ fn cluster(spec: &LabSpec, scenario: &str) -> Option<String> {
         counted(talos.control_plane.len(), "control plane"),
         counted(workers, "worker"),
         talos.version
+    ))
+}
+
+/// What the scenario's machines run, where they run guests.
+fn guests(spec: &LabSpec, scenario: &str) -> Option<String> {
+    let (_, scenario) = spec.scenarios.iter().find(|(name, _)| name.as_str() == scenario)?;
+    let memory = scenario.guests.values().next()?.memory.0;
+    Some(format!(
+        "  guests     {} of {memory} MiB in {}: emulated in what is emulated, which takes minutes",
+        counted(scenario.guests.len(), "guest"),
+        counted(scenario.hypervisors.len(), "hypervisor"),
     ))
 }
 

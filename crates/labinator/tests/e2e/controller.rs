@@ -34,9 +34,19 @@ impl Controller {
 
     /// The same with this state folder and these variables.
     pub(crate) fn start_in(house: &House, lab: &Path, state: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_as(&given("LABINATOR_BIN"), house, (lab, state), variables)
+    }
+
+    /// The same with this program, which looks beside itself for what it carries.
+    pub(crate) fn start_as(
+        program: &Path,
+        house: &House,
+        (lab, state): (&Path, &Path),
+        variables: &[(&str, &str)],
+    ) -> Self {
         let (socket, log) = (house.path("api.sock"), house.path("serve.log"));
         let lines = fs::File::options().create(true).append(true).open(&log).unwrap();
-        let mut command = house.staying(given("LABINATOR_BIN"));
+        let mut command = house.staying(program);
         command.args(["serve", "--lab"]).arg(lab).arg("--state").arg(state);
         command.env("LABINATOR_SOCKET", &socket).envs(variables.iter().copied()).stdin(Stdio::null());
         command.stdout(lines.try_clone().unwrap()).stderr(lines);

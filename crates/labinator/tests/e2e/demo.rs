@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
@@ -10,30 +9,14 @@ use rustix::process::Signal;
 use crate::LIMIT;
 use crate::e2e::controller::picture;
 use crate::e2e::ground::{Folder, given, limited, said, until};
-use crate::e2e::machines::machines_below;
+use crate::e2e::machines::{in_folder, machines_below, swept};
 use crate::e2e::processes::{lives, signal, skip, told};
-
-/// The demo with everything it writes in this folder.
-fn in_folder(mut command: Command, folder: &Path) -> Command {
-    command.env("TMPDIR", folder).env("LABINATOR_SOCKET", folder.join("api.sock"));
-    command.env("HOME", folder).env("XDG_RUNTIME_DIR", folder).env("XDG_STATE_HOME", folder);
-    command.stdin(Stdio::null());
-    command
-}
 
 /// Ports of this computer, which the demo must not touch.
 fn links() -> Vec<String> {
     let text =
         told(Command::new("ip").args(["-oneline", "link"]).env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin"));
     text.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect()
-}
-
-fn swept(folder: &Path) {
-    until(LIMIT, "the demo's files are swept up", || {
-        let left: Vec<_> = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name()).collect();
-        left.is_empty().then_some(())
-    });
-    assert_eq!(machines_below(folder), []);
 }
 
 #[test]
@@ -49,7 +32,7 @@ fn the_demo_gets_three_nodes_ready_and_leaves_nothing_behind() {
     let lines = String::from_utf8(output.stdout).unwrap();
     let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
     assert!(last.to_string().contains("\"ready\""), "{text}");
-    swept(&folder.0);
+    swept(&folder.0, LIMIT);
     assert_eq!(links(), before);
 }
 
@@ -65,7 +48,7 @@ fn a_demo_that_is_killed_leaves_nothing_behind() {
     signal(outer.id(), Signal::KILL);
     outer.wait().unwrap();
     until(LIMIT, "its machine ends", || (!lives(machine)).then_some(()));
-    swept(&folder.0);
+    swept(&folder.0, LIMIT);
 }
 
 /// Containers keep `/dev/net/tun` for root; distributions give it to everybody. Here everybody has it, in a
@@ -111,5 +94,5 @@ fn a_plain_user_can_run_the_demo() {
         return;
     }
     assert_eq!(output.status.code(), Some(0), "{text}");
-    swept(&home);
+    swept(&home, LIMIT);
 }

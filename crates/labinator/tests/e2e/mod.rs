@@ -8,5 +8,6 @@ pub(crate) mod controller;
 pub(crate) mod ground;
 pub(crate) mod house;
 pub(crate) mod lab;
+pub(crate) mod live;
 pub(crate) mod machines;
 pub(crate) mod processes;

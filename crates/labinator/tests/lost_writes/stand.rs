@@ -65,6 +65,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         talos: None,
         hypervisors: Vec::new(),
         hypervisor_image: None,
+        hypervisor_args: String::new(),
         guests: BTreeMap::new(),
         wipe_before_use: false,
     };

@@ -149,6 +149,7 @@ impl Board {
                 talos: None,
                 hypervisors: Vec::new(),
                 hypervisor_image: None,
+                hypervisor_args: String::new(),
                 guests: BTreeMap::new(),
                 wipe_before_use: false,
             },
