@@ -62,6 +62,13 @@ enum Due {
 }
 
 impl Renewals {
+    /// Of a boss that carries this build.
+    #[cfg(test)]
+    pub(crate) fn carrying(digest: Digest, held: bool) -> Self {
+        let carried = Some(AgentBuild { digest, size: 1 });
+        Self(Arc::new(Mutex::new(Known { carried, held, ..Known::default() })))
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
