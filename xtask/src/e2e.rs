@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use crate::metadata;
 use crate::stage::Tally;
 use crate::workspace::{Outcome, Workspace};
-use crate::{counting, image, node, suites};
+use crate::{counting, image, loader, node, suites};
 
 /// What the tests of `e2e_clients*.rs` may call.
 pub(crate) const CLIENTS: &[&str] = &[
@@ -115,9 +115,13 @@ pub(crate) fn clients(workspace: &Workspace) -> Outcome<Tally> {
 /// OVMF, SeaBIOS and iPXE in QEMU, with the node image.
 ///
 /// # Errors
-/// The binary, the agent or the image does not build, or cargo cannot be started.
+/// The binary, the agent, the image or the loader does not build, or cargo cannot be started.
 pub(crate) fn qemu(workspace: &Workspace) -> Outcome<Tally> {
-    suite(workspace, "e2e_qemu", |workspace| Ok(given_images(image::build_for_tests(workspace)?)))
+    suite(workspace, "e2e_qemu", |workspace| {
+        let mut given = given_images(image::build_for_tests(workspace)?);
+        given.push(("LABINATOR_LOADER", loader::build(workspace)?.into()));
+        Ok(given)
+    })
 }
 
 fn given_images(parts: image::Parts) -> Given {

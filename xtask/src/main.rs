@@ -14,6 +14,7 @@ mod e2e;
 mod finding;
 mod image;
 mod licences;
+mod loader;
 mod metadata;
 mod node;
 mod openapi;
@@ -56,6 +57,7 @@ const VERBS: &[Verb] = &[
     },
     Verb { name: "ui", about: "build the page into ui/dist [--check]", run: ui::run },
     Verb { name: "image", about: "build the node image that the demo boots", run: image::run },
+    Verb { name: "loader", about: "build our UEFI loader", run: loader::run },
     Verb { name: "bench", about: "measure against peers in the same run: bench NAME", run: bench::run },
     Verb { name: "soak", about: "long runs: many property cases, fuzzing [--only STAGE]", run: soak::run },
 ];

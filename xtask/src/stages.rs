@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::stage::{Stage, Tally, run_table};
 use crate::workspace::{Outcome, Workspace, quietly, succeeds};
-use crate::{counting, debian, doors, e2e, licences, openapi, tidy, ui};
+use crate::{counting, debian, doors, e2e, licences, loader, openapi, tidy, ui};
 
 /// Everything the test run has, quick and telling ones first.
 const STAGES: &[Stage] = &[
@@ -85,6 +85,10 @@ fn lints(workspace: &Workspace) -> Outcome<Tally> {
     let good = succeeds(&mut workspace.cargo(&arguments))?;
     let mut tally = Tally::one(good, "clippy found something: see above");
     tally.add(Tally::one(fuzz_compiles(workspace)?, "a fuzz target does not compile: see above"));
+    tally.add(match loader::lints(workspace)? {
+        Some(good) => Tally::one(good, "rustfmt or clippy found something in the loader: see above"),
+        None => Tally::skip("the loader: this toolchain has no target x86_64-unknown-uefi"),
+    });
     Ok(tally)
 }
 

@@ -39,6 +39,7 @@ fn lab() -> LabSpec {
         ip: [10, 77, 0, 11].into(),
         ip6: None,
         power: port(),
+        loader: model::LoaderChoice::Ipxe,
         guest: None,
         memory: None,
         firmware: Some(VirtualFirmware::Bios),

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod cluster;
 pub mod conductor;
 pub mod config;
+pub mod delegate;
 pub mod demo;
 pub mod desk;
 pub mod doctor;

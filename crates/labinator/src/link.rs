@@ -11,6 +11,7 @@ use netboot::{Down, Up};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use crate::delegate::Delegate;
 use crate::desk::{Desk, DeskError};
 
 /// Pauses between two tries to reach the counter: quick at first, since it is started with the core.
@@ -23,10 +24,10 @@ const TRIES: [Duration; 5] = [
 ];
 
 /// Keeps the line to the counter of this state folder up until the desk closes. `orders` are said to it as
-/// they come, and where agents reach this core.
+/// they come, and where agents reach this core; its key is named with the lab's, so that it may answer loaders.
 pub async fn run(
     state: PathBuf,
-    (desk, leads): (Desk, AgentChannel),
+    (desk, leads, delegate): (Desk, AgentChannel, Option<Delegate>),
     mut table: watch::Receiver<Arc<BootTable>>,
     mut orders: mpsc::Receiver<Down>,
 ) {
@@ -42,7 +43,9 @@ pub async fn run(
                 if desk.tell(Fact::CounterSeen { up: true }).await.is_err() {
                     return;
                 }
-                if let Err(why) = talk(hearing, speaking, &desk, (&mut table, &mut orders)).await {
+                if let Err(why) =
+                    talk(hearing, speaking, (&desk, delegate.as_ref()), (&mut table, &mut orders)).await
+                {
                     tracing::warn!("the line to the boot counter broke: {why}");
                 }
                 if desk.tell(Fact::CounterSeen { up: false }).await.is_err() {
@@ -73,7 +76,7 @@ enum LinkError {
 async fn talk(
     mut hearing: Hearing,
     mut speaking: Speaking,
-    desk: &Desk,
+    (desk, delegate): (&Desk, Option<&Delegate>),
     (table, orders): (&mut watch::Receiver<Arc<BootTable>>, &mut mpsc::Receiver<Down>),
 ) -> Result<(), LinkError> {
     let mut told = Arc::clone(&table.borrow_and_update());
@@ -91,11 +94,14 @@ async fn talk(
             }
             Some(order) = orders.recv() => speaking.tell(&order).await?,
             said = hearing.next() => match said?.ok_or(LinkError::Closed)? {
-                Up::Hello { version, table } => {
+                Up::Hello { version, table, loader_key } => {
                     tracing::debug!("boot counter {version} holds {}", match table {
                         Some(number) => format!("boot table {number}"),
                         None => "no boot table yet".to_owned(),
                     });
+                    if let Some((delegate, key)) = delegate.zip(loader_key) {
+                        speaking.tell(&Down::TrustLoader(delegate.word_for(key))).await?;
+                    }
                 }
                 Up::Published { kept: true, .. } => {}
                 Up::Published { number, kept: false } => {

@@ -65,6 +65,13 @@ pub fn agent_beside() -> Option<PathBuf> {
     beside.is_file().then_some(beside)
 }
 
+/// Our own UEFI loader that was installed with this program.
+#[must_use]
+pub fn loader_beside() -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok()?.parent()?.join(wire::loader::FILE_X64);
+    beside.is_file().then_some(beside)
+}
+
 /// Runs the controller of a lab file until it is told to end.
 ///
 /// # Errors

@@ -184,8 +184,13 @@ impl Fetched {
         let mut running = JoinSet::new();
         let (counter, http) = boss.block_on(async {
             let sockets = Sockets::bind(&BindConfig::bare(BOSS)).unwrap();
-            let settings =
-                Settings { state: folder.join("state"), loaders, shelf: shelf.clone(), transfers: 4 };
+            let settings = Settings {
+                state: folder.join("state"),
+                loaders,
+                shelf: shelf.clone(),
+                own_loader: None,
+                transfers: 4,
+            };
             let (bench, _) = Bench::open(sockets, &settings).unwrap();
             let (counter, http) = (Arc::clone(bench.counter()), bench.http());
             running.spawn(async move { bench.run().await.unwrap() });
@@ -264,6 +269,7 @@ fn table(shelf: &Shelf) -> BootTable {
         files: Arc::default(),
         install: None,
         pulls: true,
+        loader: model::LoaderChoice::Ipxe,
         wipe: None,
     };
     let lab = labinator::config::parse(LAB.as_bytes(), "lab.yaml", Path::new(".")).unwrap();

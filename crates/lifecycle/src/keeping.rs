@@ -91,6 +91,7 @@ fn repeats_of_stranger(lab: &Lab, mac: MacAddr, sight: &Sight) -> bool {
         | Sight::ScriptAsked { .. }
         | Sight::IpxeTold { .. }
         | Sight::Logged { .. }
+        | Sight::LoaderSaid { .. }
         | Sight::TalosSaid { .. }
         | Sight::TalosLogged { .. }
         | Sight::Deferred { .. }
@@ -152,6 +153,7 @@ fn repeats(machine: &Machine, sight: &Sight) -> bool {
         | Sight::PacketsSaved { .. }
         | Sight::IpxeTold { .. }
         | Sight::Logged { .. }
+        | Sight::LoaderSaid { .. }
         | Sight::TalosSaid { .. }
         | Sight::TalosLogged { .. }
         | Sight::Done

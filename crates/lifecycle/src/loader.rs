@@ -1,11 +1,11 @@
-//! What iPXE tells about itself: which one it is, whether that is too old, and the lines it logs in a boot.
+//! What loaders tell: which iPXE it is, whether that is too old, and the lines that it or our own loader logs in a boot.
 
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use model::{Boot, ClientKind, IpxeView, LogLine, MarkKind, OldIpxe};
+use model::{Boot, ClientKind, IpxeView, LogLine, LogSource, MarkKind, OldIpxe};
 
 use crate::lab::Machine;
 
@@ -92,12 +92,16 @@ pub(crate) fn logged(machine: &mut Machine, line: LogLine, most: usize) {
     boot.log.push(line);
 }
 
-/// The last error of a boot in iPXE's own log, if it came after everything it did right.
-pub(crate) fn complaint(boot: &Boot) -> Option<&str> {
+/// The last error of a boot in its loader's log, and who said it, if it came after everything it did right.
+pub(crate) fn complaint(boot: &Boot) -> Option<String> {
     let line = boot.log.iter().rev().find(|line| line.error.is_some())?;
     let took = boot.transfers.iter().filter_map(|transfer| transfer.ended).max();
     let went_on = took.is_some_and(|at| at > line.at);
-    line.error.as_deref().filter(|_| !went_on)
+    let who = match line.source {
+        LogSource::Loader => "its loader refused",
+        LogSource::Ipxe | LogSource::Talos | LogSource::Host => "its iPXE said",
+    };
+    line.error.as_deref().filter(|_| !went_on).map(|error| format!("{who}: {error}"))
 }
 
 /// What is known of a machine's iPXE, as lines of an explanation.
@@ -111,7 +115,7 @@ pub(crate) fn seen(machine: &Machine) -> Vec<String> {
         });
     }
     if let Some(error) = machine.live_boot().and_then(complaint) {
-        lines.push(format!("its iPXE said: {error}"));
+        lines.push(error);
     }
     lines
 }

@@ -338,11 +338,12 @@ fn pack(boot: &Boot) -> Vec<u8> {
     to.all(&boot.transfers, pack_transfer);
     to.all(&boot.log, |to, line| {
         to.time(line.at);
-        // Severities end at 7; the next bit tells who wrote it.
+        // Severities end at 7; the next two bits tell who wrote it.
         let source = match line.source {
             LogSource::Ipxe => 0,
             LogSource::Talos => 8,
             LogSource::Host => 16,
+            LogSource::Loader => 24,
         };
         to.number(line.severity & 7 | source);
         to.text(&line.text);
@@ -381,6 +382,7 @@ fn unpack(bytes: &[u8]) -> Option<Boot> {
                 severity @ 0..8 => (LogSource::Ipxe, severity),
                 severity @ 8..16 => (LogSource::Talos, severity & 7),
                 severity @ 16..24 => (LogSource::Host, severity & 7),
+                severity @ 24..32 => (LogSource::Loader, severity & 7),
                 _ => return None,
             };
             Some(LogLine {
@@ -594,11 +596,12 @@ mod tests {
     }
 
     fn boot() -> impl Strategy<Value = Boot> {
-        let line = (time(), 0..8_u8, name(), prop::option::of(name()), 0..3_u8).prop_map(
+        let line = (time(), 0..8_u8, name(), prop::option::of(name()), 0..4_u8).prop_map(
             |(at, severity, text, error, source)| {
                 let source = match source {
                     0 => LogSource::Ipxe,
                     1 => LogSource::Talos,
+                    2 => LogSource::Loader,
                     _ => LogSource::Host,
                 };
                 LogLine { at, severity, text, error, source }

@@ -218,6 +218,11 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
             LogLine { error: error.clone(), ..line(now, LogSource::Ipxe, *severity, text) },
             room.lines,
         ),
+        Sight::LoaderSaid { severity, text, error } => loader::logged(
+            machine,
+            LogLine { error: error.clone(), ..line(now, LogSource::Loader, *severity, text) },
+            room.lines,
+        ),
         Sight::TalosSaid { said } => hints::said(machine, now, said),
         Sight::TalosLogged { severity, service, text } => {
             hints::logged(machine, line(now, LogSource::Talos, *severity, text), service.as_deref(), room);

@@ -64,6 +64,7 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         },
         guests: guests::wishes(lab, &machine.node).map(Arc::new),
         wipe: wipe::order(lab, machine),
+        loader: node.loader,
     })
 }
 

@@ -53,6 +53,7 @@ pub(crate) fn file(machine: &mut Machine, now: LabTime, sight: &Sight) {
         | Sight::Done
         | Sight::IpxeTold { .. }
         | Sight::Logged { .. }
+        | Sight::LoaderSaid { .. }
         | Sight::Agent { .. }
         | Sight::TalosSaid { .. }
         | Sight::TalosLogged { .. }

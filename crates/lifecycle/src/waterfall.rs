@@ -349,7 +349,7 @@ fn loader_cause(boot: &Boot) -> Option<String> {
 
 fn ipxe_cause(bar: &Bar, boot: &Boot, points: &Points) -> Option<String> {
     if let Some(error) = loader::complaint(boot) {
-        return Some(format!("iPXE said: {error}"));
+        return Some(error);
     }
     let took = Span(bar.took_ms);
     if took < Span(2_500) {

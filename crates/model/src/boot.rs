@@ -9,7 +9,9 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentOrder, Digest, DiskBoot, GuestWish, LabName, MacAddr, NetworkSpec, NodeName, WipeOrder};
+use crate::{
+    AgentOrder, Digest, DiskBoot, GuestWish, LabName, LoaderChoice, MacAddr, NetworkSpec, NodeName, WipeOrder,
+};
 
 /// A file that can be served, named by its content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +113,9 @@ pub struct BootEntry {
     /// A disk that its agent is to wipe: for the boot that it names alone, as a claim of the ledger.
     #[serde(default)]
     pub wipe: Option<WipeOrder>,
+    /// What its firmware is given to boot from the network.
+    #[serde(default)]
+    pub loader: LoaderChoice,
 }
 
 /// One installation of one machine.

@@ -365,6 +365,7 @@ impl Fact {
                     | Sight::FileMoved { .. }
                     | Sight::Frame
                     | Sight::Logged { error: None, .. }
+                    | Sight::LoaderSaid { error: None, .. }
                     | Sight::TalosSaid { .. }
                     | Sight::TalosLogged { .. },
                 ..

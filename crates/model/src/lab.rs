@@ -251,6 +251,17 @@ pub enum VirtualFirmware {
     UefiPxe6,
 }
 
+/// Which program UEFI firmware of x86-64 is given to boot from the network. All others get iPXE.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoaderChoice {
+    /// iPXE over the firmware's own driver.
+    #[default]
+    Ipxe,
+    /// Labinator's own loader, where the counter has it and a key to sign its answers with; else iPXE.
+    Labinator,
+}
+
 /// One machine of the board.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeSpec {
@@ -280,6 +291,9 @@ pub struct NodeSpec {
     /// own: `at` is where the hypervisor of the first scenario that has it stands.
     #[serde(default)]
     pub guest: Option<MachineUuid>,
+    /// What its firmware is given to boot from the network.
+    #[serde(default)]
+    pub loader: LoaderChoice,
 }
 
 /// One way to run the lab.

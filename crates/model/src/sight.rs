@@ -276,6 +276,15 @@ pub enum Sight {
         /// The error number in it, read: what happened, in which source file, and what helps.
         error: Option<String>,
     },
+    /// Labinator's own loader says what it did, or what it refuses. A hint: it is not sealed.
+    LoaderSaid {
+        /// 0 emergency to 7 debug (RFC 5424 table 2).
+        severity: u8,
+        /// The line.
+        text: String,
+        /// A refusal: its code, why, and what helps.
+        error: Option<String>,
+    },
     /// Its Talos said what it is doing, to the event sink. A hint: whoever has its address can say so.
     TalosSaid {
         /// All that was said, as far as it still holds.

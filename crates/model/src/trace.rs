@@ -37,7 +37,7 @@ pub struct Boot {
     pub marks: Vec<Mark>,
     /// Files taken, in order of asking.
     pub transfers: Vec<Transfer>,
-    /// What iPXE, and then Talos, wrote to their logs, in order.
+    /// What its loader, and then Talos, wrote to their logs, in order.
     #[serde(default)]
     pub log: Vec<LogLine>,
     /// Marks, transfers and lines over the limit.
@@ -93,6 +93,8 @@ pub enum LogSource {
     Talos,
     /// The agent of its hypervisor.
     Host,
+    /// Labinator's own loader.
+    Loader,
 }
 
 /// A line of a log that was sent here.

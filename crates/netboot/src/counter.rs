@@ -30,6 +30,7 @@ use crate::kept::KeptTable;
 use crate::ledger::{Ledger, LedgerError, random_word};
 use crate::loaders::Loaders;
 use crate::neighbours::Neighbours;
+use crate::own::Own;
 use crate::pull::{ConfigOffer, Offers, is_pulled};
 use crate::sights::Sights;
 use crate::wipe::Told;
@@ -147,6 +148,8 @@ pub struct Counter {
     pub(crate) neighbours: Neighbours,
     /// The boot each agent reported from, and by which key.
     pub(crate) agents: Agents,
+    /// Our own loader: its file, and the key that signs its answers.
+    pub(crate) own: Own,
     /// What was told last of each guest.
     guests: Mutex<HashMap<MacAddr, GuestSeen>>,
     /// Which wipes' claims the core was told of.
@@ -199,6 +202,7 @@ impl Counter {
             board: watch::Sender::new(board),
             neighbours,
             agents: Agents::new(random_word().map_err(LedgerError::System)?),
+            own: Own::new(),
             guests: Mutex::default(),
             wipes_told: Told::default(),
             voices: Voices::default(),
@@ -345,6 +349,11 @@ impl Counter {
             (boss, 80) => format!("http://{boss}"),
             (boss, port) => format!("http://{}", SocketAddr::from((boss, port))),
         }
+    }
+
+    /// TCP port of the boot HTTP.
+    pub(crate) const fn http_port(&self) -> u16 {
+        self.http_port
     }
 
     /// True where the boot HTTP has the port that everybody takes for it.

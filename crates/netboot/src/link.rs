@@ -75,7 +75,8 @@ pub async fn run(counter: Arc<Counter>, listener: UnixListener) {
 async fn serve(counter: &Arc<Counter>, stream: UnixStream) -> io::Result<()> {
     let (from_core, mut to_core) = stream.into_split();
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    write(&mut to_core, &[Up::Hello { version, table: counter.table_number() }]).await?;
+    let hello = Up::Hello { version, table: counter.table_number(), loader_key: counter.own.key() };
+    write(&mut to_core, &[hello]).await?;
     // None of it is in a journal.
     counter.voices.repeat(&counter.sights, boottime_ms());
     let (replies, mut waiting) = mpsc::channel(4);
@@ -128,6 +129,10 @@ async fn listen_to(
             }
             Down::WithdrawConfig { node } => {
                 counter.withdraw(&node);
+                continue;
+            }
+            Down::TrustLoader(trust) => {
+                counter.own.trust(trust);
                 continue;
             }
             Down::Channel(channel) => {

@@ -103,7 +103,7 @@ impl Loaders {
 }
 
 impl Loader {
-    fn new(bytes: Vec<u8>, modified: SystemTime) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>, modified: SystemTime) -> Self {
         let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let etag = format!("\"{:x}-{:x}\"", bytes.len(), since.as_nanos());
         Self { bytes: Bytes::from(bytes), modified, etag, digest: OnceLock::new() }

@@ -16,6 +16,7 @@ use store::shelf::Shelf;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use wire::loader::FILE_X64;
 
 use crate::counter::{Both, Counter, OpenError, Parts, Served};
 use crate::dhcp::Dhcp;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// Network boot programs.
     pub loaders: PathBuf,
+    /// Our own loader, where it is not among them.
+    pub own_loader: Option<PathBuf>,
     /// Content by SHA-256.
     pub shelf: PathBuf,
     /// Image transfers at once; see [`TRANSFERS`].
@@ -107,11 +110,16 @@ impl Bench {
     /// [`RunError`].
     pub fn open(sockets: Sockets, settings: &Settings) -> Result<(Self, Recovery), RunError> {
         std::fs::create_dir_all(&settings.state).map_err(RunError::io("the state folder"))?;
+        let mut loaders = Loaders::read(&settings.loaders)?;
+        if let Some(own) = settings.own_loader.as_ref().filter(|_| loaders.get(FILE_X64).is_none()) {
+            let bytes = std::fs::read(own).map_err(RunError::io("our own loader"))?;
+            loaders.add(FILE_X64, bytes);
+        }
         let http = sockets.http.local_addr().map_err(RunError::io("the HTTP port"))?;
         let (counter, recovery) = Counter::open(Parts {
             files: Arc::new(Disk),
             state: settings.state.clone(),
-            loaders: Loaders::read(&settings.loaders)?,
+            loaders,
             shelf: Shelf::new(&settings.shelf),
             http_port: http.port(),
             transfers: settings.transfers,

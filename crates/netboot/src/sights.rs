@@ -5,11 +5,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::mem::{Discriminant, discriminant};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use model::{AgentChannel, MacAddr, NodeName, Notice, Sight, Sighting};
+use model::{AgentChannel, AgentKey, MacAddr, NodeName, Notice, Sight, Sighting};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::clock::boottime_ms;
+use crate::own::LoaderTrust;
 use crate::pull::ConfigOffer;
 
 /// Lines kept at least for a core that is away.
@@ -31,6 +32,9 @@ pub enum Up {
         version: String,
         /// Number of the boot table it holds.
         table: Option<u64>,
+        /// The key that it would sign answers to loaders with.
+        #[serde(default)]
+        loader_key: Option<AgentKey>,
     },
     /// A boot table is in force.
     Published {
@@ -70,6 +74,8 @@ pub enum Down {
         /// Which machine.
         node: NodeName,
     },
+    /// Answer loaders in the lab's name from now on.
+    TrustLoader(LoaderTrust),
     /// Agents reach the core here from now on, until the line ends.
     Channel(AgentChannel),
     /// A start succeeded: the heads of its packets are of no use.
@@ -321,6 +327,7 @@ fn subject(line: &Up) -> Option<Subject> {
         | Sight::FileRepeated { name, .. }
         | Sight::Deferred { name }
         | Sight::Logged { text: name, .. }
+        | Sight::LoaderSaid { text: name, .. }
         | Sight::TalosLogged { text: name, .. } => {
             let mut hasher = DefaultHasher::new();
             name.hash(&mut hasher);
@@ -371,6 +378,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::FileAgreed { .. }
         | Sight::FileRepeated { .. }
         | Sight::Logged { error: None, .. }
+        | Sight::LoaderSaid { error: None, .. }
         | Sight::TalosLogged { .. }
         | Sight::Deferred { .. } => Worth::Colour,
         Sight::Discover { .. }
@@ -386,6 +394,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::Done
         | Sight::IpxeTold { .. }
         | Sight::Logged { error: Some(_), .. }
+        | Sight::LoaderSaid { error: Some(_), .. }
         | Sight::Ailing { .. }
         | Sight::Agent { .. }
         | Sight::WipeGiven { .. }

@@ -120,6 +120,12 @@ impl PublicKey {
         UnparsedPublicKey::new(&ED25519, &self.0).verify(&signed(purpose, message), &signature.0).is_ok()
     }
 
+    /// The key as it goes over wires (RFC 8032 section 5.1.5).
+    #[must_use]
+    pub const fn bytes(&self) -> [u8; PUBLIC] {
+        self.0
+    }
+
     /// Its first digits, for a sentence.
     #[must_use]
     pub fn short(&self) -> String {

@@ -10,6 +10,7 @@ pub mod dhcp6;
 pub mod frame;
 pub mod grub;
 pub mod ipxe;
+pub mod loader;
 pub mod ndp;
 pub mod ntp;
 pub mod pxelinux;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use model::{
-    BoardSpec, Cell, DriverName, MacAddr, NodeName, NodeSpec, PortRef, PowerDriver, VirtualFirmware,
+    BoardSpec, Cell, DriverName, LoaderChoice, MacAddr, NodeName, NodeSpec, PortRef, PowerDriver,
+    VirtualFirmware,
 };
 
 use super::fields::{Found, Typed};
@@ -177,6 +178,10 @@ impl Board<'_> {
             None => Some(None),
             Some(typed) => disk(typed, found).map(Some),
         };
+        let loader = match &file.loader {
+            None => Some(LoaderChoice::default()),
+            Some(typed) => loader(typed, found),
+        };
         let port = file.port.as_ref().is_none_or(|p| self.switch_port(name, p, found));
         port.then_some(())?;
         Some(NodeSpec {
@@ -190,6 +195,7 @@ impl Board<'_> {
             firmware: firmware?,
             disk: disk?,
             guest: None,
+            loader: loader?,
         })
     }
 
@@ -425,6 +431,21 @@ impl Board<'_> {
                 );
                 None
             }
+        }
+    }
+}
+
+fn loader(typed: &Typed<String>, found: &mut Found) -> Option<LoaderChoice> {
+    match typed.value.as_str() {
+        "ipxe" => Some(LoaderChoice::Ipxe),
+        "labinator" => Some(LoaderChoice::Labinator),
+        word => {
+            found.push(Mistake::new(format!("`{word}` is not a loader"), typed.place, "not known").nearest(
+                word,
+                ["ipxe", "labinator"],
+                "loader",
+            ));
+            None
         }
     }
 }

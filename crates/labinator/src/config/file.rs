@@ -300,6 +300,9 @@ pub struct NodeFile {
     /// Disk that Talos installs itself to, such as `/dev/nvme0n1`; `/dev/sda` unless told.
     #[schemars(with = "Option<String>", regex(pattern = "^/dev/.+$"))]
     pub disk: Option<Typed<String>>,
+    /// What UEFI firmware of x86-64 boots from the network; `ipxe` unless told.
+    #[schemars(with = "Option<String>", extend("enum" = ["ipxe", "labinator"]))]
+    pub loader: Option<Typed<String>>,
     /// Port of the switch, `switch/port`. Checked, and used by no driver of this version.
     #[schemars(with = "Option<String>", regex(pattern = r"^[a-z0-9-]+/.+$"))]
     pub port: Option<Typed<String>>,

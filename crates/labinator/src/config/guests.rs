@@ -415,6 +415,7 @@ pub(super) fn place(
             memory: None,
             firmware: None,
             disk: Some("/dev/vda".to_owned()),
+            loader: model::LoaderChoice::Ipxe,
             guest: Some(uuid),
         };
         board.nodes.insert(name.clone(), guest);

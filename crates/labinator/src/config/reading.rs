@@ -209,6 +209,7 @@ fn machine(entry: &Entry, found: &mut Found) -> Option<NodeFile> {
         firmware: fields.text("firmware", found),
         vars: systems::vars(&mut fields, found),
         disk: fields.text("disk", found),
+        loader: fields.text("loader", found),
         port: fields.text("port", found),
     };
     fields.close(&[], found);

@@ -112,6 +112,7 @@ fn node(number: u8, driver: &DriverName) -> NodeSpec {
         ip: address(10 + number),
         ip6: None,
         power: PortRef { driver: driver.clone(), port: number.to_string() },
+        loader: model::LoaderChoice::Ipxe,
         guest: None,
         memory: None,
         firmware: FIRMWARES.get(usize::from(index) % FIRMWARES.len()).copied(),

@@ -15,6 +15,7 @@ use super::handover::Doors;
 use super::{Brief, ServeError, ended, images, parent, priority, speakers};
 use crate::clock::Clock;
 use crate::conductor::{Conductor, Tools};
+use crate::delegate::Delegate;
 use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
 use crate::http::{House, Screens, Token, guarded_router, router};
@@ -58,7 +59,11 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let key = CoreKey::kept(&key).map_err(ServeError::io(key.display().to_string()))?;
     let port = doors.agents.local_addr().map_err(ServeError::io("the listener of agents"))?.port();
     let leads = AgentChannel { port, key: key.public() };
-    tasks.spawn(link::run(folders.state.clone(), (desk.clone(), leads), table, orders));
+    let delegate = Delegate::kept(&folders.state, spec.lab.clone()).map_err(|why| {
+        tracing::error!(code = why.code(), "no machine gets the lab's own loader: {why}");
+    });
+    let delegate = delegate.ok();
+    tasks.spawn(link::run(folders.state.clone(), (desk.clone(), leads, delegate), table, orders));
     let here = Here::of(&spec, &folders.state.join("power"));
     let channel = Channel::new(speakers::of(&spec, Arc::clone(desk.publisher()))).beside(here.clone());
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter.clone()));

@@ -2,6 +2,8 @@
 
 use netboot::{Bench, Settings, Sockets, TRANSFERS};
 
+use crate::start::loader_beside;
+
 use super::{Folders, ServeError, ended, parent, priority, rights};
 
 pub(super) fn run(folders: &Folders) -> Result<(), ServeError> {
@@ -11,6 +13,7 @@ pub(super) fn run(folders: &Folders) -> Result<(), ServeError> {
     let settings = Settings {
         state: folders.state.clone(),
         loaders: folders.loaders.clone(),
+        own_loader: loader_beside(),
         shelf: folders.state.join("shelf"),
         transfers: TRANSFERS,
     };

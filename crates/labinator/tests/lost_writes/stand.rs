@@ -50,6 +50,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
             ip: Ipv4Addr::new(10, 9, 0, 10 + n),
             ip6: None,
             power,
+            loader: model::LoaderChoice::Ipxe,
             guest: None,
             memory: None,
             firmware: Some(VirtualFirmware::Bios),

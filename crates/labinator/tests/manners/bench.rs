@@ -124,6 +124,7 @@ impl Bench {
             files: Arc::default(),
             install: None,
             pulls: false,
+            loader: model::LoaderChoice::Ipxe,
             wipe: None,
         };
         // As JSON, so that what is not said is as a lab file leaves it.

@@ -23,7 +23,7 @@ pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
     };
     let mut seen = last_seen(boot);
     if let Some(error) = loader::complaint(boot) {
-        seen = format!("{seen}; its iPXE said: {error}");
+        seen = format!("{seen}; {error}");
     }
     wait_or_fail(wait, FaultCode::FetchStalled, &seen, now)
 }

@@ -84,6 +84,7 @@ impl Board {
                 ip: Ipv4Addr::new(10, 0, 0, 10 + column),
                 ip6: None,
                 power: PortRef { driver: driver.parse().unwrap(), port: name.as_str().to_owned() },
+                loader: model::LoaderChoice::Ipxe,
                 guest: None,
                 memory: None,
                 firmware: None,

@@ -69,12 +69,16 @@ pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &C
     let server = board.table().network.boss;
     let tftp = |file: &str| Boot::Tftp { server, file: file.to_owned() };
     match caller.kind {
+        ClientKind::UefiPxe if let Some(own) = counter.own_loader(board, mac, caller) => tftp(own),
         ClientKind::BiosPxe | ClientKind::UefiPxe => loader(counter, caller).map_or(Boot::Nothing, tftp),
         // A build that cannot run our scripts gets one that can.
         ClientKind::Ipxe if caller.ipxe.as_ref().is_some_and(is_too_old) => {
             loader(counter, caller).map_or(Boot::Nothing, tftp)
         }
         ClientKind::Ipxe => Boot::Http { url: script_url(counter, board, mac, Over::Four) },
+        ClientKind::UefiHttp if let Some(own) = counter.own_loader(board, mac, caller) => {
+            Boot::Http { url: format!("{}/{own}", counter.base_url(board)) }
+        }
         ClientKind::UefiHttp => {
             let base = counter.base_url(board);
             let uki = board.entry(mac).and_then(|entry| match counter.answer_for(entry).as_ref() {

@@ -9,7 +9,7 @@ pub(super) enum Manner {
     /// It gives up, and with it the boot. Firmware and boot loaders: OVMF at the first 503 (seen on edk2 2022.11), GRUB
     /// and U-Boot know only success. Never refused, never held up: OVMF waits 5 s for a head.
     GivesUp,
-    /// It comes back after `Retry-After`: iPXE since 2014 (commit 42bf3b9aa), and our agent.
+    /// It comes back after `Retry-After`: iPXE since 2014 (commit 42bf3b9aa), our loader and our agent.
     ComesBack,
     /// It waits for an answer and may give up at a refusal: curl, wget, and what installers are made of. Ignition waits
     /// 10 s for a head, curl and wget minutes.
@@ -23,7 +23,8 @@ impl Manner {
     /// By the `User-Agent`.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
-        if agent.starts_with("iPXE/") || agent.starts_with(model::AGENT_VENDOR_CLASS) {
+        let ours = [wire::loader::USER_AGENT, model::AGENT_VENDOR_CLASS];
+        if agent.starts_with("iPXE/") || ours.iter().any(|name| agent.starts_with(name)) {
             Self::ComesBack
         } else if agent.is_empty() || FIRMWARE.iter().any(|name| agent.starts_with(name)) {
             Self::GivesUp
@@ -49,7 +50,9 @@ mod tests {
         for agent in ["UefiHttpBoot/1.0", "GRUB 2.06-13+deb12u2", "U-Boot/2025.01", ""] {
             assert_eq!(of(agent), Manner::GivesUp, "{agent}");
         }
-        for agent in ["iPXE/1.0.0+git-20190125.36a4c85-5.1", model::AGENT_VENDOR_CLASS] {
+        for agent in
+            ["iPXE/1.0.0+git-20190125.36a4c85-5.1", model::AGENT_VENDOR_CLASS, "LabinatorLoader/0.1.0"]
+        {
             assert_eq!(of(agent), Manner::ComesBack, "{agent}");
         }
         for agent in ["curl/7.88.1", "Wget/1.21.3", "Debian APT-HTTP/1.3 (2.6.1)", "Ignition/2.18.0"] {

@@ -11,6 +11,7 @@
 //! | `/n/<mac>/done` | a system says that it is done (GET or POST) |
 //! | `/pxelinux.cfg/..` | what this machine boots, for PXELINUX and U-Boot |
 //! | `/c/<word>` | a machine's config, once, for the boot that has the word |
+//! | `/boot/ask`, `/boot/word` | the question of our own loader, and what it says (POST) |
 //! | `/agent/v1/hello`, `/agent/v1/heartbeat` | what agents report (POST) |
 
 mod agent;
@@ -18,6 +19,7 @@ mod body;
 mod digests;
 mod manner;
 mod outlet;
+mod own;
 mod pace;
 mod places;
 mod range;

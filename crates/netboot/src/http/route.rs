@@ -17,13 +17,14 @@ use store::Digest;
 use store::shelf::ShelfError;
 use tokio::time::Instant;
 use wire::ipxe::user_agent_version;
+use wire::loader::{ASK_PATH, WORD_PATH};
 
 use super::body::{Body, Transfer};
 use super::manner::Manner;
 use super::outlet::Outlet;
 use super::places::{Place, Places};
 use super::range::{Part, Validators, choose};
-use super::{agent, digests, seed};
+use super::{agent, digests, own, seed};
 use crate::counter::{Counter, Over};
 use crate::{grub, pull, script};
 
@@ -49,6 +50,13 @@ pub(super) async fn answer(
         return match (request.method(), path.as_str()) {
             (&Method::POST, AGENT_HELLO_PATH) => agent::hello(counter, peer, request).await,
             (&Method::POST, _) => agent::heartbeat(counter, peer, request).await,
+            _ => only("POST"),
+        };
+    }
+    if path == ASK_PATH || path == WORD_PATH {
+        return match (request.method(), path.as_str()) {
+            (&Method::POST, ASK_PATH) => own::ask(counter, peer, request).await,
+            (&Method::POST, _) => own::word(counter, peer, request).await,
             _ => only("POST"),
         };
     }
@@ -123,14 +131,14 @@ struct Asked<'a> {
 }
 
 fn loader(counter: &Arc<Counter>, asked: &Asked<'_>, name: &str) -> Response<Body> {
-    let Some(loader) = counter.loaders.get(name) else { return not_found() };
+    let Some(loader) = counter.loader(name) else { return not_found() };
     let file = File {
         name: Cow::Borrowed(name),
         role: FileRole::Loader,
         etag: loader.etag.clone(),
         digest: loader.digest(),
         modified: loader.modified,
-        body: Body::memory(loader.bytes.clone()),
+        body: Body::memory(loader.bytes),
     };
     serve(counter, asked, file)
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use model::{FileRole, MacAddr};
 use store::Digest;
 use store::shelf::{Content, ShelfError};
+use wire::loader::FILE_X64;
 use wire::tftp::{ErrorCode, Limits, Mode, Packet, Request, Step, Transfer, netascii};
 
 use crate::counter::{Counter, Over};
@@ -151,13 +152,14 @@ pub(super) async fn find(
 
 /// A loader, which is at hand.
 pub(super) fn loader(counter: &Counter, name: &str) -> Result<Found, Refused> {
-    let loader = counter.loaders.get(name).ok_or(Refused::Missing)?;
+    let loader = counter.loader(name).ok_or(Refused::Missing)?;
     let name: Arc<str> = name.into();
     Ok(Found {
-        kept: Some(Kept::Loader(Arc::clone(&name), false)),
+        // Our own has the lab's key in it, which may become another one.
+        kept: Some(Kept::Loader(Arc::clone(&name), false)).filter(|_| &*name != FILE_X64),
         name,
         role: FileRole::Loader,
-        source: Source::Memory(loader.bytes.clone()),
+        source: Source::Memory(loader.bytes),
     })
 }
 

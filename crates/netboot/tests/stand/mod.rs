@@ -86,6 +86,7 @@ pub(crate) fn entry(name: &str, mac: MacAddr, ip: Ipv4Addr, answer: BootAnswer) 
         files: Arc::default(),
         install: None,
         pulls: false,
+        loader: model::LoaderChoice::Ipxe,
         wipe: None,
     }
 }
@@ -170,7 +171,8 @@ impl Stand {
         let log = sockets.log.as_ref().unwrap().local_addr().unwrap();
         let state = folder.0.join("state");
         let shelf = folder.0.join("store");
-        let (bench, _) = Bench::open(sockets, &Settings { state, loaders, shelf, transfers }).unwrap();
+        let (bench, _) =
+            Bench::open(sockets, &Settings { state, loaders, shelf, own_loader: None, transfers }).unwrap();
         let (counter, http) = (Arc::clone(bench.counter()), bench.http());
         let mut running = JoinSet::new();
         running.spawn(async move { bench.run().await.unwrap() });
@@ -403,6 +405,11 @@ impl Core {
     /// Sends a change without waiting for what becomes of it.
     pub(crate) async fn say(&mut self, change: model::TableChange) {
         self.speaking.amend(change).await.unwrap();
+    }
+
+    /// Says any line.
+    pub(crate) async fn tell(&mut self, down: &netboot::Down) {
+        self.speaking.tell(down).await.unwrap();
     }
 
     pub(crate) async fn publish(&mut self, table: BootTable) {

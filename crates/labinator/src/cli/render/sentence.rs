@@ -220,6 +220,8 @@ fn seen(sight: &Sight) -> String {
         Sight::IpxeTold { version, features } => format!("runs iPXE {version} with {}", features.join(" ")),
         Sight::Logged { text, error: None, .. } => format!("its iPXE says: {text}"),
         Sight::Logged { error: Some(error), .. } => format!("its iPXE says: {error}"),
+        Sight::LoaderSaid { text, error: None, .. } => format!("its loader says: {text}"),
+        Sight::LoaderSaid { error: Some(error), .. } => format!("its loader refuses: {error}"),
         Sight::TalosSaid { said } => said_by_talos(said),
         Sight::TalosLogged { service: None, text, .. } => format!("its kernel says: {text}"),
         Sight::TalosLogged { service: Some(service), text, .. } => format!("its {service} says: {text}"),

@@ -1,6 +1,6 @@
 //! The waterfall of a boot: where its seconds went.
 
-use model::{Bar, FileBytes, FileRole, Trace};
+use model::{Bar, FileBytes, FileRole, LogSource, Trace};
 
 use super::paint::{Paint, bytes, counted, cut, seconds};
 
@@ -48,7 +48,8 @@ pub fn render_trace(trace: &Trace, width: usize, color: bool) -> String {
     lines.extend(terms(trace, width));
     lines.extend(cost(trace, width, paint));
     for line in trace.boot.log.iter().filter(|line| line.error.is_some()) {
-        let text = format!("iPXE said: {}", line.error.as_deref().unwrap_or_default());
+        let who = if line.source == LogSource::Loader { "its loader refused" } else { "iPXE said" };
+        let text = format!("{who}: {}", line.error.as_deref().unwrap_or_default());
         lines.push(format!("  {} {}", paint.doubtful("!"), cut(&text, width.saturating_sub(4))));
     }
     if let Some(saved) = &trace.boot.packets {

@@ -1,0 +1,300 @@
+//! The session with the controller: one question again and again until it says what to do, then that.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use model::MacAddr;
+use sha2::{Digest as _, Sha256};
+use uefi::Status;
+use wire::loader::{ASK_PATH, Answer, Ask, Asked, Judged, Order, Piece, Plan, Refusal, Trust, Word, judge};
+
+use crate::clock::Clock;
+use crate::identity;
+use crate::lease::Lease;
+use crate::net::{HOLD_MS, Net, NetError, VERSION};
+use crate::screen::Screen;
+use crate::start::{self, Pages};
+
+/// Milliseconds between two tries after something went wrong.
+const PAUSE: u64 = 2_000;
+/// Tries after which the firmware goes on with its next boot entry, where nothing but trouble came.
+const TRIES: u32 = 30;
+/// Tries to fetch the rest of one file.
+const FILE_TRIES: u32 = 8;
+/// Initramfs files begin at multiples of four (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`).
+const ALIGNED: u64 = 4;
+
+/// Who this machine is.
+pub(crate) struct Who {
+    macs: Vec<MacAddr>,
+    uuid: Option<String>,
+    serial: Option<String>,
+    firmware: String,
+}
+
+impl Who {
+    pub(crate) fn look() -> Self {
+        let (uuid, serial) = identity::system_ids();
+        Self { macs: identity::macs(), uuid, serial, firmware: identity::firmware() }
+    }
+
+    pub(crate) fn words(&self) -> String {
+        let serial = self.serial.as_deref().unwrap_or("without a serial number");
+        format!("{serial}, {}", self.firmware)
+    }
+}
+
+/// Why a file did not come.
+enum Lost {
+    Net(NetError),
+    Status(u16),
+    Refused(Refusal),
+    NoRoom(u64),
+}
+
+/// The session.
+pub(crate) struct Session<'a> {
+    net: Net,
+    screen: &'a mut Screen,
+    who: Who,
+    lease: Lease,
+    key: Option<[u8; 32]>,
+    clock: Clock,
+    /// Number of the last delegation that was followed.
+    least: u64,
+    said: String,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(
+        net: Net,
+        screen: &'a mut Screen,
+        mut who: Who,
+        (lease, key): (Lease, Option<[u8; 32]>),
+        clock: Clock,
+    ) -> Self {
+        // The port in use comes first.
+        who.macs.retain(|mac| *mac != lease.mac);
+        who.macs.insert(0, lease.mac);
+        Self { net, screen, who, lease, key, clock, least: 0, said: String::new() }
+    }
+
+    /// Goes on until a system is started; comes back with what the firmware is told where none is.
+    pub(crate) fn run(mut self) -> Status {
+        let place = self.net.place();
+        self.screen.fact("asks", format_args!("{place}"));
+        let (mut troubles, mut held) = (0, false);
+        while troubles < TRIES {
+            let asked = self.clock.ms();
+            match self.ask(held) {
+                Ok(Judged { answer, number }) => {
+                    self.least = number;
+                    troubles = 0;
+                    match &answer.order {
+                        Order::Boot(plan) => match self.fetch(plan) {
+                            Ok((kernel, initrd)) => return self.start((plan, asked), kernel, initrd),
+                            Err(lost) => {
+                                troubles += self.tell(lost);
+                                self.net.wait(PAUSE);
+                            }
+                        },
+                        Order::Wait { retry_seconds } => {
+                            self.waits(&answer);
+                            // The next one is held back at the controller until there is news.
+                            let pause = if held { 0 } else { u64::from(*retry_seconds) * 100 };
+                            let took = self.clock.ms().saturating_sub(asked);
+                            let least = if took < 1_000 { pause.max(500) } else { pause };
+                            held = answer.node.is_some();
+                            self.net.wait(if held { least } else { u64::from(*retry_seconds) * 1_000 });
+                        }
+                        Order::Disk => {
+                            let why = &answer.because;
+                            self.screen
+                                .fact("goes on", format_args!("with the firmware's next boot entry: {why}"));
+                            self.net.close();
+                            return Status::NOT_FOUND;
+                        }
+                    }
+                }
+                Err(lost) => {
+                    troubles += self.tell(lost);
+                    held = false;
+                    self.net.wait(PAUSE);
+                }
+            }
+        }
+        self.screen.fact(
+            "gives up",
+            format_args!("after {TRIES} tries; the firmware goes on with its next boot entry"),
+        );
+        self.net.close();
+        Status::TIMEOUT
+    }
+
+    fn ask(&mut self, held: bool) -> Result<Judged, Lost> {
+        let hold = if held { u16::try_from(HOLD_MS / 1_000).unwrap_or_default() } else { 0 };
+        let ask = Ask {
+            nonce: identity::nonce(&self.who.macs),
+            macs: self.who.macs.clone(),
+            uuid: self.who.uuid.clone(),
+            serial: self.who.serial.clone(),
+            firmware: self.who.firmware.clone(),
+            loader: String::from(VERSION),
+            medium: self.lease.medium,
+            hold,
+        };
+        let asked = self.clock.ms();
+        let (head, body) = self.net.text(ASK_PATH, Some(&ask.text())).map_err(Lost::Net)?;
+        if head.status != 200 {
+            return Err(Lost::Status(head.status));
+        }
+        let elapsed_ms = self.clock.ms().saturating_sub(asked);
+        let asked = Asked { nonce: ask.nonce, macs: &self.who.macs, elapsed_ms };
+        let trust = Trust { lab_key: self.key, least: self.least };
+        judge(&body, &asked, trust, check).map_err(Lost::Refused)
+    }
+
+    /// Why it waits, said when it is another reason than before.
+    fn waits(&mut self, answer: &Answer) {
+        let node = answer.node.as_ref().map_or("a machine that is not on the board", |node| node.as_str());
+        let said = format!("{node} of the lab {}: {}", answer.lab, answer.because);
+        if said != self.said {
+            self.screen.fact("waits", format_args!("{said}"));
+            self.said = said;
+        }
+    }
+
+    /// Says what went wrong, here and to the controller. One more trouble.
+    fn tell(&mut self, lost: Lost) -> u32 {
+        let refusal = match lost {
+            Lost::Refused(refusal) => refusal,
+            Lost::Net(error) => {
+                let host = self.net.host();
+                self.screen.fact("waits", format_args!("for the controller at {host}: {error}"));
+                return 1;
+            }
+            Lost::Status(status) => {
+                self.screen.fact("waits", format_args!("the controller says {status}: it is asked again"));
+                return 1;
+            }
+            Lost::NoRoom(size) => {
+                self.screen.fact("refused", format_args!("there is no memory for an image of {size} bytes"));
+                return TRIES;
+            }
+        };
+        self.screen.fact("refused", format_args!("{refusal}"));
+        self.screen.fact("", format_args!("{} ({})", refusal.advice(), refusal.code()));
+        self.net.say(&Word::refusal(self.lease.mac, &refusal).body());
+        1
+    }
+
+    /// Kernel and initramfs, checked.
+    fn fetch(&mut self, plan: &Plan) -> Result<(Pages, Option<Pages>), Lost> {
+        let kernel = self.room(plan.kernel.size)?;
+        let kernel = self.file(&plan.kernel, kernel, 0)?;
+        let size = plan.initrd.iter().fold(0, |all: u64, piece| all.next_multiple_of(ALIGNED) + piece.size);
+        if plan.initrd.is_empty() {
+            return Ok((kernel, None));
+        }
+        let mut initrd = self.room(size)?;
+        let mut at = 0_u64;
+        for piece in &plan.initrd {
+            at = at.next_multiple_of(ALIGNED);
+            initrd = self.file(piece, initrd, at)?;
+            at += piece.size;
+        }
+        Ok((kernel, Some(initrd)))
+    }
+
+    fn room(&self, size: u64) -> Result<Pages, Lost> {
+        let bytes = usize::try_from(size).map_err(|_| Lost::NoRoom(size))?;
+        Pages::new(bytes).map_err(|_| Lost::NoRoom(size))
+    }
+
+    /// One file into its place, hashed as it comes; where the connection breaks, the rest of it is asked for.
+    fn file(&mut self, piece: &Piece, mut pages: Pages, at: u64) -> Result<Pages, Lost> {
+        let mut hash = Sha256::new();
+        let mut done = 0_u64;
+        let mut tries = 0;
+        let place = usize::try_from(at).ok().zip(usize::try_from(at + piece.size).ok());
+        let room =
+            place.and_then(|(from, to)| pages.bytes().get_mut(from..to)).ok_or(Lost::NoRoom(piece.size))?;
+        while done < piece.size || tries == 0 {
+            tries += 1;
+            let outcome = self.part(piece, (&mut hash, &mut *room), &mut done);
+            match outcome {
+                Ok(()) => {}
+                Err(Lost::Net(_)) if tries < FILE_TRIES => self.net.wait(u64::from(tries) * 100),
+                Err(Lost::Status(503)) if tries < TRIES => self.net.wait(PAUSE),
+                Err(lost) => return Err(lost),
+            }
+        }
+        let got = model::Digest(hash.finalize().into());
+        if got != piece.digest {
+            let name = String::from(piece.name());
+            return Err(Lost::Refused(Refusal::WrongDigest { name, wanted: piece.digest, got }));
+        }
+        Ok(pages)
+    }
+
+    /// What comes of a file over one connection.
+    fn part(
+        &mut self,
+        piece: &Piece,
+        (hash, room): (&mut Sha256, &mut [u8]),
+        done: &mut u64,
+    ) -> Result<(), Lost> {
+        let head = self.net.ask(&piece.path, (None, *done)).map_err(Lost::Net)?;
+        if !matches!((head.status, head.from == *done), (200, _) | (206, true)) || head.from != *done {
+            self.net.body(head.length.min(1 << 16), |_| {}).map_err(Lost::Net)?;
+            return Err(Lost::Status(head.status));
+        }
+        let got = head.length + *done;
+        if got != piece.size {
+            let name = String::from(piece.name());
+            return Err(Lost::Refused(Refusal::WrongSize { name, wanted: piece.size, got }));
+        }
+        let (screen, clock, name) = (&mut *self.screen, self.clock, piece.name());
+        let come = self.net.body(head.length, |bytes| {
+            hash.update(bytes);
+            let from = usize::try_from(*done).unwrap_or(usize::MAX);
+            if let Some(to) = room.get_mut(from..).and_then(|rest| rest.get_mut(..bytes.len())) {
+                to.copy_from_slice(bytes);
+            }
+            *done += u64::try_from(bytes.len()).unwrap_or_default();
+            screen.moves(clock.ms(), name, (*done, piece.size));
+        });
+        come.map_err(Lost::Net)
+    }
+
+    fn start(self, (plan, asked): (&Plan, u64), kernel: Pages, initrd: Option<Pages>) -> Status {
+        let Self { mut net, screen, lease, clock, .. } = self;
+        let all = plan.initrd.iter().map(|piece| piece.size).sum::<u64>() + plan.kernel.size;
+        let took = clock.ms().saturating_sub(asked);
+        let name = plan.kernel.name();
+        screen.fact("starts", format_args!("{name}, checked: {} kB in {took} ms", all / 1_000));
+        let text = format!(
+            "loader {VERSION} by {}: asked after {asked} ms, {} kB fetched and checked {took} ms later, starts {name}",
+            lease.medium.word(),
+            all / 1_000
+        );
+        net.say(&Word::step(lease.mac, text).body());
+        net.close();
+        match start::start(kernel, initrd, &plan.args) {
+            Ok(()) => {
+                screen.fact("ended", format_args!("{name} came back"));
+                Status::ABORTED
+            }
+            Err(error) => {
+                screen.fact("refused", format_args!("the firmware does not start {name}: {error}"));
+                error.status()
+            }
+        }
+    }
+}
+
+fn check(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+    let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(key) else { return false };
+    key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
+}

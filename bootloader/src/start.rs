@@ -1,0 +1,126 @@
+//! Memory for an image, and the start of a kernel by its EFI stub: arguments as load options, initramfs by `LoadFile2`.
+#![expect(
+    unsafe_code,
+    reason = "pages, load options and a protocol of our own go to the firmware by their address"
+)]
+
+use alloc::vec::Vec;
+use core::ffi::c_void;
+use core::ptr;
+
+use uefi::boot::{self, AllocateType, LoadImageSource, MemoryType};
+use uefi::proto::device_path::DevicePath;
+use uefi::proto::loaded_image::LoadedImage;
+use uefi::{Guid, Identify as _, Result, Status, guid};
+use uefi_raw::Boolean;
+use uefi_raw::protocol::device_path::DevicePathProtocol;
+use uefi_raw::protocol::media::LoadFile2Protocol;
+
+const PAGE: usize = 4096;
+/// By which Linux finds its initramfs (`LINUX_EFI_INITRD_MEDIA_GUID`, Linux 5.8).
+const INITRD: Guid = guid!("5568e427-68fc-4f3d-ac74-ca555231cc68");
+
+/// Pages of memory that stay until the next system takes them.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    bytes: &'static mut [u8],
+}
+
+impl Pages {
+    /// Room for so many bytes.
+    ///
+    /// # Errors
+    /// There is not so much memory.
+    pub(crate) fn new(size: usize) -> Result<Self> {
+        let count = size.div_ceil(PAGE).max(1);
+        let at = boot::allocate_pages(AllocateType::AnyPages, MemoryType::LOADER_DATA, count)?;
+        // SAFETY: the pages are this program's and nobody else's, and are never given back while they are in use.
+        let bytes = unsafe {
+            ptr::write_bytes(at.as_ptr(), 0, count * PAGE);
+            core::slice::from_raw_parts_mut(at.as_ptr(), size)
+        };
+        Ok(Self { bytes })
+    }
+
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        self.bytes
+    }
+}
+
+/// A path of one node of the vendor's media and an end (UEFI 2.10 section 10.3.5.3).
+#[repr(C, packed)]
+struct InitrdPath {
+    kind: [u8; 4],
+    guid: Guid,
+    end: [u8; 4],
+}
+
+static PATH: InitrdPath = InitrdPath { kind: [4, 3, 20, 0], guid: INITRD, end: [0x7f, 0xff, 4, 0] };
+
+/// The protocol, and behind it what it gives.
+#[repr(C)]
+struct Initrd {
+    protocol: LoadFile2Protocol,
+    bytes: *const u8,
+    size: usize,
+}
+
+unsafe extern "efiapi" fn give(
+    this: *mut LoadFile2Protocol,
+    _: *const DevicePathProtocol,
+    policy: Boolean,
+    size: *mut usize,
+    buffer: *mut c_void,
+) -> Status {
+    if this.is_null() || size.is_null() {
+        return Status::INVALID_PARAMETER;
+    }
+    if policy != Boolean::FALSE {
+        return Status::UNSUPPORTED;
+    }
+    // SAFETY: the protocol was installed as the first field of an `Initrd` that is never given back; `size` is the
+    // caller's, and tells how much room `buffer` has.
+    unsafe {
+        let initrd = &*this.cast::<Initrd>();
+        if buffer.is_null() || *size < initrd.size {
+            *size = initrd.size;
+            return Status::BUFFER_TOO_SMALL;
+        }
+        *size = initrd.size;
+        ptr::copy_nonoverlapping(initrd.bytes, buffer.cast(), initrd.size);
+    }
+    Status::SUCCESS
+}
+
+/// Starts a kernel, and does not come back where it runs.
+///
+/// # Errors
+/// As the firmware says: it is no program for this machine, it may not be started, or it ended by itself.
+pub(crate) fn start(mut kernel: Pages, initrd: Option<Pages>, args: &str) -> Result {
+    let source = LoadImageSource::FromBuffer { buffer: kernel.bytes(), file_path: None };
+    let image = boot::load_image(boot::image_handle(), source)?;
+    let mut options: Vec<u16> = args.encode_utf16().collect();
+    options.push(0);
+    let options: &'static [u16] = options.leak();
+    {
+        let mut loaded = boot::open_protocol_exclusive::<LoadedImage>(image)?;
+        let size = u32::try_from(size_of_val(options)).map_err(|_| Status::INVALID_PARAMETER)?;
+        if !args.is_empty() {
+            // SAFETY: they were leaked, and outlive the program that reads them.
+            unsafe { loaded.set_load_options(options.as_ptr().cast(), size) };
+        }
+    }
+    if let Some(pages) = initrd {
+        let bytes: &'static [u8] = pages.bytes;
+        let protocol = LoadFile2Protocol { load_file: give };
+        let initrd = Initrd { protocol, bytes: bytes.as_ptr(), size: bytes.len() };
+        let initrd: &'static mut Initrd = alloc::boxed::Box::leak(alloc::boxed::Box::new(initrd));
+        // SAFETY: both are of the kind that their GUIDs name, and are never given back.
+        unsafe {
+            let handle = boot::install_protocol_interface(None, &DevicePath::GUID, (&raw const PATH).cast())?;
+            let interface = ptr::from_mut(initrd).cast_const().cast();
+            boot::install_protocol_interface(Some(handle), &LoadFile2Protocol::GUID, interface)?;
+        }
+    }
+    boot::start_image(image)
+}

@@ -1,0 +1,266 @@
+//! Labinator's own UEFI loader, as the counter serves it: the file with the lab's key in it, and answers under a seal.
+//!
+//! ```text
+//! counter starts: a key of its own, in memory ──public half──▶ core: signs it with the lab's key ──▶ delegation
+//! loader asks, with a nonce ──▶ answer from the boot table, signed with the counter's key
+//! ```
+//! The lab's key never comes here, and the counter's own is gone when it ends: what can be stolen from it signs answers
+//! for as long as no later delegation was seen. Without a delegation firmware is given iPXE.
+
+use std::net::{IpAddr, SocketAddrV4};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use model::{AgentKey, Asset, BootAnswer, BootEntry, Image, LoaderChoice, MacAddr, ScriptAnswer, Sight};
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde::{Deserialize, Serialize};
+use wire::dhcp::{Caller, Family};
+use wire::loader::{
+    ANSWER_PURPOSE, Answer, Ask, Delegation, FILE_X64, Order, Piece, Plan, Sealed, Seed, Signed, Word, plant,
+    signed_text,
+};
+
+use crate::board::Board;
+use crate::counter::{Counter, Over};
+use crate::loaders::Loader;
+use crate::script::{Words, asset_url, kernel_line, words_for};
+
+/// Seconds that an answer holds, from its question.
+const LIMIT: u16 = 60;
+/// Longest time an answer that says "wait" is held back.
+const HOLD: Duration = Duration::from_secs(20);
+/// Seconds after which a machine that is not on the board asks again, and one whose claim could not be written.
+const RETRY: u16 = 5;
+/// Characters of a loader's line that are kept.
+const LONGEST_LINE: usize = 400;
+
+/// The core's word that a counter may answer loaders in the lab's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoaderTrust {
+    /// The lab's key, which loaders check with.
+    pub lab_key: AgentKey,
+    /// A [`Delegation`] as it was signed.
+    pub delegation: String,
+    /// The signature of the lab's key, 128 hexadecimal digits.
+    pub signature: String,
+}
+
+/// Why a loader is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// There is no boot table, or no delegation.
+    NotYet,
+    /// Its connection belongs to another machine.
+    OtherMachine,
+}
+
+/// The counter's side of the loader.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// None where the kernel gave no randomness: nothing is signed then.
+    key: Option<Ed25519KeyPair>,
+    trusted: Mutex<Option<Trusted>>,
+}
+
+#[derive(Debug)]
+struct Trusted {
+    lab_key: [u8; 32],
+    delegation: String,
+    signature: [u8; 64],
+    /// The file for this address.
+    file: Option<(SocketAddrV4, Loader)>,
+}
+
+impl Own {
+    /// Makes a key.
+    pub(crate) fn new() -> Self {
+        let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
+        let key = made.ok().and_then(|made| Ed25519KeyPair::from_pkcs8(made.as_ref()).ok());
+        if key.is_none() {
+            tracing::error!("no key for answers to loaders could be made: the kernel gives no random bytes");
+        }
+        Self { key, trusted: Mutex::default() }
+    }
+
+    /// The public half of its key.
+    pub(crate) fn key(&self) -> Option<AgentKey> {
+        self.key.as_ref()?.public_key().as_ref().try_into().ok().map(AgentKey)
+    }
+
+    fn trusted(&self) -> MutexGuard<'_, Option<Trusted>> {
+        self.trusted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers loaders in the lab's name from now on. What is not for this key is left.
+    pub(crate) fn trust(&self, trust: LoaderTrust) {
+        let named =
+            Delegation::read(trust.delegation.as_bytes()).ok().map(|delegation| AgentKey(delegation.key));
+        let Some(signature) = bytes(&trust.signature).filter(|_| named == self.key()) else {
+            tracing::warn!("the core's word for loaders is for another key than this counter's");
+            return;
+        };
+        let lab_key = trust.lab_key.0;
+        *self.trusted() = Some(Trusted { lab_key, delegation: trust.delegation, signature, file: None });
+    }
+
+    /// A signed answer.
+    fn seal(&self, answer: &Answer) -> Option<Vec<u8>> {
+        let key = self.key.as_ref()?;
+        let trusted = self.trusted();
+        let trusted = trusted.as_ref()?;
+        let text = answer.text();
+        let signature = key.sign(&signed_text(ANSWER_PURPOSE, text.as_bytes()));
+        let signature = signature.as_ref().try_into().ok()?;
+        let delegation = Signed { text: trusted.delegation.as_bytes(), signature: trusted.signature };
+        Some(Sealed { delegation, answer: Signed { text: text.as_bytes(), signature } }.bytes())
+    }
+}
+
+fn bytes(digits: &str) -> Option<[u8; 64]> {
+    let (first, second) = digits.split_at_checked(64)?;
+    let half = |digits: &str| digits.parse::<AgentKey>().ok();
+    let all = [half(first)?.0, half(second)?.0].concat();
+    all.try_into().ok()
+}
+
+impl Counter {
+    /// A network boot program by its file name; our own with the lab's key and this counter's address in it.
+    pub(crate) fn loader(&self, name: &str) -> Option<Loader> {
+        let plain = self.loaders.get(name)?;
+        if name != FILE_X64 {
+            return Some(plain.clone());
+        }
+        let board = self.board()?;
+        let boss = SocketAddrV4::new(board.table().network.boss, self.http_port());
+        let mut trusted = self.own.trusted();
+        let trusted = trusted.as_mut()?;
+        if let Some((_, file)) = trusted.file.as_ref().filter(|(at, _)| *at == boss) {
+            return Some(file.clone());
+        }
+        let seed = Seed { lab_key: trusted.lab_key, boss: Some(boss) };
+        match plant(&plain.bytes, &seed) {
+            Ok(bytes) => {
+                let file = Loader::new(bytes, SystemTime::now());
+                trusted.file = Some((boss, file.clone()));
+                Some(file)
+            }
+            Err(error) => {
+                tracing::error!("{name} cannot be served: {error}");
+                None
+            }
+        }
+    }
+
+    /// The name of our own loader, where this client is to have it and can run it.
+    pub(crate) fn own_loader(&self, board: &Board, mac: MacAddr, caller: &Caller) -> Option<&'static str> {
+        let wanted = board.entry(mac).is_some_and(|entry| entry.loader == LoaderChoice::Labinator);
+        let archs = caller.archs.iter().chain(caller.arch.as_ref());
+        let fits = archs.filter_map(|arch| arch.family()).any(|family| family == Family::EfiX64);
+        (wanted && fits && self.loader(FILE_X64).is_some()).then_some(FILE_X64)
+    }
+}
+
+/// Answers a loader's question; one that may wait is held until there is news or its time is up.
+pub(crate) async fn answer(counter: &Arc<Counter>, peer: IpAddr, ask: &Ask) -> Result<Vec<u8>, Unanswered> {
+    if counter.own.trusted().is_none() {
+        return Err(Unanswered::NotYet);
+    }
+    if counter.who_has(peer).is_some_and(|mac| !ask.macs.contains(&mac)) {
+        return Err(Unanswered::OtherMachine);
+    }
+    let mut boards = counter.boards();
+    let hold = HOLD.min(Duration::from_secs(ask.hold.into()));
+    let end = tokio::time::Instant::now() + hold;
+    loop {
+        let board = boards.borrow_and_update().clone().ok_or(Unanswered::NotYet)?;
+        let (told, answer) = compose(counter, &board, (ask, Over::of(peer))).await;
+        let waits = matches!(answer.order, Order::Wait { .. });
+        if waits && matches!(tokio::time::timeout_at(end, boards.changed()).await, Ok(Ok(()))) {
+            continue;
+        }
+        counter.sights.see(answer.mac, Sight::ScriptAsked { answer: told });
+        return counter.own.seal(&answer).ok_or(Unanswered::NotYet);
+    }
+}
+
+/// What a loader said.
+pub(crate) fn said(counter: &Counter, peer: IpAddr, word: Word) -> Result<(), Unanswered> {
+    let on_board = counter.board().is_some_and(|board| board.entry(word.mac).is_some());
+    if !on_board || counter.who_has(peer).is_some_and(|mac| mac != word.mac) {
+        return Err(Unanswered::OtherMachine);
+    }
+    let cut = |text: String| text.chars().take(LONGEST_LINE).collect();
+    let Word { mac, severity, text, error } = word;
+    counter.sights.see(mac, Sight::LoaderSaid { severity, text: cut(text), error: error.map(cut) });
+    Ok(())
+}
+
+async fn compose(counter: &Arc<Counter>, board: &Board, (ask, over): (&Ask, Over)) -> (ScriptAnswer, Answer) {
+    let entry = ask.macs.iter().find_map(|mac| board.entry(*mac));
+    let Some(entry) = entry else {
+        let because = String::from("it is not on the board: add it to the lab file");
+        // A question has at least one address.
+        let mac = ask.macs.first().copied().unwrap_or_default();
+        let order = Order::Wait { retry_seconds: RETRY };
+        return (ScriptAnswer::Stranger, whole(board, (None, mac), ask, (because, order)));
+    };
+    let (told, because, order) = match counter.answer_for(entry).as_ref() {
+        BootAnswer::Disk { .. } => (ScriptAnswer::Disk, entry.because.clone(), Order::Disk),
+        BootAnswer::Wait { retry_seconds } => {
+            (ScriptAnswer::Wait, entry.because.clone(), Order::Wait { retry_seconds: *retry_seconds })
+        }
+        BootAnswer::Run { image, args } => match words_for(counter, entry).await {
+            Ok(words) => {
+                let base = counter.base_url_over(board, over);
+                match plan((&base, entry), image, args, &words) {
+                    Some(plan) => (ScriptAnswer::Boot, entry.because.clone(), Order::Boot(plan)),
+                    None => wait(String::from("its image has no program for UEFI")),
+                }
+            }
+            Err(error) => wait(format!("the boss cannot write its ledger: {error}")),
+        },
+    };
+    (told, whole(board, (Some(entry), entry.mac), ask, (because, order)))
+}
+
+fn wait(because: String) -> (ScriptAnswer, String, Order) {
+    (ScriptAnswer::Wait, because, Order::Wait { retry_seconds: RETRY })
+}
+
+fn whole(
+    board: &Board,
+    (entry, mac): (Option<&BootEntry>, MacAddr),
+    ask: &Ask,
+    (because, order): (String, Order),
+) -> Answer {
+    Answer {
+        lab: board.table().lab.clone(),
+        node: entry.map(|entry| entry.node.clone()),
+        mac,
+        nonce: ask.nonce,
+        limit_seconds: LIMIT,
+        because,
+        order,
+    }
+}
+
+/// What is started of an image: its kernel with arguments, else its unified kernel image, which has its own.
+fn plan((base, entry): (&str, &BootEntry), image: &Image, args: &str, words: &Words) -> Option<Plan> {
+    let piece = |asset: &Asset| Piece {
+        size: asset.size,
+        digest: model::Digest(asset.digest.0),
+        path: asset_url("", asset),
+    };
+    match &image.kernel {
+        // iPXE's own form of a BIOS program is no EFI program.
+        Some(kernel) if !kernel.name.ends_with(".lkrn") => Some(Plan {
+            kernel: piece(kernel),
+            initrd: image.initrd.iter().map(piece).collect(),
+            args: kernel_line(base, entry, image, args, words),
+        }),
+        Some(_) | None => {
+            Some(Plan { kernel: piece(image.uki.as_ref()?), initrd: Vec::new(), args: String::new() })
+        }
+    }
+}

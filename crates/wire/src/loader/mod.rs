@@ -1,0 +1,53 @@
+//! What our own UEFI loader and the controller say to each other, and how the loader judges it; no socket and no key here.
+//!
+//! ```text
+//! loader ──Ask: who I am, nonce──▶ counter
+//!        ◀─Sealed: delegation signed by the lab's key, answer signed by the delegated key──
+//!        ── judged: signatures, nonce, machine, time ──▶ boot, wait or disk; or a refusal by name
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `ask.rs` | the one question |
+//! | `answer.rs` | the answer, before it is sealed |
+//! | `sealed.rs` | delegation and seal |
+//! | `judge.rs` | what a sealed answer is worth |
+//! | `refusal.rs` | why it is not followed, and what helps |
+//! | `word.rs` | a line that the loader says on its way |
+//! | `seed.rs` | what the controller writes into the loader's file before it hands it out |
+//! | `smbios.rs` | what the firmware's tables say of a machine |
+//! | `http.rs` | heads of HTTP/1.1, as far as the loader needs them |
+//!
+//! All texts are UTF-8: a title line, then `key value` a line. Unknown keys are passed over, so that a loader on a stick
+//! understands a newer controller; what must not be passed over gets another number in the title.
+
+mod answer;
+mod ask;
+pub mod http;
+mod judge;
+mod lines;
+mod refusal;
+mod sealed;
+mod seed;
+pub mod smbios;
+mod word;
+
+pub use answer::{Answer, Order, Piece, Plan};
+pub use ask::{Ask, Medium, Nonce};
+pub use judge::{Asked, Check, Judged, Trust, judge};
+pub use lines::TextError;
+pub use refusal::Refusal;
+pub use sealed::{ANSWER_PURPOSE, DELEGATION_PURPOSE, Delegation, Sealed, Signed, signed_text};
+pub use seed::{PLACE_SIZE, Seed, SeedError, plant, read_place};
+pub use word::Word;
+
+/// Where the question is asked (POST).
+pub const ASK_PATH: &str = "/boot/ask";
+/// Where the loader says what it does (POST).
+pub const WORD_PATH: &str = "/boot/word";
+/// What the loader calls itself in HTTP; its version follows.
+pub const USER_AGENT: &str = "LabinatorLoader/";
+/// Name of the loader for x86-64 among the network boot programs.
+pub const FILE_X64: &str = "labinator-x64.efi";
+/// Largest text of either side in bytes.
+pub const LONGEST_TEXT: usize = 64 << 10;

@@ -1,0 +1,103 @@
+//! What the controller writes into the loader's file before it hands it out: the lab's key and where to ask.
+//!
+//! The file has one place for it, found by a mark of 32 bytes. A loader that came over the network is trusted no more
+//! than that network; one on a stick carries the key with it, and keeps it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddrV4;
+
+use super::lines::{Hex, Lines, TextError, digits, expected, line};
+
+const TITLE: &str = "labinator seed 1";
+/// What the place begins with. Put together at run time wherever it is looked for, so that it stands in a loader's file
+/// once.
+const MARK: [&[u8]; 2] = [b"labinator:seed:", b"here:3f9a77c1d6e2"];
+const MARK_SIZE: usize = 32;
+/// Bytes of the place, its mark included.
+pub const PLACE_SIZE: usize = 512;
+
+/// What is written there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seed {
+    /// The lab's key (Ed25519).
+    pub lab_key: [u8; 32],
+    /// The controller's boot HTTP; none where the loader is to find it by its lease.
+    pub boss: Option<SocketAddrV4>,
+}
+
+/// Why nothing can be written into a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeedError {
+    /// The file has no place for it.
+    NoPlace,
+    /// It has more than one.
+    Ambiguous,
+}
+
+impl fmt::Display for SeedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoPlace => "the file has no place for a lab's key: it is no loader of Labinator's",
+            Self::Ambiguous => "the file has more than one place for a lab's key",
+        })
+    }
+}
+
+impl core::error::Error for SeedError {}
+
+impl Seed {
+    fn text(&self) -> String {
+        let mut text = String::from(TITLE);
+        text.push('\n');
+        line(&mut text, "key", Hex(&self.lab_key));
+        if let Some(boss) = self.boss {
+            line(&mut text, "boss", boss);
+        }
+        text
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self, TextError> {
+        let lines = Lines::of(bytes, TITLE)?;
+        let boss = lines.maybe("boss")?.map(str::parse).transpose();
+        Ok(Self {
+            lab_key: digits(lines.one("key")?).ok_or(expected("a key of 64 hexadecimal digits"))?,
+            boss: boss.map_err(|_| expected("an address and a port"))?,
+        })
+    }
+}
+
+/// The file of a loader with this in its place.
+///
+/// # Errors
+/// [`SeedError`]; the file is no loader.
+pub fn plant(file: &[u8], seed: &Seed) -> Result<Vec<u8>, SeedError> {
+    let mark = MARK.concat();
+    let mut places = file.windows(MARK_SIZE).enumerate().filter(|(_, bytes)| **bytes == *mark);
+    let (at, _) = places.next().ok_or(SeedError::NoPlace)?;
+    if places.next().is_some() {
+        return Err(SeedError::Ambiguous);
+    }
+    let mut planted = file.to_vec();
+    let place = planted.get_mut(at + MARK_SIZE..at + PLACE_SIZE).ok_or(SeedError::NoPlace)?;
+    let text = seed.text();
+    place.fill(0);
+    for (to, from) in place.iter_mut().zip(text.bytes()) {
+        *to = from;
+    }
+    Ok(planted)
+}
+
+/// Reads the place of a loader, mark included. Nothing where nothing was written.
+///
+/// # Errors
+/// [`TextError`] when something else stands there.
+pub fn read_place(place: &[u8; PLACE_SIZE]) -> Result<Option<Seed>, TextError> {
+    let Some((_, text)) = place.split_at_checked(MARK_SIZE) else { return Ok(None) };
+    let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
+    match text.get(..end) {
+        None | Some([]) => Ok(None),
+        Some(text) => Seed::read(text).map(Some),
+    }
+}

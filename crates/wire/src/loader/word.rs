@@ -1,0 +1,71 @@
+//! A line that the loader says on its way, for the boot trace: what it does, or why it does not.
+
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+
+use model::MacAddr;
+
+use super::lines::{Lines, TextError, expected, line};
+use super::refusal::Refusal;
+
+const TITLE: &str = "labinator word 1";
+/// Severities of syslog (RFC 5424 table 2).
+const ERROR: u8 = 3;
+const INFO: u8 = 6;
+
+/// A line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Who says it.
+    pub mac: MacAddr,
+    /// 0 emergency to 7 debug (RFC 5424 table 2).
+    pub severity: u8,
+    /// The line.
+    pub text: String,
+    /// Where it is a refusal: its code and what helps.
+    pub error: Option<String>,
+}
+
+impl Word {
+    /// Something was done.
+    #[must_use]
+    pub const fn step(mac: MacAddr, text: String) -> Self {
+        Self { mac, severity: INFO, text, error: None }
+    }
+
+    /// Something is not done, and why.
+    #[must_use]
+    pub fn refusal(mac: MacAddr, refusal: &Refusal) -> Self {
+        let error = alloc::format!("{}: {refusal}; {}", refusal.code(), refusal.advice());
+        Self { mac, severity: ERROR, text: alloc::format!("{refusal}"), error: Some(error) }
+    }
+
+    /// The line as it is sent.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let mut text = String::from(TITLE);
+        text.push('\n');
+        line(&mut text, "mac", self.mac);
+        line(&mut text, "severity", self.severity);
+        line(&mut text, "text", &self.text);
+        if let Some(error) = &self.error {
+            line(&mut text, "error", error);
+        }
+        text
+    }
+
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// [`TextError`] names what is missing or wrong.
+    pub fn read(bytes: &[u8]) -> Result<Self, TextError> {
+        let lines = Lines::of(bytes, TITLE)?;
+        let severity: Option<u8> = lines.one("severity")?.parse().ok();
+        Ok(Self {
+            mac: lines.one("mac")?.parse().map_err(|_| expected("an Ethernet address"))?,
+            severity: severity.filter(|s| *s < 8).ok_or(expected("a severity from 0 to 7"))?,
+            text: lines.one("text")?.to_owned(),
+            error: lines.maybe("error")?.map(str::to_owned),
+        })
+    }
+}

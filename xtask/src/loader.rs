@@ -1,0 +1,105 @@
+//! Builds Labinator's UEFI loader: with a rustup target where there is one, else with Debian's Rust and its sources.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use crate::debian;
+use crate::workspace::{Outcome, Workspace, printed, quietly, succeeds};
+
+/// Firmware of x86-64.
+const TARGET: &str = "x86_64-unknown-uefi";
+/// Its workspace.
+const MANIFEST: &str = "bootloader/Cargo.toml";
+/// Debian's newest Rust, the sources of its libraries, and a linker for programs of this kind.
+pub(crate) const PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld"];
+/// The name it is served by (`wire::loader::FILE_X64`).
+const FILE: &str = "labinator-x64.efi";
+/// What the loader may weigh, in bytes: every machine fetches it by TFTP before anything else.
+const SIZE: u64 = 300 << 10;
+
+/// `cargo xtask loader`.
+///
+/// # Errors
+/// It does not build, or weighs more than it may.
+pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCode> {
+    if let Some(word) = arguments.first() {
+        return Err(format!("loader takes no arguments, not `{word}`").into());
+    }
+    println!("{}", build(workspace)?.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds it and returns where it lies.
+///
+/// # Errors
+/// It does not build, or weighs more than it may.
+pub(crate) fn build(workspace: &Workspace) -> Outcome<PathBuf> {
+    let folder = workspace.target.join("bootloader");
+    let mut command = if has_target(workspace) {
+        workspace.cargo(&[])
+    } else {
+        debian::ensure(PACKAGES)?;
+        debians(workspace)
+    };
+    command.env("CARGO_TARGET_DIR", &folder);
+    if !succeeds(command.args([
+        "build",
+        "--locked",
+        "--release",
+        "--manifest-path",
+        MANIFEST,
+        "--target",
+        TARGET,
+    ]))? {
+        return Err("the loader does not build".into());
+    }
+    let built = folder.join(TARGET).join("release").join("labinator.efi");
+    let size = std::fs::metadata(&built)?.len();
+    if size > SIZE {
+        return Err(format!(
+            "{} has {size} bytes, and the loader may have {SIZE}: look what came into bootloader/Cargo.lock",
+            built.display()
+        )
+        .into());
+    }
+    let named = folder.join(FILE);
+    std::fs::copy(built, &named)?;
+    Ok(named)
+}
+
+/// Whether the toolchain that started us can build for firmware; rustup fetches the target where it is.
+fn has_target(workspace: &Workspace) -> bool {
+    let there = || {
+        let mut ask = workspace.command("rustc");
+        let libraries = printed(ask.args(["--print", "target-libdir", "--target", TARGET])).ok();
+        libraries.is_some_and(|folder| PathBuf::from(folder.trim()).is_dir())
+    };
+    there()
+        || (debian::on_path("rustup")
+            && quietly(workspace.command("rustup").args(["target", "add", TARGET]))
+            && there())
+}
+
+/// Debian's cargo, which builds the target's libraries from their sources.
+fn debians(workspace: &Workspace) -> Command {
+    let mut command = workspace.command("/usr/bin/cargo");
+    command.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
+    command.env("CARGO_TARGET_X86_64_UNKNOWN_UEFI_LINKER", "lld-link");
+    command.arg("-Zbuild-std=core,alloc,compiler_builtins");
+    command
+}
+
+/// Formatting and lints of the loader's own workspace.
+///
+/// # Errors
+/// Cargo cannot be started.
+pub(crate) fn lints(workspace: &Workspace) -> Outcome<Option<bool>> {
+    if !has_target(workspace) {
+        return Ok(None);
+    }
+    let mut format = workspace.cargo(&["fmt", "--manifest-path", MANIFEST, "--", "--check", "-l"]);
+    let mut clippy =
+        workspace.cargo(&["clippy", "--release", "--manifest-path", MANIFEST, "--target", TARGET]);
+    clippy.args(["--", "-D", "warnings"]).env("CARGO_TARGET_DIR", workspace.target.join("bootloader"));
+    Ok(Some(succeeds(&mut format)? && succeeds(&mut clippy)?))
+}
