@@ -26,7 +26,7 @@ pub struct Piece {
 }
 
 impl Piece {
-    fn read(text: &str) -> Result<Self, TextError> {
+    pub(super) fn read(text: &str) -> Result<Self, TextError> {
         let mut parts = text.split(' ');
         let (Some(size), Some(digest), Some(path), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())

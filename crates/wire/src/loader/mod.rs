@@ -16,6 +16,8 @@
 //! | `word.rs` | a line that the loader says on its way |
 //! | `seed.rs` | what the controller writes into the loader's file before it hands it out |
 //! | `smbios.rs` | what the firmware's tables say of a machine |
+//! | `ladder.rs` | what is started when something better is not there |
+//! | `cache/` | how images lie on a local medium, and get there |
 //! | `http.rs` | heads of HTTP/1.1, as far as the loader needs them |
 //!
 //! All texts are UTF-8: a title line, then `key value` a line. Unknown keys are passed over, so that a loader on a stick
@@ -23,8 +25,10 @@
 
 mod answer;
 mod ask;
+pub mod cache;
 pub mod http;
 mod judge;
+mod ladder;
 mod lines;
 mod refusal;
 mod sealed;
@@ -35,6 +39,7 @@ mod word;
 pub use answer::{Answer, Order, Piece, Plan};
 pub use ask::{Ask, Medium, Nonce};
 pub use judge::{Asked, Check, Judged, Trust, judge};
+pub use ladder::{Rung, Seen, rung};
 pub use lines::TextError;
 pub use refusal::Refusal;
 pub use sealed::{ANSWER_PURPOSE, DELEGATION_PURPOSE, Delegation, Sealed, Signed, signed_text};
