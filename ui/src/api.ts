@@ -1381,7 +1381,7 @@ export interface components {
             /** @description iPXE's version, where it said one. */
             ipxe: string;
             /**
-             * @description What iPXE, and then Talos, wrote to their logs, in order.
+             * @description What its loader, and then Talos, wrote to their logs, in order.
              * @default []
              */
             log: components["schemas"]["LogLine"][];
@@ -2370,6 +2370,18 @@ export interface components {
             /** @description The line. */
             text: string;
         } | {
+            /** @description A refusal: its code, why, and what helps. */
+            error?: string | null;
+            /**
+             * Format: uint8
+             * @description 0 emergency to 7 debug (RFC 5424 table 2).
+             */
+            severity: number;
+            /** @constant */
+            sight: "loader-said";
+            /** @description The line. */
+            text: string;
+        } | {
             /** @description All that was said, as far as it still holds. */
             said: components["schemas"]["TalosSaid"];
             /** @constant */
@@ -3028,6 +3040,8 @@ export interface components {
              */
             tries: number;
         };
+        /** @description Which program UEFI firmware of x86-64 is given to boot from the network. All others get iPXE. */
+        LoaderChoice: "ipxe" | "labinator";
         /** @description A line of a log that was sent here. */
         LogLine: {
             /** @description When it came. */
@@ -3048,7 +3062,7 @@ export interface components {
             text: string;
         };
         /** @description Who wrote a line. */
-        LogSource: "ipxe" | "talos" | "host";
+        LogSource: "ipxe" | "talos" | "host" | "loader";
         /** @description A machine that was looked at by the identity of its cluster. */
         LookedAt: {
             /** @description Which. */
@@ -3492,6 +3506,11 @@ export interface components {
              * @default null
              */
             ip6: string | null;
+            /**
+             * @description What its firmware is given to boot from the network.
+             * @default ipxe
+             */
+            loader: components["schemas"]["LoaderChoice"];
             /** @description The network port it boots from. */
             mac: components["schemas"]["MacAddr"];
             /** @description Memory in the box, where written down. */

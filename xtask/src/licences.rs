@@ -66,7 +66,7 @@ fn judge_package(policy: &Policy, package: &Package) -> Option<Finding> {
     let Some(license) = &package.license else {
         return found("states no licence".to_owned(), "choose another crate");
     };
-    match expression::satisfied(license, &|name| policy.allows_licence(name)) {
+    match expression::satisfied(license, &|name| policy.allows_licence(&package.name, name)) {
         Ok(true) => None,
         Ok(false) => {
             found(format!("`{license}` is not allowed"), "allow it in deny.toml with a reason, or do without")

@@ -7,9 +7,9 @@ use crate::debian;
 use crate::workspace::{Outcome, Workspace, printed, quietly, succeeds};
 
 /// Firmware of x86-64.
-const TARGET: &str = "x86_64-unknown-uefi";
+pub(crate) const TARGET: &str = "x86_64-unknown-uefi";
 /// Its workspace.
-const MANIFEST: &str = "bootloader/Cargo.toml";
+pub(crate) const MANIFEST: &str = "bootloader/Cargo.toml";
 /// Debian's newest Rust, the sources of its libraries, and a linker for programs of this kind.
 pub(crate) const PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld"];
 /// The name it is served by (`wire::loader::FILE_X64`).

@@ -43,13 +43,24 @@ pub(crate) fn members(workspace: &Workspace) -> Outcome<Vec<Package>> {
     packages(&text)
 }
 
-/// Every crate that a Linux build of this tree may contain.
+/// Every crate that a Linux build of this tree, or its loader, may contain.
 ///
 /// # Errors
 /// Cargo cannot resolve or fetch one of them.
 pub(crate) fn everything(workspace: &Workspace) -> Outcome<Vec<Package>> {
-    let arguments = ["metadata", "--format-version", "1", "--filter-platform", "x86_64-unknown-linux-gnu"];
-    packages(&printed(&mut workspace.cargo(&arguments))?)
+    let all = |manifest: &str, platform: &str| {
+        let arguments =
+            ["metadata", "--format-version", "1", "--filter-platform", platform, "--manifest-path"];
+        packages(&printed(workspace.cargo(&arguments).arg(manifest))?)
+    };
+    let mut packages = all("Cargo.toml", "x86_64-unknown-linux-gnu")?;
+    for of_loader in all(crate::loader::MANIFEST, crate::loader::TARGET)? {
+        if packages.iter().all(|known| (&known.name, &known.version) != (&of_loader.name, &of_loader.version))
+        {
+            packages.push(of_loader);
+        }
+    }
+    Ok(packages)
 }
 
 /// Reads the JSON text (format version 1).

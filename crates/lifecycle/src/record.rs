@@ -213,16 +213,12 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::ScriptAsked { answer } => script(machine, now, *answer),
         Sight::Deferred { .. } => mark(machine, now, MarkKind::Deferred),
         Sight::IpxeTold { version, features } => loader::told(machine, version, features),
-        Sight::Logged { severity, text, error } => loader::logged(
-            machine,
-            LogLine { error: error.clone(), ..line(now, LogSource::Ipxe, *severity, text) },
-            room.lines,
-        ),
-        Sight::LoaderSaid { severity, text, error } => loader::logged(
-            machine,
-            LogLine { error: error.clone(), ..line(now, LogSource::Loader, *severity, text) },
-            room.lines,
-        ),
+        Sight::Logged { severity, text, error } => {
+            said(machine, line(now, LogSource::Ipxe, *severity, text), error.as_ref(), room);
+        }
+        Sight::LoaderSaid { severity, text, error } => {
+            said(machine, line(now, LogSource::Loader, *severity, text), error.as_ref(), room);
+        }
         Sight::TalosSaid { said } => hints::said(machine, now, said),
         Sight::TalosLogged { severity, service, text } => {
             hints::logged(machine, line(now, LogSource::Talos, *severity, text), service.as_deref(), room);
@@ -261,6 +257,11 @@ fn done(machine: &mut Machine, now: LabTime) {
         install.done = true;
     }
     mark(machine, now, MarkKind::Done);
+}
+
+/// A loader wrote a line to its log.
+fn said(machine: &mut Machine, line: LogLine, error: Option<&String>, room: Room) {
+    loader::logged(machine, LogLine { error: error.cloned(), ..line }, room.lines);
 }
 
 fn line(at: LabTime, source: LogSource, severity: u8, text: &str) -> LogLine {

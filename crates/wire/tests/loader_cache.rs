@@ -9,7 +9,7 @@ use ring::digest::{SHA256, digest};
 use wire::loader::cache::{
     BLOCK, Held, JOURNAL, Layout, LayoutError, Record, RecordError, Step, Store, newest,
 };
-use wire::loader::{Medium, Piece, Plan, Rung, Seen, rung};
+use wire::loader::{Controller, Medium, Piece, Plan, Rung, Seen, rung};
 
 /// Blocks of the medium.
 const BLOCKS: u64 = JOURNAL + 2 * 8;
@@ -180,25 +180,18 @@ fn a_record_that_is_torn_does_not_count() {
 
 #[test]
 fn each_rung_is_taken_when_the_one_above_is_cut() {
-    let mut seen = Seen {
-        medium: Medium::Http,
-        answered: true,
-        sends: true,
-        has_wanted: false,
-        has_good: true,
-        late: false,
-    };
-    assert_eq!(rung(&seen), Some(Rung::Http));
-    seen.medium = Medium::Pxe;
-    assert_eq!(rung(&seen), Some(Rung::Network));
-    seen.sends = false;
-    assert_eq!(rung(&seen), None, "the controller may come back");
-    seen.has_wanted = true;
-    assert_eq!(rung(&seen), Some(Rung::Wanted));
-    (seen.has_wanted, seen.answered, seen.late) = (false, false, true);
-    assert_eq!(rung(&seen), Some(Rung::LastGood));
-    seen.has_good = false;
-    assert_eq!(rung(&seen), Some(Rung::Rescue));
+    let seen =
+        |medium, controller, has_wanted, has_good| rung(&Seen { medium, controller, has_wanted, has_good });
+    let cut = |controller, has_wanted, has_good| seen(Medium::Pxe, controller, has_wanted, has_good);
+    assert_eq!(seen(Medium::Http, Controller::Sends, false, true), Some(Rung::Http));
+    assert_eq!(seen(Medium::Local, Controller::Sends, false, true), Some(Rung::Network));
+    assert_eq!(cut(Controller::Sends, false, true), Some(Rung::Network));
+    assert_eq!(cut(Controller::Sends, true, true), Some(Rung::Wanted), "it need not be fetched");
+    assert_eq!(cut(Controller::Awaited, true, true), None, "the controller may come back");
+    assert_eq!(cut(Controller::CannotSend, true, true), Some(Rung::Wanted));
+    assert_eq!(cut(Controller::CannotSend, false, true), Some(Rung::LastGood));
+    assert_eq!(cut(Controller::Gone, true, true), Some(Rung::LastGood), "nobody says what is wanted");
+    assert_eq!(cut(Controller::Gone, true, false), Some(Rung::Rescue));
 }
 
 proptest! {

@@ -4,6 +4,8 @@
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     licences: Vec<String>,
+    /// Crates that may have one licence more.
+    exceptions: Vec<(String, String)>,
     bans: Vec<(String, String)>,
     registries: Vec<String>,
 }
@@ -14,9 +16,11 @@ impl Policy {
         self.bans.iter().find(|(banned, _)| banned == name).map(|(_, reason)| reason.as_str())
     }
 
-    /// Whether the list names this licence.
-    pub(super) fn allows_licence(&self, name: &str) -> bool {
-        self.licences.iter().any(|allowed| allowed == name)
+    /// Whether the list names this licence, for all crates or for this one.
+    pub(super) fn allows_licence(&self, of: &str, name: &str) -> bool {
+        let excepted =
+            || self.exceptions.iter().any(|(crate_name, allowed)| crate_name == of && allowed == name);
+        self.licences.iter().any(|allowed| allowed == name) || excepted()
     }
 
     /// Cargo writes `registry+URL` or `sparse+URL`.
@@ -63,6 +67,11 @@ fn read_entry(policy: &mut Policy, list: &str, text: &str) -> Result<(), String>
     let not_understood = || format!("`{text}` in the list `{list}` is not understood");
     match list {
         "licenses.allow" => policy.licences.push(first_quoted(text).ok_or_else(not_understood)?),
+        "licenses.exceptions" => {
+            let (name, allowed) =
+                quoted_after(text, "crate").zip(quoted_after(text, "allow")).ok_or_else(not_understood)?;
+            policy.exceptions.push((name, allowed));
+        }
         "sources.allow-registry" => policy.registries.push(first_quoted(text).ok_or_else(not_understood)?),
         "bans.deny" => {
             let name = quoted_after(text, "crate").ok_or_else(not_understood)?;
@@ -99,6 +108,9 @@ allow = [
   "MIT", # ours
   "Apache-2.0 WITH LLVM-exception",
 ]
+exceptions = [
+  { crate = "ucs2", allow = ["MPL-2.0"] },
+]
 
 [bans]
 multiple-versions = "allow"
@@ -115,8 +127,9 @@ allow-registry = [
     #[test]
     fn the_three_lists_are_read() {
         let policy = parse(GOOD).unwrap();
-        assert!(policy.allows_licence("MIT") && policy.allows_licence("Apache-2.0 WITH LLVM-exception"));
-        assert!(!policy.allows_licence("ours"));
+        let allows = |name| policy.allows_licence("any", name);
+        assert!(allows("MIT") && allows("Apache-2.0 WITH LLVM-exception"));
+        assert!(!allows("ours") && !allows("MPL-2.0") && policy.allows_licence("ucs2", "MPL-2.0"));
         assert_eq!(policy.banned("openssl-sys"), Some("one TLS stack"));
         assert_eq!(policy.banned("rustls"), None);
         assert!(policy.allows_source("registry+https://github.com/rust-lang/crates.io-index"));
@@ -127,7 +140,7 @@ allow-registry = [
     fn a_missing_list_and_a_ban_without_a_reason_are_errors() {
         assert_eq!(parse("").unwrap_err().1, "the list `licenses.allow` is missing or empty");
         let silent = GOOD.replace(", reason = \"one TLS stack\"", "");
-        assert_eq!(parse(&silent).unwrap_err(), (14, "the ban of `openssl-sys` needs a reason".to_owned()));
+        assert_eq!(parse(&silent).unwrap_err(), (17, "the ban of `openssl-sys` needs a reason".to_owned()));
         let broken = GOOD.replace("\"MIT\", # ours", "MIT,");
         assert_eq!(parse(&broken).unwrap_err().0, 7);
     }

@@ -54,7 +54,6 @@ pub(crate) fn open_counter(files: &Arc<LossyFiles>) -> (Arc<Counter>, Image) {
         loaders,
         shelf: Shelf::new(folder),
         http_port: 80,
-        own_loader: None,
         transfers: 16,
     };
     (Counter::open(parts).unwrap().0, image.clone())

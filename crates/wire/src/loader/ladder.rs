@@ -23,38 +23,44 @@ pub enum Rung {
     Rescue,
 }
 
+/// What the controller is to this boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Controller {
+    /// An answer that may be followed may still come, or the files that it names.
+    Awaited,
+    /// It says to boot, and sends files.
+    Sends,
+    /// It says to boot; a file did not come, or was not what the answer says, and the time for another try is over.
+    CannotSend,
+    /// It said nothing that may be followed, and the time for it is over.
+    Gone,
+}
+
 /// What is known when it is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     /// What the loader was started from.
     pub medium: Medium,
-    /// An answer that may be followed says to boot.
-    pub answered: bool,
-    /// The controller sends files. False once one did not come, or was not what the answer says.
-    pub sends: bool,
-    /// The cache has the wanted image, and it was hashed.
+    /// What the controller is to this boot.
+    pub controller: Controller,
+    /// The cache has the image that the answer names, and it was hashed.
     pub has_wanted: bool,
     /// The cache has an image that started well, and it was hashed.
     pub has_good: bool,
-    /// The time in which an answer is waited for is over.
-    pub late: bool,
 }
 
-/// What is started now; nothing while an answer may still come.
+/// What is started now; nothing while something better may still come.
 #[must_use]
 pub const fn rung(seen: &Seen) -> Option<Rung> {
-    // What is there already and right need not be fetched.
-    if seen.answered && seen.has_wanted {
-        return Some(Rung::Wanted);
-    }
-    if seen.answered && seen.sends {
-        return Some(match seen.medium {
+    match seen.controller {
+        // What is there already and right need not be fetched.
+        Controller::Sends | Controller::CannotSend if seen.has_wanted => Some(Rung::Wanted),
+        Controller::Sends => Some(match seen.medium {
             Medium::Http => Rung::Http,
             Medium::Pxe | Medium::Local => Rung::Network,
-        });
+        }),
+        Controller::Awaited => None,
+        Controller::CannotSend | Controller::Gone if seen.has_good => Some(Rung::LastGood),
+        Controller::CannotSend | Controller::Gone => Some(Rung::Rescue),
     }
-    if !seen.late {
-        return None;
-    }
-    if seen.has_good { Some(Rung::LastGood) } else { Some(Rung::Rescue) }
 }

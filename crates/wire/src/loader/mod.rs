@@ -39,7 +39,7 @@ mod word;
 pub use answer::{Answer, Order, Piece, Plan};
 pub use ask::{Ask, Medium, Nonce};
 pub use judge::{Asked, Check, Judged, Trust, judge};
-pub use ladder::{Rung, Seen, rung};
+pub use ladder::{Controller, Rung, Seen, rung};
 pub use lines::TextError;
 pub use refusal::Refusal;
 pub use sealed::{ANSWER_PURPOSE, DELEGATION_PURPOSE, Delegation, Sealed, Signed, signed_text};

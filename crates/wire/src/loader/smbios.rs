@@ -1,5 +1,6 @@
 //! What SMBIOS says of a machine (DMTF DSP0134): its UUID and serial number, from the tables of the firmware.
 
+use alloc::borrow::ToOwned as _;
 use alloc::string::{String, ToString as _};
 
 use model::MachineUuid;
@@ -51,7 +52,7 @@ pub fn system(mut tables: &[u8]) -> (Option<String>, Option<String>) {
 fn string(strings: &[u8], number: u8) -> Option<String> {
     let number = usize::from(number).checked_sub(1)?;
     let text = strings.split(|byte| *byte == 0).take_while(|text| !text.is_empty()).nth(number)?;
-    Some(String::from_utf8_lossy(text).trim().to_string()).filter(|text| !text.is_empty())
+    Some(String::from_utf8_lossy(text).trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A record of the journal: one block that says all there is to say, with a sum over it.
 
 use alloc::borrow::ToOwned as _;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -150,7 +150,7 @@ impl Record {
     pub fn wear(&self, blocks: u64) -> String {
         let rounds = self.worn.checked_div(blocks).unwrap_or(0);
         match rounds {
-            0 => "less than once over".to_string(),
+            0 => "less than once over".to_owned(),
             rounds => alloc::format!("{rounds} times over"),
         }
     }

@@ -68,7 +68,7 @@ impl Layout {
     /// # Errors
     /// [`LayoutError::TooSmall`].
     pub fn of(blocks: u64) -> Result<Self, LayoutError> {
-        let slot = blocks.checked_sub(JOURNAL).unwrap_or(0) / 2;
+        let slot = blocks.saturating_sub(JOURNAL) / 2;
         if slot == 0 { Err(LayoutError::TooSmall) } else { Ok(Self { slot }) }
     }
 
