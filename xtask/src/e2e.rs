@@ -115,9 +115,17 @@ pub(crate) fn clients(workspace: &Workspace) -> Outcome<Tally> {
 /// OVMF, SeaBIOS and iPXE in QEMU, with the node image.
 ///
 /// # Errors
-/// The binary, the agent, the image or the loader does not build, or cargo cannot be started.
+/// The binary, the agent or the image does not build, or cargo cannot be started.
 pub(crate) fn qemu(workspace: &Workspace) -> Outcome<Tally> {
-    suite(workspace, "e2e_qemu", |workspace| {
+    suite(workspace, "e2e_qemu", |workspace| Ok(given_images(image::build_for_tests(workspace)?)))
+}
+
+/// Our own loader, in OVMF.
+///
+/// # Errors
+/// As [`qemu`]; or the loader does not build.
+pub(crate) fn own_loader(workspace: &Workspace) -> Outcome<Tally> {
+    suite(workspace, "e2e_loader", |workspace| {
         let mut given = given_images(image::build_for_tests(workspace)?);
         given.push(("LABINATOR_LOADER", loader::build(workspace)?.into()));
         Ok(given)

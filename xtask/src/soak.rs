@@ -34,6 +34,12 @@ const STAGES: &[Stage] = &[
         run: e2e::live,
     },
     Stage {
+        name: "loader",
+        about: "our UEFI loader, built for firmware and started by it",
+        packages: e2e::FIRMWARE,
+        run: e2e::own_loader,
+    },
+    Stage {
         name: "publish",
         about: "100,000 switches of the boot table while two readers ask without a pause",
         packages: &[],

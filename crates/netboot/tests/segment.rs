@@ -79,8 +79,13 @@ impl Machine {
 fn bench(config: &BindConfig, folder: &Folder) -> Bench {
     let loaders = folder.0.join("loaders");
     std::fs::create_dir_all(&loaders).unwrap();
-    let settings =
-        Settings { state: folder.0.join("state"), loaders, shelf: folder.0.join("store"), transfers: 1 };
+    let settings = Settings {
+        state: folder.0.join("state"),
+        loaders,
+        shelf: folder.0.join("store"),
+        own_loader: None,
+        transfers: 1,
+    };
     Bench::open(Sockets::bind(config).unwrap(), &settings).unwrap().0
 }
 

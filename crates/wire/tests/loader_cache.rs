@@ -1,5 +1,5 @@
 //! A cache that is broken off at any write, torn in any block or flipped in any bit starts what was right, or nothing.
-#![expect(clippy::unwrap_used, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
 
 use std::collections::BTreeMap;
 
