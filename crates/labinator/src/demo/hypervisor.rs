@@ -26,13 +26,13 @@ const ADDRESSES: u8 = 40;
 /// Unless told: a second one takes as much of this computer as the first.
 pub(super) const NODES: u8 = 1;
 
-/// One machine and its guest take some five minutes of one processor's time. On a computer with eight times the work that
-/// it has processors for, the guest's kernel alone took fourteen minutes.
+/// One machine and its guest take some five minutes of one processor's time. On a computer with ten times the work that
+/// it has processors for, the guest alone takes half an hour.
 const LIMITS: Limits = Limits {
     power: Span::secs(120),
     first_ask: Span::secs(300),
     fetch: Span::secs(600),
-    start: Span::secs(1800),
+    start: Span::secs(3600),
     silence: Span::secs(90),
     lost: Span::secs(300),
     install: Span::secs(1800),
