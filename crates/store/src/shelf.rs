@@ -96,14 +96,16 @@ pub struct Item {
 #[derive(Debug)]
 pub struct Shelf {
     root: PathBuf,
-    serial: AtomicU64,
 }
+
+/// Of all shelves of this process: several may be of one folder.
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 
 impl Shelf {
     /// The shelf in this folder, which need not exist yet.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), serial: AtomicU64::new(0) }
+        Self { root: root.into() }
     }
 
     /// The folder.
@@ -152,7 +154,7 @@ impl Shelf {
     fn draft(&self) -> Result<Draft, ShelfError> {
         let folder = self.root.join("incoming");
         fs::create_dir_all(&folder).map_err(|source| io_error(&folder, source))?;
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let draft = folder.join(format!("{}-{serial}", std::process::id()));
         // A process with our number may have died here before.
         drop(fs::remove_file(&draft));

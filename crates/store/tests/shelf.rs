@@ -63,6 +63,27 @@ fn a_reader_that_fails_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(folder.0.join("incoming")).unwrap().count(), 0);
 }
 
+/// A part of a process puts something while another, with a shelf of its own, is in the middle of a content.
+#[test]
+fn two_shelves_of_one_folder_take_nothing_of_each_other() {
+    struct Meanwhile<'a>(&'a Shelf, &'a [u8]);
+    impl std::io::Read for Meanwhile<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.put(b"another".as_slice()).map_err(std::io::Error::other)?;
+            self.1.read(buffer)
+        }
+    }
+    let folder = Folder::new("two");
+    let (one, other) = (Shelf::new(&folder.0), Shelf::new(&folder.0));
+    let digest = one.put(Meanwhile(&other, b"abc")).unwrap();
+    assert_eq!(digest.to_string(), ABC);
+    let all = one.list().unwrap();
+    assert_eq!(all.len(), 2);
+    for item in all {
+        assert_eq!(one.verify(item.digest).unwrap(), item.size);
+    }
+}
+
 #[test]
 fn an_adopted_file_stays_where_it_was() {
     let folder = Folder::new("adopt");
