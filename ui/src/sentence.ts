@@ -373,6 +373,10 @@ function sighted(fact: Sighted, known: Known): Line | null {
       );
     case "beat":
       return null;
+    case "loader-said":
+      return fact.error
+        ? { who, text: `Its loader refuses: ${fact.error}.`, tone: "bad" }
+        : plain(who, `Its loader says: ${fact.text}.`);
     case "wipe-given":
       return plain(who, "Its agent was given the order to wipe a disk.");
     case "agent-clash":
