@@ -123,6 +123,7 @@ impl Lab {
         let file = house.write("lab.yaml", text);
         let program = house.path("labinator");
         fs::copy(given("LABINATOR_BIN"), &program).unwrap();
+        fs::copy(given("LABINATOR_AGENT"), carried(&house)).unwrap();
         let images = images.display().to_string();
         let variables = [("LABINATOR_IMAGES", images.as_str())];
         let controller = Controller::start_as(&program, &house, (&file, &house.path("state")), &variables);
