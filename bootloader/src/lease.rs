@@ -121,7 +121,7 @@ fn address_in(path: &DevicePath) -> Option<(Ipv4Addr, Ipv4Addr, Ipv4Addr, Ipv4Ad
     Some((at(0), at(4), at(15), at(19)))
 }
 
-/// Length of a mask; the whole address where it is none.
+/// Length of a mask.
 fn prefix(mask: Ipv4Addr) -> u8 {
     u8::try_from(mask.to_bits().leading_ones()).unwrap_or(32)
 }

@@ -18,6 +18,8 @@ use crate::start::{self, Pages};
 
 /// Milliseconds between two tries after something went wrong.
 const PAUSE: u64 = 2_000;
+/// An answer that came sooner was not held back, in milliseconds; so long is the pause after it.
+const AT_ONCE: u64 = 500;
 /// Tries after which the firmware goes on with its next boot entry, where nothing but trouble came.
 const TRIES: u32 = 30;
 /// Tries to fetch the rest of one file.
@@ -101,12 +103,14 @@ impl<'a> Session<'a> {
                         },
                         Order::Wait { retry_seconds } => {
                             self.waits(&answer);
-                            // The next one is held back at the controller until there is news.
-                            let pause = if held { 0 } else { u64::from(*retry_seconds) * 100 };
-                            let took = self.clock.ms().saturating_sub(asked);
-                            let least = if took < 1_000 { pause.max(500) } else { pause };
+                            // The next question of a machine on the board is held back until there is news.
                             held = answer.node.is_some();
-                            self.net.wait(if held { least } else { u64::from(*retry_seconds) * 1_000 });
+                            let was_held = self.clock.ms().saturating_sub(asked) >= AT_ONCE;
+                            self.net.wait(match (held, was_held) {
+                                (false, _) => u64::from(*retry_seconds) * 1_000,
+                                (true, false) => AT_ONCE,
+                                (true, true) => 0,
+                            });
                         }
                         Order::Disk => {
                             let why = &answer.because;
@@ -246,7 +250,7 @@ impl<'a> Session<'a> {
         done: &mut u64,
     ) -> Result<(), Lost> {
         let head = self.net.ask(&piece.path, (None, *done)).map_err(Lost::Net)?;
-        if !matches!((head.status, head.from == *done), (200, _) | (206, true)) || head.from != *done {
+        if !matches!(head.status, 200 | 206) || head.from != *done {
             self.net.body(head.length.min(1 << 16), |_| {}).map_err(Lost::Net)?;
             return Err(Lost::Status(head.status));
         }

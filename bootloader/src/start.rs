@@ -6,7 +6,8 @@
 
 use alloc::vec::Vec;
 use core::ffi::c_void;
-use core::ptr;
+use core::mem::ManuallyDrop;
+use core::ptr::{self, NonNull};
 
 use uefi::boot::{self, AllocateType, LoadImageSource, MemoryType};
 use uefi::proto::device_path::DevicePath;
@@ -20,10 +21,12 @@ const PAGE: usize = 4096;
 /// By which Linux finds its initramfs (`LINUX_EFI_INITRD_MEDIA_GUID`, Linux 5.8).
 const INITRD: Guid = guid!("5568e427-68fc-4f3d-ac74-ca555231cc68");
 
-/// Pages of memory that stay until the next system takes them.
+/// Pages of memory. They go back to the firmware with this, unless the next system has taken the machine by then.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    bytes: &'static mut [u8],
+    at: NonNull<u8>,
+    count: usize,
+    size: usize,
 }
 
 impl Pages {
@@ -34,16 +37,21 @@ impl Pages {
     pub(crate) fn new(size: usize) -> Result<Self> {
         let count = size.div_ceil(PAGE).max(1);
         let at = boot::allocate_pages(AllocateType::AnyPages, MemoryType::LOADER_DATA, count)?;
-        // SAFETY: the pages are this program's and nobody else's, and are never given back while they are in use.
-        let bytes = unsafe {
-            ptr::write_bytes(at.as_ptr(), 0, count * PAGE);
-            core::slice::from_raw_parts_mut(at.as_ptr(), size)
-        };
-        Ok(Self { bytes })
+        // SAFETY: so many pages were given to this program just now.
+        unsafe { ptr::write_bytes(at.as_ptr(), 0, count * PAGE) };
+        Ok(Self { at, count, size })
     }
 
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
-        self.bytes
+        // SAFETY: the pages were written whole, are nobody else's, and stay for as long as this is borrowed.
+        unsafe { core::slice::from_raw_parts_mut(self.at.as_ptr(), self.size) }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: they came from `allocate_pages`, and nothing that was borrowed of them is left.
+        drop(unsafe { boot::free_pages(self.at, self.count) });
     }
 }
 
@@ -111,9 +119,10 @@ pub(crate) fn start(mut kernel: Pages, initrd: Option<Pages>, args: &str) -> Res
         }
     }
     if let Some(pages) = initrd {
-        let bytes: &'static [u8] = pages.bytes;
+        // The firmware keeps the protocol, and with it these pages, also where the kernel comes back.
+        let pages = ManuallyDrop::new(pages);
         let protocol = LoadFile2Protocol { load_file: give };
-        let initrd = Initrd { protocol, bytes: bytes.as_ptr(), size: bytes.len() };
+        let initrd = Initrd { protocol, bytes: pages.at.as_ptr(), size: pages.size };
         let initrd: &'static mut Initrd = alloc::boxed::Box::leak(alloc::boxed::Box::new(initrd));
         // SAFETY: both are of the kind that their GUIDs name, and are never given back.
         unsafe {

@@ -27,8 +27,8 @@ use chatter::{CHATTER, LINE_SPEED};
 use ground::core::Core;
 use ground::{Ground, guest, kill};
 use model::{
-    AGENT_BEAT_SECONDS, AgentWelcome, Asset, GuestBoot, GuestCause, GuestSeen, GuestState, GuestWish, Image,
-    Mebibytes, PowerOrder,
+    AGENT_BEAT_SECONDS, Asset, GuestBoot, GuestCause, GuestSeen, GuestState, GuestWish, Image, Mebibytes,
+    PowerOrder,
 };
 use netboot::{Manner, Netboot};
 
@@ -265,15 +265,10 @@ fn resident(pid: u32) -> f64 {
 }
 
 /// Guests with this kernel line, whose consoles a core reads, until all have said something.
-fn talking(words: &str) -> (Ground, Vec<PathBuf>) {
+fn talking(words: &str) -> (Ground, Core, Vec<PathBuf>) {
     let mut ground = ground();
     let core = Core::new(&ground.name);
-    ground.told().besides = AgentWelcome {
-        channel: Some(core.channel),
-        lab: Some("own".parse().unwrap()),
-        proven: Some(true),
-        ..AgentWelcome::default()
-    };
+    ground.told().besides = core.welcome();
     let kernel = ground.serve("kernel", &CHATTER);
     let list: Vec<_> = (1..=TALKERS).map(|number| guest(number, &kernel, words)).collect();
     ground.option(&["--nonce", "word"]);
@@ -290,19 +285,21 @@ fn talking(words: &str) -> (Ground, Vec<PathBuf>) {
         assert!(core.follow(wish.node.as_str()) > 0, "{} has said something", wish.node);
         consoles.push(console);
     }
-    (ground, consoles)
+    (ground, core, consoles)
 }
 
 /// What the agent does during some heartbeats in which these consoles grow.
-fn watch(word: &str, ground: &Ground, consoles: &[PathBuf]) {
+fn watch(word: &str, (ground, core): (&Ground, &Core), consoles: &[PathBuf]) {
     let said = || -> u64 { consoles.iter().map(|console| console.metadata().unwrap().len()).sum() };
     let agent = ground.agent_process();
     let beats = ground.told().beats;
-    let (begun, before, bytes) = (Instant::now(), spent(agent), said());
+    let (begun, before, bytes, came) = (Instant::now(), spent(agent), said(), core.came());
     ground.until(LIMIT, "heartbeats", |told| (told.beats >= beats + BEATS).then_some(()));
     let took = begun.elapsed().as_secs_f64();
     tell(&format!("{word}_cpu"), (spent(agent) - before) / took * 100.0);
     let bytes = f64::from(u32::try_from(said() - bytes).unwrap());
+    let came = f64::from(u32::try_from(core.came() - came).unwrap());
+    assert!(came > bytes * 0.9, "of {bytes} bytes that were written only {came} came to the core");
     tell(&format!("{word}_rate"), bytes / took / f64::from(TALKERS));
     tell(&format!("{word}_resident"), resident(agent));
 }
@@ -311,17 +308,17 @@ fn watch(word: &str, ground: &Ground, consoles: &[PathBuf]) {
 #[ignore = "a measurement: cargo xtask bench guests"]
 fn consoles() {
     tell("line_speed", LINE_SPEED);
-    let (ground, consoles) = talking("!paced");
-    watch("paced", &ground, &consoles);
-    drop(ground);
+    let (ground, core, consoles) = talking("!paced");
+    watch("paced", (&ground, &core), &consoles);
+    drop((core, ground));
 
     // On a busy machine emulated guests do not keep that up; so it is written for them, where QEMU would.
-    let (ground, consoles) = talking("!still");
+    let (ground, core, consoles) = talking("!still");
     for (word, times) in [("single", 1), ("tenfold", 10)] {
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| write_for(&consoles, times, &over));
-            watch(word, &ground, &consoles);
+            watch(word, (&ground, &core), &consoles);
             over.store(true, Ordering::Relaxed);
         });
     }

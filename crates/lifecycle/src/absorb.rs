@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Order, TalosKnown};
 use crate::lab::{CoreStart, Install, Lab, Machine, Run};
 use crate::past::{self, PastBoot, Room};
 use crate::wipe::before::BeforeUse;
-use crate::{cluster, guests, record, trial, waterfall, wipe};
+use crate::{guests, record, trial, waterfall, wipe};
 
 /// Strangers remembered.
 const STRANGERS_KEPT: usize = 32;
@@ -386,25 +386,19 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
                 machine.tries = machine.tries.saturating_add(1);
             }
         }),
-        Command::Push { node, proof, .. } => {
-            cluster::begins_anew(lab, node);
-            about(lab, node, |machine| {
-                record::step(machine, at.since_start, TalosStep::Given);
-                machine.talos.push = Some(given);
-                machine.talos.proof = Some(*proof);
-                machine.talos.pushes = machine.talos.pushes.saturating_add(1);
-            })
-        }
-        Command::Offer { node, .. } => {
-            cluster::begins_anew(lab, node);
-            about(lab, node, |machine| {
-                machine.talos.push = Some(given);
-                // Who asks is known by its word and its address; no key of it was seen.
-                machine.talos.proof = Some(Proof::Address);
-                machine.talos.pushes = machine.talos.pushes.saturating_add(1);
-                machine.talos.offered.get_or_insert(at.since_start);
-            })
-        }
+        Command::Push { node, proof, .. } => about(lab, node, |machine| {
+            record::step(machine, at.since_start, TalosStep::Given);
+            machine.talos.push = Some(given);
+            machine.talos.proof = Some(*proof);
+            machine.talos.pushes = machine.talos.pushes.saturating_add(1);
+        }),
+        Command::Offer { node, .. } => about(lab, node, |machine| {
+            machine.talos.push = Some(given);
+            // Who asks is known by its word and its address; no key of it was seen.
+            machine.talos.proof = Some(Proof::Address);
+            machine.talos.pushes = machine.talos.pushes.saturating_add(1);
+            machine.talos.offered.get_or_insert(at.since_start);
+        }),
         Command::Mint { .. } => {
             if let Some(run) = &mut lab.run {
                 run.cluster.mint = Some(given);

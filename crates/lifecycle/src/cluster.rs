@@ -288,25 +288,18 @@ pub(crate) fn has_begun(lab: &Lab) -> bool {
     let Some((cluster, spec)) = lab.cluster() else { return false };
     let runs = |machine: &Machine| matches!(machine.talos.sight, TalosSight::Known { etcd: true, .. });
     cluster.adopted
-        || cluster.bootstrap.as_ref().is_some_and(|(_, order)| order.is_done())
+        || cluster.bootstrap.as_ref().is_some_and(|(_, order)| is_in_force(lab, order))
         || spec.control_plane.iter().filter_map(|node| lab.machines.get(node)).any(|m| runs(m))
 }
 
-/// Records that a machine is about to get its config again. The whole of a control plane that needs it again has lost its
-/// disk, and with it all that etcd kept: etcd is begun again and the manifests are applied again. One of several is not
-/// judged so, because the others may still have what they kept; and an etcd that kept something refuses to begin.
-pub(crate) fn begins_anew(lab: &mut Lab, node: &NodeName) {
-    let Some((cluster, spec)) = lab.cluster() else { return };
-    let had_it = lab.machines.get(node).is_some_and(|machine| machine.talos.applied.is_some());
-    let had_begun = cluster.bootstrap.as_ref().is_some_and(|(_, order)| order.is_done());
-    let is_whole = spec.control_plane.as_slice() == core::slice::from_ref(node);
-    if !(had_it && had_begun && is_whole) {
-        return;
-    }
-    if let Some(run) = &mut lab.run {
-        let cluster = &mut run.cluster;
-        (cluster.bootstrap, cluster.apply, cluster.refusals, cluster.refused) = (None, None, 0, None);
-    }
+/// True when an order about the whole cluster was done, and the cluster still has what it did. A control plane of one
+/// machine that needed its config again since then had lost its disk, and with it all that etcd kept. One of several is
+/// not judged so: the others may still have what they kept. An etcd that kept something refuses to begin.
+pub(crate) fn is_in_force(lab: &Lab, order: &Order) -> bool {
+    let controllers = lab.cluster().map(|(_, spec)| spec.control_plane.as_slice());
+    let whole = controllers.and_then(|nodes| if let [only] = nodes { lab.machines.get(only) } else { None });
+    let config = whole.and_then(|machine| machine.talos.push.as_ref());
+    order.is_done() && config.is_none_or(|config| config.given <= order.given)
 }
 
 impl Lab {

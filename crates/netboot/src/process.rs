@@ -112,8 +112,10 @@ impl Bench {
         std::fs::create_dir_all(&settings.state).map_err(RunError::io("the state folder"))?;
         let mut loaders = Loaders::read(&settings.loaders)?;
         if let Some(own) = settings.own_loader.as_ref().filter(|_| loaders.get(FILE_X64).is_none()) {
-            let bytes = std::fs::read(own).map_err(RunError::io("our own loader"))?;
-            loaders.add(FILE_X64, bytes);
+            match std::fs::read(own) {
+                Ok(bytes) => loaders.add(FILE_X64, bytes),
+                Err(why) => tracing::error!("{} cannot be read, machines get iPXE: {why}", own.display()),
+            }
         }
         let http = sockets.http.local_addr().map_err(RunError::io("the HTTP port"))?;
         let (counter, recovery) = Counter::open(Parts {

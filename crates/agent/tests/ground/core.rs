@@ -5,13 +5,14 @@ mod anybody;
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{self, SendRequest};
 use http::Request;
-use model::{AgentBuild, AgentChannel, AgentKey, CHANNEL_BUILD_PATH};
+use model::{AgentBuild, AgentChannel, AgentKey, AgentWelcome, CHANNEL_BUILD_PATH};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -40,6 +41,7 @@ pub(crate) struct Core {
     /// Where it is, as agents are told.
     pub(crate) channel: AgentChannel,
     orders: mpsc::UnboundedSender<Order>,
+    came: Arc<AtomicU64>,
 }
 
 impl Core {
@@ -52,11 +54,23 @@ impl Core {
         let pair = Ed25519KeyPair::from_pkcs8(&document).unwrap();
         let key = AgentKey(pair.public_key().as_ref().try_into().unwrap());
         let (orders, heard) = mpsc::unbounded_channel();
+        let came = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&came);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serve(listener, config(&document, key), heard));
+            runtime.block_on(serve(listener, config(&document, key), (heard, counted)));
         });
-        Self { channel: AgentChannel { port, key }, orders }
+        Self { channel: AgentChannel { port, key }, orders, came }
+    }
+
+    /// What a boss says to an agent of its own that this core is there for.
+    pub(crate) fn welcome(&self) -> AgentWelcome {
+        AgentWelcome {
+            channel: Some(self.channel),
+            lab: Some("own".parse().unwrap()),
+            proven: Some(true),
+            ..AgentWelcome::default()
+        }
     }
 
     /// Orders the agent that is connected, or comes soon, to take a build. Status and text of its answer.
@@ -74,9 +88,18 @@ impl Core {
         assert_eq!(status, 200, "{guest}");
         text.len()
     }
+
+    /// Bytes of all consoles that came so far. They come for as long as this core is kept.
+    pub(crate) fn came(&self) -> u64 {
+        self.came.load(Ordering::Relaxed)
+    }
 }
 
-async fn serve(listener: StdListener, config: ServerConfig, mut orders: mpsc::UnboundedReceiver<Order>) {
+async fn serve(
+    listener: StdListener,
+    config: ServerConfig,
+    (mut orders, came): (mpsc::UnboundedReceiver<Order>, Arc<AtomicU64>),
+) {
     let listener = TcpListener::from_std(listener).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let mut line: Option<SendRequest<Bytes>> = None;
@@ -94,7 +117,7 @@ async fn serve(listener: StdListener, config: ServerConfig, mut orders: mpsc::Un
             for (wanted, tell) in waiting.drain(..) {
                 let answer = match &wanted {
                     Wanted::Build(build) => ask(asker, *build).await,
-                    Wanted::Console(guest) => read(asker, guest).await,
+                    Wanted::Console(guest) => read(asker, guest, &came).await,
                 };
                 match answer {
                     Some(answer) => drop(tell.send(answer)),
@@ -128,17 +151,21 @@ async fn ask(asker: &mut SendRequest<Bytes>, build: AgentBuild) -> Option<(u16, 
 }
 
 /// The first piece of a console; what follows is read by a task.
-async fn read(asker: &mut SendRequest<Bytes>, guest: &str) -> Option<(u16, String)> {
+async fn read(asker: &mut SendRequest<Bytes>, guest: &str, came: &Arc<AtomicU64>) -> Option<(u16, String)> {
     let request = Request::get(format!("https://agent/v1/guests/{guest}/console")).body(()).unwrap();
     let answer = asker.send_request(request, true).ok()?.0.await.ok()?;
     let (status, mut body) = (answer.status().as_u16(), answer.into_body());
     let first = body.data().await?.ok()?;
     let text = String::from_utf8_lossy(&first).into_owned();
+    let came = Arc::clone(came);
+    came.fetch_add(first.len().try_into().unwrap(), Ordering::Relaxed);
     tokio::spawn(async move {
         let mut piece = Some(Ok(first));
         while let Some(Ok(bytes)) = piece {
             drop(body.flow_control().release_capacity(bytes.len()));
             piece = body.data().await;
+            let more = piece.iter().flatten().map(|bytes| bytes.len()).sum::<usize>();
+            came.fetch_add(more.try_into().unwrap(), Ordering::Relaxed);
         }
     });
     Some((status, text))

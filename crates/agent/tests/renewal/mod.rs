@@ -31,12 +31,7 @@ fn script(ground: &Ground, text: &str) -> AgentBuild {
 fn with_core(options: &[&str]) -> (Ground, Core) {
     let mut ground = Ground::with_bridge();
     let core = Core::new(&ground.name);
-    ground.told().besides = AgentWelcome {
-        channel: Some(core.channel),
-        lab: Some("own".parse().unwrap()),
-        proven: Some(true),
-        ..AgentWelcome::default()
-    };
+    ground.told().besides = core.welcome();
     ground.option(&["--nonce", "word"]);
     ground.option(options);
     ground.wish(&[]);

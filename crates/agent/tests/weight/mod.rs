@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::{AgentWelcome, GuestState};
+use model::GuestState;
 
 use crate::ground::core::Core;
 use crate::ground::kernel::KERNEL;
@@ -30,12 +30,7 @@ fn an_agent_with_guests_and_consoles_weighs_what_was_promised() {
     let mut ground = Ground::with_bridge();
     ground.program(&program);
     let core = Core::new(&ground.name);
-    ground.told().besides = AgentWelcome {
-        channel: Some(core.channel),
-        lab: Some("own".parse().unwrap()),
-        proven: Some(true),
-        ..AgentWelcome::default()
-    };
+    ground.told().besides = core.welcome();
     let kernel = ground.serve("kernel", &KERNEL);
     let list: Vec<_> = (1..=GUESTS).map(|number| guest(number, &kernel, "!wait")).collect();
     ground.option(&["--nonce", "word"]);
@@ -45,9 +40,13 @@ fn an_agent_with_guests_and_consoles_weighs_what_was_promised() {
         let runs = told.seen.iter().filter(|seen| seen.state == GuestState::Running).count();
         (runs == list.len()).then_some(())
     });
+    let mut said = 0;
     for wish in &list {
-        assert!(core.follow(wish.node.as_str()) > 0, "{} has said something", wish.node);
+        let first = core.follow(wish.node.as_str());
+        assert!(first > 0, "{} has said something", wish.node);
+        said += u64::try_from(first).unwrap();
     }
+    assert!(core.came() >= said, "consoles are read while the agent is weighed");
     // Health goes along with each fifth heartbeat.
     let beats = ground.told().beats;
     ground.until(LIMIT, "heartbeats", |told| (told.beats >= beats + 6).then_some(()));

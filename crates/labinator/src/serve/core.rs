@@ -59,10 +59,9 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let key = CoreKey::kept(&key).map_err(ServeError::io(key.display().to_string()))?;
     let port = doors.agents.local_addr().map_err(ServeError::io("the listener of agents"))?.port();
     let leads = AgentChannel { port, key: key.public() };
-    let delegate = Delegate::kept(&folders.state, spec.lab.clone()).map_err(|why| {
-        tracing::error!(code = why.code(), "no machine gets the lab's own loader: {why}");
-    });
-    let delegate = delegate.ok();
+    let delegate = Delegate::kept(&folders.state, spec.lab.clone())
+        .inspect_err(|why| tracing::error!(code = why.code(), "no machine gets our own loader: {why}"))
+        .ok();
     tasks.spawn(link::run(folders.state.clone(), (desk.clone(), leads, delegate), table, orders));
     let here = Here::of(&spec, &folders.state.join("power"));
     let channel = Channel::new(speakers::of(&spec, Arc::clone(desk.publisher()))).beside(here.clone());

@@ -14,7 +14,7 @@ use alloc::string::String;
 use model::{ClusterPods, Command, LabTime, Outcome, Phase, Span, Waiting};
 
 use super::cluster::{Wanted, ask};
-use crate::cluster::{Cluster, Order};
+use crate::cluster::{Cluster, is_in_force};
 use crate::judge::Standing;
 use crate::lab::Lab;
 
@@ -65,15 +65,15 @@ fn installing(lab: &Lab) -> Option<(&Cluster, u32)> {
     (!cluster.manifests.is_empty()).then_some((cluster, run))
 }
 
-fn is_applied(cluster: &Cluster) -> bool {
-    cluster.apply.as_ref().is_some_and(Order::is_done)
+fn is_applied(lab: &Lab, cluster: &Cluster) -> bool {
+    cluster.apply.as_ref().is_some_and(|order| is_in_force(lab, order))
 }
 
 /// What has to be asked for.
 pub(crate) fn wanted(lab: &Lab, now: LabTime) -> Wanted {
     let Some((cluster, run)) = installing(lab) else { return Wanted::default() };
     let Some(there) = machines_there(lab) else { return Wanted::default() };
-    let mut wanted = if is_applied(cluster) {
+    let mut wanted = if is_applied(lab, cluster) {
         Wanted::default()
     } else {
         let limits = (APPLY, rest(cluster.refusals));
@@ -101,7 +101,7 @@ pub(crate) fn pods(lab: &Lab, now: LabTime) -> Pods {
 }
 
 fn stands(lab: &Lab, (cluster, there): (&Cluster, LabTime), now: LabTime) -> Pods {
-    let applied = is_applied(cluster);
+    let applied = is_applied(lab, cluster);
     if let Some(pods) = cluster.pods.as_ref().filter(|pods| applied && pods.is_done()) {
         return Pods::There(pods.wanted);
     }
