@@ -11,6 +11,7 @@ use std::time::Duration;
 use e2e::controller::Controller;
 use e2e::ground::{self, until};
 use e2e::house::House;
+use e2e::lab::of_firmware;
 use e2e::machines::machines_below;
 use e2e::processes::told;
 use model::{Carrier, ClientKind, FileRole, LogSource, MarkKind, NodeWord, Phase, Snapshot, Trace};
@@ -33,21 +34,7 @@ struct Lab {
 impl Lab {
     fn of(nodes: &[Node]) -> Self {
         let house = House::new();
-        let mut text = String::from(
-            "lab: kinds\n\
-             network: { interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: authoritative }\n\
-             power: { qemu: { driver: virtual, memory: 512MiB, stagger: 100ms } }\n\
-             board:\n  columns: 3\n  nodes:\n",
-        );
-        for (name, firmware, number) in nodes {
-            let mac = model::MacAddr([0x52, 0x54, 0, 0x4c, 0x46, *number]);
-            text.push_str(&format!(
-                "    {name}: {{ at: [{number}, 1], mac: {mac}, ip: 10.79.0.1{number}, power: qemu/{number}, \
-                 firmware: {firmware}, loader: labinator }}\n"
-            ));
-            let tap = drivers::power::tap_name(mac);
-            house.shell(&format!("ip tuntap add {tap} mode tap && ip link set {tap} master br0 up"));
-        }
+        let mut text = of_firmware(&house, 0x46, nodes, ", loader: labinator");
         text.push_str("scenarios:\n  all: { image: node, nodes: all }\n");
         text.push_str("limits: { first-ask: 5m, fetch: 9m, start: 5m }\n");
         let file = house.write("lab.yaml", text);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use e2e::controller::Controller;
 use e2e::ground::{self, until};
 use e2e::house::House;
+use e2e::lab::of_firmware;
 use e2e::machines::machines_below;
 use e2e::processes::{signal, told};
 use model::{Carrier, ClientKind, Fact, NodeWord, Phase, PowerState, Snapshot, Stage, Trace};
@@ -30,20 +31,7 @@ const NODES: [(&str, &str, u8); 3] = [("bios", "bios", 1), ("pxe", "uefi-pxe", 2
 /// A lab of one machine of each kind, all cold.
 fn lab() -> (Controller, House) {
     let house = House::new();
-    let mut text = String::from(
-        "lab: kinds\n\
-         network: { interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: authoritative }\n\
-         power: { qemu: { driver: virtual, memory: 512MiB, stagger: 100ms } }\n\
-         board:\n  columns: 3\n  nodes:\n",
-    );
-    for (name, firmware, number) in NODES {
-        let mac = model::MacAddr([0x52, 0x54, 0, 0x4c, 0x42, number]);
-        text.push_str(&format!(
-            "    {name}: {{ at: [{number}, 1], mac: {mac}, ip: 10.79.0.1{number}, power: qemu/{number}, firmware: {firmware} }}\n"
-        ));
-        let tap = drivers::power::tap_name(mac);
-        house.shell(&format!("ip tuntap add {tap} mode tap && ip link set {tap} master br0 up"));
-    }
+    let mut text = of_firmware(&house, 0x42, &NODES, "");
     text.push_str("scenarios:\n  all: { image: node, nodes: all }\n");
     text.push_str("limits: { first-ask: 5m, fetch: 5m, start: 5m }\n");
     let file = house.write("lab.yaml", text);

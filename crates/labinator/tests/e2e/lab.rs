@@ -37,6 +37,27 @@ pub(crate) fn with_pool(house: &House, pool: &str) -> PathBuf {
     house.write("lab.yaml", text)
 }
 
+/// A lab file without scenarios, of cold virtual machines of these names, firmwares and numbers, each with `more` beside
+/// it; and the ports of their network cards.
+pub(crate) fn of_firmware(house: &House, series: u8, nodes: &[(&str, &str, u8)], more: &str) -> String {
+    let mut text = String::from(
+        "lab: kinds\n\
+         network: { interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: authoritative }\n\
+         power: { qemu: { driver: virtual, memory: 512MiB, stagger: 100ms } }\n\
+         board:\n  columns: 3\n  nodes:\n",
+    );
+    for (name, firmware, number) in nodes {
+        let mac = model::MacAddr([0x52, 0x54, 0, 0x4c, series, *number]);
+        text.push_str(&format!(
+            "    {name}: {{ at: [{number}, 1], mac: {mac}, ip: 10.79.0.1{number}, power: qemu/{number}, \
+             firmware: {firmware}{more} }}\n"
+        ));
+        let tap = drivers::power::tap_name(mac);
+        house.shell(&format!("ip tuntap add {tap} mode tap && ip link set {tap} master br0 up"));
+    }
+    text
+}
+
 /// Ethernet address of a node.
 pub(crate) fn mac(number: u8) -> String {
     format!("02:4c:41:00:00:{number:02x}")
