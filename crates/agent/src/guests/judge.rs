@@ -177,12 +177,14 @@ impl Judge {
         self.capacity
     }
 
-    /// Takes up what an earlier agent left: `running` is what its QEMU was made of, if that runs still.
+    /// Takes up what an earlier agent left: `running` is what its QEMU was made of, if that runs still. It is told as
+    /// running before it answers again: an agent that begins anew is no new start of its guests.
     pub(super) fn recall(&mut self, node: NodeName, past: Past, running: Option<String>) {
         let guest = self.guests.entry(node).or_insert_with(Guest::new);
         guest.past = past;
         if let Some(definition) = running {
-            (guest.run, guest.made_of) = (Run::Starting, definition);
+            (guest.run, guest.made_of) = (Run::Running, definition);
+            "QEMU runs, as the agent before this one left it".clone_into(&mut guest.running);
         }
     }
 

@@ -129,9 +129,11 @@ fn a_guest_wished_off_is_asked_then_told_then_killed() {
 fn what_runs_goes_on_while_nobody_says_and_what_is_not_listed_ends() {
     let mut judge = Judge::new(BIG);
     judge.recall(name(), Past { starts: 3, order: 1, ..Past::default() }, Some(definition(&wish("vm1"))));
-    judge.started(&name(), "pid 7".to_owned());
-    assert_eq!(judge.decide(0, &HERE), []);
     judge.wish(&[wish("vm1")]);
+    assert_eq!(judge.decide(0, &HERE), []);
+    // To the core, one that starts would be one that was off.
+    assert_eq!(state(&judge), (GuestState::Running, 3), "before its QEMU answers this agent");
+    judge.started(&name(), "pid 7".to_owned());
     assert_eq!(judge.decide(0, &HERE), []);
     assert_eq!(state(&judge), (GuestState::Running, 3));
     judge.wish(&[]);
