@@ -7,6 +7,8 @@ mod floor;
 mod house;
 #[path = "lost_writes/stand.rs"]
 mod stand;
+#[path = "whole_lab/wipe.rs"]
+mod wipe;
 
 use std::time::Duration;
 

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use model::{
-    AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
-    DiskLabel, LabelState, WipeMethod, WipeOrder, WipeReport, WipeState, WipeTold,
+    AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AGENT_SEAL_HEADER, AgentBeat, AgentOrder,
+    AgentReport, AgentWelcome, WipeOrder,
 };
 use wire::dhcp::{
     AGENT_VENDOR_CLASS, BossSearch, CLIENT_PORT, ClientSettings, LARGEST_MESSAGE, Message, OptionCode,
@@ -16,14 +16,14 @@ use crate::body::{Body, Input, Next};
 use crate::exchange::{Exchange, Verdict};
 use crate::exchange6::{Exchange6, Verdict6};
 use crate::http::{HttpEvent, HttpRequest, Method};
+use crate::key::BootKey;
 use crate::manners::Manner;
 use crate::program::Program;
 use crate::step::Step;
+use crate::wipe::Wiping;
 
 /// How long a request may take before it is sent again.
 const PATIENCE_MS: u64 = 10_000;
-/// A wipe takes some heartbeats.
-const WIPE_MS: u64 = 8_000;
 /// Syncing disks before the power goes.
 const SYNC_MS: u64 = 300;
 
@@ -64,9 +64,13 @@ pub(crate) struct AgentRun {
     boot_id: String,
     nonce: Option<String>,
     base: String,
+    /// What it seals its words with; an older agent has none.
+    key: Option<BootKey>,
     welcomed: bool,
-    /// The wipe of this boot, and when it began.
-    wipe: Option<(WipeOrder, u64)>,
+    /// The last report was answered with the wish to hear it again.
+    asked_again: bool,
+    /// The wipe of this boot.
+    wipe: Option<Wiping>,
     /// When it falls silent, once it was welcomed.
     silent_at: Option<u64>,
     /// When the machine resets, once it was welcomed.
@@ -95,13 +99,17 @@ impl AgentRun {
         let both = over_six || base.is_empty();
         let six = both.then(|| Box::new(Exchange6::start(Program::Agent, body, now)));
         let state = State::Asking { four, six, search: None };
+        let is_older = body.manners.has(Manner::AgentIsOlder);
+        let key = (!is_older).then(|| BootKey::of(&boot_id)).flatten();
         Self {
             state,
             began: now,
             boot_id,
+            key,
             nonce: word("labinator.nonce"),
             base,
             welcomed: false,
+            asked_again: false,
             wipe: None,
             silent_at: None,
             reset_at: None,
@@ -193,8 +201,11 @@ impl AgentRun {
     fn speak(&mut self, hello: bool, body: &mut Body, now: u64) {
         let uptime_ms = now.saturating_sub(self.began) + 1000;
         let (path, json) = if hello {
-            let mut inventory = body.config.inventory();
-            inventory.disks.iter_mut().for_each(|disk| disk.label.clone_from(&body.label));
+            let mut inventory = body.config.inventory(&body.disk);
+            if self.key.is_none() {
+                // It cannot wipe, and so has no word for which disk is meant.
+                inventory.disks.iter_mut().for_each(|disk| (disk.digest, disk.label) = (None, None));
+            }
             let report = AgentReport {
                 mac: body.config.mac,
                 boot_id: self.boot_id.clone(),
@@ -204,7 +215,7 @@ impl AgentRun {
                 kernel: "6.1.0-simulated".to_owned(),
                 uptime_ms,
                 inventory,
-                key: None,
+                key: self.key.as_ref().map(BootKey::public),
                 build: None,
             };
             (AGENT_HELLO_PATH, serde_json::to_vec(&report))
@@ -215,59 +226,35 @@ impl AgentRun {
                 uptime_ms,
                 load_milli: u32::try_from(body.dice.between(10, 900)).unwrap_or_default(),
                 memory_available_mib: body.config.memory_mib / 10 * 9,
-                wipe: self.told(body, now),
+                wipe: self.wipe.as_mut().map(|wipe| wipe.told(body, now)),
                 ..AgentBeat::default()
             };
             (AGENT_BEAT_PATH, serde_json::to_vec(&beat))
         };
+        let json = json.unwrap_or_default();
+        let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+        if let Some(key) = &mut self.key {
+            headers.push((AGENT_SEAL_HEADER.to_owned(), key.seal(path, &self.boot_id, &json)));
+        }
         let request = HttpRequest {
             id: 0,
             method: Method::Post,
             url: format!("{}{path}", self.base),
-            headers: vec![("Content-Type".to_owned(), "application/json".to_owned())],
+            headers,
             range_from: None,
-            body: Bytes::from(json.unwrap_or_default()),
+            body: Bytes::from(json),
             reads_body: true,
         };
         let id = body.ask(request, now);
         self.state = State::Sent { id, hello, deadline: now + PATIENCE_MS, status: 0, content: Vec::new() };
     }
 
-    /// How its wipe goes. The label on the disk follows: half wiped until it is over.
-    fn told(&self, body: &mut Body, now: u64) -> Option<WipeTold> {
-        let (order, began) = self.wipe.as_ref()?;
-        let done = now.saturating_sub(*began).min(WIPE_MS);
-        if done < WIPE_MS {
-            let state = WipeState::Wiping { step: "overwriting headers".to_owned(), done, of: WIPE_MS };
-            return Some(WipeTold { number: order.number, state });
-        }
-        let label = body.label.as_mut().filter(|label| label.state == LabelState::Begun);
-        if let Some(label) = label {
-            label.state = LabelState::Wiped;
-            body.note(now, Step::Wiped);
-        }
-        let report = WipeReport {
-            method: WipeMethod::Discard,
-            passed_over: Vec::new(),
-            overwritten: 17 << 20,
-            places: 52,
-            samples: 4096,
-            took_ms: WIPE_MS,
-        };
-        Some(WipeTold { number: order.number, state: WipeState::Wiped { report } })
-    }
-
-    /// Begins a wipe, once a boot and number; the disk must be the one that is meant.
+    /// Begins a wipe, once a boot and number. An older agent passes over what it does not know.
     fn begin_wipe(&mut self, order: WipeOrder, body: &mut Body, now: u64) {
-        let ours = body.config.inventory().disks.iter().any(|disk| disk.digest == Some(order.disk.digest));
-        let begun = self.wipe.as_ref().is_some_and(|(wipe, _)| wipe.number >= order.number);
-        if begun || !ours || order.boot_id != self.boot_id {
-            return;
+        let begun = self.wipe.as_ref().is_some_and(|wipe| wipe.is_busy() || wipe.number() >= order.number);
+        if !begun && order.boot_id == self.boot_id && self.key.is_some() {
+            self.wipe = Some(Wiping::begin(order, body, now));
         }
-        let (lab, node, number) = (order.lab.clone(), order.node.clone(), order.number);
-        body.label = Some(DiskLabel { lab, node, number, state: LabelState::Begun });
-        body.note(now, Step::WipeBegun);
-        self.wipe = Some((order, now));
     }
 
     fn on_http(&mut self, body: &mut Body, event: &HttpEvent, now: u64) -> Next {
@@ -300,19 +287,28 @@ impl AgentRun {
             self.state = State::Due { at, hello };
             return Next::Stay;
         };
+        if let Some(key) = &mut self.key {
+            key.take_word(&welcome);
+        }
+        if welcome.report_again {
+            // It is said at once, with the word that was just told; a counter that asks again all the same is given a
+            // pause: no hot loop.
+            let at = if hello && std::mem::replace(&mut self.asked_again, true) { at } else { now };
+            self.state = State::Due { at, hello: true };
+            return Next::Stay;
+        }
+        self.asked_again = false;
         body.note(now, if hello { Step::AgentWelcomed } else { Step::BeatAccepted });
         if !self.welcomed {
             self.welcomed = true;
             self.silent_at = body.manners.silent_after().map(|after| now + after);
             self.reset_at = body.take_reset().map(|after| now + after);
         }
-        // A beat that nobody knows is followed by a report at once, a report by a pause: no hot loop.
-        let at = if welcome.report_again && !hello { now } else { at };
-        self.state = State::Due { at, hello: welcome.report_again };
+        self.state = State::Due { at, hello: false };
         if let Some(order) = welcome.wipe {
             self.begin_wipe(order, body, now);
         }
-        let wiping = self.wipe.as_ref().is_some_and(|(_, began)| now < began + WIPE_MS);
+        let wiping = self.wipe.as_ref().is_some_and(Wiping::is_busy);
         if welcome.order == AgentOrder::PowerOff && !wiping {
             body.note(now, Step::ToldPowerOff);
             if !body.manners.has(Manner::IgnoresPowerOff) {

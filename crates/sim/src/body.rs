@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-use model::{DiskLabel, MacAddr, MachineUuid};
+use model::{MacAddr, MachineUuid};
 use wire::frame::{Checksum, Udp4, Udp6};
 use wire::ndp::{Advertisement, group_mac, link_local};
 
 use crate::config::Config;
 use crate::dice::Dice;
+use crate::disk::Disk;
 use crate::http::{HttpEvent, HttpRequest};
 use crate::machine::Effect;
 use crate::manners::{Manner, Manners};
@@ -120,8 +121,8 @@ pub(crate) struct Body {
     /// The same of IPv6, beside the link-local one that is always there.
     pub(crate) address6: Option<Ipv6Addr>,
     pub(crate) port: Port,
-    /// What a lab wrote on its disk; it stays when the power goes.
-    pub(crate) label: Option<DiskLabel>,
+    /// The disk in it; what is written stays when the power goes.
+    pub(crate) disk: Disk,
     /// iPXE runs, and it is the one burnt into the card.
     pub(crate) runs_burnt_in: bool,
     /// The Ethernet address of the board, which the programs after the firmware may not have.
@@ -161,12 +162,12 @@ impl Body {
         Self {
             manners,
             own_mac: config.mac,
+            disk: config.disk.clone(),
             config,
             dice,
             address: None,
             address6: None,
             port: Port::default(),
-            label: None,
             runs_burnt_in: false,
             effects: Vec::new(),
             neighbours: BTreeMap::new(),

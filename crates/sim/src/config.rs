@@ -1,8 +1,8 @@
 //! What a simulated machine is.
 
-use model::{Digest, Inventory, MacAddr, MachineUuid};
+use model::{Inventory, MacAddr, MachineUuid};
 
-use crate::Manner;
+use crate::{Disk, Manner};
 
 /// Which firmware a machine starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +56,8 @@ pub struct Config {
     pub memory_mib: u32,
     /// Logical processors.
     pub cpus: u16,
+    /// The disk it has when it is switched on first.
+    pub disk: Disk,
     /// What it does when nothing boots.
     pub stranding: Stranding,
 }
@@ -76,6 +78,7 @@ impl Config {
             manners: Vec::new(),
             memory_mib: 8192,
             cpus: 4,
+            disk: Disk::new(&format!("SSD{d:02X}{e:02X}{f:02X}")),
             stranding: Stranding::Silent,
         }
     }
@@ -87,8 +90,15 @@ impl Config {
         self
     }
 
-    /// What its agent reports of the box.
-    pub(crate) fn inventory(&self) -> Inventory {
+    /// The same machine with this disk.
+    #[must_use]
+    pub fn on_disk(mut self, disk: Disk) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    /// What its agent reports of the box with this disk in it.
+    pub(crate) fn inventory(&self, disk: &Disk) -> Inventory {
         let [.., d, e, f] = self.mac.0;
         Inventory {
             firmware: if self.is_uefi() { "uefi" } else { "bios" }.to_owned(),
@@ -98,16 +108,7 @@ impl Config {
             cpu: "Simulated CPU @ 1.00GHz".to_owned(),
             cpus: self.cpus,
             memory_mib: self.memory_mib,
-            disks: vec![model::Disk {
-                name: "sda".to_owned(),
-                model: "Simulated SSD".to_owned(),
-                serial: format!("SSD{d:02X}{e:02X}{f:02X}"),
-                bytes: 256_060_514_304,
-                // Nothing but the machine tells disks of simulated boxes apart.
-                digest: Some(Digest(core::array::from_fn(|at| [d, e, f].get(at).copied().unwrap_or(0xd1)))),
-                label: None,
-                used: None,
-            }],
+            disks: vec![disk.reported()],
             nics: vec![model::Nic {
                 name: "eth0".to_owned(),
                 mac: self.mac,

@@ -6,7 +6,8 @@
 //! | what it is and how badly it behaves | `config.rs`, `manners/`, `port.rs`, `relay.rs` |
 //! | its firmware's network boot | `firmware/` |
 //! | iPXE: the wait for a router, DHCP, scripts | `ipxe/` |
-//! | our agent, as seen from outside | `agent.rs` |
+//! | our agent, as seen from outside | `agent.rs`, `key.rs` |
+//! | its disk, and how it is wiped | `disk.rs`, `wipe.rs` |
 //! | DHCP and TFTP from the client's side | `exchange.rs`, `program.rs`, `download.rs` |
 //! | DHCPv6 from the client's side | `exchange6.rs`, `program6.rs` |
 //! | several boxes and one server on a cable | `segment.rs`, `cable.rs` |
@@ -29,6 +30,7 @@ mod body;
 mod cable;
 mod config;
 mod dice;
+mod disk;
 mod download;
 mod exchange;
 mod exchange6;
@@ -36,6 +38,7 @@ mod fetch;
 mod firmware;
 mod http;
 mod ipxe;
+mod key;
 pub mod kubernetes;
 mod machine;
 mod manners;
@@ -52,10 +55,12 @@ mod step;
 mod stuck;
 pub mod talos;
 mod visits;
+mod wipe;
 
 pub use board::{PortConfig, PowerBoard, PowerReport};
 pub use cable::{Cable, Copied, Fate, Lane, Passed, Way};
 pub use config::{Config, Ipxe, Kind, Stranding};
+pub use disk::Disk;
 pub use http::{HttpEvent, HttpRequest, Method};
 pub use machine::{Effect, Machine};
 pub use manners::Manner;

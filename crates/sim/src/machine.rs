@@ -18,6 +18,7 @@ use wire::ndp::Routing;
 use crate::agent::AgentRun;
 use crate::body::{Body, Datagram, Input, Next};
 use crate::config::{Config, Ipxe, Kind, Stranding};
+use crate::disk::Disk;
 use crate::firmware::Rom;
 use crate::http::{HttpEvent, HttpRequest};
 use crate::ipxe::Loader;
@@ -103,6 +104,17 @@ impl Machine {
     #[must_use]
     pub fn first(&self, is: impl Fn(&Step) -> bool) -> Option<u64> {
         self.history().iter().find(|(_, step)| is(step)).map(|(at, _)| *at)
+    }
+
+    /// The disk in it now.
+    #[must_use]
+    pub const fn disk(&self) -> &Disk {
+        &self.body.disk
+    }
+
+    /// Somebody puts another disk into it, running or not; the one that was in it comes out.
+    pub fn change_disk(&mut self, disk: Disk) -> Disk {
+        std::mem::replace(&mut self.body.disk, disk)
     }
 
     /// The address it uses now.

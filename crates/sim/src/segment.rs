@@ -9,6 +9,7 @@ use wire::frame::Frame;
 
 use crate::cable::{Cable, Passed, Way};
 use crate::dice::Dice;
+use crate::disk::Disk;
 use crate::http::{HttpEvent, HttpRequest};
 use crate::machine::{Effect, Machine};
 use crate::step::Phase;
@@ -138,6 +139,12 @@ impl Segment {
             }
             self.refresh(at);
         }
+    }
+
+    /// Somebody puts another disk into a machine; the one that was in it comes out. `None` where there is no such
+    /// machine.
+    pub fn change_disk(&mut self, at: usize, disk: Disk) -> Option<Disk> {
+        self.machines.get_mut(at).map(|machine| machine.change_disk(disk))
     }
 
     /// Somebody presses the reset button of a machine.

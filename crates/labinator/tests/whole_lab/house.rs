@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     /// The lab has IPv6 and no IPv4.
     pub(crate) six_only: bool,
+    /// What else is other in the lab file.
+    pub(crate) alter: fn(&mut LabSpec),
 }
 
 impl Plan {
@@ -44,6 +46,7 @@ impl Plan {
             enough,
             seed: 1,
             six_only: false,
+            alter: |_| {},
         }
     }
 
@@ -66,6 +69,7 @@ impl Plan {
                 node.ip6 = Some(host(number));
             }
         }
+        (self.alter)(&mut spec);
         spec
     }
 }

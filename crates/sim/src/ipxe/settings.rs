@@ -36,8 +36,8 @@ impl Settings {
             "dhcp-server" => self.dhcp_server.to_string(),
             "filename" => self.file.clone(),
             "uuid" => config.uuid.to_string(),
-            "serial" => config.inventory().serial,
-            "product" => config.inventory().product,
+            "serial" => config.inventory(&config.disk).serial,
+            "product" => config.inventory(&config.disk).product,
             "buildarch" => if self.uefi { "x86_64" } else { "i386" }.to_owned(),
             "platform" => if self.uefi { "efi" } else { "pcbios" }.to_owned(),
             "version" => match self.version {

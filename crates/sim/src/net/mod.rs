@@ -155,6 +155,13 @@ impl Lab {
         self.change(|inside, now| inside.segment.reset(at, now));
     }
 
+    /// Puts another disk into a machine, and takes out the one that was in it.
+    pub fn change_disk(&self, at: usize, disk: crate::Disk) -> Option<crate::Disk> {
+        let mut out = None;
+        self.change(|inside, _| out = inside.segment.change_disk(at, disk));
+        out
+    }
+
     /// Asks a power port to switch and waits for what it says became of it.
     pub async fn order(&self, port: usize, order: PowerOrder) -> Outcome {
         let (tell, told) = oneshot::channel();
