@@ -5,6 +5,8 @@
 mod floor;
 #[path = "whole_lab/house.rs"]
 mod house;
+#[path = "whole_lab/hypervisors.rs"]
+mod hypervisors;
 #[path = "lost_writes/stand.rs"]
 mod stand;
 #[path = "whole_lab/wipe.rs"]

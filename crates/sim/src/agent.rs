@@ -1,11 +1,12 @@
-//! Our agent as the boss sees it: an address, a report, heartbeats, and one order it obeys.
+//! Our agent as the boss sees it: an address, a report, heartbeats, and the orders it obeys. Of a hypervisor also its
+//! guests.
 
 use std::net::Ipv4Addr;
 
 use bytes::Bytes;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AGENT_SEAL_HEADER, AgentBeat, AgentOrder,
-    AgentReport, AgentWelcome, WipeOrder,
+    AgentReport, AgentWelcome, Asset, GuestEnd, GuestSeen, MacAddr, NodeName, WipeOrder,
 };
 use wire::dhcp::{
     AGENT_VENDOR_CLASS, BossSearch, CLIENT_PORT, ClientSettings, LARGEST_MESSAGE, Message, OptionCode,
@@ -15,6 +16,7 @@ use wire::dhcp::{
 use crate::body::{Body, Input, Next};
 use crate::exchange::{Exchange, Verdict};
 use crate::exchange6::{Exchange6, Verdict6};
+use crate::guests::Guests;
 use crate::http::{HttpEvent, HttpRequest, Method};
 use crate::key::BootKey;
 use crate::manners::Manner;
@@ -26,6 +28,15 @@ use crate::wipe::Wiping;
 const PATIENCE_MS: u64 = 10_000;
 /// Syncing disks before the power goes.
 const SYNC_MS: u64 = 300;
+
+/// What the boss is asked or told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Ask {
+    Hello,
+    Beat,
+    /// What a guest boots.
+    Content(Asset),
+}
 
 #[derive(Debug)]
 enum State {
@@ -40,12 +51,12 @@ enum State {
     /// The next request is due.
     Due {
         at: u64,
-        hello: bool,
+        ask: Ask,
     },
     /// A request is under way.
     Sent {
         id: u64,
-        hello: bool,
+        ask: Ask,
         deadline: u64,
         status: u16,
         content: Vec<u8>,
@@ -69,6 +80,15 @@ pub(crate) struct AgentRun {
     welcomed: bool,
     /// The last report was answered with the wish to hear it again.
     asked_again: bool,
+    /// What the boss calls this machine.
+    node: Option<NodeName>,
+    guests: Guests,
+    /// What was told of them last.
+    told: Vec<GuestSeen>,
+    /// When the next heartbeat is due, whatever is fetched meanwhile.
+    beat_at: u64,
+    /// When something is to be done about them.
+    guests_at: Option<u64>,
     /// The wipe of this boot.
     wipe: Option<Wiping>,
     /// When it falls silent, once it was welcomed.
@@ -110,6 +130,11 @@ impl AgentRun {
             base,
             welcomed: false,
             asked_again: false,
+            node: None,
+            guests: Guests::default(),
+            told: Vec::new(),
+            beat_at: 0,
+            guests_at: None,
             wipe: None,
             silent_at: None,
             reset_at: None,
@@ -129,7 +154,7 @@ impl AgentRun {
             State::Syncing { until } => Some(*until),
             State::Silent => None,
         };
-        [own, self.reset_at].into_iter().flatten().min()
+        [own, self.reset_at, self.guests_at].into_iter().flatten().min()
     }
 
     pub(crate) fn take(&mut self, body: &mut Body, input: &Input<'_>, now: u64) -> Next {
@@ -138,6 +163,9 @@ impl AgentRun {
         }
         if self.silent_at.is_some_and(|at| at <= now) {
             self.state = State::Silent;
+        }
+        if self.guests_at.is_some_and(|at| at <= now) {
+            self.mind_guests(body, now);
         }
         match (&mut self.state, input) {
             (State::Asking { four, six, search }, Input::Udp(_) | Input::Time) => {
@@ -153,13 +181,13 @@ impl AgentRun {
                 self.after_dhcp((four, six, told), body, now);
                 Next::Stay
             }
-            (State::Due { at, hello }, Input::Time) if *at <= now => {
-                let hello = *hello;
-                self.speak(hello, body, now);
+            (State::Due { at, ask }, Input::Time) if *at <= now => {
+                let ask = ask.clone();
+                self.speak(ask, body, now);
                 Next::Stay
             }
-            (State::Sent { deadline, hello, .. }, Input::Time) if *deadline <= now => {
-                self.state = State::Due { at: now, hello: *hello };
+            (State::Sent { deadline, ask, .. }, Input::Time) if *deadline <= now => {
+                self.state = State::Due { at: now, ask: ask.clone() };
                 Next::Stay
             }
             (State::Sent { id, .. }, Input::Http(of, event)) if id == of => self.on_http(body, event, now),
@@ -194,59 +222,117 @@ impl AgentRun {
         };
         if let Some(boss) = boss {
             boss.trim_end_matches('/').clone_into(&mut self.base);
-            self.state = State::Due { at: now, hello: true };
+            self.state = State::Due { at: now, ask: Ask::Hello };
         }
     }
 
-    fn speak(&mut self, hello: bool, body: &mut Body, now: u64) {
-        let uptime_ms = now.saturating_sub(self.began) + 1000;
-        let (path, json) = if hello {
-            let mut inventory = body.config.inventory(&body.disk);
-            if self.key.is_none() {
-                // It cannot wipe, and so has no word for which disk is meant.
-                inventory.disks.iter_mut().for_each(|disk| (disk.digest, disk.label) = (None, None));
+    fn speak(&mut self, ask: Ask, body: &mut Body, now: u64) {
+        let (path, json) = match &ask {
+            Ask::Hello => (AGENT_HELLO_PATH, serde_json::to_vec(&self.report(body, now))),
+            Ask::Beat => (AGENT_BEAT_PATH, serde_json::to_vec(&self.beat(body, now))),
+            Ask::Content(asset) => {
+                let url = format!("{}/f/{}/{}", self.base, asset.digest, asset.name);
+                return self.send(ask, (Method::Get, url), (Vec::new(), Vec::new()), body, now);
             }
-            let report = AgentReport {
-                mac: body.config.mac,
-                boot_id: self.boot_id.clone(),
-                nonce: self.nonce.clone(),
-                address: body.address.map(Into::into).or_else(|| body.address6.map(Into::into)),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                kernel: "6.1.0-simulated".to_owned(),
-                uptime_ms,
-                inventory,
-                key: self.key.as_ref().map(BootKey::public),
-                build: None,
-            };
-            (AGENT_HELLO_PATH, serde_json::to_vec(&report))
-        } else {
-            let beat = AgentBeat {
-                mac: body.config.mac,
-                boot_id: self.boot_id.clone(),
-                uptime_ms,
-                load_milli: u32::try_from(body.dice.between(10, 900)).unwrap_or_default(),
-                memory_available_mib: body.config.memory_mib / 10 * 9,
-                wipe: self.wipe.as_mut().map(|wipe| wipe.told(body, now)),
-                ..AgentBeat::default()
-            };
-            (AGENT_BEAT_PATH, serde_json::to_vec(&beat))
         };
         let json = json.unwrap_or_default();
         let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         if let Some(key) = &mut self.key {
             headers.push((AGENT_SEAL_HEADER.to_owned(), key.seal(path, &self.boot_id, &json)));
         }
-        let request = HttpRequest {
-            id: 0,
-            method: Method::Post,
-            url: format!("{}{path}", self.base),
-            headers,
-            range_from: None,
-            body: Bytes::from(json),
-            reads_body: true,
-        };
+        let url = format!("{}{path}", self.base);
+        self.send(ask, (Method::Post, url), (headers, json), body, now);
+    }
+
+    fn send(
+        &mut self,
+        ask: Ask,
+        (method, url): (Method, String),
+        (headers, content): (Vec<(String, String)>, Vec<u8>),
+        body: &mut Body,
+        now: u64,
+    ) {
+        let content = Bytes::from(content);
+        let request =
+            HttpRequest { id: 0, method, url, headers, range_from: None, body: content, reads_body: true };
         let id = body.ask(request, now);
-        self.state = State::Sent { id, hello, deadline: now + PATIENCE_MS, status: 0, content: Vec::new() };
+        self.state = State::Sent { id, ask, deadline: now + PATIENCE_MS, status: 0, content: Vec::new() };
+    }
+
+    /// Milliseconds since the kernel started.
+    fn uptime(&self, now: u64) -> u64 {
+        now.saturating_sub(self.began) + 1000
+    }
+
+    fn report(&self, body: &Body, now: u64) -> AgentReport {
+        let mut inventory = body.config.inventory(&body.disk);
+        if self.key.is_none() {
+            // It cannot wipe, and so has no word for which disk is meant.
+            inventory.disks.iter_mut().for_each(|disk| (disk.digest, disk.label) = (None, None));
+        }
+        AgentReport {
+            mac: body.config.mac,
+            boot_id: self.boot_id.clone(),
+            nonce: self.nonce.clone(),
+            address: body.address.map(Into::into).or_else(|| body.address6.map(Into::into)),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: "6.1.0-simulated".to_owned(),
+            uptime_ms: self.uptime(now),
+            inventory,
+            key: self.key.as_ref().map(BootKey::public),
+            build: None,
+        }
+    }
+
+    fn beat(&mut self, body: &mut Body, now: u64) -> AgentBeat {
+        self.told = self.seen();
+        AgentBeat {
+            mac: body.config.mac,
+            boot_id: self.boot_id.clone(),
+            uptime_ms: self.uptime(now),
+            load_milli: u32::try_from(body.dice.between(10, 900)).unwrap_or_default(),
+            memory_available_mib: body.config.memory_mib / 10 * 9,
+            guests: self.told.clone(),
+            wipe: self.wipe.as_mut().map(|wipe| wipe.told(body, now)),
+            ..AgentBeat::default()
+        }
+    }
+
+    /// What is true of its guests; nothing while nobody has told its name.
+    fn seen(&self) -> Vec<GuestSeen> {
+        self.node.as_ref().map(|node| self.guests.seen(node, &self.boot_id)).unwrap_or_default()
+    }
+
+    /// A guest ended by itself.
+    pub(crate) fn on_guest_end(
+        &mut self,
+        body: &mut Body,
+        mac: MacAddr,
+        (end, again): (GuestEnd, bool),
+        now: u64,
+    ) {
+        self.guests.ended(mac, end, again, now);
+        self.mind_guests(body, now);
+    }
+
+    /// Does what is due about guests, whether or not anybody answers. What is new is told at once.
+    fn mind_guests(&mut self, body: &mut Body, now: u64) {
+        self.guests.turn(body, &self.base, now);
+        self.guests_at = self.guests.wake_at(now);
+        if let State::Due { at, ask: Ask::Beat } = &self.state {
+            let at = *at;
+            let is_news = self.welcomed && self.seen() != self.told;
+            self.beat_at = if is_news { now } else { at };
+            self.go_on(now);
+        }
+    }
+
+    /// Fetches what a guest boots, else waits for the next heartbeat.
+    fn go_on(&mut self, now: u64) {
+        self.state = match self.guests.wanted(now).filter(|_| self.beat_at > now) {
+            Some(asset) => State::Due { at: now, ask: Ask::Content(asset) },
+            None => State::Due { at: self.beat_at, ask: Ask::Beat },
+        };
     }
 
     /// Begins a wipe, once a boot and number. An older agent passes over what it does not know.
@@ -258,17 +344,25 @@ impl AgentRun {
     }
 
     fn on_http(&mut self, body: &mut Body, event: &HttpEvent, now: u64) -> Next {
-        let State::Sent { hello, status, content, .. } = &mut self.state else { return Next::Stay };
-        let hello = *hello;
-        let later = now + AGENT_BEAT_SECONDS * 1000;
+        let State::Sent { ask, status, content, .. } = &mut self.state else { return Next::Stay };
         match event {
             HttpEvent::Head { status: told, .. } => *status = *told,
             HttpEvent::Data(data) => content.extend_from_slice(data),
             HttpEvent::Passed(_) => {}
-            HttpEvent::Failed => self.state = State::Due { at: later, hello },
-            HttpEvent::End => {
-                let good = *status == 200;
-                let welcome = serde_json::from_slice::<AgentWelcome>(content).ok().filter(|_| good);
+            HttpEvent::Failed | HttpEvent::End => {
+                let good = matches!(event, HttpEvent::End) && *status == 200;
+                let (ask, content) = (ask.clone(), std::mem::take(content));
+                let hello = match ask {
+                    Ask::Content(asset) => {
+                        self.guests.came(&asset, good.then_some(content), body, now);
+                        self.state = State::Due { at: self.beat_at, ask: Ask::Beat };
+                        self.mind_guests(body, now);
+                        return Next::Stay;
+                    }
+                    Ask::Hello => true,
+                    Ask::Beat => false,
+                };
+                let welcome = serde_json::from_slice::<AgentWelcome>(&content).ok().filter(|_| good);
                 return self.after_answer(welcome, hello, body, now);
             }
         }
@@ -284,7 +378,7 @@ impl AgentRun {
     ) -> Next {
         let at = now + AGENT_BEAT_SECONDS * 1000;
         let Some(welcome) = welcome else {
-            self.state = State::Due { at, hello };
+            self.state = State::Due { at, ask: if hello { Ask::Hello } else { Ask::Beat } };
             return Next::Stay;
         };
         if let Some(key) = &mut self.key {
@@ -294,7 +388,7 @@ impl AgentRun {
             // It is said at once, with the word that was just told; a counter that asks again all the same is given a
             // pause: no hot loop.
             let at = if hello && std::mem::replace(&mut self.asked_again, true) { at } else { now };
-            self.state = State::Due { at, hello: true };
+            self.state = State::Due { at, ask: Ask::Hello };
             return Next::Stay;
         }
         self.asked_again = false;
@@ -304,11 +398,17 @@ impl AgentRun {
             self.silent_at = body.manners.silent_after().map(|after| now + after);
             self.reset_at = body.take_reset().map(|after| now + after);
         }
-        self.state = State::Due { at, hello: false };
+        self.state = State::Due { at, ask: Ask::Beat };
         if let Some(order) = welcome.wipe {
             self.begin_wipe(order, body, now);
         }
         let wiping = self.wipe.as_ref().is_some_and(Wiping::is_busy);
+        self.node = welcome.node.or(self.node.take());
+        // An older agent has no guests.
+        if let Some(list) = welcome.guests.filter(|_| self.key.is_some()) {
+            self.guests.wish(&list);
+            self.mind_guests(body, now);
+        }
         if welcome.order == AgentOrder::PowerOff && !wiping {
             body.note(now, Step::ToldPowerOff);
             if !body.manners.has(Manner::IgnoresPowerOff) {

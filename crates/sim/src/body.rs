@@ -1,6 +1,6 @@
 //! The box around the programs: its port on the cable, its chance, its memory of what happened.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use model::{MacAddr, MachineUuid};
@@ -10,6 +10,7 @@ use wire::ndp::{Advertisement, group_mac, link_local};
 use crate::config::Config;
 use crate::dice::Dice;
 use crate::disk::Disk;
+use crate::guests::GuestAct;
 use crate::http::{HttpEvent, HttpRequest};
 use crate::machine::Effect;
 use crate::manners::{Manner, Manners};
@@ -137,6 +138,10 @@ pub(crate) struct Body {
     dead: u64,
     has_reset: bool,
     power_cut: PowerCut,
+    /// Guests that run in it, by their address.
+    hosted: BTreeSet<MacAddr>,
+    /// Contents that it damaged so far.
+    pub(crate) damaged: u8,
 }
 
 /// The one power cut in the life of [`Manner::ResetsInDownload`].
@@ -176,6 +181,8 @@ impl Body {
             dead: 0,
             has_reset: false,
             power_cut: PowerCut::Ahead,
+            hosted: BTreeSet::new(),
+            damaged: 0,
         }
     }
 
@@ -208,7 +215,24 @@ impl Body {
         self.config.mac = self.own_mac;
         self.dead = self.requests;
         self.effects.retain(|effect| matches!(effect, Effect::Console(_)));
+        for mac in std::mem::take(&mut self.hosted) {
+            self.effects.push(Effect::Guest { mac, act: GuestAct::Off });
+        }
         self.forget_network();
+    }
+
+    /// Does something with a guest that runs, or is to run, in it.
+    pub(crate) fn guest(&mut self, mac: MacAddr, act: GuestAct) {
+        match act {
+            GuestAct::Kernel { .. } | GuestAct::Firmware => self.hosted.insert(mac),
+            GuestAct::Off => self.hosted.remove(&mac),
+        };
+        self.effects.push(Effect::Guest { mac, act });
+    }
+
+    /// A guest ended by itself.
+    pub(crate) fn guest_is_gone(&mut self, mac: MacAddr) {
+        self.hosted.remove(&mac);
     }
 
     /// Another program took over the port.

@@ -7,6 +7,7 @@
 //! | its firmware's network boot | `firmware/` |
 //! | iPXE: the wait for a router, DHCP, scripts | `ipxe/` |
 //! | our agent, as seen from outside | `agent.rs`, `key.rs` |
+//! | what a hypervisor runs | `guests.rs` |
 //! | its disk, and how it is wiped | `disk.rs`, `wipe.rs` |
 //! | DHCP and TFTP from the client's side | `exchange.rs`, `program.rs`, `download.rs` |
 //! | DHCPv6 from the client's side | `exchange6.rs`, `program6.rs` |
@@ -36,6 +37,7 @@ mod exchange;
 mod exchange6;
 mod fetch;
 mod firmware;
+mod guests;
 mod http;
 mod ipxe;
 mod key;
@@ -61,6 +63,7 @@ pub use board::{PortConfig, PowerBoard, PowerReport};
 pub use cable::{Cable, Copied, Fate, Lane, Passed, Way};
 pub use config::{Config, Ipxe, Kind, Stranding};
 pub use disk::Disk;
+pub use guests::GuestAct;
 pub use http::{HttpEvent, HttpRequest, Method};
 pub use machine::{Effect, Machine};
 pub use manners::Manner;

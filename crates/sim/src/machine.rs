@@ -11,15 +11,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use model::MacAddr;
+use model::{GuestCause, GuestEnd, MacAddr};
 use wire::frame::{Checksum, Frame};
 use wire::ndp::Routing;
 
 use crate::agent::AgentRun;
-use crate::body::{Body, Datagram, Input, Next};
+use crate::body::{Body, Datagram, Input, KernelStart, Next};
 use crate::config::{Config, Ipxe, Kind, Stranding};
 use crate::disk::Disk;
 use crate::firmware::Rom;
+use crate::guests::GuestAct;
 use crate::http::{HttpEvent, HttpRequest};
 use crate::ipxe::Loader;
 use crate::manners::Manner;
@@ -34,6 +35,13 @@ pub enum Effect {
     Http(HttpRequest),
     /// Writes a line on its screen.
     Console(String),
+    /// A hypervisor does something with a guest.
+    Guest {
+        /// The guest's address.
+        mac: MacAddr,
+        /// What.
+        act: GuestAct,
+    },
 }
 
 /// A simulated machine: frames, HTTP events and time go in, [`Effect`]s come out of
@@ -44,6 +52,10 @@ pub struct Machine {
     stage: Stage,
     /// When it resets by itself.
     resets_at: Option<u64>,
+    /// It is a guest whose kernel its hypervisor loaded: a reset of its own ends it.
+    by_kernel: bool,
+    /// How its run as a guest ended, and whether its own system wants another one.
+    end: Option<(GuestEnd, bool)>,
 }
 
 #[derive(Debug)]
@@ -70,7 +82,7 @@ impl Machine {
     /// A machine that is switched off.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { body: Body::new(config), stage: Stage::Off, resets_at: None }
+        Self { body: Body::new(config), stage: Stage::Off, resets_at: None, by_kernel: false, end: None }
     }
 
     /// What it is.
@@ -112,9 +124,9 @@ impl Machine {
         &self.body.disk
     }
 
-    /// Somebody puts another disk into it, running or not; the one that was in it comes out.
-    pub fn change_disk(&mut self, disk: Disk) -> Disk {
-        std::mem::replace(&mut self.body.disk, disk)
+    /// Somebody puts another disk into it, running or not, in the place of the one that was in it.
+    pub fn change_disk(&mut self, disk: Disk) {
+        self.body.disk = disk;
     }
 
     /// The address it uses now.
@@ -137,8 +149,42 @@ impl Machine {
     /// Power comes. A machine that is on does not notice.
     pub fn power_on(&mut self, now: u64) {
         if matches!(self.stage, Stage::Off) {
+            self.end = None;
             self.body.note(now, Step::PoweredOn);
             self.start_post(now);
+        }
+    }
+
+    /// Its hypervisor starts it with a kernel, without any firmware.
+    pub(crate) fn start_kernel(&mut self, args: String, initrds: Vec<String>, now: u64) {
+        if matches!(self.stage, Stage::Off) {
+            self.body.note(now, Step::PoweredOn);
+            self.body.raise_link(now);
+            (self.by_kernel, self.end) = (true, None);
+            self.resets_at = self.body.manners.reboots_every().map(|after| now + after);
+            self.turn(Next::Kernel(KernelStart { args, initrds }), now);
+        }
+    }
+
+    /// What runs it ends, in this way.
+    pub(crate) fn end_as(&mut self, end: GuestEnd, now: u64) {
+        if !matches!(self.stage, Stage::Off) {
+            self.end = Some((end, false));
+            self.power_off(now);
+        }
+    }
+
+    /// How its last run as a guest ended: without another word as `kill -9` of QEMU ends it.
+    pub(crate) fn take_end(&mut self) -> (GuestEnd, bool) {
+        let killed = || GuestEnd { cause: GuestCause::QemuDied, evidence: "signal 9".to_owned() };
+        self.end.take().unwrap_or_else(|| (killed(), false))
+    }
+
+    /// One of its guests ended by itself.
+    pub(crate) fn on_guest_end(&mut self, mac: MacAddr, (end, again): (GuestEnd, bool), now: u64) {
+        self.body.guest_is_gone(mac);
+        if let Stage::Agent(agent) = &mut self.stage {
+            agent.on_guest_end(&mut self.body, mac, (end, again), now);
         }
     }
 
@@ -334,6 +380,8 @@ impl Machine {
             Next::Reset => self.restart(now),
             Next::ShutDown => {
                 self.body.note(now, Step::ShutDown);
+                let evidence = "guest-shutdown".to_owned();
+                self.end = Some((GuestEnd { cause: GuestCause::PoweredOff, evidence }, false));
                 self.darken();
             }
         }
@@ -368,12 +416,18 @@ impl Machine {
 
     fn darken(&mut self) {
         self.resets_at = None;
+        self.by_kernel = false;
         self.body.go_dark();
         self.stage = Stage::Off;
     }
 
     fn restart(&mut self, now: u64) {
         self.body.note(now, Step::Reset);
+        if self.by_kernel {
+            let evidence = "guest-reset".to_owned();
+            self.end = Some((GuestEnd { cause: GuestCause::Ordered, evidence }, true));
+            return self.darken();
+        }
         self.body.go_dark();
         self.start_post(now);
     }

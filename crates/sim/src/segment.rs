@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{MacAddr, PowerOrder};
+use model::{GuestEnd, MacAddr, PowerOrder};
 use wire::dhcp::CLIENT_PORT;
 use wire::frame::Frame;
 
 use crate::cable::{Cable, Passed, Way};
 use crate::dice::Dice;
 use crate::disk::Disk;
+use crate::guests::GuestAct;
 use crate::http::{HttpEvent, HttpRequest};
 use crate::machine::{Effect, Machine};
 use crate::step::Phase;
@@ -54,6 +55,8 @@ pub struct Segment {
     clients: BTreeMap<MacAddr, Vec<usize>>,
     cable: Cable,
     dice: Dice,
+    /// Guests that run, with their hypervisors.
+    hosts: BTreeMap<usize, usize>,
     /// Frames on their way, by arrival and order of sending.
     flight: BTreeMap<(u64, u64), Flying>,
     sent: u64,
@@ -86,6 +89,7 @@ impl Segment {
             clients,
             cable,
             dice: Dice::new(seed),
+            hosts: BTreeMap::new(),
             flight: BTreeMap::new(),
             sent: 0,
             due: BTreeSet::new(),
@@ -137,21 +141,30 @@ impl Segment {
                 PowerOrder::On => machine.power_on(now),
                 PowerOrder::Off => machine.power_off(now),
             }
-            self.refresh(at);
+            self.refresh(at, now);
         }
     }
 
-    /// Somebody puts another disk into a machine; the one that was in it comes out. `None` where there is no such
-    /// machine.
-    pub fn change_disk(&mut self, at: usize, disk: Disk) -> Option<Disk> {
-        self.machines.get_mut(at).map(|machine| machine.change_disk(disk))
+    /// Somebody puts another disk into a machine, in the place of the one that was in it.
+    pub fn change_disk(&mut self, at: usize, disk: Disk) {
+        if let Some(machine) = self.machines.get_mut(at) {
+            machine.change_disk(disk);
+        }
     }
 
     /// Somebody presses the reset button of a machine.
     pub fn reset(&mut self, at: usize, now: u64) {
         if let Some(machine) = self.machines.get_mut(at) {
             machine.reset(now);
-            self.refresh(at);
+            self.refresh(at, now);
+        }
+    }
+
+    /// What runs a guest ends, in this way; a machine that is no guest loses its power.
+    pub fn end_guest(&mut self, at: usize, end: GuestEnd, now: u64) {
+        if let Some(machine) = self.machines.get_mut(at) {
+            machine.end_as(end, now);
+            self.refresh(at, now);
         }
     }
 
@@ -184,7 +197,7 @@ impl Segment {
     pub fn on_http(&mut self, at: usize, id: u64, event: &HttpEvent, now: u64) {
         if let Some(machine) = self.machines.get_mut(at) {
             machine.on_http(id, event, now);
-            self.refresh(at);
+            self.refresh(at, now);
         }
     }
 
@@ -218,7 +231,7 @@ impl Segment {
                 (Target::Machine(at), frame) => {
                     if let Some(machine) = self.machines.get_mut(at) {
                         machine.on_frame(&frame, now);
-                        self.refresh(at);
+                        self.refresh(at, now);
                     }
                 }
             }
@@ -232,9 +245,44 @@ impl Segment {
                 Effect::Frame(frame) => self.fly(Target::Server, &frame.into(), now),
                 Effect::Http(request) => self.arrivals.push(Arrival::Http { machine: at, request }),
                 Effect::Console(line) => self.arrivals.push(Arrival::Console { machine: at, line }),
+                Effect::Guest { mac, act } => self.run_guest(at, (mac, act), now),
             }
         }
-        self.refresh(at);
+        self.refresh(at, now);
+    }
+
+    /// A hypervisor does something with a machine that is its guest.
+    fn run_guest(&mut self, host: usize, (mac, act): (MacAddr, GuestAct), now: u64) {
+        let Some(at) = self.place_of(mac) else { return };
+        let Some(machine) = self.machines.get_mut(at) else { return };
+        match act {
+            GuestAct::Off => {
+                self.hosts.remove(&at);
+                machine.power_off(now);
+            }
+            GuestAct::Firmware => {
+                self.hosts.insert(at, host);
+                machine.power_on(now);
+            }
+            GuestAct::Kernel { args, initrds } => {
+                self.hosts.insert(at, host);
+                machine.start_kernel(args, initrds, now);
+            }
+        }
+        self.refresh(at, now);
+    }
+
+    /// A guest that went off without its hypervisor's doing: that is told.
+    fn tell_host(&mut self, at: usize, now: u64) {
+        let Some(machine) = self.machines.get_mut(at).filter(|machine| machine.phase() == Phase::Off) else {
+            return;
+        };
+        let Some(host) = self.hosts.remove(&at) else { return };
+        let (mac, end) = (machine.config().mac, machine.take_end());
+        if let Some(machine) = self.machines.get_mut(host) {
+            machine.on_guest_end(mac, end, now);
+            self.refresh(host, now);
+        }
     }
 
     fn fly(&mut self, to: Target, frame: &Arc<[u8]>, now: u64) {
@@ -254,7 +302,7 @@ impl Segment {
         }
     }
 
-    fn refresh(&mut self, at: usize) {
+    fn refresh(&mut self, at: usize, now: u64) {
         let (Some(machine), Some(known)) = (self.machines.get(at), self.wakes.get_mut(at)) else { return };
         let wake = machine.wake_at();
         if *known != wake {
@@ -266,5 +314,6 @@ impl Segment {
             }
             *known = wake;
         }
+        self.tell_host(at, now);
     }
 }

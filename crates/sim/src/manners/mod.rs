@@ -183,4 +183,10 @@ pub enum Manner {
     /// does not know (docs/agents.md, "Older and newer"). Take its word, show how surely it is its own, and say what it
     /// cannot do.
     AgentIsOlder,
+    /// A hypervisor: what it fetches for guests finds no room before this moment of the lab, in milliseconds. Say so, and go
+    /// on when there is some.
+    NoRoomUntil(u64),
+    /// A hypervisor: so many contents in its life read otherwise than they were sent (bad memory, a cache between). Nothing
+    /// of them may be started, and both digests must be named.
+    DamagesContents(u8),
 }

@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{Outcome, PowerOrder, PowerState};
+use model::{GuestEnd, Outcome, PowerOrder, PowerState};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
@@ -155,11 +155,14 @@ impl Lab {
         self.change(|inside, now| inside.segment.reset(at, now));
     }
 
-    /// Puts another disk into a machine, and takes out the one that was in it.
-    pub fn change_disk(&self, at: usize, disk: crate::Disk) -> Option<crate::Disk> {
-        let mut out = None;
-        self.change(|inside, _| out = inside.segment.change_disk(at, disk));
-        out
+    /// Ends what runs a guest, in this way.
+    pub fn end_guest(&self, at: usize, end: GuestEnd) {
+        self.change(|inside, now| inside.segment.end_guest(at, end, now));
+    }
+
+    /// Puts another disk into a machine, in the place of the one that was in it.
+    pub fn change_disk(&self, at: usize, disk: crate::Disk) {
+        self.change(|inside, _| inside.segment.change_disk(at, disk));
     }
 
     /// Asks a power port to switch and waits for what it says became of it.
