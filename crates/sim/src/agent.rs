@@ -232,7 +232,7 @@ impl AgentRun {
             Ask::Beat => (AGENT_BEAT_PATH, serde_json::to_vec(&self.beat(body, now))),
             Ask::Content(asset) => {
                 let url = format!("{}/f/{}/{}", self.base, asset.digest, asset.name);
-                return self.send(ask, (Method::Get, url), (Vec::new(), Vec::new()), body, now);
+                return self.send(ask, (Method::Get, url), (Vec::new(), Vec::new()), (body, now));
             }
         };
         let json = json.unwrap_or_default();
@@ -241,7 +241,7 @@ impl AgentRun {
             headers.push((AGENT_SEAL_HEADER.to_owned(), key.seal(path, &self.boot_id, &json)));
         }
         let url = format!("{}{path}", self.base);
-        self.send(ask, (Method::Post, url), (headers, json), body, now);
+        self.send(ask, (Method::Post, url), (headers, json), (body, now));
     }
 
     fn send(
@@ -249,8 +249,7 @@ impl AgentRun {
         ask: Ask,
         (method, url): (Method, String),
         (headers, content): (Vec<(String, String)>, Vec<u8>),
-        body: &mut Body,
-        now: u64,
+        (body, now): (&mut Body, u64),
     ) {
         let content = Bytes::from(content);
         let request =
@@ -403,7 +402,7 @@ impl AgentRun {
             self.begin_wipe(order, body, now);
         }
         let wiping = self.wipe.as_ref().is_some_and(Wiping::is_busy);
-        self.node = welcome.node.or(self.node.take());
+        self.node = welcome.node.or_else(|| self.node.take());
         // An older agent has no guests.
         if let Some(list) = welcome.guests.filter(|_| self.key.is_some()) {
             self.guests.wish(&list);
