@@ -116,7 +116,18 @@ async fn tink_116_a_reboot_after_success_boots_the_same_again() {
     };
     assert!(bench.lab.wait_until(LIMIT, twice).await, "{}", bench.story(0));
     let started = bench.steps(0, |s| matches!(s, Step::KernelStarted { .. }));
-    assert_eq!(started[0].1, started[1].1, "the same boot of the table, the same bytes");
+    let line = |step: &Step| match step {
+        Step::KernelStarted { args, .. } => {
+            let (nonces, rest): (Vec<String>, Vec<String>) =
+                args.split(' ').map(str::to_owned).partition(|word| word.starts_with("labinator.nonce="));
+            (nonces, rest)
+        }
+        _ => (Vec::new(), Vec::new()),
+    };
+    let ((first, same), (second, again)) = (line(&started[0].1), line(&started[1].1));
+    assert_eq!(same, again, "the same boot of the table, the same bytes");
+    // The agent's key claimed the first one.
+    assert!(first.len() == 1 && second.len() == 1 && first != second, "{first:?} {second:?}");
 }
 
 // A machine that never asks cannot be served; nothing is seen of it, which is what the core's limit is for.
