@@ -1,7 +1,10 @@
-//! A clock that only goes forward: the processor's counter, measured against the firmware's own waiting.
-#![expect(unsafe_code, reason = "the processor's counter is read by an instruction")]
+//! A clock that only goes forward: the processor's counter, measured against the firmware's own waiting; and sleep.
+#![expect(unsafe_code, reason = "the processor's counter is read by an instruction, and an event is made")]
 
 use core::time::Duration;
+
+use uefi::boot::{self, EventType, TimerTrigger, Tpl};
+use uefi::{Event, Result};
 
 /// How long the counter is watched to learn its pace.
 const WATCHED: Duration = Duration::from_millis(2);
@@ -28,6 +31,31 @@ impl Clock {
 
     pub(crate) fn ms(&self) -> u64 {
         self.us() / 1_000
+    }
+
+    /// Microseconds of so many ticks.
+    pub(crate) const fn us_of(&self, ticks: u64) -> u64 {
+        ticks / self.pace
+    }
+}
+
+/// Sleep in which firmware halts the processor: until the next tick of its timer, 10 ms in EDK2.
+#[derive(Debug)]
+pub(crate) struct Nap(Event);
+
+impl Nap {
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: the event has no function that firmware could call.
+        unsafe { boot::create_event(EventType::TIMER, Tpl::APPLICATION, None, None) }.map(Self)
+    }
+
+    pub(crate) fn take(&self) {
+        let soon = TimerTrigger::Relative(Duration::from_millis(1));
+        if boot::set_timer(&self.0, soon).is_ok() {
+            // SAFETY: this is a second name of the event for as long as it is waited for.
+            let event = unsafe { self.0.unsafe_clone() };
+            drop(boot::wait_for_event(&[event]));
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 use wire::loader::http::{Head, HeadError, Request};
 
 use crate::card::Card;
-use crate::clock::{self, Clock};
+use crate::clock::{self, Clock, Nap};
 use crate::lease::Lease;
 
 /// Version of this program, as it tells it.
@@ -24,6 +24,8 @@ const WINDOW: usize = 1 << 20;
 const AT_ONCE: usize = 32;
 /// Milliseconds until a connection must stand.
 const CONNECT: u64 = 5_000;
+/// Milliseconds without a byte, after which the processor sleeps between two looks: what is held back takes seconds.
+const DROWSY: u64 = 20;
 /// Milliseconds without a byte, after which a connection is given up.
 const SILENCE: u64 = 5_000;
 /// First of the ports that belong to nobody (RFC 6335 section 6), and how many there are.
@@ -63,6 +65,8 @@ pub(crate) struct Net {
     host: SocketAddrV4,
     /// What came behind a head that was read.
     left: Vec<u8>,
+    /// None where firmware makes no event: then it looks without a pause.
+    nap: Option<Nap>,
 }
 
 impl Net {
@@ -83,7 +87,7 @@ impl Net {
         socket.set_nagle_enabled(false);
         let mut sockets = SocketSet::new(vec![]);
         let tcp = sockets.add(socket);
-        Self { card, interface, sockets, tcp, clock, host, left: Vec::new() }
+        Self { card, interface, sockets, tcp, clock, host, left: Vec::new(), nap: Nap::new().ok() }
     }
 
     pub(crate) const fn host(&self) -> SocketAddrV4 {
@@ -118,6 +122,13 @@ impl Net {
         let end = self.clock.ms() + ms;
         while self.clock.ms() < end {
             self.turn();
+            self.sleep();
+        }
+    }
+
+    fn sleep(&self) {
+        if let Some(nap) = &self.nap {
+            nap.take();
         }
     }
 
@@ -187,6 +198,8 @@ impl Net {
                 return Err(NetError::Ended);
             } else if self.clock.ms() > last + SILENCE + HOLD_MS {
                 return Err(NetError::Silent);
+            } else if self.clock.ms() > last + DROWSY {
+                self.sleep();
             }
         }
     }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use uefi::Status;
 use wire::loader::{ASK_PATH, Answer, Ask, Asked, Judged, Order, Piece, Plan, Refusal, Trust, Word, judge};
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::identity;
 use crate::lease::Lease;
 use crate::net::{HOLD_MS, Net, NetError, VERSION};
@@ -66,6 +66,10 @@ pub(crate) struct Session<'a> {
     /// Number of the last delegation that was followed.
     least: u64,
     said: String,
+    /// When it switches the machine off, by its own clock in milliseconds, unless another answer comes before.
+    off: Option<u64>,
+    /// Ticks that hashing took.
+    hashed: u64,
 }
 
 impl<'a> Session<'a> {
@@ -79,7 +83,7 @@ impl<'a> Session<'a> {
         // The port in use comes first.
         who.macs.retain(|mac| *mac != lease.mac);
         who.macs.insert(0, lease.mac);
-        Self { net, screen, who, lease, key, clock, least: 0, said: String::new() }
+        Self { net, screen, who, lease, key, clock, least: 0, said: String::new(), off: None, hashed: 0 }
     }
 
     /// Goes on until a system is started; comes back with what the firmware is told where none is.
@@ -87,8 +91,12 @@ impl<'a> Session<'a> {
         let place = self.net.place();
         self.screen.fact("asks", format_args!("{place}"));
         let (mut troubles, mut held) = (0, false);
-        while troubles < TRIES {
+        // One that is parked waits for its controller as long as it may, and never starts anything else.
+        while troubles < TRIES || self.off.is_some() {
             let asked = self.clock.ms();
+            if self.off.is_some_and(|at| asked >= at) {
+                self.switch_off();
+            }
             match self.ask(held) {
                 Ok(Judged { answer, number }) => {
                     self.least = number;
@@ -101,8 +109,9 @@ impl<'a> Session<'a> {
                                 self.net.wait(PAUSE);
                             }
                         },
-                        Order::Wait { retry_seconds } => {
+                        Order::Wait { retry_seconds, off_seconds } => {
                             self.waits(&answer);
+                            self.parks(off_seconds.map(u64::from), asked);
                             // The next question of a machine on the board is held back until there is news.
                             held = answer.node.is_some();
                             let was_held = self.clock.ms().saturating_sub(asked) >= AT_ONCE;
@@ -137,7 +146,9 @@ impl<'a> Session<'a> {
     }
 
     fn ask(&mut self, held: bool) -> Result<Judged, Lost> {
-        let hold = if held { u16::try_from(HOLD_MS / 1_000).unwrap_or_default() } else { 0 };
+        // Nobody holds it beyond the time at which the machine goes off.
+        let left = self.off.map_or(HOLD_MS, |at| at.saturating_sub(self.clock.ms()).min(HOLD_MS));
+        let hold = if held { u16::try_from(left / 1_000).unwrap_or_default() } else { 0 };
         let ask = Ask {
             nonce: identity::nonce(&self.who.macs),
             macs: self.who.macs.clone(),
@@ -167,6 +178,21 @@ impl<'a> Session<'a> {
             self.screen.fact("waits", format_args!("{said}"));
             self.said = said;
         }
+    }
+
+    /// Waits for so many seconds at most, from the question.
+    fn parks(&mut self, seconds: Option<u64>, asked: u64) {
+        if let Some(seconds) = seconds.filter(|_| self.off.is_none()) {
+            self.screen.fact("parked", format_args!("for {seconds} s at most, then it switches itself off"));
+        }
+        self.off = seconds.map(|seconds| asked + seconds * 1_000);
+    }
+
+    fn switch_off(&mut self) -> ! {
+        let text = "it waited for as long as it may, and switches its machine off";
+        self.screen.fact("off", format_args!("{text}"));
+        self.net.say(&Word::step(self.lease.mac, format!("loader {VERSION}: {text}")).body());
+        uefi::runtime::reset(uefi::runtime::ResetType::SHUTDOWN, Status::SUCCESS, None)
     }
 
     /// Says what went wrong, here and to the controller. One more trouble.
@@ -260,8 +286,11 @@ impl<'a> Session<'a> {
             return Err(Lost::Refused(Refusal::WrongSize { name, wanted: piece.size, got }));
         }
         let (screen, clock, name) = (&mut *self.screen, self.clock, piece.name());
+        let hashed = &mut self.hashed;
         let come = self.net.body(head.length, |bytes| {
+            let begun = clock::ticks();
             hash.update(bytes);
+            *hashed += clock::ticks().wrapping_sub(begun);
             let from = usize::try_from(*done).unwrap_or(usize::MAX);
             if let Some(to) = room.get_mut(from..).and_then(|rest| rest.get_mut(..bytes.len())) {
                 to.copy_from_slice(bytes);
@@ -273,13 +302,18 @@ impl<'a> Session<'a> {
     }
 
     fn start(self, (plan, asked): (&Plan, u64), kernel: Pages, initrd: Option<Pages>) -> Status {
-        let Self { mut net, screen, lease, clock, .. } = self;
+        let Self { mut net, screen, lease, clock, hashed, .. } = self;
         let all = plan.initrd.iter().map(|piece| piece.size).sum::<u64>() + plan.kernel.size;
         let took = clock.ms().saturating_sub(asked);
         let name = plan.kernel.name();
-        screen.fact("starts", format_args!("{name}, checked: {} kB in {took} ms", all / 1_000));
+        let hashing = clock.us_of(hashed) / 1_000;
+        screen.fact(
+            "starts",
+            format_args!("{name}, checked: {} kB in {took} ms, {hashing} of them hashing", all / 1_000),
+        );
         let text = format!(
-            "loader {VERSION} by {}: asked after {asked} ms, {} kB fetched and checked {took} ms later, starts {name}",
+            "loader {VERSION} by {}: asked after {asked} ms, {} kB fetched and checked {took} ms later ({hashing} ms of it \
+             hashing), starts {name}",
             lease.medium.word(),
             all / 1_000
         );

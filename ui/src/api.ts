@@ -1966,6 +1966,18 @@ export interface components {
             why: string;
         } | {
             /** @constant */
+            fact: "loader-silent";
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } | {
+            /** @description Why, for a person. */
+            because: string;
+            /** @constant */
+            fact: "park-ended";
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } | {
+            /** @constant */
             fact: "port-seen";
             /** @description Of which machine. */
             node: components["schemas"]["NodeName"];
@@ -3524,7 +3536,7 @@ export interface components {
             zone?: number | null;
         };
         /** @description What a person is shown of a machine, one word. */
-        NodeWord: "off" | "starting" | "dhcp" | "waiting" | "loader" | "image" | "kernel" | "maintenance" | "joining" | "ready" | "degraded" | "stopping" | "bad" | "unknown";
+        NodeWord: "off" | "starting" | "dhcp" | "waiting" | "parked" | "loader" | "image" | "kernel" | "maintenance" | "joining" | "ready" | "degraded" | "stopping" | "bad" | "unknown";
         /** @description Something the counter noticed that belongs to no machine of ours. */
         Notice: {
             /** @description Its Ethernet address. */
@@ -3947,6 +3959,11 @@ export interface components {
             image: components["schemas"]["ImageRef"];
             /** @description Machines that take part, in the board's order. */
             nodes: components["schemas"]["NodeName"][];
+            /**
+             * @description After its end machines with our loader wait in it for the next start, at most so long; then they go off.
+             * @default null
+             */
+            park: components["schemas"]["Span"] | null;
             /**
              * @description What is said about an operating system without our agent.
              * @default {

@@ -103,6 +103,10 @@ export function sentence(event: LabEvent, known: Known): Line | null {
             text: `Generation ${fact.generation} of ${fact.image} is given up: ${fact.because}`,
             tone: "care",
           };
+    case "loader-silent":
+      return plain(fact.node, "Its loader waited, and asks no more.");
+    case "park-ended":
+      return plain(fact.node, `Parked no longer: ${fact.because}.`);
     case "wipe-given-up":
       return plain(fact.node, `The wipe is given up: ${fact.why}.`);
     case "port-seen":

@@ -1,4 +1,4 @@
-// Fourteen words for a machine's state, each with its own shape and one of four hues or plain ink.
+// Fifteen words for a machine's state, each with its own shape and one of four hues or plain ink.
 import type { NodeWord, Phase } from "./types";
 
 /** What a colour means. `plain` is ink on paper. */
@@ -7,6 +7,7 @@ export type Hue = "plain" | "busy" | "well" | "care" | "bad";
 /** The hue of each word. */
 export const HUE: Record<NodeWord, Hue> = {
   off: "plain",
+  parked: "plain",
   unknown: "plain",
   starting: "busy",
   dhcp: "busy",
@@ -28,6 +29,7 @@ export const MEANING: Record<NodeWord, string> = {
   starting: "being switched on, or on and silent",
   dhcp: "asking for an address",
   waiting: "its loader waits for a decision",
+  parked: "its loader waits for the next start",
   loader: "taking its loader",
   image: "taking its image",
   kernel: "its kernel starts",

@@ -32,6 +32,7 @@ const RUNGS: Record<NodeWord, MachineView["rung"]> = {
   starting: "on",
   dhcp: "asked",
   waiting: "asked",
+  parked: "asked",
   loader: "asked",
   image: "asked",
   kernel: "fetched",

@@ -105,7 +105,8 @@ const fn rank(word: NodeWord) -> u8 {
         NodeWord::Kernel => 9,
         NodeWord::Maintenance => 10,
         NodeWord::Joining => 11,
-        NodeWord::Off => 12,
-        NodeWord::Ready => 13,
+        NodeWord::Parked => 12,
+        NodeWord::Off => 13,
+        NodeWord::Ready => 14,
     }
 }

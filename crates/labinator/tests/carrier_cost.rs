@@ -270,6 +270,7 @@ fn table(shelf: &Shelf) -> BootTable {
         install: None,
         pulls: true,
         loader: model::LoaderChoice::Ipxe,
+        off_at: None,
         wipe: None,
     };
     let lab = labinator::config::parse(LAB.as_bytes(), "lab.yaml", Path::new(".")).unwrap();

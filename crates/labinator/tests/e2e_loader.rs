@@ -13,8 +13,10 @@ use e2e::ground::{self, until};
 use e2e::house::House;
 use e2e::lab::of_firmware;
 use e2e::machines::machines_below;
-use e2e::processes::told;
-use model::{Carrier, ClientKind, FileRole, LogSource, MarkKind, NodeWord, Phase, Snapshot, Trace};
+use e2e::processes::{lives, told};
+use model::{
+    Carrier, ClientKind, Fact, FileRole, LogSource, MarkKind, NodeWord, Phase, Sight, Snapshot, Trace,
+};
 use wire::loader::FILE_X64;
 
 /// One cold machine takes half a minute on an idle machine with two processors, and many times that on a busy one.
@@ -33,9 +35,14 @@ struct Lab {
 
 impl Lab {
     fn of(nodes: &[Node]) -> Self {
+        Self::with(nodes, "")
+    }
+
+    /// The same with more words in its scenario.
+    fn with(nodes: &[Node], more: &str) -> Self {
         let house = House::new();
         let mut text = of_firmware(&house, 0x46, nodes, ", loader: labinator");
-        text.push_str("scenarios:\n  all: { image: node, nodes: all }\n");
+        text.push_str(&format!("scenarios:\n  all: {{ image: node, nodes: all{more} }}\n"));
         text.push_str("limits: { first-ask: 5m, fetch: 9m, start: 5m }\n");
         let file = house.write("lab.yaml", text);
         let loaders = house.path("loaders");
@@ -181,6 +188,44 @@ fn a_loader_refuses_the_answers_of_a_controller_with_another_key() {
     });
     assert!(!shown.contains("starts    vmlinuz"), "{shown}");
     stop(controller);
+}
+
+#[test]
+#[ignore = "stage e2e-qemu"]
+fn a_parked_machine_is_released_without_firmware_and_switches_itself_off_when_nobody_is_there() {
+    let lab = Lab::with(&[PXE], ", park: 3m");
+    let mut controller = lab.start();
+    admitted(&controller);
+    told(&mut controller.verb("start all --wait --timeout 9m"));
+    told(&mut controller.verb("stop --wait --timeout 3m"));
+    let parked = controller.wait(LIMIT, "it is parked", |picture| all(picture, NodeWord::Parked));
+    let why = parked.machines[0].waiting.as_ref().unwrap();
+    assert!(why.what.contains("parked in its loader"), "{why:?}");
+    let explained = told(&mut controller.verb("explain pxe"));
+    assert!(explained.contains("parked after its run"), "{explained}");
+    let pids = machines_below(&controller.state);
+    let boots = trace(&controller, "pxe").boot.number;
+
+    let before = parked.through;
+    told(&mut controller.verb("start all --wait --timeout 9m"));
+    let events = controller.events(before);
+    let at =
+        |is: &dyn Fn(&Fact) -> bool| events.iter().find(|event| is(&event.fact)).map(|event| event.at.wall.0);
+    let started = at(&|fact| matches!(fact, Fact::StartAccepted { .. })).unwrap();
+    let asked = at(&|fact| {
+        matches!(fact, Fact::Sighted { sight: Sight::FileAsked { role: FileRole::Kernel, .. }, .. })
+    });
+    println!("from the start of a scenario to the kernel's request: {} ms", asked.unwrap() - started);
+    assert!(at(&|fact| matches!(fact, Fact::Issued { .. })).is_none(), "nothing is switched: {events:?}");
+    assert_eq!(machines_below(&controller.state), pids);
+    assert_eq!(trace(&controller, "pxe").boot.number, boots, "no firmware in between");
+
+    told(&mut controller.verb("stop --wait --timeout 3m"));
+    controller.wait(LIMIT, "it is parked again", |picture| all(picture, NodeWord::Parked));
+    let [(machine, _)] = machines_below(&controller.state)[..] else { unreachable!("one machine") };
+    assert_eq!(controller.stop().code(), Some(0));
+    assert!(lives(machine), "it waits for its controller");
+    until(LIMIT, "it goes off by itself", || (!lives(machine)).then_some(()));
 }
 
 fn booted_in_the_end(controller: &Controller) {

@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Order, TalosKnown};
 use crate::lab::{CoreStart, Install, Lab, Machine, Run};
 use crate::past::{self, PastBoot, Room};
 use crate::wipe::before::BeforeUse;
-use crate::{guests, record, trial, waterfall, wipe};
+use crate::{guests, park, record, trial, waterfall, wipe};
 
 /// Strangers remembered.
 const STRANGERS_KEPT: usize = 32;
@@ -88,6 +88,8 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         Fact::WipeGivenUp { node, number, why } => {
             about(lab, node, |m| wipe::given_up(m, *number, why, at.since_start))
         }
+        Fact::LoaderSilent { node } => about(lab, node, |m| m.silent = true),
+        Fact::ParkEnded { node, .. } => about(lab, node, |m| park_ended(m, at)),
         Fact::PortSeen { node, open, .. } => about(lab, node, |m| m.port = Some((*open, at.since_start))),
         Fact::SecretsReady { run, fingerprint } => secrets_ready(lab, *run, fingerprint),
         Fact::TalosSeen { node, sight } => about(lab, node, |m| m.hears_talos(sight, at.since_start)),
@@ -240,11 +242,13 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) -> Tou
         machine.person = None;
         forget_trouble(machine);
         // What only waits for a decision is released as it is; what runs something else goes off first.
-        machine.off_wanted =
-            (takes_part && machine.power != PowerState::Off && !is_parked(machine)).then_some(at.since_start);
+        machine.off_wanted = (takes_part && machine.power != PowerState::Off && !park::is_released(machine))
+            .then_some(at.since_start);
         if machine.power == PowerState::Unknown && machine.live_boot().is_none() {
             machine.off_wanted = None;
         }
+        // What a run does not use stays parked for as long as it may.
+        machine.park = machine.park.filter(|_| !takes_part);
     }
     Touched::All
 }
@@ -279,18 +283,11 @@ fn install_again(machine: &mut Machine, at: Moment) {
     forget_trouble(machine);
 }
 
-/// True for a machine whose loader asks and waits: it needs no switching. One that is merely on runs
-/// something we never heard of, and a system that asked for an address runs what is on its disk.
-pub(crate) fn is_parked(machine: &Machine) -> bool {
-    machine.live_boot().is_some_and(|boot| {
-        let asked = boot.marks.iter().rev().find_map(|m| record::asker(&m.what));
-        let image =
-            |role| matches!(role, model::FileRole::Kernel | model::FileRole::Initrd | model::FileRole::Uki);
-        asked.is_some_and(record::is_before_system)
-            && machine.agent.is_none()
-            && record::image_taken(boot).is_none()
-            && !boot.transfers.iter().any(|t| image(t.role))
-    })
+/// What is parked no longer, and was not released, costs no more power.
+fn park_ended(machine: &mut Machine, at: Moment) {
+    machine.park = None;
+    machine.off_wanted = machine.may_run().then_some(at.since_start);
+    forget_trouble(machine);
 }
 
 fn forget_trouble(machine: &mut Machine) {
@@ -319,7 +316,11 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
     because.clone_into(&mut lab.phase_because);
     match phase {
         Phase::Idle => {
+            let parks: Vec<_> = lab.machines.values().map(|machine| park::begin(lab, machine, at)).collect();
             lab.run = None;
+            for (machine, park) in lab.machines.values_mut().zip(parks).filter(|(_, park)| park.is_some()) {
+                Arc::make_mut(machine).park = park;
+            }
             // What a person wants of a machine outside the run outlives the run.
             for machine in lab.machines.values_mut().filter(|m| m.goal != Goal::Any).map(Arc::make_mut) {
                 machine.goal = Goal::Any;
@@ -452,6 +453,7 @@ fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touc
 
 fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
     machine.person = Some(order);
+    machine.park = None;
     machine.off_wanted = (order == PowerOrder::Off && machine.may_run()).then_some(at.since_start);
     forget_trouble(machine);
     // A hypervisor that gave a guest up begins anew with the next order.
@@ -506,6 +508,7 @@ pub(crate) fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, r
         }
         PowerState::Off => {
             machine.running = false;
+            machine.silent = false;
             wipe::boot_ended(machine, "its power went off", at.since_start);
             machine.agent = None;
             machine.system = None;

@@ -9,8 +9,8 @@ use core::fmt;
 
 use model::{Fact, Goal, NodeName, Origin, PowerOrder, PowerState, ScenarioName};
 
-use crate::absorb::is_parked;
 use crate::lab::{Lab, Machine};
+use crate::park::is_released;
 use crate::rungs::is_by_hand;
 use crate::wipe::admit::{WipeRefusal, admit_wipe};
 
@@ -377,7 +377,7 @@ pub fn plan(lab: &Lab, scenario: &ScenarioName) -> PlanOutline {
     for machine in members.iter().filter_map(|name| lab.machines.get(name)) {
         let node = machine.node.clone();
         match machine.power {
-            PowerState::On | PowerState::Unknown if is_parked(machine) => outline.released.push(node),
+            PowerState::On | PowerState::Unknown if is_released(machine) => outline.released.push(node),
             _ if is_by_hand(lab, machine) => outline.by_hand.push(node),
             PowerState::Off => outline.switched_on.push(node),
             PowerState::Unknown if machine.live_boot().is_none() => outline.switched_on.push(node),

@@ -14,6 +14,7 @@ use crate::gates::Gate;
 use crate::gates::manifests::{self, Pods};
 use crate::judge::{Judge, Judgment, Tally};
 use crate::lab::{Lab, Machine};
+use crate::park;
 use crate::rungs::{Step, asked_turns_at, climb, is_by_hand, switch};
 use crate::wipe;
 
@@ -57,7 +58,8 @@ pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate<'_>, no
         return go_off(lab, machine, since, now);
     }
     match (machine.person, machine.goal) {
-        (Some(PowerOrder::Off), _) | (None, Goal::Any | Goal::Off) => Step::Rest,
+        (Some(PowerOrder::Off), _) | (None, Goal::Off) => Step::Rest,
+        (None, Goal::Any) => park::step(lab, machine, rung, now),
         (Some(PowerOrder::On), Goal::Any | Goal::Off) => match machine.power {
             PowerState::On => Step::Rest,
             PowerState::Off | PowerState::Unknown => switch(lab, machine, PowerOrder::On, now),
@@ -135,9 +137,11 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
     // A guest that switches itself off is started again by whoever wants it on.
     let is_guest = lab.guest_of(machine).is_some();
     let listens = machine.rung == Rung::Ready && machine.agent.is_some() && !is_guest;
-    if listens && now < soft_until && machine.in_flight.is_none() {
+    let parked = park::switches_itself_off(lab, machine);
+    if (listens || parked) && now < soft_until && machine.in_flight.is_none() {
+        let who = if parked { "loader" } else { "agent" };
         return Step::Wait(Waiting {
-            what: String::from("its agent to switch it off"),
+            what: format!("its {who} to switch it off"),
             since,
             until: soft_until,
             then: String::from("switch it off by its power port"),

@@ -45,6 +45,9 @@ pub fn explain(lab: &Lab, machine: &Machine, waiting: Option<&Waiting>, now: Mom
     );
     let node = &machine.node;
     let headline = match (as_wanted, machine.goal) {
+        (true, Goal::Any) if machine.park.is_some() => {
+            format!("{node} is {word}, and is to wait in its loader for the next start.")
+        }
         (true, Goal::Any) => format!("{node} is {word}, and nothing is wanted of it."),
         (true, Goal::Ready | Goal::Off) => format!("{node} is {word}, as it should be."),
         (false, goal) => format!("{node} is {word}, and should be {}.", goal_word(goal)),
@@ -71,6 +74,10 @@ const fn goal_word(goal: Goal) -> &'static str {
 fn wanted(lab: &Lab, machine: &Machine, now: Moment) -> String {
     if let Some(order) = machine.person {
         return format!("{order}: a person asked for it");
+    }
+    if let Some(park) = machine.park {
+        let left = park.until.since(now.since_start);
+        return format!("parked after its run, {left} more at most: the next start needs no firmware");
     }
     match (machine.goal, &lab.run) {
         (Goal::Any, _) | (_, None) => String::from("nothing"),
@@ -104,6 +111,10 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
     }
     lines.extend(guests::told(lab, machine));
     lines.extend(loader::seen(machine));
+    if machine.silent {
+        lines
+            .push(String::from("its loader waited, and asks no more: whether it still waits, nothing tells"));
+    }
     if let Some(agent) = &machine.agent {
         let report = &agent.report;
         lines.push(format!(

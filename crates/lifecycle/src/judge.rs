@@ -20,6 +20,7 @@ use crate::cluster::Around;
 use crate::decide::{phase, step, turns_at};
 use crate::gates::{Gate, cluster, manifests};
 use crate::lab::{Lab, Machine};
+use crate::park;
 use crate::rungs::{Step, fades_at, seen};
 use crate::trial;
 use crate::wipe;
@@ -257,7 +258,11 @@ impl Judge {
         let entered = rung != machine.rung;
         judgment.facts.extend(entered.then(|| Fact::Entered { node: node.clone(), rung }));
         judgment.facts.extend(trial::started(lab, machine, rung));
-        let mut timer = fades_at(lab, machine, rung);
+        let silent = park::falls_silent_at(lab, machine);
+        let fell_silent = silent.is_some_and(|at| at <= time);
+        judgment.facts.extend(fell_silent.then(|| Fact::LoaderSilent { node: node.clone() }));
+        let mut timer =
+            [fades_at(lab, machine, rung), silent.filter(|at| *at > time)].into_iter().flatten().min();
         let Taken { waits, behind_gate, again } =
             take(lab, machine, step(lab, machine, rung, gate, time), judgment);
         if let Some(until) = waits.as_ref().map(|waiting| waiting.until) {
@@ -269,7 +274,7 @@ impl Judge {
             found.behind_gate = behind_gate || lab.guest_of(machine).is_some();
         }
         self.set_wait(node, waits);
-        if entered || again {
+        if entered || again || fell_silent {
             self.stale.insert(node.clone());
         }
     }
@@ -369,6 +374,10 @@ fn take(lab: &Lab, machine: &Machine, step: Step, judgment: &mut Judgment) -> Ta
             let number = machine.wipes.saturating_add(1);
             let (node, permit, by) = (node.clone(), wipe::before::PERMIT, Origin::Scenario);
             facts.push(Fact::WipeAccepted { node, number, disk, permit, by });
+            recorded
+        }
+        Step::ParkEnds(because) => {
+            facts.push(Fact::ParkEnded { node: node.clone(), because });
             recorded
         }
         Step::WipeGivenUp(why) => {

@@ -49,6 +49,8 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         | Fact::InstallAccepted { .. }
         | Fact::WipeAccepted { .. }
         | Fact::WipeGivenUp { .. }
+        | Fact::LoaderSilent { .. }
+        | Fact::ParkEnded { .. }
         | Fact::PortSeen { .. }
         | Fact::SecretsReady { .. }
         | Fact::TalosSeen { .. }
@@ -113,7 +115,8 @@ fn repeats(machine: &Machine, sight: &Sight) -> bool {
     let Some(boot) = machine.live_boot() else { return false };
     let marked = |what: MarkKind| is_chatter(machine, &what);
     match sight {
-        Sight::ScriptAsked { answer } => record::repeats_script(boot, *answer),
+        // One that was not heard for long is told: it waits after all.
+        Sight::ScriptAsked { answer } => !machine.silent && record::repeats_script(boot, *answer),
         Sight::FileAsked { role: FileRole::Script, name, .. } => transfer::repeats_script(boot, name),
         Sight::FileAgreed { name, .. }
         | Sight::FileServed { name, .. }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, TalosKnown};
 use crate::packed::PackedBoot;
+use crate::park::Park;
 use crate::past::{self, PastBoot, Room};
 use crate::trial::{self, Trial, TriedBoot};
 use crate::wipe::Wipe;
@@ -189,6 +190,12 @@ pub struct Machine {
     pub fault: Option<Fault>,
     /// Given up for this run.
     pub bad: bool,
+    /// It waits in its loader for the next start, or is on its way there.
+    #[serde(default)]
+    pub park: Option<Park>,
+    /// Its loader waited in this boot and was not heard for too long.
+    #[serde(default)]
+    pub silent: bool,
     /// The last boot in which it took a generation that is tried.
     #[serde(default)]
     pub tried: Option<TriedBoot>,
@@ -260,6 +267,8 @@ impl Machine {
             tries: 0,
             fault: None,
             bad: false,
+            park: None,
+            silent: false,
             tried: None,
         }
     }

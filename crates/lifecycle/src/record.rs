@@ -22,6 +22,7 @@ use crate::{loader, transfer, wipe};
 pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool, room: Room) {
     machine.boots = machine.boots.saturating_add(1);
     machine.running = true;
+    machine.silent = false;
     wipe::boot_ended(machine, "the machine started again", at.since_start);
     machine.agent = None;
     machine.clash = None;
@@ -210,7 +211,10 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::Request6 { client } => mark(machine, now, MarkKind::Request6 { client: *client }),
         Sight::Reply { client, .. } => mark(machine, now, MarkKind::Reply { client: *client }),
         Sight::RouterAsked { answered } => mark(machine, now, MarkKind::RouterAsked { answered: *answered }),
-        Sight::ScriptAsked { answer } => script(machine, now, *answer),
+        Sight::ScriptAsked { answer } => {
+            machine.silent = false;
+            script(machine, now, *answer);
+        }
         Sight::Deferred { .. } => mark(machine, now, MarkKind::Deferred),
         Sight::IpxeTold { version, features } => loader::told(machine, version, features),
         Sight::Logged { severity, text, error } => {

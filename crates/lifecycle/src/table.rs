@@ -13,6 +13,7 @@ use model::{
 
 use crate::guests;
 use crate::lab::{Lab, Machine};
+use crate::park;
 use crate::trial;
 use crate::wipe;
 
@@ -65,6 +66,7 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         guests: guests::wishes(lab, &machine.node).map(Arc::new),
         wipe: wipe::order(lab, machine),
         loader: node.loader,
+        off_at: park::off_at(lab, machine),
     })
 }
 

@@ -122,7 +122,11 @@ pub(crate) fn word(machine: &Machine) -> NodeWord {
             PowerState::Unknown | PowerState::On => NodeWord::Unknown,
         },
         Rung::On => NodeWord::Starting,
-        Rung::Asked => asked_word(machine),
+        Rung::Asked if machine.silent => NodeWord::Unknown,
+        Rung::Asked => match asked_word(machine) {
+            NodeWord::Waiting if machine.park.is_some() => NodeWord::Parked,
+            word => word,
+        },
         Rung::Fetched if machine.talos.push.is_some() => joining_word(machine),
         Rung::Fetched => NodeWord::Kernel,
         Rung::Up if matches!(machine.talos.sight, TalosSight::Maintenance { .. }) => NodeWord::Maintenance,

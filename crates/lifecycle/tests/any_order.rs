@@ -28,6 +28,8 @@ struct Kind {
     control_plane: usize,
     /// What else `demo` does.
     more: More,
+    /// After a run its machines wait in our loader, but for those that a person switches.
+    parks: bool,
 }
 
 /// Nobody types the serials of guests' disks here, so it is one or the other; a story has both.
@@ -43,11 +45,8 @@ enum More {
 fn kinds() -> impl Strategy<Value = Kind> {
     let control_plane = prop_oneof![3 => Just(0), 2 => Just(1), 1 => Just(2)];
     let more = prop_oneof![1 => Just(More::Nothing), 2 => Just(More::Guests), 1 => Just(More::Wipes)];
-    (any::<bool>(), control_plane, more).prop_map(|(by_hand, control_plane, more)| Kind {
-        by_hand,
-        control_plane,
-        more,
-    })
+    (any::<bool>(), control_plane, more, any::<bool>())
+        .prop_map(|(by_hand, control_plane, more, parks)| Kind { by_hand, control_plane, more, parks })
 }
 
 /// Three machines, the third by hand in half of the cases, and a fourth that takes part in nothing.
@@ -59,6 +58,10 @@ fn board(lab: Kind) -> Board {
     board.scenario("pair", names(&["n1", "n2"]), Some(1));
     let demo = board.spec.scenarios.get_mut(&"demo".parse::<ScenarioName>().unwrap()).unwrap();
     demo.wipe_before_use = lab.more == More::Wipes;
+    if lab.parks {
+        board.spec.scenarios.values_mut().for_each(|scenario| scenario.park = Some(Span::secs(300)));
+        board.spec.board.nodes.values_mut().for_each(|node| node.loader = model::LoaderChoice::Labinator);
+    }
     board.later(2, 2, None);
     if lab.more == More::Guests {
         guests::add(&mut board);

@@ -116,6 +116,9 @@ pub struct BootEntry {
     /// What its firmware is given to boot from the network.
     #[serde(default)]
     pub loader: LoaderChoice,
+    /// When our loader, waiting, switches its machine off by itself: milliseconds of the boss's `CLOCK_BOOTTIME`.
+    #[serde(default)]
+    pub off_at: Option<u64>,
 }
 
 /// One installation of one machine.

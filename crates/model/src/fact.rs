@@ -204,6 +204,18 @@ pub enum Fact {
         /// What was waited for.
         why: String,
     },
+    /// A loader that waited asks no more: nothing tells whether its machine still waits.
+    LoaderSilent {
+        /// Which machine.
+        node: NodeName,
+    },
+    /// A machine is parked no longer, and nobody started it.
+    ParkEnded {
+        /// Which machine.
+        node: NodeName,
+        /// Why, for a person.
+        because: String,
+    },
     /// A TCP port of a machine began or ceased to accept connections.
     PortSeen {
         /// Of which machine.
@@ -378,6 +390,8 @@ impl Fact {
             | Self::Noticed { .. }
             | Self::Finished { .. }
             | Self::WipeGivenUp { .. }
+            | Self::LoaderSilent { .. }
+            | Self::ParkEnded { .. }
             | Self::PowerSeen { .. }
             | Self::PortSeen { .. }
             | Self::SecretsReady { .. }

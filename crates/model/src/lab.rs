@@ -328,6 +328,9 @@ pub struct ScenarioSpec {
     /// Disks of its machines that are recorded as this lab's are wiped once a start, before the machines count as ready.
     #[serde(default)]
     pub wipe_before_use: bool,
+    /// After its end machines with our loader wait in it for the next start, at most so long; then they go off.
+    #[serde(default)]
+    pub park: Option<Span>,
 }
 
 impl ScenarioSpec {

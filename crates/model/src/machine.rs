@@ -99,6 +99,8 @@ pub enum NodeWord {
     Dhcp,
     /// Its loader waits for a decision.
     Waiting,
+    /// Its loader waits for the next start, for as long as it may.
+    Parked,
     /// Taking its loader.
     Loader,
     /// Taking its image.
@@ -128,6 +130,7 @@ impl fmt::Display for NodeWord {
             Self::Starting => "starting",
             Self::Dhcp => "dhcp",
             Self::Waiting => "waiting",
+            Self::Parked => "parked",
             Self::Loader => "loader",
             Self::Image => "image",
             Self::Kernel => "kernel",

@@ -11,7 +11,9 @@ use std::net::{IpAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use model::{AgentKey, Asset, BootAnswer, BootEntry, Image, LoaderChoice, MacAddr, ScriptAnswer, Sight};
+use model::{
+    AgentKey, AgentOrder, Asset, BootAnswer, BootEntry, Image, LoaderChoice, MacAddr, ScriptAnswer, Sight,
+};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,7 @@ use wire::loader::{
 };
 
 use crate::board::Board;
+use crate::clock::boottime_ms;
 use crate::counter::{Counter, Over};
 use crate::loaders::Loader;
 use crate::script::{Words, asset_url, kernel_line, words_for};
@@ -175,7 +178,7 @@ pub(crate) async fn answer(counter: &Arc<Counter>, peer: IpAddr, ask: &Ask) -> R
     loop {
         let board = boards.borrow_and_update().clone().ok_or(Unanswered::NotYet)?;
         let (told, answer) = compose(counter, &board, (ask, Over::of(peer))).await;
-        let waits = matches!(answer.order, Order::Wait { .. });
+        let waits = matches!(&answer.order, Order::Wait { off_seconds, .. } if *off_seconds != Some(0));
         if waits && matches!(tokio::time::timeout_at(end, boards.changed()).await, Ok(Ok(()))) {
             continue;
         }
@@ -202,13 +205,14 @@ async fn compose(counter: &Arc<Counter>, board: &Board, (ask, over): (&Ask, Over
         let because = String::from("it is not on the board: add it to the lab file");
         // A question has at least one address.
         let mac = ask.macs.first().copied().unwrap_or_default();
-        let order = Order::Wait { retry_seconds: RETRY };
+        let order = Order::Wait { retry_seconds: RETRY, off_seconds: None };
         return (ScriptAnswer::Stranger, whole(board, (None, mac), ask, (because, order)));
     };
     let (told, because, order) = match counter.answer_for(entry).as_ref() {
         BootAnswer::Disk { .. } => (ScriptAnswer::Disk, entry.because.clone(), Order::Disk),
         BootAnswer::Wait { retry_seconds } => {
-            (ScriptAnswer::Wait, entry.because.clone(), Order::Wait { retry_seconds: *retry_seconds })
+            let order = Order::Wait { retry_seconds: *retry_seconds, off_seconds: off_seconds(entry) };
+            (ScriptAnswer::Wait, entry.because.clone(), order)
         }
         BootAnswer::Run { image, args } => match words_for(counter, entry).await {
             Ok(words) => {
@@ -224,8 +228,19 @@ async fn compose(counter: &Arc<Counter>, board: &Board, (ask, over): (&Ask, Over
     (told, whole(board, (Some(entry), entry.mac), ask, (because, order)))
 }
 
+/// When a machine that waits switches itself off: now, where that is ordered; a parked one when its time is over.
+fn off_seconds(entry: &BootEntry) -> Option<u32> {
+    match entry.order {
+        AgentOrder::PowerOff => Some(0),
+        AgentOrder::Stay => {
+            let left = entry.off_at?.saturating_sub(boottime_ms()) / 1000;
+            Some(u32::try_from(left).unwrap_or(u32::MAX))
+        }
+    }
+}
+
 fn wait(because: String) -> (ScriptAnswer, String, Order) {
-    (ScriptAnswer::Wait, because, Order::Wait { retry_seconds: RETRY })
+    (ScriptAnswer::Wait, because, Order::Wait { retry_seconds: RETRY, off_seconds: None })
 }
 
 fn whole(

@@ -167,7 +167,7 @@ async fn an_answer_that_may_wait_is_held_until_there_is_news() {
     core.tell(&word(key)).await;
     core.publish(own(table(&stand.shelf(), 2))).await;
     let now = answer(&stand, NODE2_IP, &ask(&[NODE2], 0)).await.unwrap();
-    assert_eq!(now.order, Order::Wait { retry_seconds: 3 });
+    assert_eq!(now.order, Order::Wait { retry_seconds: 3, off_seconds: None });
     let held = ask(&[NODE2], 20);
     let (told, ()) = tokio::join!(answer(&stand, NODE2_IP, &held), async {
         let mut board = own(table(&stand.shelf(), 3));
@@ -176,6 +176,30 @@ async fn an_answer_that_may_wait_is_held_until_there_is_news() {
         core.amend(TableChange { after: 2, number: 3, nodes: vec![entry] }).await;
     });
     assert_eq!(told.unwrap().order, Order::Disk);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_machine_is_told_how_long_it_may_wait_and_at_once_when_it_is_to_go_off() {
+    let (stand, mut core, key) = house().await;
+    core.tell(&word(key)).await;
+    let mut parked = own(table(&stand.shelf(), 2));
+    Arc::make_mut(&mut parked.nodes[1]).off_at = Some(netboot::boottime_ms() + 600_000);
+    core.publish(parked.clone()).await;
+    let left = |order: &Order| match order {
+        Order::Wait { off_seconds, .. } => *off_seconds,
+        Order::Boot(_) | Order::Disk => None,
+    };
+    let first = answer(&stand, NODE2_IP, &ask(&[NODE2], 0)).await.unwrap();
+    assert!(left(&first.order).is_some_and(|s| (500..=600).contains(&s)), "{:?}", first.order);
+    let held = ask(&[NODE2], 20);
+    let asked = std::time::Instant::now();
+    let (told, ()) = tokio::join!(answer(&stand, NODE2_IP, &held), async {
+        let mut entry = parked.nodes.remove(1);
+        Arc::make_mut(&mut entry).order = model::AgentOrder::PowerOff;
+        core.amend(TableChange { after: 2, number: 3, nodes: vec![entry] }).await;
+    });
+    assert_eq!(left(&told.unwrap().order), Some(0));
+    assert!(asked.elapsed() < std::time::Duration::from_secs(20), "it is not held back");
 }
 
 #[tokio::test(flavor = "multi_thread")]

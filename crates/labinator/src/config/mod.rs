@@ -207,7 +207,8 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let updates = file.agent_updates.as_ref().map(|typed| carriers::agent_updates(typed, found));
     let agent_updates = updates.flatten().unwrap_or_default();
     let memory = memory_of(board.as_ref(), power.as_ref());
-    let around = scenarios::Around { nodes, groups, folder, proof, memory };
+    let parking = board.as_ref().zip(power.as_ref()).map(|(board, power)| parking(board, power));
+    let around = scenarios::Around { nodes, groups, folder, proof, memory, parking };
     let variables = systems::variables(file, &around, found);
     let scenarios = match &file.scenarios {
         Some(scenarios) => scenarios::scenarios(scenarios, &around, found),
@@ -222,6 +223,19 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let (lab, mut power, scenarios) = (lab?, power?, scenarios?);
     guests::place((&lab, file.network.as_ref()), &segment, (&mut board, &mut power), &scenarios, found);
     Some(LabSpec { lab, network, power, board, scenarios, limits, variables: variables?, agent_updates })
+}
+
+/// Machines that can be parked: in our loader, and switched by a driver.
+fn parking(
+    board: &BoardSpec,
+    power: &std::collections::BTreeMap<model::DriverName, model::PowerDriver>,
+) -> Vec<String> {
+    let switched = |node: &model::NodeSpec| match power.get(&node.power.driver) {
+        Some(model::PowerDriver::Virtual { .. }) => true,
+        Some(model::PowerDriver::Manual | model::PowerDriver::Guests) | None => false,
+    };
+    let can = |node: &model::NodeSpec| node.loader == model::LoaderChoice::Labinator && switched(node);
+    board.nodes.iter().filter(|(_, node)| can(node)).map(|(name, _)| name.to_string()).collect()
 }
 
 /// Memory of machines of the board, where it is written down.

@@ -295,6 +295,7 @@ fn scenario(entry: &Entry, found: &mut Found) -> Option<ScenarioFile> {
         hypervisor_args: fields.text("hypervisor-args", found),
         guests: fields.node("guests").and_then(|e| guests::group(e, found)),
         wipe: fields.text("wipe", found),
+        park: fields.text("park", found),
     };
     fields.close(&[], found);
     Some(file)

@@ -15,6 +15,9 @@ use super::systems;
 use super::yaml::Place;
 use crate::cluster::image::ANY;
 
+/// How long machines may be parked.
+const PARK: std::ops::RangeInclusive<Span> = Span::secs(60)..=Span::secs(86_400);
+
 /// What a scenario can refer to.
 #[derive(Clone)]
 pub(super) struct Around<'a> {
@@ -28,6 +31,8 @@ pub(super) struct Around<'a> {
     pub(super) proof: Proof,
     /// Memory of machines, where it is written down.
     pub(super) memory: BTreeMap<String, Mebibytes>,
+    /// Machines that have our loader and are switched by a driver; unknown where the board is wrong.
+    pub(super) parking: Option<Vec<String>>,
 }
 
 /// Names of the machines by row, then column.
@@ -102,6 +107,10 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
     };
     let system = systems::system(file, &wide, found);
     let wipe = wipe_before_use(file, found);
+    let park = match &file.park {
+        Some(typed) => park(typed, nodes.as_deref(), around, found).map(Some),
+        None => Some(None),
+    };
     if !told_otherwise.is_empty() {
         return None;
     }
@@ -118,7 +127,33 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
         hypervisor_args: guests.args,
         guests: guests.all,
         wipe_before_use: wipe?,
+        park: park?,
     })
+}
+
+/// How long machines wait in our loader after a run, in a scenario that has some which can.
+fn park(
+    typed: &Typed<String>,
+    nodes: Option<&[String]>,
+    around: &Around<'_>,
+    found: &mut Found,
+) -> Option<Span> {
+    let span = duration("park", typed, found)?;
+    if !PARK.contains(&span) {
+        let title = format!("machines are not parked for {}", typed.value);
+        let mistake = Mistake::new(title, typed.place, "from a minute to a day");
+        found.push(mistake.help("a parked machine costs power: it goes off by itself when this is over"));
+        return None;
+    }
+    let known = nodes.zip(around.parking.as_ref());
+    if known.is_some_and(|(nodes, parking)| !nodes.iter().any(|node| parking.contains(node))) {
+        let title = "none of its machines can be parked";
+        let mistake =
+            Mistake::new(title, typed.place, "they wait in our loader, and are switched by a driver");
+        found.push(mistake.help("give some `loader: labinator`, or leave `park` out"));
+        return None;
+    }
+    Some(span)
 }
 
 /// `before-use`, in a scenario whose machines have an agent that could wipe.

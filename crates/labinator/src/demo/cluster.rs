@@ -41,6 +41,7 @@ pub(super) fn scenario(nodes: &[NodeName]) -> ScenarioSpec {
         hypervisor_args: String::new(),
         guests: std::collections::BTreeMap::new(),
         wipe_before_use: false,
+        park: None,
     }
 }
 

@@ -68,6 +68,7 @@ pub(super) fn with_guests(spec: &mut LabSpec) -> Result<(), NameError> {
         hypervisor_args: ARGUMENTS.to_owned(),
         guests: std::collections::BTreeMap::new(),
         wipe_before_use: false,
+        park: None,
     };
     for ((host, node), number) in hosts.into_iter().zip(1_u8..) {
         let guest: NodeName = format!("g{number}").parse()?;

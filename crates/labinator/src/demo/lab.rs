@@ -54,6 +54,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         hypervisor_args: String::new(),
         guests: BTreeMap::new(),
         wipe_before_use: false,
+        park: None,
     };
     let rows = nodes.div_ceil(ZONES).max(1);
     Ok(LabSpec {

@@ -129,7 +129,7 @@ fn bar(machine: &MachineView) -> String {
         NodeWord::Off | NodeWord::Unknown => 0,
         NodeWord::Starting => 2,
         NodeWord::Dhcp => 4,
-        NodeWord::Loader | NodeWord::Waiting => 5,
+        NodeWord::Loader | NodeWord::Waiting | NodeWord::Parked => 5,
         // From 6 to 12, by bytes.
         NodeWord::Image => 6 + share(moved, 6),
         NodeWord::Kernel => 13,
@@ -144,6 +144,7 @@ fn bar(machine: &MachineView) -> String {
         | NodeWord::Starting
         | NodeWord::Dhcp
         | NodeWord::Waiting
+        | NodeWord::Parked
         | NodeWord::Loader
         | NodeWord::Image
         | NodeWord::Kernel

@@ -131,6 +131,7 @@ const fn shape(word: NodeWord) -> &'static str {
     match word {
         NodeWord::Ready => "●",
         NodeWord::Off => "○",
+        NodeWord::Parked => "◒",
         NodeWord::Bad => "✕",
         NodeWord::Degraded => "▲",
         NodeWord::Unknown => "?",

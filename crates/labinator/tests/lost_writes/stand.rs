@@ -69,6 +69,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         hypervisor_args: String::new(),
         guests: BTreeMap::new(),
         wipe_before_use: false,
+        park: None,
     };
     LabSpec {
         lab: "bench".parse().unwrap(),

@@ -125,6 +125,7 @@ impl Bench {
             install: None,
             pulls: false,
             loader: model::LoaderChoice::Ipxe,
+            off_at: None,
             wipe: None,
         };
         // As JSON, so that what is not said is as a lab file leaves it.

@@ -38,6 +38,8 @@ pub(crate) enum Step {
     Offer(Waiting),
     /// Wipe this disk, which is recorded as the lab's, before anything counts on it.
     Wipe(DiskId),
+    /// It is parked no longer, for this reason.
+    ParkEnds(String),
     /// Nobody told how its wipe ended, within the limit.
     WipeGivenUp(String),
     /// Its driver never answered this order: nobody knows what became of it.
@@ -141,7 +143,7 @@ pub(crate) fn climb(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> S
     }
 }
 
-pub(crate) use asked::{last_seen, turns_at as asked_turns_at};
+pub(crate) use asked::{last_seen, turns_at as asked_turns_at, what as asked_what};
 pub(crate) use off::switch;
 
 /// True when a person switches this machine, not a driver.

@@ -7,6 +7,10 @@ with machines n1
 * 200 > n1 asks its script
 * 40 > n1 asks loader undionly.kpxe 70000
 @ 36000
+? word n1 unknown
+# It was away for the night; it is here.
+> n1 asks its script
+? word n1 waiting
 > start demo
 ? answer n1 run
 > n1 takes its image

@@ -5,6 +5,7 @@ with image plain
 > sees n1 on
 * 200 > n1 takes its address as ipxe
 @ 36000
+> n1 asks its script
 > start demo
 > n1 takes its image
 > n1 takes its address as system

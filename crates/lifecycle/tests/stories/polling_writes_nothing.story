@@ -23,8 +23,13 @@ with lease 600
 * 240 > n1 asks its script
 * 240 > stranger 02:ff:00:00:00:01 asks its script
 * 240 > stranger 02:ff:00:00:00:01 discovers ipxe
-@ 3600
 ? writes 0
+# That it falls silent is news, and that it is heard again.
+@ 3600
+? word n1 unknown
+? writes 1
+> n1 asks its script
+? writes 1
 ? word n1 waiting
 > start demo
 ? answer n1 run

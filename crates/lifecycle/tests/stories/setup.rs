@@ -23,6 +23,7 @@ pub(crate) struct Setup {
     within: Option<u64>,
     installs: bool,
     wipe_before_use: bool,
+    parks: Option<u64>,
     lease: Option<u64>,
     missing: Vec<String>,
     candidate: Option<(u32, u32, Option<String>)>,
@@ -65,6 +66,7 @@ impl Setup {
             ["manifests", "that", "are", "wrong"] => self.manifests = Some(false),
             ["installs"] => self.installs = true,
             ["wipe", "before", "use"] => self.wipe_before_use = true,
+            ["parks", time] => self.parks = Some(number(time)?),
             ["lease", time] => self.lease = Some(number(time)?),
             ["images", "later"] => self.images_later = true,
             ["candidate", generation, "after", starts] => {
@@ -129,8 +131,13 @@ impl Setup {
         for scenario in board.spec.scenarios.values_mut() {
             scenario.system.ready = self.ready.unwrap_or_default();
             scenario.wipe_before_use = self.wipe_before_use;
+            scenario.park = self.parks.map(Span::secs);
             scenario.system.within = self.within.map(Span::secs);
             scenario.system.install = self.installs.then(DiskBoot::default);
+        }
+        if self.parks.is_some() {
+            let nodes = board.spec.board.nodes.values_mut();
+            nodes.for_each(|node| node.loader = model::LoaderChoice::Labinator);
         }
         self.later(&mut board)?;
         if let Some(lease) = self.lease {

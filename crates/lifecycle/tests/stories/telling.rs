@@ -574,6 +574,12 @@ impl Teller {
             }
             ["trial", words @ ..] => holds(&words.join(" "), &trial(lab)),
             ["plan", scenario, words @ ..] => self.look_at_plan(scenario, &words.join(" ")),
+            ["goes", "off", node, when] => {
+                let entry = self.world.answer(&self.node(node)?).ok_or("the boot table does not know it")?;
+                // The boss's kernel began with the story.
+                let at = entry.off_at.map_or("never".to_owned(), |ms| (ms / 1000).to_string());
+                same((*when).to_owned(), at)
+            }
             ["explain", node, words @ ..] => {
                 let machine = self.machine(&self.node(node)?)?;
                 let waiting = self.world.decision.waits.get(&machine.node);

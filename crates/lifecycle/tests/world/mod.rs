@@ -153,6 +153,7 @@ impl Board {
                 hypervisor_args: String::new(),
                 guests: BTreeMap::new(),
                 wipe_before_use: false,
+                park: None,
             },
         );
         let image = Image {

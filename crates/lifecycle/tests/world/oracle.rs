@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
     ClientKind, Command, CommandId, Digest, DiskId, Event, Fact, LabSpec, LabTime, NodeName, Origin, Outcome,
-    Phase, PowerOrder, PowerState, Rung, Sight, TalosSight, WipeState,
+    Phase, PowerOrder, PowerState, Rung, Sight, Span, TalosSight, WipeState,
 };
 
 /// What it remembers of one machine.
@@ -56,6 +56,12 @@ pub(crate) struct Oracle {
     left_alone: BTreeSet<NodeName>,
     /// The run took a cluster over.
     adopted: bool,
+    /// How long machines are parked after the run.
+    parks: Option<Span>,
+    /// Machines that are parked, or to be, and until when.
+    parked: BTreeMap<NodeName, LabTime>,
+    /// Machines that were, and are to go off.
+    unparked: BTreeSet<NodeName>,
     /// The machine that was told to begin etcd in this run, and whether it refused.
     began: Option<(NodeName, CommandId, bool)>,
 }
@@ -69,7 +75,10 @@ impl Oracle {
                     self.machines.entry(name.clone()).or_default().flying = None;
                 }
             }
-            Fact::StartAccepted { scenario, .. } => self.start(&spec.scenarios[scenario].nodes),
+            Fact::StartAccepted { scenario, .. } => {
+                self.start(&spec.scenarios[scenario].nodes);
+                self.parks = spec.scenarios[scenario].park;
+            }
             Fact::AdoptAccepted { scenario, .. } => self.adopt(&spec.scenarios[scenario].nodes),
             Fact::Entered { node, rung: Rung::Ready } => self.machines.get_mut(node).unwrap().in_use = true,
             Fact::WipeAccepted { node, disk, by, .. } => return self.wipe_accepted(node, disk, *by),
@@ -81,10 +90,20 @@ impl Oracle {
                 }
                 self.busy.clear();
             }
-            Fact::PhaseEntered { phase: Phase::Idle, .. } => self.run.clear(),
+            Fact::PhaseEntered { phase: Phase::Idle, .. } => {
+                let run = std::mem::take(&mut self.run);
+                if let Some(span) = self.parks.take() {
+                    self.parked.extend(run.into_iter().map(|node| (node, event.at.since_start.after(span))));
+                }
+            }
+            Fact::ParkEnded { node, .. } => {
+                self.parked.remove(node);
+                self.unparked.insert(node.clone());
+            }
             Fact::PowerAccepted { node, order, .. } => {
                 let bits = self.machines.get_mut(node).unwrap();
                 (bits.person, bits.touched, bits.bad) = (Some(*order), true, false);
+                self.parked.remove(node);
                 if *order == PowerOrder::On {
                     self.busy.remove(node);
                 }
@@ -157,6 +176,7 @@ impl Oracle {
             self.machines.get_mut(name).unwrap().in_use = false;
         }
         self.run.clone_from(&self.active);
+        self.parked.retain(|node, _| !nodes.contains(node));
         self.secrets = false;
         self.pushed.clear();
         self.left_alone.clear();
@@ -369,8 +389,10 @@ impl Oracle {
                 false => wrong(&format!("{:?} still run something else", self.busy)),
             },
             PowerOrder::On if bits.person == Some(PowerOrder::On) => Ok(()),
+            PowerOrder::On if self.parked.get(node).is_some_and(|until| at < *until) => Ok(()),
             PowerOrder::On => wrong("nobody wanted it"),
             PowerOrder::Off if self.run.contains(node) || bits.touched => Ok(()),
+            PowerOrder::Off if self.unparked.contains(node) => Ok(()),
             PowerOrder::Off => wrong("it has no part in the run, and no person asked"),
         }
     }

@@ -87,6 +87,7 @@ pub(crate) fn entry(name: &str, mac: MacAddr, ip: Ipv4Addr, answer: BootAnswer) 
         install: None,
         pulls: false,
         loader: model::LoaderChoice::Ipxe,
+        off_at: None,
         wipe: None,
     }
 }

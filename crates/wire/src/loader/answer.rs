@@ -76,6 +76,9 @@ pub enum Order {
     Wait {
         /// Seconds until then, at least.
         retry_seconds: u16,
+        /// Seconds after which the machine is to be switched off, if no other answer comes before: for as long may it
+        /// cost power that it waits. 0 is now.
+        off_seconds: Option<u32>,
     },
     /// Go on with the firmware's next boot entry.
     Disk,
@@ -123,9 +126,12 @@ impl Answer {
                 }
                 line(&mut text, "args", &plan.args);
             }
-            Order::Wait { retry_seconds } => {
+            Order::Wait { retry_seconds, off_seconds } => {
                 line(&mut text, "do", "wait");
                 line(&mut text, "retry", retry_seconds);
+                if let Some(seconds) = off_seconds {
+                    line(&mut text, "off", seconds);
+                }
             }
             Order::Disk => line(&mut text, "do", "disk"),
         }
@@ -147,7 +153,11 @@ impl Answer {
             }),
             "wait" => {
                 let retry = lines.one("retry")?.parse();
-                Order::Wait { retry_seconds: retry.map_err(|_| expected("seconds to wait"))? }
+                let off = lines.maybe("off")?.map(str::parse).transpose();
+                Order::Wait {
+                    retry_seconds: retry.map_err(|_| expected("seconds to wait"))?,
+                    off_seconds: off.map_err(|_| expected("seconds until it goes off"))?,
+                }
             }
             "disk" => Order::Disk,
             _ => return Err(expected("boot, wait or disk")),

@@ -93,6 +93,8 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         }
         Fact::WipeAccepted { node, disk, by, .. } => format!("{node}: wipe of {disk} accepted from {by}"),
         Fact::WipeGivenUp { node, why, .. } => format!("{node}: the wipe is given up: {why}"),
+        Fact::LoaderSilent { node } => format!("{node}: its loader waited, and asks no more"),
+        Fact::ParkEnded { node, because } => format!("{node}: parked no longer: {because}"),
         Fact::PortSeen { node, port, open: true } => format!("{node}: port {port} accepts connections"),
         Fact::PortSeen { node, port, open: false } => format!("{node}: port {port} accepts no connections"),
         Fact::SecretsReady { run, fingerprint } => {

@@ -176,7 +176,7 @@ fn machine_line(machine: &MachineView, (name_width, width): (usize, usize), pain
         NodeWord::Ready => paint.well(&word),
         NodeWord::Bad => paint.broken(&word),
         NodeWord::Degraded | NodeWord::Unknown => paint.doubtful(&word),
-        NodeWord::Off => paint.faint(&word),
+        NodeWord::Off | NodeWord::Parked => paint.faint(&word),
         NodeWord::Starting
         | NodeWord::Dhcp
         | NodeWord::Waiting
@@ -211,7 +211,7 @@ fn bar(machine: &MachineView) -> String {
         NodeWord::Starting => 2,
         NodeWord::Stopping => 1,
         NodeWord::Dhcp => 4,
-        NodeWord::Waiting | NodeWord::Loader => 6,
+        NodeWord::Waiting | NodeWord::Parked | NodeWord::Loader => 6,
         NodeWord::Image => 7 + image_progress(machine, 4),
         NodeWord::Kernel => 12,
         NodeWord::Maintenance => 13,
