@@ -88,7 +88,7 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         Fact::WipeGivenUp { node, number, why } => {
             about(lab, node, |m| wipe::given_up(m, *number, why, at.since_start))
         }
-        Fact::LoaderSilent { node } => about(lab, node, |m| m.silent = true),
+        Fact::LoaderSilent { node } => about(lab, node, |m| m.silent = Some(at.since_start)),
         Fact::ParkEnded { node, .. } => about(lab, node, |m| park_ended(m, at)),
         Fact::PortSeen { node, open, .. } => about(lab, node, |m| m.port = Some((*open, at.since_start))),
         Fact::SecretsReady { run, fingerprint } => secrets_ready(lab, *run, fingerprint),
@@ -508,7 +508,7 @@ pub(crate) fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, r
         }
         PowerState::Off => {
             machine.running = false;
-            machine.silent = false;
+            machine.silent = None;
             wipe::boot_ended(machine, "its power went off", at.since_start);
             machine.agent = None;
             machine.system = None;

@@ -111,9 +111,9 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
     }
     lines.extend(guests::told(lab, machine));
     lines.extend(loader::seen(machine));
-    if machine.silent {
-        lines
-            .push(String::from("its loader waited, and asks no more: whether it still waits, nothing tells"));
+    if let Some(silent) = machine.silent {
+        let ago = now.since_start.since(silent);
+        lines.push(format!("its loader waited, and asks no more for {ago}: whether it waits, nothing tells"));
     }
     if let Some(agent) = &machine.agent {
         let report = &agent.report;

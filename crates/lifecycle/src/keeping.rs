@@ -116,7 +116,7 @@ fn repeats(machine: &Machine, sight: &Sight) -> bool {
     let marked = |what: MarkKind| is_chatter(machine, &what);
     match sight {
         // One that was not heard for long is told: it waits after all.
-        Sight::ScriptAsked { answer } => !machine.silent && record::repeats_script(boot, *answer),
+        Sight::ScriptAsked { answer } => machine.silent.is_none() && record::repeats_script(boot, *answer),
         Sight::FileAsked { role: FileRole::Script, name, .. } => transfer::repeats_script(boot, name),
         Sight::FileAgreed { name, .. }
         | Sight::FileServed { name, .. }

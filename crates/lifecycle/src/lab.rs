@@ -193,9 +193,9 @@ pub struct Machine {
     /// It waits in its loader for the next start, or is on its way there.
     #[serde(default)]
     pub park: Option<Park>,
-    /// Its loader waited in this boot and was not heard for too long.
+    /// Since when its loader, which waited in this boot, was not heard for too long.
     #[serde(default)]
-    pub silent: bool,
+    pub silent: Option<LabTime>,
     /// The last boot in which it took a generation that is tried.
     #[serde(default)]
     pub tried: Option<TriedBoot>,
@@ -268,7 +268,7 @@ impl Machine {
             fault: None,
             bad: false,
             park: None,
-            silent: false,
+            silent: None,
             tried: None,
         }
     }

@@ -64,7 +64,7 @@ fn is_in_loader(machine: &Machine) -> bool {
 
 /// True for a machine whose loader asks and waits: it needs no switching. One that fell silent is not believed.
 pub(crate) fn is_parked(machine: &Machine) -> bool {
-    is_in_loader(machine) && !machine.silent
+    is_in_loader(machine) && machine.silent.is_none()
 }
 
 /// True for a machine that a start only lets go on: it is parked, or boots into its loader to be.
@@ -91,7 +91,7 @@ fn waited(machine: &Machine) -> Option<LabTime> {
 
 /// When a loader that waits counts as silent, unless it asks before. Nobody is heard while the counter is away.
 pub(crate) fn falls_silent_at(lab: &Lab, machine: &Machine) -> Option<LabTime> {
-    let idle = machine.goal == Goal::Any && machine.power != PowerState::Off && !machine.silent;
+    let idle = machine.goal == Goal::Any && machine.power != PowerState::Off && machine.silent.is_none();
     let heard = waited(machine).filter(|_| idle && lab.counter_up)?;
     Some(heard.max(lab.listening).after(SILENT))
 }
@@ -128,12 +128,13 @@ pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> St
         Rung::Off if machine.power == PowerState::Off && machine.boots > park.boots => {
             Step::ParkEnds(String::from("it went off by itself"))
         }
-        Rung::Off => match switch(lab, machine, model::PowerOrder::On, now) {
-            Step::Fail(fault) | Step::GiveUp(fault) => Step::ParkEnds(fault.text),
-            other => other,
-        },
+        Rung::Off => {
+            let step = switch(lab, machine, model::PowerOrder::On, now);
+            // One try: nothing waits for it.
+            if let Step::Fail(fault) | Step::GiveUp(fault) = step { Step::ParkEnds(fault.text) } else { step }
+        }
         Rung::On => within(String::from("its first DISCOVER"), began, limits.first_ask),
-        Rung::Asked if machine.silent => Step::ParkEnds(String::from("its loader asked no more")),
+        Rung::Asked if machine.silent.is_some() => Step::ParkEnds(String::from("its loader asked no more")),
         Rung::Asked if waited(machine).is_some() => {
             within(String::from("the next start, parked in its loader"), park.since, Span(u64::MAX))
         }

@@ -22,7 +22,7 @@ use crate::{loader, transfer, wipe};
 pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool, room: Room) {
     machine.boots = machine.boots.saturating_add(1);
     machine.running = true;
-    machine.silent = false;
+    machine.silent = None;
     wipe::boot_ended(machine, "the machine started again", at.since_start);
     machine.agent = None;
     machine.clash = None;
@@ -211,10 +211,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::Request6 { client } => mark(machine, now, MarkKind::Request6 { client: *client }),
         Sight::Reply { client, .. } => mark(machine, now, MarkKind::Reply { client: *client }),
         Sight::RouterAsked { answered } => mark(machine, now, MarkKind::RouterAsked { answered: *answered }),
-        Sight::ScriptAsked { answer } => {
-            machine.silent = false;
-            script(machine, now, *answer);
-        }
+        Sight::ScriptAsked { answer } => script(machine, now, *answer),
         Sight::Deferred { .. } => mark(machine, now, MarkKind::Deferred),
         Sight::IpxeTold { version, features } => loader::told(machine, version, features),
         Sight::Logged { severity, text, error } => {
@@ -361,6 +358,7 @@ pub(crate) fn repeats_script(boot: &Boot, answer: ScriptAnswer) -> bool {
 
 /// A machine that waits asks every few seconds: the first and the latest asking are kept.
 fn script(machine: &mut Machine, now: LabTime, answer: ScriptAnswer) {
+    machine.silent = None;
     if let Some(boot) = machine.boot.as_mut().filter(|_| machine.running)
         && same_script(boot, answer).is_some()
     {

@@ -14,7 +14,7 @@ with parks 1800
 ? phase ready
 @ 100
 > stop
-? goes off n1 never
+? off-at n1 never
 @ 105
 > sees n1 off
 ? rests n1
@@ -22,7 +22,7 @@ with parks 1800
 ? phase idle
 # Off first, whatever they ran; then on again, for the loader alone.
 = on n1, on n2
-? goes off n1 1905
+? off-at n1 1905
 > done n1
 > sees n1 on
 ? word n1 starting
@@ -51,7 +51,7 @@ with parks 1800
 = nothing
 ? phase booting
 ? answer n1 run
-? goes off n1 never
+? off-at n1 never
 ? tries n1 0
 > n1 takes its image
 ? rung n1 fetched

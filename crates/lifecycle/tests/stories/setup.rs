@@ -89,8 +89,17 @@ impl Setup {
         Ok(())
     }
 
-    /// A later generation of what the board boots.
+    /// Where its scenarios park their machines, these have our loader.
+    fn park(&self, board: &mut Board) {
+        let Some(span) = self.parks.map(Span::secs) else { return };
+        board.spec.scenarios.values_mut().for_each(|scenario| scenario.park = Some(span));
+        let nodes = board.spec.board.nodes.values_mut();
+        nodes.for_each(|node| node.loader = model::LoaderChoice::Labinator);
+    }
+
+    /// A later generation of what the board boots, and where its machines wait after a run.
     fn later(&self, board: &mut Board) -> Result<(), String> {
+        self.park(board);
         let Some((generation, after, node)) = &self.candidate else { return Ok(()) };
         let node = node.as_ref().map(|node| node.parse().map_err(text)).transpose()?;
         board.later(*generation, *after, node);
@@ -131,13 +140,8 @@ impl Setup {
         for scenario in board.spec.scenarios.values_mut() {
             scenario.system.ready = self.ready.unwrap_or_default();
             scenario.wipe_before_use = self.wipe_before_use;
-            scenario.park = self.parks.map(Span::secs);
             scenario.system.within = self.within.map(Span::secs);
             scenario.system.install = self.installs.then(DiskBoot::default);
-        }
-        if self.parks.is_some() {
-            let nodes = board.spec.board.nodes.values_mut();
-            nodes.for_each(|node| node.loader = model::LoaderChoice::Labinator);
         }
         self.later(&mut board)?;
         if let Some(lease) = self.lease {

@@ -574,12 +574,6 @@ impl Teller {
             }
             ["trial", words @ ..] => holds(&words.join(" "), &trial(lab)),
             ["plan", scenario, words @ ..] => self.look_at_plan(scenario, &words.join(" ")),
-            ["goes", "off", node, when] => {
-                let entry = self.world.answer(&self.node(node)?).ok_or("the boot table does not know it")?;
-                // The boss's kernel began with the story.
-                let at = entry.off_at.map_or("never".to_owned(), |ms| (ms / 1000).to_string());
-                same((*when).to_owned(), at)
-            }
             ["explain", node, words @ ..] => {
                 let machine = self.machine(&self.node(node)?)?;
                 let waiting = self.world.decision.waits.get(&machine.node);
@@ -643,6 +637,7 @@ impl Teller {
             ("answer", [answer, because @ ..]) => self.look_at_answer(node, answer, &because.join(" ")),
             ("wish", [order]) => same((*order).to_owned(), self.wish(node)?.to_string()),
             ("wipes", order) => same(order.join(" "), self.order_to_wipe(node)?),
+            ("off-at", [when]) => same((*when).to_owned(), self.off_at(node)?),
             ("order", [order]) => {
                 let entry = self.world.answer(node).ok_or("the boot table does not know it")?;
                 same(
@@ -652,6 +647,12 @@ impl Teller {
             }
             _ => Err("nobody knows this question".to_owned()),
         }
+    }
+
+    /// When its loader switches it off by itself: the boss's kernel began with the story.
+    fn off_at(&self, node: &NodeName) -> Result<String, String> {
+        let entry = self.world.answer(node).ok_or("the boot table does not know it")?;
+        Ok(entry.off_at.map_or_else(|| "never".to_owned(), |ms| (ms / 1000).to_string()))
     }
 
     fn look_at_answer(&self, node: &NodeName, answer: &str, because: &str) -> Result<(), String> {

@@ -69,16 +69,14 @@ pub(crate) struct Oracle {
 impl Oracle {
     /// Looks at the next event.
     pub(crate) fn watch(&mut self, spec: &LabSpec, event: &Event) -> Result<(), String> {
+        self.parks(spec, event);
         match &event.fact {
             Fact::CoreStarted { .. } => {
                 for name in spec.board.nodes.keys() {
                     self.machines.entry(name.clone()).or_default().flying = None;
                 }
             }
-            Fact::StartAccepted { scenario, .. } => {
-                self.start(&spec.scenarios[scenario].nodes);
-                self.parks = spec.scenarios[scenario].park;
-            }
+            Fact::StartAccepted { scenario, .. } => self.start(&spec.scenarios[scenario].nodes),
             Fact::AdoptAccepted { scenario, .. } => self.adopt(&spec.scenarios[scenario].nodes),
             Fact::Entered { node, rung: Rung::Ready } => self.machines.get_mut(node).unwrap().in_use = true,
             Fact::WipeAccepted { node, disk, by, .. } => return self.wipe_accepted(node, disk, *by),
@@ -90,20 +88,10 @@ impl Oracle {
                 }
                 self.busy.clear();
             }
-            Fact::PhaseEntered { phase: Phase::Idle, .. } => {
-                let run = std::mem::take(&mut self.run);
-                if let Some(span) = self.parks.take() {
-                    self.parked.extend(run.into_iter().map(|node| (node, event.at.since_start.after(span))));
-                }
-            }
-            Fact::ParkEnded { node, .. } => {
-                self.parked.remove(node);
-                self.unparked.insert(node.clone());
-            }
+            Fact::PhaseEntered { phase: Phase::Idle, .. } => self.run.clear(),
             Fact::PowerAccepted { node, order, .. } => {
                 let bits = self.machines.get_mut(node).unwrap();
                 (bits.person, bits.touched, bits.bad) = (Some(*order), true, false);
-                self.parked.remove(node);
                 if *order == PowerOrder::On {
                     self.busy.remove(node);
                 }
@@ -142,6 +130,31 @@ impl Oracle {
         Ok(())
     }
 
+    /// Follows who is parked.
+    fn parks(&mut self, spec: &LabSpec, event: &Event) {
+        match &event.fact {
+            Fact::StartAccepted { scenario, .. } | Fact::AdoptAccepted { scenario, .. } => {
+                let scenario = &spec.scenarios[scenario];
+                self.parks = scenario.park;
+                self.parked.retain(|node, _| !scenario.nodes.contains(node));
+            }
+            Fact::PhaseEntered { phase: Phase::Idle, .. } => {
+                if let Some(span) = self.parks.take() {
+                    let until = event.at.since_start.after(span);
+                    self.parked.extend(self.run.iter().map(|node| (node.clone(), until)));
+                }
+            }
+            Fact::PowerAccepted { node, .. } => {
+                self.parked.remove(node);
+            }
+            Fact::ParkEnded { node, .. } => {
+                self.parked.remove(node);
+                self.unparked.insert(node.clone());
+            }
+            _ => {}
+        }
+    }
+
     fn adopt(&mut self, nodes: &[NodeName]) {
         self.start(nodes);
         self.busy.clear();
@@ -176,7 +189,6 @@ impl Oracle {
             self.machines.get_mut(name).unwrap().in_use = false;
         }
         self.run.clone_from(&self.active);
-        self.parked.retain(|node, _| !nodes.contains(node));
         self.secrets = false;
         self.pushed.clear();
         self.left_alone.clear();
