@@ -19,9 +19,9 @@ use model::{
     Digest, read_spoken,
 };
 use store::Summing;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{self, sleep};
 
 use crate::allegiance::{Allegiance, Whose};
 use crate::channel::{self, Whereto};
@@ -37,6 +37,8 @@ use crate::wipe::Wiper;
 
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(8);
+/// Between two heartbeats that the core asked for: one that asks without end costs no more than this.
+const NUDGE_PAUSE: Duration = Duration::from_millis(250);
 /// A boss that asks for more patience than this is asked again anyway.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -93,6 +95,7 @@ pub(crate) async fn run(
     });
     let mut key = None;
     let (lead, leads) = watch::channel(None);
+    let nudged = Arc::<Notify>::default();
     let mut allegiance = Allegiance::new(resumed.boss.clone());
     let mut tasks = JoinSet::new();
     let work = (Arc::clone(&renewer), console.clone());
@@ -114,8 +117,11 @@ pub(crate) async fn run(
         if let Some(making) = making.take() {
             match making.await {
                 Ok(Ok(made)) => {
-                    let asked =
-                        channel::Asked { folder: guests.root().to_owned(), renewer: Arc::clone(&renewer) };
+                    let asked = channel::Asked {
+                        folder: guests.root().to_owned(),
+                        renewer: Arc::clone(&renewer),
+                        nudged: Arc::clone(&nudged),
+                    };
                     tasks.spawn(channel::keep(Arc::clone(&made), asked, leads.clone()));
                     key = Some(made);
                 }
@@ -130,6 +136,7 @@ pub(crate) async fn run(
             wiper: &wiper,
             key: key.as_deref(),
             lead: &lead,
+            nudged: &nudged,
             door,
             held: now,
             guests,
@@ -149,6 +156,15 @@ pub(crate) async fn run(
     }
 }
 
+/// Returns when the next heartbeat is due: soon after the core said so, else after [`AGENT_BEAT_SECONDS`]. `asked` is when
+/// the boss was asked last.
+async fn until_due(asked: time::Instant, nudged: &Notify) {
+    let beat = Duration::from_secs(AGENT_BEAT_SECONDS);
+    if time::timeout(beat, nudged.notified()).await.is_ok() {
+        time::sleep_until(asked + NUDGE_PAUSE).await;
+    }
+}
+
 #[derive(Debug)]
 struct Talk<'a> {
     console: &'a Console,
@@ -157,6 +173,8 @@ struct Talk<'a> {
     key: Option<&'a BootKey>,
     /// Told where the channel leads.
     lead: &'a watch::Sender<Whereto>,
+    /// Told when the boss would answer otherwise than last time.
+    nudged: &'a Notify,
     door: Door,
     held: Held,
     guests: Guests,
@@ -180,6 +198,7 @@ impl Talk<'_> {
         let mut known = false;
         loop {
             let before = self.key.map(|key| key.said().1).unwrap_or_default();
+            let asked = time::Instant::now();
             let answer = if known { self.beat().await } else { self.hello().await };
             match answer {
                 Ok(welcome) if self.is_rivals(&welcome, &before) => {
@@ -206,7 +225,7 @@ impl Talk<'_> {
                     if known {
                         self.renew();
                         tokio::select! {
-                            () = sleep(Duration::from_secs(AGENT_BEAT_SECONDS)) => {}
+                            () = until_due(asked, self.nudged) => {}
                             () = self.guests.news() => {}
                         }
                     } else {
@@ -361,5 +380,35 @@ impl Talk<'_> {
             read_spoken(&answer).map_err(|_| DoorError::NotHttp("the answer is no welcome"))?;
         self.tell_unknown(unknown);
         Ok(welcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_nudge_makes_the_next_heartbeat_due_at_once_and_any_number_of_them_is_one() {
+        let (nudged, beat) = (Notify::new(), Duration::from_secs(AGENT_BEAT_SECONDS));
+        let asked = time::Instant::now();
+        until_due(asked, &nudged).await;
+        assert_eq!(asked.elapsed(), beat, "nobody said anything");
+
+        let asked = time::Instant::now();
+        let late = async {
+            sleep(beat / 2).await;
+            nudged.notify_one();
+        };
+        tokio::join!(until_due(asked, &nudged), late);
+        assert_eq!(asked.elapsed(), beat / 2, "what is told is not waited with");
+
+        // Said while the answer to the last heartbeat was still on its way: what it says may be the old.
+        let asked = time::Instant::now();
+        (0..100).for_each(|_| nudged.notify_one());
+        until_due(asked, &nudged).await;
+        assert_eq!(asked.elapsed(), NUDGE_PAUSE);
+        let asked = time::Instant::now();
+        until_due(asked, &nudged).await;
+        assert_eq!(asked.elapsed(), beat, "a hundred were one");
     }
 }

@@ -152,3 +152,31 @@ async fn who_has_another_key_is_not_asked_and_what_is_typed_goes_to_the_guest_al
     assert_eq!(&said[..], b"RFB 003.008\n");
     std::fs::remove_file(key_file()).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_told_to_ask_as_soon_as_somebody_says_so_also_one_that_does_not_know_what_that_is() {
+    for knows_nudges in [true, false] {
+        let mut agent = Agent::new();
+        Arc::get_mut(&mut agent).unwrap().knows_nudges = knows_nudges;
+        let core = core(agent.key).await;
+        agent.writes(b"login: ");
+        let _line = tokio::spawn(Arc::clone(&agent).talk(core.at, core.key));
+        assert_eq!(core.read_until(0, 7).await, b"login: ");
+        let mut told = agent.nudges.subscribe();
+        for count in 1..=3 {
+            core.channel.nudge(&"metal1".parse().unwrap());
+            timeout(PATIENCE, told.wait_for(|nudges| *nudges >= count))
+                .await
+                .expect("nobody told it")
+                .unwrap();
+        }
+        // Nobody else is, and a crowd of them is few: one that is out, and one that waits for it.
+        core.channel.nudge(&"metal2".parse().unwrap());
+        (0..1000).for_each(|_| core.channel.nudge(&"metal1".parse().unwrap()));
+        timeout(PATIENCE, told.wait_for(|nudges| *nudges > 3)).await.unwrap().unwrap();
+        // What was typed comes after them.
+        core.channel.type_into(&"vm1".parse().unwrap(), Bytes::from_static(b"x")).await.unwrap();
+        assert!(*told.borrow() < 100, "{}", *told.borrow());
+        std::fs::remove_file(key_file()).unwrap();
+    }
+}

@@ -22,6 +22,7 @@ pub mod import;
 pub mod init;
 pub mod journal;
 pub mod link;
+mod nudges;
 pub mod paging;
 mod picture;
 mod probe;

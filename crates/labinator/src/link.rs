@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use drivers::channel::Channel;
 use model::{AgentChannel, BootTable, Fact};
 use netboot::link::{Hearing, Speaking, connect};
 use netboot::{Down, Up};
@@ -13,6 +14,7 @@ use tokio::time::sleep;
 
 use crate::delegate::Delegate;
 use crate::desk::{Desk, DeskError};
+use crate::nudges::Nudges;
 
 /// Pauses between two tries to reach the counter: quick at first, since it is started with the core.
 const TRIES: [Duration; 5] = [
@@ -24,10 +26,12 @@ const TRIES: [Duration; 5] = [
 ];
 
 /// Keeps the line to the counter of this state folder up until the desk closes. `orders` are said to it as
-/// they come, and where agents reach this core; its key is named with the lab's, so that it may answer loaders.
+/// they come, and where agents reach this core; its key is named with the lab's, so that it may answer loaders. Agents on
+/// `channel` are told to ask when they would be answered otherwise.
 pub async fn run(
     state: PathBuf,
-    (desk, leads, delegate): (Desk, AgentChannel, Option<Delegate>),
+    (desk, channel): (Desk, Channel),
+    (leads, delegate): (AgentChannel, Option<Delegate>),
     mut table: watch::Receiver<Arc<BootTable>>,
     mut orders: mpsc::Receiver<Down>,
 ) {
@@ -44,7 +48,8 @@ pub async fn run(
                     return;
                 }
                 if let Err(why) =
-                    talk(hearing, speaking, (&desk, delegate.as_ref()), (&mut table, &mut orders)).await
+                    talk((hearing, speaking), (&desk, &channel), delegate.as_ref(), (&mut table, &mut orders))
+                        .await
                 {
                     tracing::warn!("the line to the boot counter broke: {why}");
                 }
@@ -74,20 +79,24 @@ enum LinkError {
 }
 
 async fn talk(
-    mut hearing: Hearing,
-    mut speaking: Speaking,
-    (desk, delegate): (&Desk, Option<&Delegate>),
+    (mut hearing, mut speaking): (Hearing, Speaking),
+    (desk, channel): (&Desk, &Channel),
+    delegate: Option<&Delegate>,
     (table, orders): (&mut watch::Receiver<Arc<BootTable>>, &mut mpsc::Receiver<Down>),
 ) -> Result<(), LinkError> {
     let mut told = Arc::clone(&table.borrow_and_update());
     speaking.publish(&told).await?;
+    let mut nudges = Nudges::default();
     loop {
         tokio::select! {
             changed = table.changed() => {
                 changed.map_err(|_| LinkError::Closed)?;
                 let newer = Arc::clone(&table.borrow_and_update());
                 match newer.change_from(&told) {
-                    Some(change) => speaking.amend(change).await?,
+                    Some(change) => {
+                        nudges.note(&told, &change);
+                        speaking.amend(change).await?;
+                    }
                     None => speaking.publish(&newer).await?,
                 }
                 told = newer;
@@ -103,9 +112,12 @@ async fn talk(
                         speaking.tell(&Down::TrustLoader(delegate.word_for(key))).await?;
                     }
                 }
-                Up::Published { kept: true, .. } => {}
-                Up::Published { number, kept: false } => {
-                    tracing::warn!("the counter could not keep boot table {number}: a restarted one would answer by an older");
+                Up::Published { number, kept } => {
+                    // In force it is either way.
+                    nudges.in_force(number).iter().for_each(|node| channel.nudge(node));
+                    if !kept {
+                        tracing::warn!("the counter could not keep boot table {number}: a restarted one would answer by an older");
+                    }
                 }
                 Up::Sighting(seen) => {
                     let fact = Fact::Sighted { mac: seen.mac, sight: seen.sight };

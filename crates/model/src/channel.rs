@@ -14,6 +14,8 @@ pub const CHANNEL_PROTOCOL: &[u8] = b"labinator-channel/1";
 pub const CHANNEL_PORT: u16 = 8423;
 /// GET: names of the guests that have a console, a JSON list.
 pub const CHANNEL_GUESTS_PATH: &str = "/v1/guests";
+/// POST: ask the boss now, for it would answer otherwise than last time. There is no body.
+pub const CHANNEL_NUDGE_PATH: &str = "/v1/nudge";
 /// Query parameter and header: offset of the first byte of a console that is wanted, or that comes.
 pub const CHANNEL_FROM: &str = "labinator-from";
 /// Folder of a hypervisor with a folder for each guest.

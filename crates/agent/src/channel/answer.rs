@@ -2,6 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
+//! | `POST /v1/nudge` | 202; the boss is asked now instead of with the next heartbeat |
 //! | `POST /v1/build` | the body is the build to take; 202, or 409 and why not |
 //! | `GET /v1/guests` | names of the guests with a console, JSON |
 //! | `GET /v1/guests/NODE/console?labinator-from=N` | what it wrote from byte N on, and what it writes; `labinator-from` says where it really begins. It ends when the reader falls too far behind |
@@ -20,7 +21,7 @@ use h2::server::{self, SendResponse};
 use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode};
 use model::{
-    AgentBuild, CHANNEL_BUILD_PATH, CHANNEL_FROM, CHANNEL_GUESTS_PATH, GUEST_CONSOLE_LOG,
+    AgentBuild, CHANNEL_BUILD_PATH, CHANNEL_FROM, CHANNEL_GUESTS_PATH, CHANNEL_NUDGE_PATH, GUEST_CONSOLE_LOG,
     GUEST_CONSOLE_SOCKET, GUEST_VNC_SOCKET, NodeName,
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -84,6 +85,11 @@ async fn answer(asked: Arc<Asked>, request: Request<RecvStream>, mut respond: Se
         drop(build(&asked, request.into_body(), &mut respond).await);
         return;
     }
+    if path == CHANNEL_NUDGE_PATH && request.method() == Method::POST {
+        asked.nudged.notify_one();
+        drop(answer_bare(&mut respond, StatusCode::ACCEPTED));
+        return;
+    }
     let guest = |rest: &str| rest.parse::<NodeName>().ok().map(|node| folder.join(node.as_str()));
     let parts: Vec<&str> = path.strip_prefix(CHANNEL_GUESTS_PATH).unwrap_or("?").split('/').collect();
     // An error is the core's hanging up.
@@ -91,7 +97,7 @@ async fn answer(asked: Arc<Asked>, request: Request<RecvStream>, mut respond: Se
         (&Method::GET, [""]) => guests(folder, &mut respond).await,
         (&Method::GET, ["", node, "console"]) => match guest(node) {
             Some(guest) => console(&guest, from_of(&request), &mut respond).await,
-            None => refuse(&mut respond, StatusCode::NOT_FOUND),
+            None => answer_bare(&mut respond, StatusCode::NOT_FOUND),
         },
         (&Method::POST, ["", node, what @ ("console" | "vnc")]) => match guest(node) {
             Some(guest) => {
@@ -99,14 +105,15 @@ async fn answer(asked: Arc<Asked>, request: Request<RecvStream>, mut respond: Se
                 let socket = guest.join(if is_screen { GUEST_VNC_SOCKET } else { GUEST_CONSOLE_SOCKET });
                 tunnel((&socket, is_screen), request.into_body(), &mut respond).await
             }
-            None => refuse(&mut respond, StatusCode::NOT_FOUND),
+            None => answer_bare(&mut respond, StatusCode::NOT_FOUND),
         },
-        _ => refuse(&mut respond, StatusCode::NOT_FOUND),
+        _ => answer_bare(&mut respond, StatusCode::NOT_FOUND),
     };
     drop(done);
 }
 
-fn refuse(respond: &mut SendResponse<Bytes>, status: StatusCode) -> Result<(), h2::Error> {
+/// Answers with nothing but this.
+fn answer_bare(respond: &mut SendResponse<Bytes>, status: StatusCode) -> Result<(), h2::Error> {
     let mut response = Response::new(());
     *response.status_mut() = status;
     respond.send_response(response, true).map(drop)
@@ -141,11 +148,11 @@ async fn build(
         body.flow_control().release_capacity(piece.len())?;
         text.extend_from_slice(&piece);
         if text.len() > LONGEST_ORDER {
-            return refuse(respond, StatusCode::PAYLOAD_TOO_LARGE);
+            return answer_bare(respond, StatusCode::PAYLOAD_TOO_LARGE);
         }
     }
     let Ok(build) = serde_json::from_slice::<AgentBuild>(&text) else {
-        return refuse(respond, StatusCode::BAD_REQUEST);
+        return answer_bare(respond, StatusCode::BAD_REQUEST);
     };
     let (status, why) = match asked.renewer.order(build) {
         Ok(()) => (StatusCode::ACCEPTED, String::new()),
@@ -160,7 +167,7 @@ async fn build(
 async fn console(guest: &Path, from: u64, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
     let opened = File::open(guest.join(GUEST_CONSOLE_LOG));
     let sized = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
-    let Ok((size, file)) = sized else { return refuse(respond, StatusCode::NOT_FOUND) };
+    let Ok((size, file)) = sized else { return answer_bare(respond, StatusCode::NOT_FOUND) };
     let oldest = log::oldest(size);
     let mut at = if from < oldest || from > size { oldest } else { from };
     let response = Response::builder().header(CHANNEL_FROM, at).body(()).unwrap_or_default();
@@ -199,7 +206,7 @@ async fn tunnel(
     respond: &mut SendResponse<Bytes>,
 ) -> Result<(), h2::Error> {
     let Ok(stream) = UnixStream::connect(socket).await else {
-        return refuse(respond, StatusCode::NOT_FOUND);
+        return answer_bare(respond, StatusCode::NOT_FOUND);
     };
     let mut to = respond.send_response(Response::new(()), false)?;
     let (mut reader, mut writer) = stream.into_split();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use model::{AgentKey, CHANNEL_PROTOCOL};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -47,6 +47,8 @@ pub(crate) struct Asked {
     pub(crate) folder: PathBuf,
     /// Takes other builds.
     pub(crate) renewer: Arc<Renewer>,
+    /// Told when the boss is to be asked now.
+    pub(crate) nudged: Arc<Notify>,
 }
 
 /// Keeps the channel up. `whereto` tells where it leads; the first key that it tells is the only one believed.

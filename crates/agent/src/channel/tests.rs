@@ -55,7 +55,7 @@ fn folder(name: &str) -> PathBuf {
 
 fn asked(folder: &Path) -> Asked {
     let renewer = Renewer::new(folder.join("builds"), Some(model::Digest([1; 32])), "b");
-    Asked { folder: folder.to_owned(), renewer: Arc::new(renewer) }
+    Asked { folder: folder.to_owned(), renewer: Arc::new(renewer), nudged: Arc::default() }
 }
 
 fn log_of(folder: &Path) -> File {
@@ -141,6 +141,28 @@ async fn what_is_typed_reaches_the_guest_and_its_screen_is_carried_both_ways() {
         let (answer, _) = asker.send_request(post(unknown), true).unwrap();
         assert_eq!(answer.await.unwrap().status(), 404, "{unknown}");
     }
+    agent.abort();
+    drop(lead);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn the_core_may_say_that_the_boss_is_to_be_asked_now_and_no_more() {
+    let folder = folder("nudge");
+    let core = Core::new().await;
+    let (lead, leads) = watch::channel(core.whereto());
+    let asked = asked(&folder);
+    let nudged = Arc::clone(&asked.nudged);
+    let agent = tokio::spawn(keep(Arc::new(BootKey::make().unwrap()), asked, leads));
+    let (mut asker, _) = core.next().await.unwrap();
+    let nudge = |method| Request::builder().method(method).uri("https://agent/v1/nudge").body(()).unwrap();
+    let (answer, _) = asker.send_request(nudge("GET"), true).unwrap();
+    assert_eq!(timeout(PATIENCE, answer).await.unwrap().unwrap().status(), 404);
+    // Whoever sends a body with it is answered all the same, and nothing of it is read.
+    let (answer, mut body) = asker.send_request(nudge("POST"), false).unwrap();
+    body.send_data(Bytes::from_static(b"power off"), true).unwrap();
+    assert_eq!(timeout(PATIENCE, answer).await.unwrap().unwrap().status(), 202);
+    timeout(PATIENCE, nudged.notified()).await.unwrap();
     agent.abort();
     drop(lead);
     fs::remove_dir_all(folder).unwrap();

@@ -21,9 +21,9 @@ use bytes::Bytes;
 use h2::Ping;
 use h2::client::{self, SendRequest};
 use http::{Method, Request, StatusCode};
-use model::{AgentKey, CHANNEL_FROM, CHANNEL_GUESTS_PATH, NodeName};
+use model::{AgentKey, CHANNEL_FROM, CHANNEL_GUESTS_PATH, CHANNEL_NUDGE_PATH, NodeName};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -105,6 +105,8 @@ struct Line {
     key: AgentKey,
     asker: SendRequest<Bytes>,
     guests: BTreeSet<NodeName>,
+    /// It shall ask the boss; however often this is said before it was told, it is told once.
+    nudge: Arc<Notify>,
 }
 
 impl Channel {
@@ -175,12 +177,14 @@ impl Channel {
         let shaking = client::Builder::new().initial_window_size(WINDOW).handshake(stream);
         let (asker, mut connection) = timeout(LIMIT, shaking).await?.map_err(io::Error::other)?;
         let pings = connection.ping_pong();
-        let line = Line { key, asker: asker.clone(), guests: speaker.guests };
+        let nudge = Arc::<Notify>::default();
+        let line = Line { key, asker: asker.clone(), guests: speaker.guests, nudge: Arc::clone(&nudge) };
         // A newer connection of the same machine takes the place of one that is not known to be dead yet.
         self.lines().insert(speaker.host.clone(), line);
         let outcome = tokio::select! {
             ended = connection => ended.map_err(io::Error::other),
             why = until_silent(pings) => Err(why),
+            ended = pass_nudges(asker.clone(), &nudge) => ended,
             ended = self.follow_all(key, asker) => ended,
         };
         let mut lines = self.lines();
@@ -188,6 +192,14 @@ impl Channel {
             lines.remove(&speaker.host);
         }
         outcome
+    }
+
+    /// Tells the agent of a machine to ask its boss now. One that has no line, or is too old to know this, asks with its
+    /// next heartbeat. Returns at once.
+    pub fn nudge(&self, host: &NodeName) {
+        if let Some(line) = self.lines().get(host) {
+            line.nudge.notify_one();
+        }
     }
 
     /// Follows the consoles of all guests of an agent, for as long as its key is its machine's.
@@ -313,6 +325,20 @@ async fn until_silent(pings: Option<h2::PingPong>) -> io::Error {
         if !matches!(timeout(PING, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
             return io::Error::other("it does not answer any more");
         }
+    }
+}
+
+/// Passes on what is to be told, one at a time: while an answer is out, more of them are one.
+async fn pass_nudges(mut asker: SendRequest<Bytes>, nudge: &Notify) -> io::Result<()> {
+    loop {
+        nudge.notified().await;
+        let told = async {
+            poll_fn(|cx| asker.poll_ready(cx)).await.map_err(io::Error::other)?;
+            let sent = asker.send_request(request(Method::POST, CHANNEL_NUDGE_PATH), true);
+            sent.map_err(io::Error::other)?.0.await.map_err(io::Error::other)
+        };
+        // Whatever it says: an older agent does not know what it is asked.
+        drop(timeout(LIMIT, told).await??);
     }
 }
 

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use h2::server::{self, SendResponse};
 use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode};
-use model::{AgentKey, CHANNEL_FROM, CHANNEL_PROTOCOL};
+use model::{AgentKey, CHANNEL_FROM, CHANNEL_NUDGE_PATH, CHANNEL_PROTOCOL};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::AlwaysResolvesClientRawPublicKeys;
@@ -72,6 +73,9 @@ pub(crate) struct Agent {
     pub(crate) key: AgentKey,
     pub(crate) log: Mutex<(Vec<u8>, usize)>,
     pub(crate) typed: Mutex<Vec<u8>>,
+    /// Times that it was told to ask, and whether it answers that.
+    pub(crate) nudges: watch::Sender<u32>,
+    pub(crate) knows_nudges: bool,
     /// Socket of its guest's screen; one that repeats what it hears unless told.
     screen: Option<PathBuf>,
 }
@@ -86,7 +90,15 @@ impl Agent {
         let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).unwrap();
         let key = AgentKey(pair.public_key().as_ref().try_into().unwrap());
         let document = document.as_ref().to_vec();
-        Arc::new(Self { document, key, log: Mutex::default(), typed: Mutex::default(), screen })
+        Arc::new(Self {
+            document,
+            key,
+            log: Mutex::default(),
+            typed: Mutex::default(),
+            nudges: watch::Sender::new(0),
+            knows_nudges: true,
+            screen,
+        })
     }
 
     /// Connects, and answers until it is dropped.
@@ -119,6 +131,12 @@ impl Agent {
                 return;
             };
             return join(screen, request.into_body(), respond).await;
+        }
+        if path == CHANNEL_NUDGE_PATH {
+            self.nudges.send_modify(|nudges| *nudges += 1);
+            let status = if self.knows_nudges { StatusCode::ACCEPTED } else { StatusCode::NOT_FOUND };
+            drop(respond.send_response(Response::builder().status(status).body(()).unwrap(), true).unwrap());
+            return;
         }
         if request.method() == Method::POST {
             let mut to = respond.send_response(Response::new(()), false).unwrap();

@@ -62,9 +62,10 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let delegate = Delegate::kept(&folders.state, spec.lab.clone())
         .inspect_err(|why| tracing::error!(code = why.code(), "no machine gets our own loader: {why}"))
         .ok();
-    tasks.spawn(link::run(folders.state.clone(), (desk.clone(), leads, delegate), table, orders));
     let here = Here::of(&spec, &folders.state.join("power"));
     let channel = Channel::new(speakers::of(&spec, Arc::clone(desk.publisher()))).beside(here.clone());
+    let ends = (desk.clone(), channel.clone());
+    tasks.spawn(link::run(folders.state.clone(), ends, (leads, delegate), table, orders));
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter.clone()));
     let adopter =
         hands::spawn(&mut tasks, &spec, (&folders.state, &here), wishes, (desk.clone(), for_counter));
