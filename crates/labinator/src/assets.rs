@@ -9,7 +9,7 @@ use model::{
     Asset, Candidate, DISK_IMAGE, Digest, Fact, Image, ImageRef, LabSpec, NodeBoot, NodeName, ScenarioName,
     ScenarioSpec, TalosSpec,
 };
-use store::shelf::Shelf;
+use store::shelf::{Shelf, ShelfError};
 
 use crate::cluster;
 use crate::image::life::{self, Home, in_use};
@@ -21,13 +21,28 @@ const FOLDER_FILES: usize = 1024;
 /// Mistakes told of one scenario; `labinator check` tells all.
 const TOLD: usize = 8;
 
+/// What a search came to.
+#[derive(Debug)]
+pub struct Searched {
+    /// [`Fact::ImagesFound`].
+    pub found: Fact,
+    /// True where a file that is there could not be read or shelved, as on a full disk: that may pass by itself.
+    pub passing: bool,
+}
+
 /// Finds, renders and shelves what every scenario boots. Reads whole files: run it where waiting is allowed.
 #[must_use]
 pub fn find(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Fact {
+    search(spec, images, shelf).found
+}
+
+/// The same, and whether it is worth another search although nothing changes that is looked for.
+#[must_use]
+pub fn search(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Searched {
     let mut found = BTreeMap::new();
     let mut missing: BTreeMap<ScenarioName, Vec<String>> = BTreeMap::new();
     let mut boots = BTreeMap::new();
-    let mut search = Search { images, shelf, known: BTreeMap::new(), folders: BTreeMap::new() };
+    let mut search = Search::new(images, shelf);
     let mut kitchen = Kitchen::new(spec);
     for (name, scenario) in &spec.scenarios {
         let image = search.image(&scenario.image, scenario);
@@ -58,14 +73,15 @@ pub fn find(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Fact {
             }
         }
     }
-    Fact::ImagesFound { images: found, missing, boots }
+    let found = Fact::ImagesFound { images: found, missing, boots };
+    Searched { found, passing: search.passing }
 }
 
 /// Finds the generations that are to be tried of what scenarios boot, and shelves them. One that is not as it was built is
 /// left out, and the log says so.
 #[must_use]
 pub fn candidates(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Vec<Candidate> {
-    let mut search = Search { images, shelf, known: BTreeMap::new(), folders: BTreeMap::new() };
+    let mut search = Search::new(images, shelf);
     let booted = spec.scenarios.values().flat_map(|scenario| {
         // What a maker built, such as Talos, has versions and no generations.
         let own = Some(&scenario.image).filter(|_| scenario.talos.is_none());
@@ -111,9 +127,15 @@ struct Search<'a> {
     shelf: &'a Shelf,
     known: BTreeMap<PathBuf, Asset>,
     folders: BTreeMap<String, BTreeMap<String, Asset>>,
+    /// Something was in the way that may pass.
+    passing: bool,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    const fn new(images: &'a Path, shelf: &'a Shelf) -> Self {
+        Self { images, shelf, known: BTreeMap::new(), folders: BTreeMap::new(), passing: false }
+    }
+
     /// An image, as a scenario boots it.
     fn image(&mut self, wanted: &ImageRef, scenario: &ScenarioSpec) -> Result<Image, Vec<String>> {
         let mut image = self.found(wanted, scenario.talos.as_ref())?;
@@ -340,12 +362,23 @@ impl Search<'_> {
         if let Some(asset) = self.known.get(path) {
             return Ok(asset.clone());
         }
-        let digest = self.shelf.adopt(path).map_err(|why| format!("{}: {why}", path.display()))?;
-        let content = self.shelf.open(digest).map_err(|why| format!("{}: {why}", path.display()))?;
+        let adopted = self.shelf.adopt(path).and_then(|digest| Ok((digest, self.shelf.open(digest)?)));
+        let (digest, content) = adopted.map_err(|why| {
+            self.passing |= passes(&why);
+            format!("{}: {why}", path.display())
+        })?;
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let asset = Asset { name, digest: Digest(digest.0), size: content.size() };
         self.known.insert(path.to_owned(), asset.clone());
         Ok(asset)
+    }
+}
+
+/// True for what the system may allow another time. A file that is not there comes with a new description.
+fn passes(why: &ShelfError) -> bool {
+    match why {
+        ShelfError::Io { source, .. } => source.kind() != std::io::ErrorKind::NotFound,
+        ShelfError::Missing(_) | ShelfError::Damaged { .. } | ShelfError::OutOfRange { .. } => false,
     }
 }
 
@@ -373,6 +406,23 @@ mod tests {
         let told = missing.into_values().flatten().collect::<Vec<_>>().join("; ");
         assert_eq!(found.is_empty(), !told.is_empty(), "{told}");
         told
+    }
+
+    #[test]
+    fn what_cannot_be_shelved_now_may_be_another_time_and_what_is_not_there_may_not() {
+        let images = Images::new("passing");
+        let shelf = Shelf::new(images.folder().join("shelf"));
+        assert!(!search(&lab(), images.folder(), &shelf).passing, "there is no image");
+        images.image("rescue", "one");
+        // No folder can be made there, as none could on a full disk.
+        std::fs::write(images.folder().join("shelf"), "in the way").unwrap();
+        let Searched { found, passing } = search(&lab(), images.folder(), &shelf);
+        let Fact::ImagesFound { missing, .. } = found else { panic!("another fact") };
+        assert!(passing && missing.len() == 1, "{missing:?}");
+        std::fs::remove_file(images.folder().join("shelf")).unwrap();
+        let Searched { found, passing } = search(&lab(), images.folder(), &shelf);
+        let Fact::ImagesFound { missing, .. } = found else { panic!("another fact") };
+        assert!(!passing && missing.is_empty(), "{missing:?}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::console::Console;
 use crate::kernel_line::KernelLine;
 use crate::link::{Links, Port, choose, ports, speaks_on};
+use crate::live::modules_are_coming;
 
 /// A server on the same segment answers in milliseconds; there is no reason to begin with 4 s.
 const FIRST_WAIT_MS: u64 = 1000;
@@ -148,7 +149,8 @@ async fn plugged_port(
         if let Some(port) = choose(&ports(Path::new("/")), line, round) {
             return Ok(port.clone());
         }
-        if !told {
+        // Without any port it is worth a word only when none can come any more.
+        if !told && !(found.is_empty() && modules_are_coming()) {
             told = true;
             let names: Vec<_> = found.iter().map(|port| format!("{} ({})", port.name, port.mac)).collect();
             console.say(&match names.as_slice() {

@@ -20,7 +20,7 @@ use rustix::mount::{MountFlags, mount, mount_move};
 use rustix::process::chroot;
 use tokio::sync::watch;
 
-pub(crate) use modules::load_for_devices;
+pub(crate) use modules::{are_coming as modules_are_coming, load_for_devices};
 use services::Services;
 pub(crate) use services::{Board, Deaths, OK};
 
@@ -79,6 +79,7 @@ pub(crate) fn enter() -> Result<(), String> {
         fs::create_dir_all(at).map_err(|why| format!("{at}: {why}"))?;
         step(at, mount(kind, at, kind, MountFlags::NOSUID, data))?;
     }
+    modules::expect(&services::listed());
     // Every applet that no package brings as a program of its own.
     drop(Command::new(BUSYBOX).args(["--install", "-s"]).output());
     Ok(())

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Devices that appear behind devices (a disk behind a controller behind PCI) are found in the next round.
 const ROUNDS: usize = 5;
@@ -11,6 +12,30 @@ const ROUNDS: usize = 5;
 const AT_ONCE: usize = 200;
 /// Deeper than any device of `/sys/devices`.
 const DEEPEST: usize = 24;
+
+/// Name of the service that loads them.
+const SERVICE: &str = "modules";
+
+/// It was not done yet in this boot: a device may still appear.
+static COMING: AtomicBool = AtomicBool::new(false);
+
+/// The root of an image is entered that lists these services.
+pub(super) fn expect(services: &str) {
+    let begins = format!("once {SERVICE} ");
+    COMING.store(services.lines().any(|line| line.starts_with(&begins)), Ordering::Relaxed);
+}
+
+/// A service ended, well or not.
+pub(super) fn note_end(service: &str) {
+    if service == SERVICE {
+        COMING.store(false, Ordering::Relaxed);
+    }
+}
+
+/// True while modules are still to be loaded, so that what is missing may come.
+pub(crate) fn are_coming() -> bool {
+    COMING.load(Ordering::Relaxed)
+}
 
 /// Loads what the devices ask for, until no device appears that was not there before.
 ///
@@ -55,6 +80,19 @@ fn names_below(folder: &Path, deep: usize, names: &mut BTreeSet<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn modules_are_coming_from_when_the_root_lists_them_until_their_service_ends() {
+        assert!(!are_coming(), "an image without a root loads its own before anything else");
+        expect("once sysctl true\nkeep modules true\n");
+        assert!(!are_coming());
+        expect("once modules exec agent modules\nonce zram true\n");
+        assert!(are_coming());
+        note_end("zram");
+        assert!(are_coming());
+        note_end("modules");
+        assert!(!are_coming());
+    }
 
     #[test]
     fn names_are_found_however_deep_and_each_once() {

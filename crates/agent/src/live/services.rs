@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::modules;
 use crate::console::Console;
 use crate::kernel_line::KernelLine;
 use crate::lease::Held;
@@ -122,6 +123,11 @@ impl Board {
     }
 }
 
+/// What this image wants run; empty where there is no such file.
+pub(super) fn listed() -> String {
+    std::fs::read_to_string(FILE).unwrap_or_default()
+}
+
 /// The services of this image.
 #[derive(Debug)]
 pub(super) struct Services<'a> {
@@ -135,7 +141,7 @@ pub(super) struct Services<'a> {
 impl<'a> Services<'a> {
     /// Reads what this image wants run; none where there is no such file. What a build before this one started goes on.
     pub(super) fn read(console: &'a Console, board: Arc<Board>) -> Self {
-        Self::of(console, board, &std::fs::read_to_string(FILE).unwrap_or_default())
+        Self::of(console, board, &listed())
     }
 
     fn of(console: &'a Console, board: Arc<Board>, text: &str) -> Self {
@@ -214,6 +220,7 @@ impl<'a> Services<'a> {
                     }
                     Err(why) => {
                         console.say(&format!("{}: cannot be started: {why}", state.service.name));
+                        modules::note_end(&state.service.name);
                         state.again(now);
                     }
                 }
@@ -225,6 +232,7 @@ impl<'a> Services<'a> {
         let Some(state) = self.all.iter_mut().find(|state| state.process == Some(process)) else { return };
         state.process = None;
         self.board.ended(&state.service.name, state.service.run);
+        modules::note_end(&state.service.name);
         if state.service.run == Run::Once {
             if how != OK {
                 self.console.say(&format!("{}: {how}", state.service.name));

@@ -8,6 +8,7 @@ use model::{
     NameError, NodeName, NodeSpec, PortRef, PowerDriver, ScenarioName, ScenarioSpec, Span,
 };
 
+use super::cluster::PHYSICAL;
 use super::lab::{IMAGE, address};
 use crate::config::identity;
 use crate::image::Live;
@@ -99,6 +100,8 @@ pub(super) fn with_guests(spec: &mut LabSpec) -> Result<(), NameError> {
     }
     scenario.enough = u16::try_from(scenario.nodes.len()).unwrap_or(u16::MAX);
     spec.scenarios.insert(VIRTUAL.parse::<ScenarioName>()?, scenario);
+    // Its image is not asked for here, and nobody is to be told that it is missing.
+    spec.scenarios.remove(&PHYSICAL.parse::<ScenarioName>()?);
     spec.power.insert(driver, PowerDriver::Guests);
     spec.limits = LIMITS;
     Ok(())
@@ -130,5 +133,6 @@ mod tests {
         assert!(nodes().all(|node| spec.network.holds(node.ip) && !(first..=last).contains(&node.ip)));
         let demo = SCENARIO.parse().unwrap();
         assert_eq!(spec.scenarios[&demo], before.scenarios[&demo]);
+        assert!(!spec.scenarios.keys().any(|name| name.as_str() == PHYSICAL), "its image is not needed here");
     }
 }

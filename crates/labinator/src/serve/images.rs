@@ -13,8 +13,10 @@ use std::time::{Duration, SystemTime};
 use model::{Fact, ImageRef, LabSpec, TrialState, TrialView};
 use store::shelf::Shelf;
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::Instant;
 
 use super::Folders;
+use crate::assets::Searched;
 use crate::desk::Desk;
 use crate::image::life::Home;
 use crate::image::{ImageError, now};
@@ -22,6 +24,9 @@ use crate::{assets, cluster};
 
 /// How often it is looked whether images changed: a few names of files, whose content is not read.
 const EVERY: Duration = Duration::from_secs(5);
+/// Pauses before another search where something was in the way that may pass, such as a full disk: doubled from the first
+/// to the last.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
 /// How long a content stays on the shelf that nothing names any more: a machine may be in the middle of a boot with it.
 const LINGERS: Duration = Duration::from_hours(24);
 /// What changes in an image's folder when the image does.
@@ -37,37 +42,51 @@ pub(super) fn spawn(tasks: &mut JoinSet<()>, spec: LabSpec, folders: Folders, de
             tracing::debug!("the lab was closed before its manifests were read");
         }
         let spec = Arc::new(spec);
+        let mut pause = None;
         loop {
             let before = stamps(&spec, &folders.images);
-            if !search(&spec, &folders, &desk).await {
+            let Some(passing) = search(&spec, &folders, &desk).await else {
                 tracing::debug!("the lab was closed before its images were found");
                 return;
+            };
+            pause = passing.then(|| longer(pause));
+            if let Some(pause) = pause {
+                tracing::warn!(
+                    "not every file could be read or shelved: tried again in {} s",
+                    pause.as_secs()
+                );
             }
-            while stamps(&spec, &folders.images) == before {
+            let again = pause.map(|pause| Instant::now() + pause);
+            while stamps(&spec, &folders.images) == before && again.is_none_or(|at| Instant::now() < at) {
                 tokio::time::sleep(EVERY).await;
             }
         }
     });
 }
 
-/// Tells what is there now. False when nobody listens any more.
-async fn search(spec: &Arc<LabSpec>, folders: &Folders, desk: &Desk) -> bool {
+/// The pause after this one.
+fn longer(pause: Option<Duration>) -> Duration {
+    pause.map_or(AGAIN.0, |pause| pause.saturating_mul(2).min(AGAIN.1))
+}
+
+/// Tells what is there now, and gives whether something was in the way that may pass; `None` when nobody listens any more.
+async fn search(spec: &Arc<LabSpec>, folders: &Folders, desk: &Desk) -> Option<bool> {
     let (spec, images, state) = (Arc::clone(spec), folders.images.clone(), folders.state.clone());
     let found = spawn_blocking(move || {
         let (shelf, began) = (Shelf::new(state.join("shelf")), SystemTime::now());
-        let found = assets::find(&spec, &images, &shelf);
+        let Searched { found, passing } = assets::search(&spec, &images, &shelf);
         let candidates = assets::candidates(&spec, &images, &shelf);
         // What is named was put on the shelf once more just now. Where something is missing it may come back.
         if matches!(&found, Fact::ImagesFound { missing, .. } if missing.is_empty()) {
             sweep(&shelf, began);
         }
-        (found, candidates)
+        (found, passing, candidates)
     });
-    let (found, candidates) = match found.await {
+    let (found, passing, candidates) = match found.await {
         Ok(found) => found,
         Err(why) => {
             tracing::error!("the search for images broke off: {why}");
-            return true;
+            return Some(true);
         }
     };
     if let Fact::ImagesFound { missing, .. } = &found {
@@ -76,7 +95,9 @@ async fn search(spec: &Arc<LabSpec>, folders: &Folders, desk: &Desk) -> bool {
         }
     }
     let none = candidates.is_empty() && desk.publisher().latest().lab.trials.is_empty();
-    desk.tell(found).await.is_ok() && (none || desk.tell(Fact::CandidatesFound { candidates }).await.is_ok())
+    let told = desk.tell(found).await.is_ok()
+        && (none || desk.tell(Fact::CandidatesFound { candidates }).await.is_ok());
+    told.then_some(passing)
 }
 
 /// Makes room on the shelf: of generations that are gone, and of seeds that were rendered otherwise before.
@@ -178,6 +199,13 @@ mod tests {
     fn trial(generation: u32, starts: u32, state: TrialState) -> TrialView {
         let because = "node1 is ready".to_owned();
         TrialView { image: "rescue".to_owned(), generation, starts, after: 2, state, because, node: None }
+    }
+
+    #[test]
+    fn pauses_grow_up_to_an_end_and_begin_anew_when_nothing_is_in_the_way() {
+        let pauses = std::iter::successors(Some(longer(None)), |pause| Some(longer(Some(*pause))));
+        let seconds: Vec<u64> = pauses.take(7).map(|pause| pause.as_secs()).collect();
+        assert_eq!(seconds, [10, 20, 40, 80, 160, 300, 300]);
     }
 
     #[test]
