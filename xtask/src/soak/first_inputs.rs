@@ -33,6 +33,16 @@ pub(super) fn of(root: &Path, target: &str) -> Outcome<Vec<Input>> {
             &["pxelinux.cfg/default", "pxelinux.cfg/01-52-54-00-00-00-01", "pxelinux.cfg/0A000005"],
             |text| text.as_bytes().to_vec(),
         )),
+        "agent_said" => files(&root.join("crates/model/tests/spoken"), |name| name.ends_with(".json"), Ok),
+        "qmp_push" => Ok(texts(
+            &[
+                "{\"QMP\": {}}\r\n{\"return\": {\"status\": \"prelaunch\"}}\r\n",
+                "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}}\r\n",
+                "{\"event\": \"BLOCK_IO_ERROR\", \"data\": {\"nospace\": true}}\n{\"error\": {\"desc\": \"no\"}}\n",
+            ],
+            // As the target takes its input apart: pieces of eight bytes.
+            |text| [&[7], text.as_bytes()].concat(),
+        )),
         "replay_script" => files(
             &captures,
             |name| name.ends_with(".replay"),
@@ -97,11 +107,13 @@ mod tests {
     fn each_target_that_needs_them_has_first_inputs() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for target in [
+            "agent_said",
             "capture_read",
             "dhcp_decode",
             "frame_parse",
             "http_range",
             "pxelinux_path",
+            "qmp_push",
             "replay_script",
             "tftp_decode",
         ] {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use agent::qmp::{self, Decoder, Event, Message};
 use model::{GuestCause, GuestEnd, NodeName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -13,7 +14,6 @@ use super::judge::Ended;
 use super::libvirt::{After, Domain};
 use super::plan::{CONSOLE, FIRMWARE_RETRY_MS, QMP};
 use super::process::{Buried, Process, complaint};
-use super::qmp::{self, Decoder, Event, Message};
 use super::serial::Serial;
 use super::{bridge, oom};
 use crate::link::Links;

@@ -39,7 +39,6 @@ mod oom;
 mod place;
 mod plan;
 mod process;
-mod qmp;
 mod serial;
 mod store;
 mod virsh;

@@ -7,7 +7,7 @@ const LONGEST: usize = 64 * 1024;
 
 /// What QEMU says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Message {
+pub enum Message {
     /// Who it is: the first line of each conversation.
     Greeting,
     /// Something happened.
@@ -22,7 +22,7 @@ pub(super) enum Message {
 
 /// Something that happened to a machine (QEMU's `qapi/run-state.json`, `qapi/block-core.json`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Event {
+pub enum Event {
     /// It ends; QEMU's word for why, such as `guest-shutdown`, `guest-reset`, `host-qmp-quit`, `host-signal`.
     Shutdown(String),
     /// It was reset and goes on; true where its system or firmware did it.
@@ -38,21 +38,21 @@ pub(super) enum Event {
 }
 
 /// Begins a conversation.
-pub(super) const CAPABILITIES: &str = "{\"execute\":\"qmp_capabilities\"}\n";
+pub const CAPABILITIES: &str = "{\"execute\":\"qmp_capabilities\"}\n";
 /// Lets a machine go on that stands still.
-pub(super) const CONTINUE: &str = "{\"execute\":\"cont\"}\n";
+pub const CONTINUE: &str = "{\"execute\":\"cont\"}\n";
 /// Asks how the machine is.
-pub(super) const STATUS: &str = "{\"execute\":\"query-status\"}\n";
+pub const STATUS: &str = "{\"execute\":\"query-status\"}\n";
 /// Presses the power button.
-pub(super) const POWER_DOWN: &str = "{\"execute\":\"system_powerdown\"}\n";
+pub const POWER_DOWN: &str = "{\"execute\":\"system_powerdown\"}\n";
 /// Ends QEMU.
-pub(super) const QUIT: &str = "{\"execute\":\"quit\"}\n";
+pub const QUIT: &str = "{\"execute\":\"quit\"}\n";
 /// Presses the reset button.
-pub(super) const RESET: &str = "{\"execute\":\"system_reset\"}\n";
+pub const RESET: &str = "{\"execute\":\"system_reset\"}\n";
 
 /// Cuts what comes in into messages.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub struct Decoder {
     kept: Vec<u8>,
     /// Inside a line that is too long.
     skipping: bool,
@@ -60,7 +60,8 @@ pub(super) struct Decoder {
 
 impl Decoder {
     /// Takes what came and gives the messages that are whole; what is none is passed over.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Message> {
+    #[must_use]
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Message> {
         let mut messages = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, whole) = match piece.strip_suffix(b"\n") {
