@@ -150,7 +150,8 @@ async fn plugged_port(
             return Ok(port.clone());
         }
         // Without any port it is worth a word only when none can come any more.
-        if !told && !(found.is_empty() && modules_are_coming()) {
+        let may_come = found.is_empty() && modules_are_coming();
+        if !told && !may_come {
             told = true;
             let names: Vec<_> = found.iter().map(|port| format!("{} ({})", port.name, port.mac)).collect();
             console.say(&match names.as_slice() {
