@@ -66,6 +66,7 @@ mod tests {
                 order: AgentOrder::Stay,
                 guests: None,
                 wipe: None,
+                off_at: None,
                 loader: model::LoaderChoice::Ipxe,
             })
         };
