@@ -56,6 +56,14 @@ impl Card {
         Ok(Self { incoming: vec![0; 2048], out })
     }
 
+    /// False where the card knows that it has no cable. One that has just been started may need a moment.
+    pub(crate) fn has_cable(&mut self) -> bool {
+        // Asking for its state has the card look again.
+        let _refreshed = self.out.port.get_interrupt_status();
+        let mode = self.out.port.mode();
+        !bool::from(mode.media_present_supported) || bool::from(mode.media_present)
+    }
+
     /// Stops it, so that it writes nothing into the memory of what is started next.
     pub(crate) fn close(mut self) {
         // A card that cannot be stopped is the firmware's to stop, at the end of its services.

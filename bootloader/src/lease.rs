@@ -41,9 +41,11 @@ pub(crate) fn find() -> Option<Lease> {
     by_pxe(device, port, mac).or_else(|| by_path(device, port, mac))
 }
 
-fn looked_at<P: ProtocolPointer + ?Sized>(handle: Handle) -> Option<ScopedProtocol<P>> {
+/// Looks at a protocol without taking it from anybody.
+pub(crate) fn looked_at<P: ProtocolPointer + ?Sized>(handle: Handle) -> Option<ScopedProtocol<P>> {
     let params = OpenProtocolParams { handle, agent: boot::image_handle(), controller: None };
-    // SAFETY: nothing is changed through it, and it is let go before any driver is stopped.
+    // SAFETY: it is used while no driver is stopped: of network cards only what they say of themselves is read, and the
+    // disk below this program stays for as long as this program runs.
     unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol).ok() }
 }
 
@@ -53,10 +55,12 @@ fn port_of(mac: MacAddr, device: Handle) -> Option<Handle> {
     let all = boot::find_handles::<SimpleNetwork>().unwrap_or_default();
     let same =
         |handle: &Handle| identity::look(*handle).and_then(|port| identity::mac_of(&port)) == Some(mac);
-    let length = |handle: &Handle| {
-        looked_at::<DevicePath>(*handle).map_or(usize::MAX, |path| path.node_iter().count())
-    };
-    all.into_iter().filter(same).min_by_key(|handle| (length(handle), *handle == device))
+    all.into_iter().filter(same).min_by_key(|handle| (length_of(*handle), *handle == device))
+}
+
+/// Nodes of the path of a handle: what stands on something else has more.
+pub(crate) fn length_of(handle: Handle) -> usize {
+    looked_at::<DevicePath>(handle).map_or(usize::MAX, |path| path.node_iter().count())
 }
 
 fn mac_in(path: &DevicePath) -> Option<MacAddr> {

@@ -7,14 +7,19 @@
 //!    (nothing asks DHCP)    ▲       ├─ wait: ask again, held by the controller
 //!                           └───────┴─ disk, or given up: the firmware's next boot entry
 //! ```
+//! Started from a stick or disk there is no lease yet: `local.rs` gets one, and has a cache.
 //! What is judged is judged in `wire::loader`; here is what touches the machine.
 
 extern crate alloc;
 
+mod cache;
 mod card;
 mod clock;
+mod dhcp;
+mod disk;
 mod identity;
 mod lease;
+mod local;
 mod net;
 mod place;
 mod screen;
@@ -29,7 +34,7 @@ use crate::card::Card;
 use crate::clock::Clock;
 use crate::net::{Net, VERSION};
 use crate::screen::Screen;
-use crate::session::{Session, Who};
+use crate::session::{Ended, Session, Who};
 
 /// Where the controller's boot HTTP is, where nothing says otherwise.
 const HTTP: u16 = 80;
@@ -63,10 +68,15 @@ fn run(screen: &mut Screen, clock: Clock) -> Result<Never, Status> {
             return Err(Status::CRC_ERROR);
         }
     };
+    if let Some(partition) = disk::own_partition() {
+        return Err(local::run(screen, clock, seed.as_ref(), partition));
+    }
     let Some(lease) = lease::find() else {
         screen.fact(
             "network",
-            format_args!("this loader was not started over a network, and knows no other way yet"),
+            format_args!(
+                "this loader was started neither over a network nor from a disk: it knows no other way"
+            ),
         );
         return Err(Status::NOT_FOUND);
     };
@@ -86,5 +96,11 @@ fn run(screen: &mut Screen, clock: Clock) -> Result<Never, Status> {
     })?;
     let net = Net::new(card, &lease, host, clock);
     let key = seed.map(|seed| seed.lab_key);
-    Err(Session::new(net, screen, who, (lease, key), clock).run())
+    match Session::new(net, screen, who, (lease, key), clock).run() {
+        Ended::Firmware(status) => Err(status),
+        Ended::Gone => {
+            screen.fact("goes on", format_args!("with the firmware's next boot entry"));
+            Err(Status::TIMEOUT)
+        }
+    }
 }

@@ -55,6 +55,9 @@ impl fmt::Display for NetError {
     }
 }
 
+/// What is done while nothing comes; false once it is all done.
+pub(crate) type Meanwhile = alloc::boxed::Box<dyn FnMut() -> bool>;
+
 /// The line to the controller.
 pub(crate) struct Net {
     card: Card,
@@ -67,6 +70,7 @@ pub(crate) struct Net {
     left: Vec<u8>,
     /// None where firmware makes no event: then it looks without a pause.
     nap: Option<Nap>,
+    meanwhile: Option<Meanwhile>,
 }
 
 impl Net {
@@ -87,11 +91,31 @@ impl Net {
         socket.set_nagle_enabled(false);
         let mut sockets = SocketSet::new(vec![]);
         let tcp = sockets.add(socket);
-        Self { card, interface, sockets, tcp, clock, host, left: Vec::new(), nap: Nap::new().ok() }
+        let nap = Nap::new().ok();
+        Self { card, interface, sockets, tcp, clock, host, left: Vec::new(), nap, meanwhile: None }
     }
 
     pub(crate) const fn host(&self) -> SocketAddrV4 {
         self.host
+    }
+
+    /// Does this from now on while nothing comes.
+    pub(crate) fn meanwhile(&mut self, work: Meanwhile) {
+        self.meanwhile = Some(work);
+    }
+
+    /// Does some of what can be done meanwhile; false where there is nothing to do but to wait.
+    fn idle(&mut self) -> bool {
+        let goes_on = self.meanwhile.as_mut().is_some_and(|work| work());
+        if !goes_on {
+            self.meanwhile = None;
+        }
+        goes_on
+    }
+
+    /// True when somebody takes a connection at the controller's address; it is kept for the first question.
+    pub(crate) fn reaches(&mut self) -> bool {
+        self.connect().is_ok()
     }
 
     /// Lets go of the card.
@@ -122,7 +146,9 @@ impl Net {
         let end = self.clock.ms() + ms;
         while self.clock.ms() < end {
             self.turn();
-            self.sleep();
+            if !self.idle() {
+                self.sleep();
+            }
         }
     }
 
@@ -151,6 +177,7 @@ impl Net {
             if !socket.is_open() {
                 break;
             }
+            self.idle();
         }
         self.socket().abort();
         Err(NetError::NoAnswer)
@@ -198,7 +225,7 @@ impl Net {
                 return Err(NetError::Ended);
             } else if self.clock.ms() > last + SILENCE + HOLD_MS {
                 return Err(NetError::Silent);
-            } else if self.clock.ms() > last + DROWSY {
+            } else if !self.idle() && self.clock.ms() > last + DROWSY {
                 self.sleep();
             }
         }

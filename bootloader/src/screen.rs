@@ -28,15 +28,15 @@ impl Screen {
         println!("  {about:<9} {what}");
     }
 
-    /// How far something is, in bytes.
-    pub(crate) fn moves(&mut self, now: u64, name: &str, (done, all): (u64, u64)) {
+    /// How far something is, in bytes: what is done, and with what.
+    pub(crate) fn moves(&mut self, now: u64, (what, name): (&str, &str), (done, all): (u64, u64)) {
         if now < self.moved + EVERY && done < all {
             return;
         }
         self.moved = now;
         self.open = true;
         let percent = (done * 100).checked_div(all).unwrap_or(100);
-        print!("\r  {:<9} {name}: {} of {} kB, {percent} %", "fetches", done / 1_000, all / 1_000);
+        print!("\r  {:<9} {name}: {} of {} kB, {percent} %", what, done / 1_000, all / 1_000);
     }
 
     fn end_line(&mut self) {

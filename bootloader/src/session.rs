@@ -7,14 +7,18 @@ use alloc::vec::Vec;
 use model::MacAddr;
 use sha2::{Digest as _, Sha256};
 use uefi::Status;
-use wire::loader::{ASK_PATH, Answer, Ask, Asked, Judged, Order, Piece, Plan, Refusal, Trust, Word, judge};
+use wire::loader::{
+    ASK_PATH, Answer, Ask, Asked, Controller, Judged, Order, Piece, Plan, Refusal, Rung, Seen, Trust, Word,
+    judge, rung,
+};
 
 use crate::clock::{self, Clock};
 use crate::identity;
 use crate::lease::Lease;
+use crate::local::Shared;
 use crate::net::{HOLD_MS, Net, NetError, VERSION};
 use crate::screen::Screen;
-use crate::start::{self, Pages};
+use crate::start::{self, ALIGNED, Loaded};
 
 /// Milliseconds between two tries after something went wrong.
 const PAUSE: u64 = 2_000;
@@ -24,8 +28,6 @@ const AT_ONCE: u64 = 500;
 const TRIES: u32 = 30;
 /// Tries to fetch the rest of one file.
 const FILE_TRIES: u32 = 8;
-/// Initramfs files begin at multiples of four (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`).
-const ALIGNED: u64 = 4;
 
 /// Who this machine is.
 pub(crate) struct Who {
@@ -55,6 +57,14 @@ enum Lost {
     NoRoom(u64),
 }
 
+/// How a session ended that started nothing.
+pub(crate) enum Ended {
+    /// The firmware is told this, and goes on.
+    Firmware(Status),
+    /// No controller said anything that may be followed, for too long.
+    Gone,
+}
+
 /// The session.
 pub(crate) struct Session<'a> {
     net: Net,
@@ -70,6 +80,11 @@ pub(crate) struct Session<'a> {
     off: Option<u64>,
     /// Ticks that hashing took.
     hashed: u64,
+    /// Questions so far.
+    asked: u32,
+    cache: Option<Shared>,
+    /// Milliseconds without a good answer after which it is given up; none is for ever, as far as [`TRIES`] go.
+    patience: Option<u64>,
 }
 
 impl<'a> Session<'a> {
@@ -83,16 +98,44 @@ impl<'a> Session<'a> {
         // The port in use comes first.
         who.macs.retain(|mac| *mac != lease.mac);
         who.macs.insert(0, lease.mac);
-        Self { net, screen, who, lease, key, clock, least: 0, said: String::new(), off: None, hashed: 0 }
+        Self {
+            net,
+            screen,
+            who,
+            lease,
+            key,
+            clock,
+            least: 0,
+            said: String::new(),
+            off: None,
+            hashed: 0,
+            asked: 0,
+            cache: None,
+            patience: None,
+        }
     }
 
-    /// Goes on until a system is started; comes back with what the firmware is told where none is.
-    pub(crate) fn run(mut self) -> Status {
+    /// The same with a cache, and with something to fall back on after so many milliseconds.
+    pub(crate) fn with_cache(mut self, cache: Option<Shared>, patience: u64) -> Self {
+        self.least = cache.as_ref().map_or(0, |cache| cache.borrow().least());
+        self.cache = cache;
+        self.patience = Some(patience);
+        self
+    }
+
+    /// True while something good may still come.
+    fn is_patient(&self, good: u64) -> bool {
+        self.patience.is_none_or(|patience| self.clock.ms() < good + patience)
+    }
+
+    /// Goes on until a system is started; comes back where none is.
+    pub(crate) fn run(mut self) -> Ended {
         let place = self.net.place();
         self.screen.fact("asks", format_args!("{place}"));
         let (mut troubles, mut held) = (0, false);
+        let mut good = self.clock.ms();
         // One that is parked waits for its controller as long as it may, and never starts anything else.
-        while troubles < TRIES || self.off.is_some() {
+        while self.off.is_some() || (troubles < TRIES && self.is_patient(good)) {
             let asked = self.clock.ms();
             if self.off.is_some_and(|at| asked >= at) {
                 self.switch_off();
@@ -100,16 +143,23 @@ impl<'a> Session<'a> {
             match self.ask(held) {
                 Ok(Judged { answer, number }) => {
                     self.least = number;
-                    troubles = 0;
+                    self.remember(&answer, number);
+                    if self.patience.is_none() {
+                        // Without anything to fall back on a file is fetched until it is right.
+                        troubles = 0;
+                    }
                     match &answer.order {
-                        Order::Boot(plan) => match self.fetch(plan) {
-                            Ok((kernel, initrd)) => return self.start((plan, asked), kernel, initrd),
+                        Order::Boot(plan) => match self.image(plan) {
+                            Ok((image, kept)) => {
+                                return Ended::Firmware(self.start((plan, asked), image, &kept));
+                            }
                             Err(lost) => {
                                 troubles += self.tell(lost);
                                 self.net.wait(PAUSE);
                             }
                         },
                         Order::Wait { retry_seconds, off_seconds } => {
+                            (troubles, good) = (0, self.clock.ms());
                             self.waits(&answer);
                             self.parks(off_seconds.map(u64::from), asked);
                             // The next question of a machine on the board is held back until there is news.
@@ -126,7 +176,7 @@ impl<'a> Session<'a> {
                             self.screen
                                 .fact("goes on", format_args!("with the firmware's next boot entry: {why}"));
                             self.net.close();
-                            return Status::NOT_FOUND;
+                            return Ended::Firmware(Status::NOT_FOUND);
                         }
                     }
                 }
@@ -137,15 +187,55 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        self.screen.fact(
-            "gives up",
-            format_args!("after {TRIES} tries; the firmware goes on with its next boot entry"),
-        );
+        self.screen.fact("gives up", format_args!("nothing came that could be started"));
         self.net.close();
-        Status::TIMEOUT
+        Ended::Gone
+    }
+
+    /// Remembers on the medium what an answer says that is followed.
+    fn remember(&mut self, answer: &Answer, number: u64) {
+        let Some(cache) = &self.cache else { return };
+        let noted = cache.borrow_mut().note(answer, number);
+        if let Err(why) = noted {
+            self.screen.fact("cache", format_args!("nothing is remembered: {why}"));
+        }
+    }
+
+    /// What an answer names, from the cache where it is there and right, else fetched and then kept; and how it came.
+    fn image(&mut self, plan: &Plan) -> Result<(Loaded, String), Lost> {
+        let Some(cache) = self.cache.clone() else { return Ok((self.fetch(plan)?, String::from("fetched"))) };
+        let found = cache.borrow_mut().take(plan, (self.screen, self.clock));
+        if let Some(wrong) = cache.borrow_mut().found_wrong() {
+            self.screen.fact("refused", format_args!("{wrong}"));
+        }
+        let seen = Seen {
+            medium: self.lease.medium,
+            controller: Controller::Sends,
+            has_wanted: found.is_some(),
+            has_good: cache.borrow().has_good(),
+        };
+        if let (Some(Rung::Wanted), Some(image)) = (rung(&seen), found) {
+            let worn = cache.borrow().wear();
+            return Ok((image, format!("from the cache ({worn})")));
+        }
+        let mut image = self.fetch(plan)?;
+        self.screen.fact("cache", format_args!("keeps {}", plan.kernel.name()));
+        let kept = cache.borrow_mut().keep(plan, &mut image);
+        let worn = cache.borrow().wear();
+        Ok((
+            image,
+            match kept {
+                Ok(bytes) => format!("fetched, {} kB of it kept in the cache ({worn})", bytes / 1_000),
+                Err(why) => {
+                    self.screen.fact("cache", format_args!("does not keep it: {why}"));
+                    format!("fetched, and not kept: {why}")
+                }
+            },
+        ))
     }
 
     fn ask(&mut self, held: bool) -> Result<Judged, Lost> {
+        self.asked += 1;
         // Nobody holds it beyond the time at which the machine goes off.
         let left = self.off.map_or(HOLD_MS, |at| at.saturating_sub(self.clock.ms()).min(HOLD_MS));
         let hold = if held { u16::try_from(left / 1_000).unwrap_or_default() } else { 0 };
@@ -158,6 +248,7 @@ impl<'a> Session<'a> {
             loader: String::from(VERSION),
             medium: self.lease.medium,
             hold,
+            number: self.asked,
         };
         let asked = self.clock.ms();
         let (head, body) = self.net.text(ASK_PATH, Some(&ask.text())).map_err(Lost::Net)?;
@@ -220,36 +311,26 @@ impl<'a> Session<'a> {
     }
 
     /// Kernel and initramfs, checked.
-    fn fetch(&mut self, plan: &Plan) -> Result<(Pages, Option<Pages>), Lost> {
-        let kernel = self.room(plan.kernel.size)?;
-        let kernel = self.file(&plan.kernel, kernel, 0)?;
-        let size = plan.initrd.iter().fold(0, |all: u64, piece| all.next_multiple_of(ALIGNED) + piece.size);
-        if plan.initrd.is_empty() {
-            return Ok((kernel, None));
-        }
-        let mut initrd = self.room(size)?;
+    fn fetch(&mut self, plan: &Plan) -> Result<Loaded, Lost> {
+        let mut image = Loaded::room(plan).map_err(Lost::NoRoom)?;
+        self.file(&plan.kernel, image.kernel.bytes(), 0)?;
         let mut at = 0_u64;
         for piece in &plan.initrd {
             at = at.next_multiple_of(ALIGNED);
-            initrd = self.file(piece, initrd, at)?;
+            let pages = image.initrd.as_mut().ok_or(Lost::NoRoom(piece.size))?;
+            self.file(piece, pages.bytes(), at)?;
             at += piece.size;
         }
-        Ok((kernel, Some(initrd)))
-    }
-
-    fn room(&self, size: u64) -> Result<Pages, Lost> {
-        let bytes = usize::try_from(size).map_err(|_| Lost::NoRoom(size))?;
-        Pages::new(bytes).map_err(|_| Lost::NoRoom(size))
+        Ok(image)
     }
 
     /// One file into its place, hashed as it comes; where the connection breaks, the rest of it is asked for.
-    fn file(&mut self, piece: &Piece, mut pages: Pages, at: u64) -> Result<Pages, Lost> {
+    fn file(&mut self, piece: &Piece, pages: &mut [u8], at: u64) -> Result<(), Lost> {
         let mut hash = Sha256::new();
         let mut done = 0_u64;
         let mut tries = 0;
         let place = usize::try_from(at).ok().zip(usize::try_from(at + piece.size).ok());
-        let room =
-            place.and_then(|(from, to)| pages.bytes().get_mut(from..to)).ok_or(Lost::NoRoom(piece.size))?;
+        let room = place.and_then(|(from, to)| pages.get_mut(from..to)).ok_or(Lost::NoRoom(piece.size))?;
         while done < piece.size || tries == 0 {
             tries += 1;
             let outcome = self.part(piece, (&mut hash, &mut *room), &mut done);
@@ -265,7 +346,7 @@ impl<'a> Session<'a> {
             let name = String::from(piece.name());
             return Err(Lost::Refused(Refusal::WrongDigest { name, wanted: piece.digest, got }));
         }
-        Ok(pages)
+        Ok(())
     }
 
     /// What comes of a file over one connection.
@@ -296,12 +377,12 @@ impl<'a> Session<'a> {
                 to.copy_from_slice(bytes);
             }
             *done += u64::try_from(bytes.len()).unwrap_or_default();
-            screen.moves(clock.ms(), name, (*done, piece.size));
+            screen.moves(clock.ms(), ("fetches", name), (*done, piece.size));
         });
         come.map_err(Lost::Net)
     }
 
-    fn start(self, (plan, asked): (&Plan, u64), kernel: Pages, initrd: Option<Pages>) -> Status {
+    fn start(self, (plan, asked): (&Plan, u64), image: Loaded, how: &str) -> Status {
         let Self { mut net, screen, lease, clock, hashed, .. } = self;
         let all = plan.initrd.iter().map(|piece| piece.size).sum::<u64>() + plan.kernel.size;
         let took = clock.ms().saturating_sub(asked);
@@ -309,26 +390,20 @@ impl<'a> Session<'a> {
         let hashing = clock.us_of(hashed) / 1_000;
         screen.fact(
             "starts",
-            format_args!("{name}, checked: {} kB in {took} ms, {hashing} of them hashing", all / 1_000),
+            format_args!(
+                "{name}, checked: {} kB in {took} ms, {hashing} of them hashing, {how}",
+                all / 1_000
+            ),
         );
         let text = format!(
-            "loader {VERSION} by {}: asked after {asked} ms, {} kB fetched and checked {took} ms later ({hashing} ms of it \
-             hashing), starts {name}",
+            "loader {VERSION} by {}: asked after {asked} ms, {} kB checked {took} ms later ({hashing} ms of it hashing), \
+             {how}; starts {name}",
             lease.medium.word(),
             all / 1_000
         );
-        net.say(&Word::step(lease.mac, text).body());
+        net.say(&Word::start(lease.mac, text).body());
         net.close();
-        match start::start(kernel, initrd, &plan.args) {
-            Ok(()) => {
-                screen.fact("ended", format_args!("{name} came back"));
-                Status::ABORTED
-            }
-            Err(error) => {
-                screen.fact("refused", format_args!("the firmware does not start {name}: {error}"));
-                error.status()
-            }
-        }
+        start::begin(screen, name, image, &plan.args)
     }
 }
 

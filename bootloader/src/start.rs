@@ -16,8 +16,13 @@ use uefi::{Guid, Identify as _, Result, Status, guid};
 use uefi_raw::Boolean;
 use uefi_raw::protocol::device_path::DevicePathProtocol;
 use uefi_raw::protocol::media::LoadFile2Protocol;
+use wire::loader::Plan;
+
+use crate::screen::Screen;
 
 const PAGE: usize = 4096;
+/// Initramfs files begin at multiples of four (Linux, `Documentation/driver-api/early-userspace/buffer-format.rst`).
+pub(crate) const ALIGNED: u64 = 4;
 /// By which Linux finds its initramfs (`LINUX_EFI_INITRD_MEDIA_GUID`, Linux 5.8).
 const INITRD: Guid = guid!("5568e427-68fc-4f3d-ac74-ca555231cc68");
 
@@ -52,6 +57,29 @@ impl Drop for Pages {
     fn drop(&mut self) {
         // SAFETY: they came from `allocate_pages`, and nothing that was borrowed of them is left.
         drop(unsafe { boot::free_pages(self.at, self.count) });
+    }
+}
+
+/// An image in memory.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) kernel: Pages,
+    /// All initramfs files, one behind the other.
+    pub(crate) initrd: Option<Pages>,
+}
+
+impl Loaded {
+    /// Room for what an answer names.
+    ///
+    /// # Errors
+    /// There is not so much memory; so many bytes are wanted.
+    pub(crate) fn room(plan: &Plan) -> core::result::Result<Self, u64> {
+        let pages =
+            |size: u64| usize::try_from(size).ok().and_then(|bytes| Pages::new(bytes).ok()).ok_or(size);
+        let size = plan.initrd.iter().fold(0, |all: u64, piece| all.next_multiple_of(ALIGNED) + piece.size);
+        let kernel = pages(plan.kernel.size)?;
+        let initrd = (!plan.initrd.is_empty()).then(|| pages(size)).transpose()?;
+        Ok(Self { kernel, initrd })
     }
 }
 
@@ -100,11 +128,25 @@ unsafe extern "efiapi" fn give(
     Status::SUCCESS
 }
 
+/// Starts an image, and comes back with what the firmware is told where it does not run.
+pub(crate) fn begin(screen: &mut Screen, name: &str, image: Loaded, args: &str) -> Status {
+    match start(image.kernel, image.initrd, args) {
+        Ok(()) => {
+            screen.fact("ended", format_args!("{name} came back"));
+            Status::ABORTED
+        }
+        Err(error) => {
+            screen.fact("refused", format_args!("the firmware does not start {name}: {error}"));
+            error.status()
+        }
+    }
+}
+
 /// Starts a kernel, and does not come back where it runs.
 ///
 /// # Errors
 /// As the firmware says: it is no program for this machine, it may not be started, or it ended by itself.
-pub(crate) fn start(mut kernel: Pages, initrd: Option<Pages>, args: &str) -> Result {
+fn start(mut kernel: Pages, initrd: Option<Pages>, args: &str) -> Result {
     let source = LoadImageSource::FromBuffer { buffer: kernel.bytes(), file_path: None };
     let image = boot::load_image(boot::image_handle(), source)?;
     let mut options: Vec<u16> = args.encode_utf16().collect();

@@ -41,6 +41,8 @@ pub(crate) const CLIENTS: &[&str] = &[
     "nftables",
     "dosfstools",
     "mtools",
+    "fdisk",
+    "gdisk",
     // What cloud-init stands on; itself it would take over the machine's next start.
     "python3-configobj",
     "python3-jinja2",

@@ -22,6 +22,7 @@ pub mod import;
 pub mod init;
 pub mod journal;
 pub mod link;
+pub mod media;
 mod nudges;
 pub mod paging;
 mod picture;

@@ -109,7 +109,12 @@ async fn talk(
                         None => "no boot table yet".to_owned(),
                     });
                     if let Some((delegate, key)) = delegate.zip(loader_key) {
-                        speaking.tell(&Down::TrustLoader(delegate.word_for(key))).await?;
+                        match delegate.word_for(key) {
+                            Ok(word) => speaking.tell(&Down::TrustLoader(word)).await?,
+                            Err(why) => {
+                                tracing::error!(code = why.code(), "no machine gets our own loader: {why}");
+                            }
+                        }
                     }
                 }
                 Up::Published { number, kept } => {

@@ -271,6 +271,7 @@ fn table(shelf: &Shelf) -> BootTable {
         pulls: true,
         loader: model::LoaderChoice::Ipxe,
         off_at: None,
+        good: Vec::new(),
         wipe: None,
     };
     let lab = labinator::config::parse(LAB.as_bytes(), "lab.yaml", Path::new(".")).unwrap();

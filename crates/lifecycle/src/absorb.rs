@@ -6,9 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    Bar, Boot, ClusterPods, Command, CommandId, Event, Fact, Fault, Goal, GuestBoot, LabSpec, MacAddr,
-    MarkKind, Moment, NodeName, Notice, Outcome, Phase, PowerOrder, PowerState, Proof, Rung, ScenarioName,
-    Sight, Stage, Stranger, TalosStep,
+    Bar, Boot, ClusterPods, Command, CommandId, Digest, Event, Fact, Fault, Goal, GuestBoot, LabSpec,
+    MacAddr, MarkKind, Moment, NodeName, Notice, Outcome, Phase, PowerOrder, PowerState, Proof, Rung,
+    ScenarioName, Sight, Stage, Stranger, TalosStep,
 };
 
 use crate::cluster::{Cluster, Order, TalosKnown};
@@ -100,7 +100,7 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         }
         Fact::PodsSeen { run, pods } => pods_seen(lab, *run, pods, at),
         Fact::NodePodsSeen { node, pods } => about(lab, node, |m| m.talos.pods = Some(pods.clone())),
-        Fact::Entered { node, rung } => about(lab, node, |m| entered(m, *rung, at)),
+        Fact::Entered { node, rung } => entered_rung(lab, node, *rung, at),
         Fact::Faulted { node, fault, bad } => about(lab, node, |m| faulted(m, fault, *bad, at)),
     }
 }
@@ -526,11 +526,28 @@ pub(crate) fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, r
     }
 }
 
-fn entered(machine: &mut Machine, rung: Rung, at: Moment) {
+fn entered_rung(lab: &mut Lab, node: &NodeName, rung: Rung, at: Moment) -> Touched {
+    let good = ready_with(lab, node, rung);
+    about(lab, node, |m| entered(m, (rung, good), at))
+}
+
+/// What a machine booted that is ready now. An installer is none of it: its machine is ready once it runs what was
+/// installed.
+fn ready_with(lab: &Lab, node: &NodeName, rung: Rung) -> Option<Vec<Digest>> {
+    let is_own = |machine: &&Arc<Machine>| rung == Rung::Ready && machine.install.is_none();
+    let machine = lab.machines.get(node).filter(is_own)?;
+    let image = lab.image_of(machine).filter(|image| !image.is_disk())?;
+    Some(image.for_efi().map(|asset| asset.digest).collect())
+}
+
+fn entered(machine: &mut Machine, (rung, good): (Rung, Option<Vec<Digest>>), at: Moment) {
     machine.rung = rung;
     machine.entered = at;
     if rung != Rung::Ready {
         return;
+    }
+    if let Some(good) = good {
+        machine.good = good;
     }
     machine.tries = 0;
     machine.fault = None;

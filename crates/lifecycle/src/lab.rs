@@ -11,8 +11,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentClash, AgentView, Boot, Candidate, CommandId, DiskKnown, Fault, Goal, GuestSeen, Image, IpxeView,
-    LabSpec, LabTime, MacAddr, ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase,
+    AgentClash, AgentView, Boot, Candidate, CommandId, Digest, DiskKnown, Fault, Goal, GuestSeen, Image,
+    IpxeView, LabSpec, LabTime, MacAddr, ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase,
     PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stranger,
 };
 use serde::{Deserialize, Serialize};
@@ -199,6 +199,9 @@ pub struct Machine {
     /// The last boot in which it took a generation that is tried.
     #[serde(default)]
     pub tried: Option<TriedBoot>,
+    /// Digests of the image with which it was ready last.
+    #[serde(default)]
+    pub good: Vec<Digest>,
 }
 
 /// What DHCP tells of a system without our agent.
@@ -270,6 +273,7 @@ impl Machine {
             park: None,
             silent: None,
             tried: None,
+            good: Vec::new(),
         }
     }
 

@@ -106,6 +106,7 @@ impl Word for ClientKind {
         Self::Agent,
         Self::UnknownFirmware,
         Self::Other,
+        Self::Loader,
     ];
 
     fn code(self) -> u64 {
@@ -119,6 +120,7 @@ impl Word for ClientKind {
             Self::Agent => 7,
             Self::UnknownFirmware => 8,
             Self::Other => 9,
+            Self::Loader => 10,
         }
     }
 }

@@ -6,9 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentBeat, AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LogLine, LogSource,
-    MARKS_KEPT, Mark, MarkKind, Moment, PowerOrder, PowerState, Proof, SavedPackets, ScriptAnswer, Sight,
-    TalosStep,
+    AgentBeat, AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LoaderStep, LogLine,
+    LogSource, MARKS_KEPT, Mark, MarkKind, Moment, PowerOrder, PowerState, Proof, SavedPackets, ScriptAnswer,
+    Sight, TalosStep,
 };
 
 use crate::health;
@@ -134,9 +134,16 @@ pub(crate) fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
         | ClientKind::RaspberryPi
         | ClientKind::UBoot
         | ClientKind::UnknownFirmware => !boot.transfers.is_empty() || machine.agent.is_some(),
+        // It may have taken everything from its own cache.
+        ClientKind::Loader => !boot.transfers.is_empty() || is_started(boot) || machine.agent.is_some(),
         ClientKind::Ipxe => image_taken(boot).is_some() || machine.agent.is_some(),
         ClientKind::Agent | ClientKind::Other => false,
     }
+}
+
+/// True when its kernel was started with its image in memory.
+fn is_started(boot: &Boot) -> bool {
+    boot.marks.iter().any(|mark| matches!(mark.what, MarkKind::Started))
 }
 
 /// When this boot was told first to boot its disk.
@@ -217,9 +224,7 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::Logged { severity, text, error } => {
             said(machine, line(now, LogSource::Ipxe, *severity, text), error.as_ref(), room);
         }
-        Sight::LoaderSaid { severity, text, error } => {
-            said(machine, line(now, LogSource::Loader, *severity, text), error.as_ref(), room);
-        }
+        Sight::LoaderSaid { .. } => loader_said(machine, at, sight, room),
         Sight::TalosSaid { said } => hints::said(machine, now, said),
         Sight::TalosLogged { severity, service, text } => {
             hints::logged(machine, line(now, LogSource::Talos, *severity, text), service.as_deref(), room);
@@ -243,6 +248,18 @@ pub(crate) fn sight(machine: &mut Machine, at: Moment, sight: &Sight, room: Room
         Sight::Guest { .. } => {}
         Sight::Ailing { boot_id, ailment } => health::ails(machine, at, boot_id, ailment),
     }
+}
+
+/// What our loader tells of a boot.
+fn loader_said(machine: &mut Machine, at: Moment, sight: &Sight, room: Room) {
+    let Sight::LoaderSaid { severity, text, error, step } = sight else { return };
+    match step {
+        Some(LoaderStep::Asks) => asked(machine, at, ClientKind::Loader, room),
+        Some(LoaderStep::Starts) => mark(machine, at.since_start, MarkKind::Started),
+        None => {}
+    }
+    let line = line(at.since_start, LogSource::Loader, *severity, text);
+    said(machine, line, error.as_ref(), room);
 }
 
 /// Keeps the version that iPXE told, unless a longer form of it is known.

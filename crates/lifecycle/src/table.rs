@@ -39,6 +39,12 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
     let fetches = |spec: &model::TalosSpec| spec.carrier == ConfigCarrier::Pull && !machine.talos.adopted;
     let pulls = matches!(answer, BootAnswer::Run { .. })
         && lab.cluster_of(machine).is_some_and(|(_, spec)| fetches(spec));
+    // What is done once, by order of the core, is not done again because nobody answers.
+    let may_repeat = |args: &str| !args.split(' ').any(|arg| arg == TALOS_WIPE);
+    let alone = !pulls
+        && machine.install.is_none()
+        && !matches!(&answer, BootAnswer::Run { args, .. } if !may_repeat(args));
+    let good = if alone { machine.good.clone() } else { Vec::new() };
     let ticket = machine.install.filter(|_| matches!(answer, BootAnswer::Run { .. }));
     // A disk that may be half wiped is wiped to the end first.
     let goes_off = machine.off_wanted.is_some() && machine.may_be_wiping().is_none();
@@ -67,6 +73,7 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         wipe: wipe::order(lab, machine),
         loader: node.loader,
         off_at: park::off_at(lab, machine),
+        good,
     })
 }
 

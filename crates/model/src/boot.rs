@@ -40,6 +40,14 @@ pub struct Image {
 }
 
 impl Image {
+    /// What an EFI loader takes of it, in order: kernel and initramfs, or the UKI; nothing where there is neither.
+    pub fn for_efi(&self) -> impl Iterator<Item = &Asset> {
+        // iPXE's own form of a BIOS program is no EFI program.
+        let kernel = self.kernel.as_ref().filter(|kernel| !kernel.name.ends_with(".lkrn"));
+        let initrd = if kernel.is_some() { self.initrd.as_slice() } else { &[] };
+        kernel.or(self.uki.as_ref()).into_iter().chain(initrd)
+    }
+
     /// True for a machine that boots its own disk: there is nothing to take.
     #[must_use]
     pub const fn is_disk(&self) -> bool {
@@ -119,6 +127,10 @@ pub struct BootEntry {
     /// When our loader, waiting, switches its machine off by itself: milliseconds of the boss's `CLOCK_BOOTTIME`.
     #[serde(default)]
     pub off_at: Option<u64>,
+    /// Digests of the image with which it was ready last, as [`Image::for_efi`] has them: what it may start where no
+    /// controller answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub good: Vec<Digest>,
 }
 
 /// One installation of one machine.

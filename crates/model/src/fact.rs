@@ -377,7 +377,7 @@ impl Fact {
                     | Sight::FileMoved { .. }
                     | Sight::Frame
                     | Sight::Logged { error: None, .. }
-                    | Sight::LoaderSaid { error: None, .. }
+                    | Sight::LoaderSaid { error: None, step: None, .. }
                     | Sight::TalosSaid { .. }
                     | Sight::TalosLogged { .. },
                 ..

@@ -29,6 +29,8 @@ pub enum ClientKind {
     UBoot,
     /// Our agent inside a live image.
     Agent,
+    /// Our loader, started from a stick or disk.
+    Loader,
     /// A PXE or HTTP client of an architecture this version has no loader for.
     UnknownFirmware,
     /// Any other DHCP client, such as an operating system.
@@ -36,7 +38,7 @@ pub enum ClientKind {
 }
 
 impl ClientKind {
-    /// True for the programs that run before a boot loader.
+    /// True for the programs that a boot begins with.
     #[must_use]
     pub const fn is_firmware(self) -> bool {
         match self {
@@ -45,6 +47,7 @@ impl ClientKind {
             | Self::UefiHttp
             | Self::RaspberryPi
             | Self::UBoot
+            | Self::Loader
             | Self::UnknownFirmware => true,
             Self::Ipxe | Self::Agent | Self::Other => false,
         }
@@ -61,10 +64,21 @@ impl fmt::Display for ClientKind {
             Self::RaspberryPi => "Raspberry Pi",
             Self::UBoot => "U-Boot",
             Self::Agent => "agent",
+            Self::Loader => "our loader",
             Self::UnknownFirmware => "unknown firmware",
             Self::Other => "DHCP client",
         })
     }
+}
+
+/// A step of a boot that only our loader can tell of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoaderStep {
+    /// It was started from a stick or disk, and asked for the first time; perhaps without DHCP.
+    Asks,
+    /// It has the whole image, from wherever, and starts it.
+    Starts,
 }
 
 /// What a file is for in a boot.
@@ -284,6 +298,9 @@ pub enum Sight {
         text: String,
         /// A refusal: its code, why, and what helps.
         error: Option<String>,
+        /// Where the line tells of a step of the boot.
+        #[serde(default)]
+        step: Option<LoaderStep>,
     },
     /// Its Talos said what it is doing, to the event sink. A hint: whoever has its address can say so.
     TalosSaid {

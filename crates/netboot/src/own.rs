@@ -12,15 +12,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use model::{
-    AgentKey, AgentOrder, Asset, BootAnswer, BootEntry, Image, LoaderChoice, MacAddr, ScriptAnswer, Sight,
+    AgentKey, AgentOrder, Asset, BootAnswer, BootEntry, Image, LoaderChoice, LoaderStep, MacAddr,
+    ScriptAnswer, Sight,
 };
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde::{Deserialize, Serialize};
 use wire::dhcp::{Caller, Family};
 use wire::loader::{
-    ANSWER_PURPOSE, Answer, Ask, Delegation, FILE_X64, Order, Piece, Plan, Sealed, Seed, Signed, Word, plant,
-    signed_text,
+    ANSWER_PURPOSE, Answer, Ask, Delegation, FILE_X64, Medium, Order, Piece, Plan, Sealed, Seed, Signed,
+    Word, plant, signed_text,
 };
 
 use crate::board::Board;
@@ -172,6 +173,7 @@ pub(crate) async fn answer(counter: &Arc<Counter>, peer: IpAddr, ask: &Ask) -> R
     if counter.who_has(peer).is_some_and(|mac| !ask.macs.contains(&mac)) {
         return Err(Unanswered::OtherMachine);
     }
+    first_asked(counter, ask);
     let mut boards = counter.boards();
     let hold = HOLD.min(Duration::from_secs(ask.hold.into()));
     let end = tokio::time::Instant::now() + hold;
@@ -187,6 +189,22 @@ pub(crate) async fn answer(counter: &Arc<Counter>, peer: IpAddr, ask: &Ask) -> R
     }
 }
 
+/// A loader that was started from a stick or disk may have asked nobody before, not even for an address.
+fn first_asked(counter: &Counter, ask: &Ask) {
+    if ask.medium != Medium::Local || ask.number != 1 {
+        return;
+    }
+    let known =
+        counter.board().and_then(|board| ask.macs.iter().copied().find(|mac| board.entry(*mac).is_some()));
+    if let Some(mac) = known {
+        let text = format!("loader {} asks, started from a stick or disk", ask.loader);
+        let text = text.chars().take(LONGEST_LINE).collect();
+        counter
+            .sights
+            .see(mac, Sight::LoaderSaid { severity: 6, text, error: None, step: Some(LoaderStep::Asks) });
+    }
+}
+
 /// What a loader said.
 pub(crate) fn said(counter: &Counter, peer: IpAddr, word: Word) -> Result<(), Unanswered> {
     let on_board = counter.board().is_some_and(|board| board.entry(word.mac).is_some());
@@ -194,8 +212,9 @@ pub(crate) fn said(counter: &Counter, peer: IpAddr, word: Word) -> Result<(), Un
         return Err(Unanswered::OtherMachine);
     }
     let cut = |text: String| text.chars().take(LONGEST_LINE).collect();
-    let Word { mac, severity, text, error } = word;
-    counter.sights.see(mac, Sight::LoaderSaid { severity, text: cut(text), error: error.map(cut) });
+    let Word { mac, severity, text, error, starts } = word;
+    let step = starts.then_some(LoaderStep::Starts);
+    counter.sights.see(mac, Sight::LoaderSaid { severity, text: cut(text), error: error.map(cut), step });
     Ok(())
 }
 
@@ -256,6 +275,7 @@ fn whole(
         nonce: ask.nonce,
         limit_seconds: LIMIT,
         because,
+        good: entry.map(|entry| entry.good.clone()).unwrap_or_default(),
         order,
     }
 }

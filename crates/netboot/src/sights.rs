@@ -378,7 +378,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::FileAgreed { .. }
         | Sight::FileRepeated { .. }
         | Sight::Logged { error: None, .. }
-        | Sight::LoaderSaid { error: None, .. }
+        | Sight::LoaderSaid { error: None, step: None, .. }
         | Sight::TalosLogged { .. }
         | Sight::Deferred { .. } => Worth::Colour,
         Sight::Discover { .. }
@@ -395,6 +395,7 @@ fn worth(line: &Up) -> Worth {
         | Sight::IpxeTold { .. }
         | Sight::Logged { error: Some(_), .. }
         | Sight::LoaderSaid { error: Some(_), .. }
+        | Sight::LoaderSaid { step: Some(_), .. }
         | Sight::Ailing { .. }
         | Sight::Agent { .. }
         | Sight::WipeGiven { .. }

@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use model::{
-    AgentKey, BootAnswer, BootTable, Digest, LoaderChoice, MacAddr, ScriptAnswer, Sight, Sighting,
-    TableChange,
+    AgentKey, BootAnswer, BootTable, Digest, LoaderChoice, LoaderStep, MacAddr, ScriptAnswer, Sight,
+    Sighting, TableChange,
 };
 use netboot::{Down, LoaderTrust, Up};
 use ring::digest::{SHA256, digest};
@@ -76,6 +76,7 @@ fn ask(macs: &[MacAddr], hold: u16) -> Ask {
         firmware: "test".to_owned(),
         loader: "0".to_owned(),
         medium: Medium::Pxe,
+        number: 1,
         hold,
     }
 }
@@ -159,6 +160,30 @@ async fn a_machine_is_told_what_to_boot_and_finds_it_there() {
         _ => None,
     };
     assert_eq!(core.find(told).await, ScriptAnswer::Boot);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loader_on_a_stick_is_noticed_without_dhcp_told_what_started_well_and_says_when_it_starts() {
+    let (stand, mut core, key) = house().await;
+    core.tell(&word(key)).await;
+    let mut board = table(&stand.shelf(), 2);
+    let good = vec![Digest([7; 32]), Digest([8; 32])];
+    for node in &mut board.nodes {
+        Arc::make_mut(node).good.clone_from(&good);
+    }
+    core.publish(board).await;
+    let local = |number| Ask { medium: Medium::Local, number, ..ask(&[STRANGER, NODE1], 0) };
+    // Only the first question of a start tells that it started.
+    for number in [2, 1] {
+        assert_eq!(answer(&stand, NODE1_IP, &local(number)).await.unwrap().good, good);
+    }
+    let words = Word::start(NODE1, "starts vmlinuz".to_owned()).body();
+    assert_eq!(stand.post(NODE1_IP, WORD_PATH, &words).await.status, 200);
+    let step = |up: &Up| match up {
+        Up::Sighting(Sighting { mac: NODE1, sight: Sight::LoaderSaid { step, .. }, .. }) => *step,
+        _ => None,
+    };
+    assert_eq!([core.find(step).await, core.find(step).await], [LoaderStep::Asks, LoaderStep::Starts]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,7 @@ fn answer() -> Answer {
         nonce: NONCE,
         limit_seconds: 30,
         because: "scenario all, run 1".to_owned(),
+        good: vec![Digest([8; 32]), Digest([9; 32])],
         order: Order::Boot(Plan {
             kernel: piece("vmlinuz", 1),
             initrd: vec![piece("initrd", 2), piece("more", 3)],
@@ -238,7 +239,7 @@ prop_compose! {
     fn an_ask()(
         nonce: [u8; 16], macs in proptest::collection::vec(any::<[u8; 6]>(), 1..5), serial in words(),
         firmware in words(), medium in prop::sample::select(vec![Medium::Pxe, Medium::Http, Medium::Local]),
-        hold: u16,
+        hold: u16, number: u32,
     ) -> Ask {
         Ask {
             nonce: Nonce(nonce),
@@ -248,6 +249,7 @@ prop_compose! {
             firmware,
             loader: "0.1.0".to_owned(),
             medium,
+            number,
             hold,
         }
     }

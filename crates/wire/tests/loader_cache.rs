@@ -7,7 +7,7 @@ use model::Digest;
 use proptest::prelude::*;
 use ring::digest::{SHA256, digest};
 use wire::loader::cache::{
-    BLOCK, Held, JOURNAL, Layout, LayoutError, Record, RecordError, Step, Store, newest,
+    BLOCK, Held, JOURNAL, Layout, LayoutError, Note, Record, RecordError, Step, Store, newest,
 };
 use wire::loader::{Controller, Medium, Piece, Plan, Rung, Seen, rung};
 
@@ -89,6 +89,11 @@ fn started(medium: &Blocks) -> Option<String> {
     good.or_else(|| (0..2).find_map(|slot| right(medium, &record, slot)))
 }
 
+/// The steps that note that a slot's image started well.
+fn noted(now: &Record, slot: usize, least: u64) -> Store {
+    Store::note(now, &Note { good: Some(slot), least, ..Note::default() }).unwrap().unwrap()
+}
+
 /// A medium with a good image in slot 0.
 fn seeded() -> (Blocks, Record, Layout) {
     let layout = Layout::of(BLOCKS).unwrap();
@@ -97,7 +102,7 @@ fn seeded() -> (Blocks, Record, Layout) {
     let store = Store::of(layout, &Record::default(), Held::of(&first.1)).unwrap();
     let after = store.after().clone();
     medium.extend(writes(store, layout, &first).concat());
-    let good = Store::good(&after, 0, 7).unwrap();
+    let good = noted(&after, 0, 7);
     let after = good.after().clone();
     medium.extend(writes(good, layout, &first).concat());
     assert_eq!(started(&medium).as_deref(), Some("seed=1"));
@@ -112,7 +117,7 @@ fn every_prefix_of_the_writes_leaves_it_bootable() {
     let store = Store::of(layout, &now, Held::of(&second.1)).unwrap();
     let after = store.after().clone();
     let mut groups = writes(store, layout, &second);
-    groups.extend(writes(Store::good(&after, 1, 9).unwrap(), layout, &second));
+    groups.extend(writes(noted(&after, 1, 9), layout, &second));
     let all = groups.concat();
     assert!(all.len() > 8, "{}", all.len());
     let mut seen = Vec::new();
@@ -145,7 +150,7 @@ fn the_slot_of_the_good_image_is_never_given_up() {
         medium.extend(writes(store, layout, &next).concat());
         assert!(right(&medium, &now, 1 - good).is_some());
         if seed % 3 == 0 {
-            let noted = Store::good(&now, 1 - good, 0).unwrap();
+            let noted = noted(&now, 1 - good, 0);
             now = noted.after().clone();
             medium.extend(writes(noted, layout, &next).concat());
         }
@@ -176,6 +181,51 @@ fn a_record_that_is_torn_does_not_count() {
     torn[20] ^= 1;
     assert_eq!(Record::read(&torn), Err(RecordError::Torn));
     assert_eq!(Record::read(&[0; BLOCK]), Err(RecordError::Torn));
+}
+
+#[test]
+fn a_boot_like_the_last_one_writes_nothing() {
+    let (_, now, _) = seeded();
+    let same = Note { good: Some(0), least: 7, args: Some((0, "seed=1".to_owned())), not_good: Some(1) };
+    assert!(Store::note(&now, &same).unwrap().is_none());
+    assert!(
+        Store::note(&now, &Note { good: Some(1), least: 3, ..Note::default() }).unwrap().is_none(),
+        "nothing there"
+    );
+    let after = |note: &Note| Store::note(&now, note).unwrap().unwrap().after().clone();
+    let later = after(&Note { least: 8, ..Note::default() });
+    assert_eq!((later.least, later.good, later.worn), (8, Some(0), now.worn + 1));
+    let other = after(&Note { args: Some((0, "quiet".to_owned())), ..Note::default() });
+    assert_eq!(other.slots[0].as_ref().unwrap().args, "quiet");
+    assert_eq!(
+        after(&Note { not_good: Some(0), ..Note::default() }).good,
+        None,
+        "its next start may destroy something"
+    );
+}
+
+#[test]
+fn a_slot_that_was_found_wrong_is_the_next_to_be_filled_also_if_it_was_good() {
+    let (_, now, layout) = seeded();
+    let wrong = now.without(0);
+    assert_eq!((wrong.good, &wrong.slots[0]), (None, &None));
+    let again = Store::of(layout, &wrong, Held::of(&image(1, &[9_000, 5_000]).1)).unwrap();
+    assert!(again.after().slots[0].is_some() && again.after().number > now.number);
+}
+
+#[test]
+fn what_is_held_is_found_by_its_digests_and_started_without_the_word_of_one_boot() {
+    let (_, now, _) = seeded();
+    let mut plan = image(1, &[9_000, 5_000]).1;
+    plan.args = "console=ttyS0 labinator.boss=http://10.9.0.1 labinator.nonce=00ff".to_owned();
+    let digests = [plan.kernel.digest, plan.initrd[0].digest];
+    assert_eq!(
+        (now.slot_of(&plan), now.slot_with(&digests), now.slot_with(&digests[..1])),
+        (Some(0), Some(0), None)
+    );
+    let started = Held::of(&plan).plan().unwrap();
+    assert_eq!(started.args, "console=ttyS0 labinator.boss=http://10.9.0.1");
+    assert_eq!((&started.kernel, &started.initrd), (&plan.kernel, &plan.initrd));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::args_image::{IMAGES_HELP, ImageVerb};
 use super::args_lab::{ImportVerb, InitArgs};
 use super::bundle::BundleVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
+use super::media::MediaVerb;
 use super::talos::TalosVerb;
 
 /// From cold machines to a running lab and back.
@@ -74,6 +75,9 @@ pub enum Verb {
     /// Build and list boot images
     #[command(subcommand)]
     Image(ImageVerb),
+    /// Media to boot from: sticks and disks that start a machine without PXE
+    #[command(subcommand)]
+    Media(MediaVerb),
     /// Configs, certificates and nodes of Talos Linux
     #[command(subcommand)]
     Talos(TalosVerb),

@@ -3,7 +3,7 @@
 //! | part | file |
 //! |---|---|
 //! | what can be typed | `args.rs`, `args_image.rs`, `args_lab.rs` |
-//! | boot images | `images.rs` |
+//! | boot images, and media to boot from | `images.rs`, `media.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | the serial console of a machine | `console.rs` |
@@ -32,6 +32,7 @@ mod failure;
 mod fix;
 mod images;
 mod import;
+mod media;
 mod seeds;
 mod socket;
 mod sse;
@@ -54,6 +55,7 @@ pub use client::Client;
 pub use failure::Failure;
 pub use images::images;
 pub use import::import;
+pub use media::{MediaArgs, MediaVerb, media};
 pub use socket::{Server, socket_path};
 pub use sse::{Message, Parser, TooLong};
 pub use stream::{Follower, Heard, apply};

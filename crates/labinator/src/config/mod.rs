@@ -38,6 +38,7 @@ pub use mistake::{Mistake, MistakeLine, Mistakes};
 pub(crate) use systems::{DONE, GIVEN};
 pub use systems::{PathsFile, VarsFile};
 pub use talos::{PatchesFile, TalosFile};
+pub(crate) use words::memory;
 pub use yaml::Place;
 
 use fields::{Found, Typed as TypedValue};

@@ -70,7 +70,7 @@ pub(super) fn span(text: &str) -> Option<Span> {
 }
 
 /// Reads `512MiB`, `8GiB`, with or without a space; nothing is rounded.
-pub(super) fn memory(text: &str) -> Option<Mebibytes> {
+pub(crate) fn memory(text: &str) -> Option<Mebibytes> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
     let factor = match unit.trim() {

@@ -126,6 +126,7 @@ impl Bench {
             pulls: false,
             loader: model::LoaderChoice::Ipxe,
             off_at: None,
+            good: Vec::new(),
             wipe: None,
         };
         // As JSON, so that what is not said is as a lab file leaves it.

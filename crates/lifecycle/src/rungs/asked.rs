@@ -96,7 +96,7 @@ pub(crate) fn last_seen(boot: &Boot) -> String {
         (_, Some(m)) => match &m.what {
             MarkKind::Ordered => String::from("it was ordered on"),
             MarkKind::Powered => String::from("power came on"),
-            MarkKind::Started => String::from("its hypervisor started its kernel"),
+            MarkKind::Started => String::from("its kernel was started"),
             MarkKind::Frame => String::from("a frame"),
             MarkKind::Discover { client, .. } => format!("a DISCOVER of {client}"),
             MarkKind::Offer => String::from("our offer"),

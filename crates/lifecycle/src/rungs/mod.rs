@@ -13,7 +13,7 @@ mod up;
 use alloc::string::String;
 
 use model::{
-    CommandId, DiskId, Fault, FaultCode, LabTime, PowerDriver, PowerOrder, PowerState, Rung, Span,
+    CommandId, DiskId, Fault, FaultCode, LabTime, MarkKind, PowerDriver, PowerOrder, PowerState, Rung, Span,
     TalosSight, Waiting,
 };
 
@@ -94,7 +94,10 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
     if image_taken(boot).is_some() {
         return Rung::Fetched;
     }
-    let asked = boot.marks.iter().any(|m| crate::record::asker(&m.what).is_some());
+    // A loader with an address of its own asks without DHCP.
+    let asks =
+        |what: &MarkKind| crate::record::asker(what).is_some() || matches!(what, MarkKind::Script { .. });
+    let asked = boot.marks.iter().any(|m| asks(&m.what));
     match (asked, machine.power) {
         (true, _) => Rung::Asked,
         (false, PowerState::On) => Rung::On,

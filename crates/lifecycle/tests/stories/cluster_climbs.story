@@ -51,6 +51,8 @@ with talos n1
 > cluster uses n1
 ? rung n1 ready
 ? word n1 ready
+# It started well, and its next start wipes nothing: it may start without the boss, too.
+? alone n1 yes
 ? phase booting
 ? explain n1 Talos (control plane) is 1.12.11, running, known by its identity
 > cluster uses n2
@@ -60,3 +62,15 @@ with talos n1
 @ 4000
 = nothing
 ? phase ready
+# What wipes at its next start may not.
+> stop
+= off n1, off n2
+> done n1
+> done n2
+> sees n1 off
+> sees n2 off
+? phase idle
+> start demo
+? answer n1 run wipes
+? alone n1 no
+= on n1, on n2, mint

@@ -32,6 +32,8 @@ with installs
 > n1 takes its address as system
 ? phase ready
 ? explain n1 installed in boot 1
+# An installer is not what starts without the boss.
+? alone n1 no
 # It starts again next week, and is still not installed again.
 @ 90000
 > n1 takes its address as ipxe

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use lifecycle::{Machine, Refusal, Request, Verdict, explain, lab_view, machine_view, waterfall};
 use model::{
     AgentBeat, AgentClash, AgentKey, AgentReport, BootAnswer, Carrier, ClientKind, Command, CommandId, Fact,
-    FileRole, Inventory, LabTime, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder, PowerState,
-    ScriptAnswer, Sight, Span,
+    FileRole, Inventory, LabTime, LoaderStep, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder,
+    PowerState, ScriptAnswer, Sight, Span,
 };
 
 use crate::cluster::named;
@@ -54,9 +54,14 @@ fn client(word: &str) -> Result<ClientKind, String> {
         "http" => ClientKind::UefiHttp,
         "ipxe" => ClientKind::Ipxe,
         "agent" => ClientKind::Agent,
+        "stick" => ClientKind::Loader,
         "system" => ClientKind::Other,
-        _ => return Err(format!("`{word}` is none of bios, pxe, http, ipxe, agent, system")),
+        _ => return Err(format!("`{word}` is none of bios, pxe, http, ipxe, stick, agent, system")),
     })
+}
+
+fn by_stick(step: LoaderStep) -> Sight {
+    Sight::LoaderSaid { severity: 6, text: "loader 0.1.0".to_owned(), error: None, step: Some(step) }
 }
 
 fn role(word: &str) -> Result<FileRole, String> {
@@ -417,6 +422,7 @@ impl Teller {
             ["is", "refused"] => Sight::Nak,
             ["asks", "for", "a", "router"] => Sight::RouterAsked { answered: true },
             ["asks", "its", "script"] => Sight::ScriptAsked { answer: self.script(node)? },
+            ["asks", "from", "a", "stick"] => by_stick(LoaderStep::Asks),
             ["asks", what, file, size] => Sight::FileAsked {
                 role: role(what)?,
                 name: name(file),
@@ -434,6 +440,7 @@ impl Teller {
                 Sight::Logged { severity: 6, text: "Could not boot".to_owned(), error: Some(what.join(" ")) }
             }
             ["logs", words @ ..] => Sight::Logged { severity: 6, text: words.join(" "), error: None },
+            ["starts", "its", "kernel"] => by_stick(LoaderStep::Starts),
             ["reports", boot] => return self.report(node, boot, None),
             ["reports", boot, "by", "key", key] => return self.report(node, boot, Some(agent_key(key)?)),
             ["is", "claimed", "by", "key", claimed, "and", "by", shown] => Sight::AgentClash {
@@ -635,6 +642,10 @@ impl Teller {
             ("tries", [n]) => same(number(n)?, u64::from(machine.tries)),
             ("boots", [n]) => same(number(n)?, u64::from(machine.boots)),
             ("answer", [answer, because @ ..]) => self.look_at_answer(node, answer, &because.join(" ")),
+            ("alone", [may]) => {
+                let entry = self.world.answer(node).ok_or("the boot table does not know it")?;
+                same((*may).to_owned(), if entry.good.is_empty() { "no" } else { "yes" }.to_owned())
+            }
             ("wish", [order]) => same((*order).to_owned(), self.wish(node)?.to_string()),
             ("wipes", order) => same(order.join(" "), self.order_to_wipe(node)?),
             ("off-at", [when]) => same((*when).to_owned(), self.off_at(node)?),

@@ -58,7 +58,7 @@ pub(super) enum Style {
     Ipxe,
     Pi,
     UBoot,
-    /// Boots nothing, and is told where to report.
+    /// Boots nothing, and is told where to report or ask.
     Agent,
     Plain,
 }
@@ -75,7 +75,7 @@ impl Style {
                 let vendor = message.options.get(OptionCode::VENDOR_CLASS).unwrap_or_default();
                 if vendor.starts_with(b"HTTPClient") { Self::Http } else { Self::Pxe }
             }
-            ClientKind::Agent => Self::Agent,
+            ClientKind::Agent | ClientKind::Loader => Self::Agent,
             ClientKind::Other => Self::Plain,
         }
     }

@@ -12,6 +12,8 @@ use super::quirks::Quirk;
 
 /// Option 60 of our agent.
 pub const AGENT_VENDOR_CLASS: &str = "labinator-agent";
+/// Option 60 of our loader, where it was started from a stick or disk and asks for itself.
+pub const LOADER_VENDOR_CLASS: &str = "labinator-loader";
 
 /// Which program sent this message (options 60, 77, 93, 175). iPXE is asked first, because it keeps
 /// the firmware's `PXEClient` in option 60.
@@ -24,6 +26,9 @@ pub fn classify(message: &Message) -> ClientKind {
     }
     if vendor.starts_with(AGENT_VENDOR_CLASS.as_bytes()) {
         return ClientKind::Agent;
+    }
+    if vendor.starts_with(LOADER_VENDOR_CLASS.as_bytes()) {
+        return ClientKind::Loader;
     }
     let arch = options.architecture();
     let family = arch.and_then(Architecture::family);

@@ -20,7 +20,7 @@ pub use client::{Binding, Client, ClientSettings, ClientStep, Sending};
 pub use code::OptionCode;
 pub use fault::{DecodeError, EncodeError, Fault};
 pub use give::Boot;
-pub use kind::{AGENT_VENDOR_CLASS, Caller, classify};
+pub use kind::{AGENT_VENDOR_CLASS, Caller, LOADER_VENDOR_CLASS, classify};
 pub use mark::ControllerMark;
 pub use message::{LARGEST_MESSAGE, Message, MessageType, Op, SMALLEST_LIMIT, message_limit};
 pub use options::Options;

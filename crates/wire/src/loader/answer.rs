@@ -99,6 +99,9 @@ pub struct Answer {
     pub limit_seconds: u16,
     /// Why, in words a screen can show.
     pub because: String,
+    /// SHA-256 of each file of the image with which this machine was ready last, the kernel first; empty where none is
+    /// known, or where that image must not be started without the controller.
+    pub good: Vec<Digest>,
     /// What to do.
     pub order: Order,
 }
@@ -117,6 +120,10 @@ impl Answer {
         line(&mut text, "nonce", self.nonce);
         line(&mut text, "limit", self.limit_seconds);
         line(&mut text, "because", &self.because);
+        if !self.good.is_empty() {
+            let all: Vec<String> = self.good.iter().map(|digest| alloc::format!("{digest}")).collect();
+            line(&mut text, "good", all.join(" "));
+        }
         match &self.order {
             Order::Boot(plan) => {
                 line(&mut text, "do", "boot");
@@ -169,9 +176,16 @@ impl Answer {
             nonce: Nonce::read(lines.one("nonce")?)?,
             limit_seconds: lines.one("limit")?.parse().map_err(|_| expected("seconds"))?,
             because: lines.one("because")?.to_owned(),
+            good: lines.maybe("good")?.map(digests).transpose()?.unwrap_or_default(),
             order,
         })
     }
+}
+
+fn digests(text: &str) -> Result<Vec<Digest>, TextError> {
+    let all: Result<Vec<Digest>, _> = text.split(' ').take(INITRDS + 2).map(str::parse).collect();
+    let all = all.map_err(|_| expected("digests of 64 hexadecimal digits"))?;
+    if all.len() > INITRDS + 1 { Err(expected("at most 65 digests")) } else { Ok(all) }
 }
 
 fn initrds(lines: Lines<'_>) -> Result<Vec<Piece>, TextError> {

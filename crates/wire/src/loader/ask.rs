@@ -71,6 +71,8 @@ pub struct Ask {
     pub loader: String,
     /// What it was started from.
     pub medium: Medium,
+    /// Which question of this start it is, from 1; 0 from a loader that does not count.
+    pub number: u32,
     /// Seconds for which an answer that says "wait" may be held back, in case another one comes.
     pub hold: u16,
 }
@@ -93,6 +95,7 @@ impl Ask {
         line(&mut text, "firmware", &self.firmware);
         line(&mut text, "loader", &self.loader);
         line(&mut text, "medium", self.medium.word());
+        line(&mut text, "number", self.number);
         line(&mut text, "hold", self.hold);
         text
     }
@@ -120,6 +123,10 @@ impl Ask {
                 .into_iter()
                 .find(|known| known.word() == medium)
                 .ok_or(expected("pxe, http or local"))?,
+            number: match lines.maybe("number")? {
+                Some(number) => number.parse().map_err(|_| expected("a number"))?,
+                None => 0,
+            },
             hold: lines.one("hold")?.parse().map_err(|_| expected("seconds"))?,
         })
     }

@@ -17,6 +17,8 @@
 //! | `seed.rs` | what the controller writes into the loader's file before it hands it out |
 //! | `smbios.rs` | what the firmware's tables say of a machine |
 //! | `ladder.rs` | what is started when something better is not there |
+//! | `gpt.rs` | the partitions of a local medium |
+//! | `settings.rs` | what a person may set on one |
 //! | `cache/` | how images lie on a local medium, and get there |
 //! | `http.rs` | heads of HTTP/1.1, as far as the loader needs them |
 //!
@@ -26,6 +28,7 @@
 mod answer;
 mod ask;
 pub mod cache;
+pub mod gpt;
 pub mod http;
 mod judge;
 mod ladder;
@@ -33,6 +36,7 @@ mod lines;
 mod refusal;
 mod sealed;
 mod seed;
+mod settings;
 pub mod smbios;
 mod word;
 
@@ -44,6 +48,7 @@ pub use lines::TextError;
 pub use refusal::Refusal;
 pub use sealed::{ANSWER_PURPOSE, DELEGATION_PURPOSE, Delegation, Sealed, Signed, signed_text};
 pub use seed::{PLACE_SIZE, Seed, SeedError, plant, read_place};
+pub use settings::{SETTINGS_PATH, Settings, StaticAddress};
 pub use word::Word;
 
 /// Where the question is asked (POST).

@@ -24,20 +24,28 @@ pub struct Word {
     pub text: String,
     /// Where it is a refusal: its code and what helps.
     pub error: Option<String>,
+    /// True where the loader starts an image now.
+    pub starts: bool,
 }
 
 impl Word {
     /// Something was done.
     #[must_use]
     pub const fn step(mac: MacAddr, text: String) -> Self {
-        Self { mac, severity: INFO, text, error: None }
+        Self { mac, severity: INFO, text, error: None, starts: false }
+    }
+
+    /// An image is started, and this is the last word.
+    #[must_use]
+    pub const fn start(mac: MacAddr, text: String) -> Self {
+        Self { mac, severity: INFO, text, error: None, starts: true }
     }
 
     /// Something is not done, and why.
     #[must_use]
     pub fn refusal(mac: MacAddr, refusal: &Refusal) -> Self {
         let error = alloc::format!("{}: {refusal}; {}", refusal.code(), refusal.advice());
-        Self { mac, severity: ERROR, text: alloc::format!("{refusal}"), error: Some(error) }
+        Self { mac, severity: ERROR, text: alloc::format!("{refusal}"), error: Some(error), starts: false }
     }
 
     /// The line as it is sent.
@@ -48,6 +56,9 @@ impl Word {
         line(&mut text, "mac", self.mac);
         line(&mut text, "severity", self.severity);
         line(&mut text, "text", &self.text);
+        if self.starts {
+            line(&mut text, "starts", "yes");
+        }
         if let Some(error) = &self.error {
             line(&mut text, "error", error);
         }
@@ -66,6 +77,7 @@ impl Word {
             severity: severity.filter(|s| *s < 8).ok_or(expected("a severity from 0 to 7"))?,
             text: lines.one("text")?.to_owned(),
             error: lines.maybe("error")?.map(str::to_owned),
+            starts: lines.maybe("starts")? == Some("yes"),
         })
     }
 }

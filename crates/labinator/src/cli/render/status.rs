@@ -200,6 +200,7 @@ const fn firmware_word(kind: ClientKind) -> &'static str {
         ClientKind::RaspberryPi => "Raspberry Pi",
         ClientKind::UBoot => "U-Boot",
         ClientKind::Agent => "agent",
+        ClientKind::Loader => "loader",
         ClientKind::UnknownFirmware => "unknown",
         ClientKind::Other => "other",
     }

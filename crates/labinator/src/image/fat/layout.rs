@@ -108,6 +108,18 @@ impl Layout {
         Some(layout)
     }
 
+    /// Of a volume that is FAT32 although another type would do: firmware promises to read that on a disk, and the others
+    /// on what can be taken out (UEFI 2.10 section 13.3). `None` for one too small for so many clusters of a sector.
+    pub(super) fn wide(bytes: u64) -> Option<Self> {
+        let sectors = u32::try_from(bytes / u64::from(SECTOR))
+            .ok()
+            .filter(|_| bytes.is_multiple_of(u64::from(SECTOR)))?;
+        if sectors > LARGE {
+            return Self::of(bytes);
+        }
+        Self::with(Kind::Fat32, sectors, 1).filter(|layout| layout.clusters >= FAT32_FROM + MARGIN)
+    }
+
     fn with(kind: Kind, sectors: u32, per_cluster: u32) -> Option<Self> {
         let (reserved, root) = match kind {
             Kind::Fat12 | Kind::Fat16 => (1, u32::from(ROOT_ENTRIES) * 32 / SECTOR),
@@ -177,6 +189,14 @@ mod tests {
         for kind in [Kind::Fat12, Kind::Fat16, Kind::Fat32] {
             assert!(kinds.contains(&kind), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_small_volume_is_fat32_where_that_is_asked_for() {
+        let layout = Layout::wide(36 << 20).unwrap();
+        assert_eq!((layout.kind, by_rule(layout.clusters)), (Kind::Fat32, Kind::Fat32), "{layout:?}");
+        assert_eq!(Layout::wide(33 << 20), None);
+        assert_eq!(Layout::wide(1 << 30), Layout::of(1 << 30));
     }
 
     #[test]

@@ -180,6 +180,19 @@ impl<'a> Volume<'a> {
     /// [`FatError::Size`] and [`FatError::Label`].
     pub fn new(settings: Settings) -> Result<Self, FatError> {
         let layout = Layout::of(settings.size).ok_or(FatError::Size(settings.size))?;
+        Self::laid_out(settings, layout)
+    }
+
+    /// An empty volume that is FAT32 also where it is small, as a system partition should be: 34 MiB at least.
+    ///
+    /// # Errors
+    /// [`FatError::Size`] and [`FatError::Label`].
+    pub fn wide(settings: Settings) -> Result<Self, FatError> {
+        let layout = Layout::wide(settings.size).ok_or(FatError::Size(settings.size))?;
+        Self::laid_out(settings, layout)
+    }
+
+    fn laid_out(settings: Settings, layout: Layout) -> Result<Self, FatError> {
         let label = settings.label.as_deref();
         let label = label.map(|text| names::label(text).ok_or_else(|| FatError::Label(text.to_owned())));
         Ok(Self { layout, label: label.transpose()?, settings, root: Folder::default() })

@@ -134,6 +134,7 @@ fn give_boot(options: &mut Options, request: &Message, boot: &Boot) {
         ClientKind::UefiPxe
         | ClientKind::BiosPxe
         | ClientKind::Agent
+        | ClientKind::Loader
         | ClientKind::UefiHttp
         | ClientKind::Other => {
             return;

@@ -9,13 +9,14 @@
 //!   written. The newest one that is whole counts, so a torn record is as if it were not there.
 //! - An image goes to the slot that is not the good one: the slot is given up in a record, filled, and named in the
 //!   next. Between them the medium is told to write down what it holds back.
+//! - A slot that is found to be something else than its record says is given up first, whether it was good or not.
 //! - Whatever is started is hashed first, so a slot that is not what its record says is noticed and never started.
 
 mod record;
 mod store;
 
 pub use record::{Held, Record, RecordError};
-pub use store::{Layout, LayoutError, Step, Store, newest};
+pub use store::{Layout, LayoutError, Note, Step, Store, newest};
 
 /// Bytes of a block; what disks and sticks write at once, or a multiple of it.
 pub const BLOCK: usize = 4096;

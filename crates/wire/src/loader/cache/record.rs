@@ -5,11 +5,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use model::Digest;
+
 use super::{BLOCK, SLOTS};
 use crate::loader::answer::{Piece, Plan};
 use crate::loader::lines::{Lines, TextError, expected, line};
 
 const TITLE: &str = "labinator cache 1";
+/// The kernel argument that names one boot to our agent.
+const NONCE: &str = "labinator.nonce=";
 /// Bytes of the sum at the end of the block.
 const SUM: usize = 8;
 
@@ -23,11 +27,27 @@ pub struct Held {
 }
 
 impl Held {
-    /// What an answer names.
+    /// What an answer names. The word by which one boot is told from another is left out: a boot without the controller
+    /// is none of those that it knows.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let files = core::iter::once(&plan.kernel).chain(&plan.initrd).cloned().collect();
-        Self { files, args: plan.args.clone() }
+        let args: Vec<&str> = plan.args.split(' ').filter(|arg| !arg.starts_with(NONCE)).collect();
+        Self { files, args: args.join(" ") }
+    }
+
+    /// What is started of it where nobody answers.
+    #[must_use]
+    pub fn plan(&self) -> Option<Plan> {
+        let (kernel, initrd) = self.files.split_first()?;
+        Some(Plan { kernel: kernel.clone(), initrd: initrd.to_vec(), args: self.args.clone() })
+    }
+
+    /// True when its files have these digests, in this order.
+    #[must_use]
+    pub fn is(&self, digests: &[Digest]) -> bool {
+        self.files.len() == digests.len()
+            && self.files.iter().zip(digests).all(|(file, digest)| file.digest == *digest)
     }
 
     /// True when it has the files of this answer, whatever their arguments.
@@ -143,6 +163,29 @@ impl Record {
             return Err(expected("slot 0 or 1"));
         }
         Ok(Self { number: number("number")?, worn: number("worn")?, least: number("least")?, slots, good })
+    }
+
+    /// What is left where a slot was found to be something else than its record says.
+    #[must_use]
+    pub fn without(&self, slot: usize) -> Self {
+        let mut left = self.clone();
+        if let Some(place) = left.slots.get_mut(slot) {
+            *place = None;
+        }
+        left.good = left.good.filter(|good| *good != slot);
+        left
+    }
+
+    /// The slot that an answer names, its files at least.
+    #[must_use]
+    pub fn slot_of(&self, plan: &Plan) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.as_ref().is_some_and(|held| held.has(plan)))
+    }
+
+    /// The slot whose files have these digests.
+    #[must_use]
+    pub fn slot_with(&self, digests: &[Digest]) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.as_ref().is_some_and(|held| held.is(digests)))
     }
 
     /// How worn the medium is, for people.

@@ -1,6 +1,7 @@
 //! Where things lie on the medium, and the steps by which an image gets into a slot.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use core::fmt;
 
 use super::record::{Held, Record};
@@ -121,6 +122,19 @@ pub enum Step {
     Flush,
 }
 
+/// What a boot learned that is to be remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    /// The slot whose image started well.
+    pub good: Option<usize>,
+    /// A slot whose image is not to be started without the controller any more.
+    pub not_good: Option<usize>,
+    /// Number of the delegation that was followed.
+    pub least: u64,
+    /// Arguments with which the image of a slot is started now.
+    pub args: Option<(usize, String)>,
+}
+
 /// An image on its way into a slot.
 #[derive(Debug)]
 pub struct Store {
@@ -162,19 +176,29 @@ impl Store {
         Ok(Self { steps: steps.into_iter(), after: filled })
     }
 
-    /// The steps that note that the image of a slot started well, and the delegation that was followed.
+    /// The steps that note what was learned; nothing where all of it is known, so that a boot like the last one writes
+    /// nothing.
     ///
     /// # Errors
     /// [`LayoutError::TooWordy`].
-    pub fn good(now: &Record, slot: usize, least: u64) -> Result<Self, LayoutError> {
+    pub fn note(now: &Record, note: &Note) -> Result<Option<Self>, LayoutError> {
         let mut noted = now.clone();
+        noted.least = noted.least.max(note.least);
+        let holds = |slot: &usize| now.slots.get(*slot).is_some_and(Option::is_some);
+        let before = noted.good.filter(|good| Some(*good) != note.not_good);
+        noted.good = note.good.filter(holds).or(before);
+        if let Some((slot, args)) = &note.args
+            && let Some(Some(held)) = noted.slots.get_mut(*slot)
+        {
+            held.args.clone_from(args);
+        }
+        if noted == *now {
+            return Ok(None);
+        }
         noted.number += 1;
         noted.worn += 1;
-        noted.least = noted.least.max(least);
-        noted.good =
-            Some(slot).filter(|slot| noted.slots.get(*slot).is_some_and(Option::is_some)).or(noted.good);
         let steps = alloc::vec![journal(&noted)?, Step::Flush];
-        Ok(Self { steps: steps.into_iter(), after: noted })
+        Ok(Some(Self { steps: steps.into_iter(), after: noted }))
     }
 
     /// The record that counts once all steps were taken.

@@ -1,0 +1,183 @@
+//! `media build`: a stick or disk from which a machine boots by our own loader, with a cache and without PXE.
+
+use std::fs::{File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use model::{LabSpec, Mebibytes, NodeName};
+use wire::loader::{FILE_X64, Seed, Settings, StaticAddress};
+
+use super::args_image::IMAGES_HELP;
+use super::{Failure, Globals, out};
+use crate::config;
+use crate::delegate::Delegate;
+use crate::media::{Holes, MediaError, Medium, Seeded};
+use crate::start::{images_folder, loader_beside, loaders_folder, state_folder};
+
+/// Port of the controller's boot HTTP.
+const HTTP: u16 = 80;
+
+/// What can be done with media.
+#[derive(Debug, Clone, Subcommand)]
+pub enum MediaVerb {
+    /// Write the image of a stick or disk that starts a machine by Labinator's own loader, and caches what it boots
+    Build(MediaArgs),
+}
+
+/// Options of `media build`.
+#[derive(Debug, Clone, Args)]
+pub struct MediaArgs {
+    /// The file to write: an image of a whole disk
+    pub output: PathBuf,
+    /// The lab file
+    #[arg(long, value_name = "FILE", default_value = "lab.yaml")]
+    pub lab: PathBuf,
+    /// For this machine alone: it has its address from the lab file and asks no DHCP
+    #[arg(long, value_name = "NODE", conflicts_with = "address")]
+    pub node: Option<NodeName>,
+    /// A fixed address, such as 10.9.0.13/24; without one DHCP is asked
+    #[arg(long = "static", value_name = "ADDRESS/PREFIX", value_parser = address)]
+    pub address: Option<StaticAddress>,
+    /// The router of the fixed address [default: the lab's]
+    #[arg(long, value_name = "ADDRESS", requires = "address")]
+    pub gateway: Option<Ipv4Addr>,
+    /// Put this image into the cache; once or twice
+    #[arg(long, value_name = "NAME")]
+    pub image: Vec<String>,
+    /// Size of the medium, half of which is what one image may have
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "1GiB")]
+    pub size: Mebibytes,
+    /// Seconds without an answer after which the image that started well last is started
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(5..))]
+    pub patience: Option<u16>,
+    /// Write the file anew if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// Folder with labinator-x64.efi [default: `LABINATOR_LOADERS`, else beside this program, else /usr/lib/ipxe]
+    #[arg(long, value_name = "DIR")]
+    pub loaders: Option<PathBuf>,
+    /// Folder of boot images.
+    #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
+    pub images: Option<PathBuf>,
+    /// The controller's state folder, with the lab's key [default: /var/lib/labinator as root, else
+    /// ~/.local/state/labinator]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<StaticAddress, String> {
+    StaticAddress::read(text).map_err(|why| why.to_string())
+}
+
+fn size(text: &str) -> Result<Mebibytes, String> {
+    config::memory(text).ok_or_else(|| "a size is expected, as in 512MiB or 4GiB".to_owned())
+}
+
+impl From<MediaError> for Failure {
+    fn from(error: MediaError) -> Self {
+        Self::with_advice(error.to_string(), error.advice())
+    }
+}
+
+/// Carries out what is asked about media.
+///
+/// # Errors
+/// What is missing or wrong, with what helps.
+pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
+    let MediaVerb::Build(args) = verb;
+    free(&args.output, args.force)?;
+    let lab = config::load(&args.lab).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
+    let boss = SocketAddrV4::new(lab.network.boss, HTTP);
+    let address = match (&args.node, args.address) {
+        (Some(node), _) => Some(of_node(&lab, node)?),
+        (None, Some(fixed)) => Some(StaticAddress { gateway: args.gateway.or(lab.network.gateway), ..fixed }),
+        (None, None) => None,
+    };
+    let state = args.state.unwrap_or_else(state_folder);
+    let key = Delegate::kept(&state, lab.lab.clone())
+        .map_err(|error| Failure::with_advice(error.to_string(), error.advice()))?
+        .public();
+    let images = args.images.unwrap_or_else(images_folder);
+    let medium = Medium {
+        loader: loader(args.loaders)?,
+        seed: Seed { lab_key: key, boss: Some(boss) },
+        settings: Settings { boss: Some(boss), node: args.node, address, patience: args.patience },
+        images: args.image.iter().map(|name| Seeded::of(&images, name)).collect::<Result<_, _>>()?,
+        size: u64::from(args.size.0) << 20,
+    };
+    let written = write(&medium, &args.output)?;
+    if globals.quiet {
+        return Ok(());
+    }
+    let output = args.output.display();
+    out::line(&format!("{output}: boots machines of the lab {}, {written}", lab.lab))?;
+    out::line(&match medium.settings.address {
+        Some(fixed) => format!("its machine has {}/{} and asks {boss}", fixed.address, fixed.prefix),
+        None => format!("its machine asks DHCP, and then {boss}"),
+    })?;
+    out::line(&format!("the lab's key is that of {}", state.join("loader").display()))?;
+    out::line(&format!(
+        "write it onto a stick: dd if={output} of=/dev/sdX bs=4M conv=fsync, and mind which one"
+    ))
+}
+
+/// Refuses to write over what is no file, and over a file without being told to.
+fn free(output: &Path, force: bool) -> Result<(), Failure> {
+    let Ok(there) = output.symlink_metadata() else { return Ok(()) };
+    if !there.is_file() {
+        let why = format!("{} is no file that could be written anew", output.display());
+        let advice = "write a file, and copy it onto the stick: dd if=FILE of=DEVICE bs=4M conv=fsync";
+        return Err(Failure::with_advice(why, advice));
+    }
+    if force {
+        return Ok(());
+    }
+    Err(Failure::with_advice(format!("{} is there already", output.display()), "--force writes it anew"))
+}
+
+/// The address that the lab has for a machine.
+fn of_node(lab: &LabSpec, node: &NodeName) -> Result<StaticAddress, Failure> {
+    let known = &lab.board.nodes;
+    let spec = known.get(node).ok_or_else(|| {
+        let all: Vec<&str> = known.keys().map(|node| node.as_str()).collect();
+        Failure::with_advice(format!("{node} is not on the board"), format!("it has {}", all.join(", ")))
+    })?;
+    let network = &lab.network;
+    let inside = |subnet: Ipv4Addr, prefix: u8| {
+        let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+        u32::from(spec.ip) & mask == u32::from(subnet) & mask
+    };
+    let relay = network.relays.iter().find(|relay| inside(relay.subnet, relay.prefix));
+    let (prefix, gateway) = relay.map_or((network.prefix, network.gateway), |r| (r.prefix, Some(r.gateway)));
+    Ok(StaticAddress { address: spec.ip, prefix, gateway })
+}
+
+fn loader(folder: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
+    let named = folder.unwrap_or_else(loaders_folder).join(FILE_X64);
+    let path = if named.is_file() { named } else { loader_beside().unwrap_or(named) };
+    std::fs::read(&path).map_err(|why| {
+        let advice = "build it with `cargo xtask loader`, and name its folder with --loaders";
+        Failure::with_advice(format!("{}: {why}", path.display()), advice)
+    })
+}
+
+/// Writes it beside its place and puts it there, so that there is never a part of one.
+fn write(medium: &Medium, output: &Path) -> Result<crate::media::Written, Failure> {
+    let mut name = output.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    let beside = output.with_file_name(name);
+    let failed = |why: std::io::Error| Failure::failed(format!("{}: {why}", output.display()));
+    let file = OpenOptions::new().write(true).create_new(true).open(&beside).map_err(failed)?;
+    let written =
+        Holes::new(file, medium.size).map_err(failed).and_then(|mut holes| Ok(medium.write(&mut holes)?));
+    let put = written.and_then(|written| {
+        let synced = File::open(&beside).and_then(|file| file.sync_all());
+        synced.and_then(|()| std::fs::rename(&beside, output)).map_err(failed).map(|()| written)
+    });
+    if put.is_err() {
+        // What is not whole is not left behind; what went wrong is said.
+        drop(std::fs::remove_file(&beside));
+    }
+    put
+}

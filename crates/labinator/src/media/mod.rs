@@ -1,0 +1,223 @@
+//! A medium to boot from, written whole: partitions, our loader with the lab's key in it, what a person may set, and a cache
+//! of images. Nothing but the loader and its settings is needed: all the rest can be lost.
+//!
+//! ```text
+//! 0        1 MiB                    37 MiB                                        end
+//! │ GPT │  │ EFI system partition │ cache: journal │ slot 0 │ slot 1 │  │ GPT's copy │
+//!          │ EFI/BOOT/BOOTX64.EFI
+//!          │ EFI/LABINATOR/SETTINGS.TXT
+//! ```
+//! The same content makes the same bytes: no clock and no randomness is asked.
+
+mod holes;
+mod seeds;
+
+use std::fmt;
+use std::io::{self, Seek, SeekFrom, Write};
+
+use sha2::{Digest as _, Sha256};
+use wire::loader::cache::{BLOCK, Layout, LayoutError};
+use wire::loader::gpt::{self, Guid, Part, SECTOR, Table};
+use wire::loader::{SETTINGS_PATH, Seed, SeedError, Settings, plant};
+
+use crate::image::fat::{self, FatError, Volume};
+
+pub use holes::Holes;
+pub use seeds::Seeded;
+
+const MIB: u64 = 1 << 20;
+const SECTOR_SIZE: u64 = SECTOR as u64;
+const BLOCK_SIZE: u64 = BLOCK as u64;
+/// Where partitions begin: at what suits every stick and disk.
+const ALIGNED: u64 = MIB;
+/// Bytes of the system partition: the smallest that is FAT32 beyond doubt, with room for other loaders.
+const SYSTEM: u64 = 36 * MIB;
+/// The smallest medium.
+const SMALLEST: u64 = 48 * MIB;
+/// Where firmware looks on a medium that it knows nothing of (UEFI 2.10 section 3.5.1.1).
+const LOADER_PATH: &str = "EFI/BOOT/BOOTX64.EFI";
+/// Name of the volume.
+const LABEL: &str = "LABINATOR";
+
+/// Why a medium cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// It is too small, or ends within a MiB.
+    #[error("a medium of {0} bytes cannot be made")]
+    Size(u64),
+    /// The loader is none.
+    #[error("{0}")]
+    Loader(SeedError),
+    /// The system partition.
+    #[error(transparent)]
+    Fat(#[from] FatError),
+    /// An image does not fit into the cache.
+    #[error("the image `{name}`: {why}")]
+    Image {
+        /// Which.
+        name: String,
+        /// Why.
+        why: LayoutError,
+    },
+    /// There are more images than slots.
+    #[error("{0} images were named, and the cache has two places")]
+    TooMany(usize),
+    /// A file of an image is not what its description says.
+    #[error("the image `{name}`: {} is not what its description says", path.display())]
+    Content {
+        /// Which image.
+        name: String,
+        /// Which file.
+        path: std::path::PathBuf,
+    },
+    /// A file could not be read.
+    #[error("{}: {why}", path.display())]
+    Read {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        why: io::Error,
+    },
+    /// The medium could not be written.
+    #[error("the medium could not be written: {0}")]
+    Write(#[source] io::Error),
+}
+
+impl MediaError {
+    /// A stable word for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Size(_) => "media-size",
+            Self::Loader(_) => "media-loader",
+            Self::Fat(error) => error.code(),
+            Self::Image { why, .. } => why.code(),
+            Self::TooMany(_) => "media-too-many-images",
+            Self::Content { .. } => "media-image-changed",
+            Self::Read { .. } => "media-read",
+            Self::Write(_) => "media-write",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn advice(&self) -> &'static str {
+        match self {
+            Self::Size(_) => "whole MiB, 48 at least",
+            Self::Loader(_) => "build it with `cargo xtask loader`, and name its folder with --loaders",
+            Self::Fat(error) => error.advice(),
+            Self::Image { why: LayoutError::TooWordy, .. } => "leave it out: it is fetched at each start",
+            Self::Image { .. } => "make the medium larger with --size, or leave the image out",
+            Self::TooMany(_) => "name two at most; others are cached as they are booted",
+            Self::Content { .. } => "labinator image verify",
+            Self::Read { .. } => "see that the file is there and can be read",
+            Self::Write(_) => "see that there is room where it is written",
+        }
+    }
+}
+
+/// What a medium is made of.
+#[derive(Debug, Clone)]
+pub struct Medium {
+    /// Our loader, as it was built.
+    pub loader: Vec<u8>,
+    /// Whose answers it follows, and where it asks.
+    pub seed: Seed,
+    /// What a person may change afterwards.
+    pub settings: Settings,
+    /// Images that are in the cache from the start, two at most.
+    pub images: Vec<Seeded>,
+    /// Bytes of the medium; it may be copied onto a larger one.
+    pub size: u64,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of one of the two places of the cache.
+    pub room: u64,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a cache for two images of up to {} MB", self.room / 1_000_000)
+    }
+}
+
+impl Medium {
+    /// Writes it, from its first byte to its last. `out` is empty, or all zeros.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub fn write(&self, out: &mut (impl Write + Seek)) -> Result<Written, MediaError> {
+        let table = self.table()?;
+        let loader = plant(&self.loader, &self.seed).map_err(MediaError::Loader)?;
+        let (Some(system), Some(cache)) = (table.parts.first(), table.parts.get(1)) else {
+            return Err(MediaError::Size(self.size));
+        };
+        let blocks = cache.sectors() * SECTOR_SIZE / BLOCK_SIZE;
+        let layout = Layout::of(blocks).map_err(|_| MediaError::Size(self.size))?;
+        put(out, 0, &table.head()).map_err(MediaError::Write)?;
+        out.seek(SeekFrom::Start(system.first * SECTOR_SIZE)).map_err(MediaError::Write)?;
+        self.system(&loader)?.write(out)?;
+        seeds::write(&self.images, (layout, cache.first * SECTOR_SIZE), out)?;
+        put(out, (table.sectors - gpt::TAIL) * SECTOR_SIZE, &table.tail()).map_err(MediaError::Write)?;
+        out.flush().map_err(MediaError::Write)?;
+        Ok(Written { room: layout.room() })
+    }
+
+    fn table(&self) -> Result<Table, MediaError> {
+        if self.size < SMALLEST || !self.size.is_multiple_of(MIB) {
+            return Err(MediaError::Size(self.size));
+        }
+        let part = |kind, word: &str, from: u64, to: u64, name: &str| Part {
+            kind,
+            id: self.number(word),
+            first: from / SECTOR_SIZE,
+            last: to / SECTOR_SIZE - 1,
+            name: name.to_owned(),
+        };
+        let begin = ALIGNED + SYSTEM;
+        // The last MiB has the copy of the table.
+        let parts = vec![
+            part(gpt::SYSTEM, "system", ALIGNED, begin, "Labinator loader"),
+            part(gpt::CACHE, "cache", begin, self.size - ALIGNED, "Labinator cache"),
+        ];
+        Ok(Table { disk: self.number("disk"), sectors: self.size / SECTOR_SIZE, parts })
+    }
+
+    fn system<'a>(&self, loader: &'a [u8]) -> Result<Volume<'a>, FatError> {
+        let [a, b, c, d, ..] = self.number("volume").0;
+        let settings = fat::Settings {
+            size: SYSTEM,
+            label: Some(LABEL.to_owned()),
+            serial: u32::from_be_bytes([a, b, c, d]),
+            time: 0,
+        };
+        let length = |bytes: &[u8]| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let mut volume = Volume::wide(settings)?;
+        volume.file(LOADER_PATH, length(loader), loader)?;
+        let text = self.settings.text().into_bytes();
+        volume.file(SETTINGS_PATH, length(&text), io::Cursor::new(text))?;
+        Ok(volume)
+    }
+
+    /// A number of this medium alone, that follows from what it is made of.
+    fn number(&self, word: &str) -> Guid {
+        let mut all = Sha256::new();
+        let seed = format!("{word} {} {:?}\n{}", self.size, self.seed, self.settings.text());
+        all.update(seed.as_bytes());
+        all.update(&self.loader);
+        for image in &self.images {
+            image.files.iter().for_each(|(asset, _)| all.update(asset.digest.0));
+        }
+        let mut number = [0; 16];
+        number.iter_mut().zip(all.finalize()).for_each(|(to, from)| *to = from);
+        Guid::derived(number)
+    }
+}
+
+fn put(out: &mut (impl Write + Seek), at: u64, bytes: &[u8]) -> io::Result<()> {
+    out.seek(SeekFrom::Start(at))?;
+    out.write_all(bytes)
+}
