@@ -1495,7 +1495,7 @@ export interface components {
             seen: string;
         };
         /** @description Which program is asking, as far as it says (DHCP options 60, 77, 93). */
-        ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "raspberry-pi" | "u-boot" | "agent" | "unknown-firmware" | "other";
+        ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "raspberry-pi" | "u-boot" | "agent" | "loader" | "unknown-firmware" | "other";
         /** @description The pods of a cluster: what its manifests ask for, and all there are. */
         ClusterPods: {
             /** @description Why the API server is not heard, once it has been silent for longer than a hiccup: all of this is how it was. */
@@ -2391,6 +2391,11 @@ export interface components {
             severity: number;
             /** @constant */
             sight: "loader-said";
+            /**
+             * @description Where the line tells of a step of the boot.
+             * @default null
+             */
+            step: components["schemas"]["LoaderStep"] | null;
             /** @description The line. */
             text: string;
         } | {
@@ -3054,6 +3059,8 @@ export interface components {
         };
         /** @description Which program UEFI firmware of x86-64 is given to boot from the network. All others get iPXE. */
         LoaderChoice: "ipxe" | "labinator";
+        /** @description A step of a boot that only our loader can tell of. */
+        LoaderStep: "asks" | "starts";
         /** @description A line of a log that was sent here. */
         LogLine: {
             /** @description When it came. */

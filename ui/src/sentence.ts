@@ -41,6 +41,7 @@ export const CLIENT: Record<ClientKind, string> = {
   "raspberry-pi": "a Raspberry Pi",
   "u-boot": "U-Boot",
   agent: "the agent",
+  loader: "our loader",
   "unknown-firmware": "unknown firmware",
   other: "a DHCP client",
 };
