@@ -11,6 +11,7 @@ mod fwcfg;
 mod guests;
 mod http;
 mod idle;
+mod loader;
 mod mint;
 mod plain;
 mod raised;
@@ -18,6 +19,7 @@ mod report;
 mod segment;
 mod start;
 mod tftp;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,7 +47,7 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "boot",
-        about: "power on to kernel request, against dnsmasq, nginx and a chain of scripts [--pairs N]",
+        about: "power on to kernel request, against dnsmasq, nginx and a chain of scripts [--pairs N] [--only ipxe|loader]",
         packages: boot::PACKAGES,
         run: boot::run,
     },

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::loader;
 use super::report::{Report, Row};
 use super::segment::{BOSS, Controller, Firmware, Inside, Machine, enter, lab_file, mac, text, wait};
 use crate::image;
@@ -17,12 +18,12 @@ use crate::workspace::{Outcome, Workspace, quietly};
 
 /// Packages this bench measures with and against.
 pub(super) const PACKAGES: &[&str] =
-    &["qemu-system-x86", "ovmf", "ipxe", "iproute2", "util-linux", "dnsmasq-base", "nginx-light"];
+    &["qemu-system-x86", "ovmf", "ipxe", "iproute2", "util-linux", "dnsmasq-base", "nginx-light", "tcpdump"];
 
 /// Pairs measured unless `--pairs N` says otherwise.
 const PAIRS: usize = 5;
 /// Longest boot that is waited for: the peer's slowest, six at once, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(180);
+pub(super) const LIMIT: Duration = Duration::from_secs(180);
 /// The mix that is switched on at once.
 const SIX: [(u8, Firmware); 6] = [
     (1, Firmware::Bios),
@@ -41,29 +42,49 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report
     if let Some(inside) = Inside::of(arguments) {
         let (inside, rest) = inside?;
         let pairs = rest.first().and_then(|n| n.parse().ok()).unwrap_or(PAIRS);
-        println!("{}", measure(&inside, pairs)?);
+        let of = |part: &str| rest.get(1).is_none_or(|only| only == "all" || only == part);
+        let found = json!({
+            "ipxe": if of("ipxe") { measure(&inside, pairs)? } else { Value::Null },
+            "loader": if of("loader") { loader::measure(&inside, pairs)? } else { Value::Null },
+        });
+        println!("{found}");
         // The outer half makes the table.
         return Ok(Report::default());
     }
-    let pairs = match arguments {
-        [] => PAIRS,
-        [word, n] if word == "--pairs" => {
-            n.parse().map_err(|_| format!("--pairs needs a number, not `{n}`"))?
+    let (mut pairs, mut only) = (PAIRS, "all");
+    for option in arguments.chunks(2) {
+        match option {
+            [word, n] if word == "--pairs" => {
+                pairs = n.parse().map_err(|_| format!("--pairs needs a number, not `{n}`"))?;
+            }
+            [word, part] if word == "--only" && ["ipxe", "loader"].contains(&part.as_str()) => only = part,
+            _ => return Err("boot takes --pairs N and --only ipxe|loader".into()),
         }
-        _ => return Err("boot takes --pairs N".into()),
-    };
+    }
     let parts = image::build(workspace)?;
-    let said = enter(workspace, "boot", &parts, &[pairs.to_string()])?;
+    let own = crate::loader::build(workspace)?.to_string_lossy().into_owned();
+    let said = enter(workspace, "boot", &parts, &[pairs.to_string(), only.to_owned(), own])?;
     let line = said.lines().find(|line| line.starts_with('{')).ok_or("the bench said nothing")?;
-    report(&serde_json::from_str(line)?)
+    let found: Value = serde_json::from_str(line)?;
+    let mut report = Report::default();
+    let part = |name: &str| found.get(name).filter(|part| part.is_object());
+    if let Some(found) = part("ipxe") {
+        ipxe_rows(found, &mut report)?;
+    }
+    if let Some(found) = part("loader") {
+        loader::rows(found, &mut report)?;
+    }
+    Ok(report)
 }
 
-fn report(found: &Value) -> Outcome<Report> {
-    let samples = |who: &str, what: &str| -> Outcome<Vec<f64>> {
-        let list = found.pointer(&format!("/{who}/{what}")).and_then(Value::as_array).ok_or("no samples")?;
-        Ok(list.iter().filter_map(Value::as_f64).collect())
-    };
-    let mut report = Report::default();
+/// The samples of a measured thing.
+pub(super) fn samples(found: &Value, pointer: &str) -> Outcome<Vec<f64>> {
+    let list = found.pointer(pointer).and_then(Value::as_array).ok_or("no samples")?;
+    Ok(list.iter().filter_map(Value::as_f64).collect())
+}
+
+fn ipxe_rows(found: &Value, report: &mut Report) -> Outcome<()> {
+    let samples = |who: &str, what: &str| samples(found, &format!("/{who}/{what}"));
     let rows = [
         ("uefi", "UEFI PXE", 0.40),
         ("bios", "BIOS", 0.15),
@@ -75,7 +96,7 @@ fn report(found: &Value) -> Outcome<Report> {
         report.push(Row::new(peer.clone(), "s", samples("peer", key)?));
         report.push(Row::new(format!("labinator: {name}"), "s", samples("ours", key)?).at_most(line, peer));
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Seconds from power on to the kernel request, by who serves and what boots.
@@ -128,7 +149,7 @@ fn boot<S: Side>(inside: &Inside, side: &S, which: &[(u8, Firmware)]) -> Outcome
         .collect()
 }
 
-fn seconds(ms: u64) -> f64 {
+pub(super) fn seconds(ms: u64) -> f64 {
     Duration::from_millis(ms).as_secs_f64()
 }
 
@@ -137,10 +158,10 @@ fn measure(inside: &Inside, pairs: usize) -> Outcome<Value> {
     for pair in 1..=pairs {
         let begun = Instant::now();
         // Both own port 67 of the same segment: one after the other, in turn.
-        let side = Ours::start(inside)?;
+        let side = Ours::start(inside, &lab_file("manual"), Some("all"))?;
         ours.take(inside, &side)?;
         drop(side);
-        let side = Peer::start(inside)?;
+        let side = Peer::start(inside, None)?;
         peer.take(inside, &side)?;
         drop(side);
         eprintln!("pair {pair} of {pairs} took {:.0} s", begun.elapsed().as_secs_f64());
@@ -148,18 +169,22 @@ fn measure(inside: &Inside, pairs: usize) -> Outcome<Value> {
     Ok(json!({ "ours": ours.json(), "peer": peer.json() }))
 }
 
-/// Our controller; kernel requests are read from its stream of events.
-struct Ours {
-    _controller: Controller,
+/// Our controller; what happens is read from its stream of events.
+pub(super) struct Ours {
+    pub(super) controller: Controller,
     follower: Child,
     lines: std::cell::RefCell<(Receiver<String>, Vec<Value>)>,
 }
 
 impl Ours {
-    fn start(inside: &Inside) -> Outcome<Self> {
+    /// Starts it, and a scenario of its lab file.
+    pub(super) fn start(inside: &Inside, lab: &str, scenario: Option<&str>) -> Outcome<Self> {
         drop(fs::remove_dir_all(inside.folder.join("state")));
-        let controller = inside.controller(&lab_file("manual"))?;
-        controller.start("all")?;
+        let controller = inside.controller(lab)?;
+        match scenario {
+            Some(scenario) => controller.start(scenario)?,
+            None => controller.rises()?,
+        }
         let mut follower =
             controller.verb(&["events", "--follow", "--json"]).stdout(Stdio::piped()).spawn()?;
         let pipe = follower.stdout.take().ok_or("no pipe")?;
@@ -171,7 +196,25 @@ impl Ours {
                 }
             }
         });
-        Ok(Self { _controller: controller, follower, lines: (lines, Vec::new()).into() })
+        Ok(Self { controller, follower, lines: (lines, Vec::new()).into() })
+    }
+
+    /// The first event of a machine after `since`, by what it tells.
+    pub(super) fn event<T>(
+        &self,
+        machine: u8,
+        since: u64,
+        what: impl Fn(&Value, u64) -> Option<T>,
+    ) -> Option<T> {
+        let mut lines = self.lines.borrow_mut();
+        let (news, seen) = &mut *lines;
+        seen.extend(news.try_iter().filter_map(|line| serde_json::from_str(&line).ok()));
+        let mine = mac(machine);
+        seen.iter().find_map(|event: &Value| {
+            let at = event.pointer("/at/wall").and_then(Value::as_u64).filter(|at| *at > since)?;
+            let fact = event.get("fact").filter(|fact| fact["mac"] == mine.as_str())?;
+            what(fact, at)
+        })
     }
 }
 
@@ -187,38 +230,37 @@ impl Side for Ours {
     const NAME: &'static str = "labinator";
 
     fn kernel_asked(&self, machine: u8, since: u64) -> Option<u64> {
-        let mut lines = self.lines.borrow_mut();
-        let (news, seen) = &mut *lines;
-        seen.extend(news.try_iter().filter_map(|line| serde_json::from_str(&line).ok()));
-        seen.iter().find_map(|event: &Value| {
-            let is =
-                |pointer: &str, wanted: &str| event.pointer(pointer).and_then(Value::as_str) == Some(wanted);
-            let at = event.pointer("/at/wall").and_then(Value::as_u64)?;
-            let kernel = is("/fact/sight", "file-asked") && is("/fact/role", "kernel");
-            (kernel && is("/fact/mac", &mac(machine)) && at > since).then_some(at)
+        self.event(machine, since, |fact, at| {
+            (fact["sight"] == "file-asked" && fact["role"] == "kernel").then_some(at)
         })
     }
 }
 
 /// The plain set-up; kernel requests are read from nginx's access log.
-struct Peer {
+pub(super) struct Peer {
     children: Vec<Child>,
     log: std::path::PathBuf,
 }
 
 impl Peer {
-    fn start(inside: &Inside) -> Outcome<Self> {
+    /// Starts it, with another initramfs of this name in the bench's folder where one is told.
+    pub(super) fn start(inside: &Inside, other: Option<&str>) -> Outcome<Self> {
         let folder = inside.folder.join("peer");
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(folder.join("www"))?;
         for file in ["vmlinuz", "initrd.img"] {
             fs::copy(inside.images.join("node").join(file), folder.join("www").join(file))?;
         }
+        let initrd = other.unwrap_or("initrd.img");
+        if let Some(name) = other {
+            fs::hard_link(inside.folder.join(name), folder.join("www").join(name))?;
+        }
         fs::write(folder.join("www/boot.ipxe"), "#!ipxe\nchain http://boss.lab/${net0/mac:hexhyp}.ipxe\n")?;
         let mut hosts = String::new();
         for n in 1..=super::segment::MACHINES {
-            let script = "#!ipxe\nkernel http://boss.lab/vmlinuz initrd=initrd.img\n\
-                          initrd http://boss.lab/initrd.img\nboot\n";
+            let script = format!(
+                "#!ipxe\nkernel http://boss.lab/vmlinuz initrd={initrd}\ninitrd http://boss.lab/{initrd}\nboot\n"
+            );
             fs::write(folder.join("www").join(format!("{}.ipxe", mac(n).replace(':', "-"))), script)?;
             hosts.push_str(&format!("dhcp-host={},10.77.0.{}\n", mac(n), 10 + n));
         }
@@ -266,6 +308,22 @@ fn nginx(folder: &std::path::Path) -> String {
     )
 }
 
+impl Peer {
+    /// When a machine asked for a path first after `since`, and when its answer had ended. nginx writes a line then: the
+    /// request began `$request_time` before.
+    pub(super) fn answered(&self, machine: u8, path: &str, since: u64) -> Option<(u64, u64)> {
+        let address = format!("10.77.0.{}", 10 + machine);
+        let ms = |s: f64| u64::try_from(Duration::try_from_secs_f64(s).ok()?.as_millis()).ok();
+        text(&self.log).lines().find_map(|line| {
+            let mut words = line.split(' ');
+            let (at, took, from, asked) = (words.next()?, words.next()?, words.next()?, words.next()?);
+            let (at, took) = (at.parse::<f64>().ok()?, took.parse::<f64>().ok()?);
+            let (begun, ended) = (ms(at - took)?, ms(at)?);
+            (asked == path && from == address && begun > since).then_some((begun, ended))
+        })
+    }
+}
+
 impl Drop for Peer {
     fn drop(&mut self) {
         for child in &mut self.children {
@@ -279,15 +337,7 @@ impl Drop for Peer {
 impl Side for Peer {
     const NAME: &'static str = "the plain set-up";
 
-    /// nginx writes a line when an answer has ended: the request began `$request_time` before.
     fn kernel_asked(&self, machine: u8, since: u64) -> Option<u64> {
-        let address = format!("10.77.0.{}", 10 + machine);
-        text(&self.log).lines().find_map(|line| {
-            let mut words = line.split(' ');
-            let (at, took, from, path) = (words.next()?, words.next()?, words.next()?, words.next()?);
-            let begun = at.parse::<f64>().ok()? - took.parse::<f64>().ok()?;
-            let begun = u64::try_from(Duration::try_from_secs_f64(begun).ok()?.as_millis()).ok()?;
-            (path == "/vmlinuz" && from == address && begun > since).then_some(begun)
-        })
+        self.answered(machine, "/vmlinuz", since).map(|(begun, _)| begun)
     }
 }

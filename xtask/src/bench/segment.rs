@@ -77,6 +77,8 @@ impl Inside {
         fs::write(&file, lab)?;
         let socket = self.folder.join("api.sock");
         let log = fs::File::create(self.folder.join("controller.log"))?;
+        // A bench that measures with other loaders has laid them there.
+        let loaders = self.folder.join("loaders");
         let child = Command::new(&self.labinator)
             .args(["serve", "--listen", "127.0.0.1:8080", "--lab"])
             .arg(file)
@@ -85,6 +87,7 @@ impl Inside {
             .arg("--images")
             .arg(&self.images)
             .env("LABINATOR_SOCKET", &socket)
+            .envs(loaders.is_dir().then_some(("LABINATOR_LOADERS", &loaders)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -155,6 +158,13 @@ impl Controller {
         let mut command = Command::new(&self.labinator);
         command.args(words).env("LABINATOR_SOCKET", &self.socket).stdin(Stdio::null());
         command
+    }
+
+    /// Waits until it is up and has read its images.
+    pub(super) fn rises(&self) -> Outcome<()> {
+        wait(Duration::from_secs(60), "the controller", || {
+            quietly(&mut self.verb(&["start", "all", "--plan"])).then_some(())
+        })
     }
 
     /// Starts a scenario, as soon as the controller is up and has read its images.

@@ -1,0 +1,209 @@
+//! Our own loader on the way from power to its image, against a full iPXE from a plain set-up: a part of `boot`.
+//!
+//! Addresses given and kernels asked for are read from the packets on the bridge, for both sides alike.
+
+use std::fs;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::boot::{LIMIT, Ours, Peer, samples, seconds};
+use super::report::{Report, Row};
+use super::segment::{Firmware, Inside, lab_file, wait, wall_ms};
+use super::watch::Watch;
+use crate::workspace::Outcome;
+
+/// The machine that gets our loader, and the one that gets iPXE.
+const OWN: u8 = 3;
+const IPXE: u8 = 2;
+/// Bytes of kernel and initramfs together: a Talos release.
+const BIG: u64 = 95_000_000;
+/// The initramfs that makes an image so large.
+const FILLED: &str = "filled.img";
+/// Programs that a controller of this bench hands out; ours is laid beside them.
+const IPXES: [&str; 2] = ["snponly.efi", "undionly.kpxe"];
+
+/// What was measured, in seconds.
+#[derive(Debug, Default)]
+struct Found {
+    own: Way,
+    peer: Way,
+    released: Vec<f64>,
+    transfer_own: Vec<f64>,
+    hashing: Vec<f64>,
+    transfer_ipxe: Vec<f64>,
+    transfer_peer: Vec<f64>,
+}
+
+/// From the firmware's address, and from power on, to the question for the kernel.
+#[derive(Debug, Default)]
+struct Way {
+    from_ack: Vec<f64>,
+    from_on: Vec<f64>,
+}
+
+/// Measures so many pairs.
+///
+/// # Errors
+/// Something does not start, or a machine never asked for its kernel.
+pub(super) fn measure(inside: &Inside, pairs: usize) -> Outcome<Value> {
+    let loaders = inside.folder.join("loaders");
+    fs::create_dir_all(&loaders)?;
+    for name in IPXES {
+        fs::copy(Path::new("/usr/lib/ipxe").join(name), loaders.join(name))?;
+    }
+    let own = std::env::args().next_back().ok_or("no loader was told")?;
+    fs::copy(own, loaders.join("labinator-x64.efi"))?;
+    fill(inside)?;
+    let watch = Watch::start()?;
+    let mut found = Found::default();
+    for pair in 1..=pairs {
+        found.ours(inside, &watch)?;
+        found.peer(inside, &watch)?;
+        eprintln!("pair {pair} of {pairs} of the loader");
+    }
+    // What comes after it in the same run boots as without our loader.
+    fs::remove_dir_all(loaders)?;
+    let way = |way: &Way| json!({ "from_ack": way.from_ack, "from_on": way.from_on });
+    Ok(json!({
+        "own": way(&found.own), "peer": way(&found.peer), "released": found.released,
+        "transfer_own": found.transfer_own, "hashing": found.hashing,
+        "transfer_ipxe": found.transfer_ipxe, "transfer_peer": found.transfer_peer,
+    }))
+}
+
+/// Rows and lines.
+///
+/// # Errors
+/// Samples are missing.
+pub(super) fn rows(found: &Value, report: &mut Report) -> Outcome<()> {
+    let rows = [
+        ("firmware's DHCPACK to kernel request", "from_ack", 0.10),
+        ("power on to kernel request", "from_on", 0.35),
+    ];
+    for (name, key, line) in rows {
+        let peer = format!("dnsmasq + nginx + full iPXE: {name}");
+        report.push(Row::new(peer.clone(), "s", samples(found, &format!("/peer/{key}"))?));
+        let own = Row::new(format!("our loader: {name}"), "s", samples(found, &format!("/own/{key}"))?);
+        report.push(own.at_most(line, peer));
+    }
+    let second = "the line: one second";
+    report.push(Row::new(second, "s", vec![1.0]));
+    let released = Row::new("our loader: released to kernel request", "s", samples(found, "/released")?);
+    report.push(released.at_most(1.0, second));
+    let peer = "nginx to full iPXE: 95 MB";
+    report.push(Row::new(peer, "s", samples(found, "/transfer_peer")?));
+    report.push(Row::new("labinator to iPXE over firmware: 95 MB", "s", samples(found, "/transfer_ipxe")?));
+    report.push(Row::new("our loader: 95 MB", "s", samples(found, "/transfer_own")?).at_most(1.2, peer));
+    report.push(Row::new("our loader: hashing of it", "s", samples(found, "/hashing")?));
+    Ok(())
+}
+
+/// The lab: one machine gets our loader, and a second scenario has the large image.
+fn lab(inside: &Inside) -> String {
+    let plain = format!("power: p/{OWN} }}");
+    let lab = lab_file("manual").replace(&plain, &format!("power: p/{OWN}, loader: labinator }}"));
+    let (kernel, filled) = (inside.images.join("node").join("vmlinuz"), inside.folder.join(FILLED));
+    let image = format!("{{ kernel: {}, initrd: [{}] }}", kernel.display(), filled.display());
+    format!("{lab}  big: {{ image: {image}, nodes: all }}\n")
+}
+
+/// Writes what an image lacks to [`BIG`]: bytes that no file system or wire makes smaller.
+fn fill(inside: &Inside) -> Outcome<()> {
+    let kernel = fs::metadata(inside.images.join("node").join("vmlinuz"))?.len();
+    let mut file = BufWriter::new(fs::File::create(inside.folder.join(FILLED))?);
+    let mut state = 1_u64;
+    for _ in 0..BIG.saturating_sub(kernel) / 8 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        file.write_all(&state.to_be_bytes())?;
+    }
+    Ok(file.flush()?)
+}
+
+impl Found {
+    fn ours(&mut self, inside: &Inside, watch: &Watch) -> Outcome<()> {
+        let side = Ours::start(inside, &lab(inside), None)?;
+        let waiting = inside.machine(OWN, Firmware::UefiPxe)?;
+        let told = || {
+            side.event(OWN, waiting.on, |fact, _| {
+                (fact["sight"] == "script-asked" && fact["answer"] == "wait").then_some(())
+            })
+        };
+        wait(LIMIT, "a machine that waits in our loader", told)?;
+        let released = wall_ms();
+        side.controller.start("all")?;
+        let asked = wait(LIMIT, "the kernel request of a released machine", || watch.kernel(OWN, released))?;
+        self.released.push(seconds(asked.saturating_sub(released)));
+        drop(waiting);
+        self.own.take(inside, watch, OWN)?;
+        drop(side);
+
+        let side = Ours::start(inside, &lab(inside), Some("big"))?;
+        for (number, took) in [(OWN, &mut self.transfer_own), (IPXE, &mut self.transfer_ipxe)] {
+            let machine = inside.machine(number, Firmware::UefiPxe)?;
+            let asked = wait(LIMIT, "a question for the large image", || watch.kernel(number, machine.on))?;
+            let served = |fact: &Value, at: u64| {
+                (fact["sight"] == "file-served" && fact["name"] == FILLED).then_some(at)
+            };
+            let ended = wait(LIMIT, "95 MB", || side.event(number, asked, served))?;
+            took.push(seconds(ended.saturating_sub(asked)));
+            if number == OWN {
+                let ms = wait(LIMIT, "what the loader says", || said(&side))?;
+                self.hashing.push(seconds(ms));
+            }
+        }
+        Ok(())
+    }
+
+    fn peer(&mut self, inside: &Inside, watch: &Watch) -> Outcome<()> {
+        let side = Peer::start(inside, None)?;
+        self.peer.take(inside, watch, IPXE)?;
+        drop(side);
+        let side = Peer::start(inside, Some(FILLED))?;
+        let machine = inside.machine(IPXE, Firmware::UefiPxe)?;
+        let path = format!("/{FILLED}");
+        let asked = wait(LIMIT, "a question for the large image", || watch.kernel(IPXE, machine.on))?;
+        let (_, ended) = wait(LIMIT, "95 MB", || side.answered(IPXE, &path, asked))?;
+        self.transfer_peer.push(seconds(ended.saturating_sub(asked)));
+        Ok(())
+    }
+}
+
+impl Way {
+    fn take(&mut self, inside: &Inside, watch: &Watch, number: u8) -> Outcome<()> {
+        let machine = inside.machine(number, Firmware::UefiPxe)?;
+        let asked = wait(LIMIT, "a kernel request", || watch.kernel(number, machine.on))?;
+        let acked = watch.acked(number, machine.on).ok_or("it had its address from nobody")?;
+        self.from_ack.push(seconds(asked.saturating_sub(acked)));
+        self.from_on.push(seconds(asked.saturating_sub(machine.on)));
+        Ok(())
+    }
+}
+
+/// What our loader's boot trace tells of hashing.
+fn said(side: &Ours) -> Option<u64> {
+    let told = side.controller.verb(&["boot", "trace", &format!("n{OWN}"), "--json"]).output().ok()?;
+    let trace: Value = serde_json::from_slice(&told.stdout).ok()?;
+    let lines = trace.pointer("/boot/log")?.as_array()?;
+    lines.iter().find_map(|line| hashing(line.get("text")?.as_str()?))
+}
+
+/// Milliseconds that hashing took, of the loader's last line.
+fn hashing(line: &str) -> Option<u64> {
+    let (before, _) = line.split_once(" ms of it hashing")?;
+    before.rsplit('(').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loaders_line_tells_how_long_hashing_took() {
+        let line = "loader 0.1.0 by pxe: asked after 40 ms, 95000 kB fetched and checked 5120 ms later (2100 ms of it \
+                    hashing), starts vmlinuz";
+        assert_eq!(hashing(line), Some(2100));
+        assert_eq!(hashing("loader 0.1.0: it waited"), None);
+    }
+}
