@@ -9,6 +9,8 @@ use uefi::boot::ScopedProtocol;
 use uefi::proto::network::snp::{NetworkState, ReceiveFlags, SimpleNetwork};
 use uefi::{Handle, Result, Status, boot};
 
+use crate::clock::ticks;
+
 /// Bytes of an Ethernet frame with its header.
 const FRAME: usize = 1514;
 /// Frames that may be on their way out at once.
@@ -21,6 +23,17 @@ const PATIENCE: u32 = 10_000;
 pub(crate) struct Card {
     incoming: Vec<u8>,
     out: Outgoing,
+    /// What it cost so far.
+    pub(crate) cost: Cost,
+}
+
+/// Frames, and ticks that the firmware's driver took for them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cost {
+    pub(crate) came: u64,
+    pub(crate) came_ticks: u64,
+    pub(crate) went: u64,
+    pub(crate) went_ticks: u64,
 }
 
 #[derive(Debug)]
@@ -53,7 +66,7 @@ impl Card {
         )?;
         let frames = (0..OUTGOING).map(|_| vec![0; FRAME]).collect();
         let out = Outgoing { port, frames, busy: [false; OUTGOING], oldest: 0 };
-        Ok(Self { incoming: vec![0; 2048], out })
+        Ok(Self { incoming: vec![0; 2048], out, cost: Cost::default() })
     }
 
     /// False where the card knows that it has no cable. One that has just been started may need a moment.
@@ -86,10 +99,11 @@ impl Outgoing {
     /// A frame that the card has done with.
     fn free(&mut self) -> usize {
         for _ in 0..PATIENCE {
-            self.collect();
+            // Each look at what was sent reads the card itself in some firmware: only where nothing is left.
             if let Some(at) = self.busy.iter().position(|busy| !busy) {
                 return at;
             }
+            self.collect();
         }
         // There are cards that never tell.
         self.oldest = (self.oldest + 1) % OUTGOING;
@@ -122,7 +136,7 @@ pub(crate) struct Incoming<'a>(&'a [u8]);
 
 /// A frame that goes.
 #[derive(Debug)]
-pub(crate) struct Going<'a>(&'a mut Outgoing);
+pub(crate) struct Going<'a>(&'a mut Outgoing, &'a mut Cost);
 
 impl RxToken for Incoming<'_> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
@@ -132,13 +146,18 @@ impl RxToken for Incoming<'_> {
 
 impl TxToken for Going<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, write: F) -> R {
+        let begun = ticks();
         let at = self.0.free();
+        let freed = ticks();
         let length = length.min(FRAME);
         let Some(frame) = self.0.frames.get_mut(at).and_then(|frame| frame.get_mut(..length)) else {
             return write(&mut vec![0; length]);
         };
         let written = write(frame);
+        let ready = ticks();
         self.0.send(at, length);
+        self.1.went += 1;
+        self.1.went_ticks += ticks().wrapping_sub(ready) + freed.wrapping_sub(begun);
         written
     }
 }
@@ -148,12 +167,15 @@ impl Device for Card {
     type TxToken<'a> = Going<'a>;
 
     fn receive(&mut self, _: Instant) -> Option<(Incoming<'_>, Going<'_>)> {
+        let begun = ticks();
         let length = self.out.port.receive(&mut self.incoming, None, None, None, None).ok()?;
-        Some((Incoming(self.incoming.get(..length)?), Going(&mut self.out)))
+        self.cost.came += 1;
+        self.cost.came_ticks += ticks().wrapping_sub(begun);
+        Some((Incoming(self.incoming.get(..length)?), Going(&mut self.out, &mut self.cost)))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Going<'_>> {
-        Some(Going(&mut self.out))
+        Some(Going(&mut self.out, &mut self.cost))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -12,7 +12,7 @@ use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 use wire::loader::http::{Head, HeadError, Request};
 
-use crate::card::Card;
+use crate::card::{Card, Cost};
 use crate::clock::{self, Clock, Nap};
 use crate::lease::Lease;
 
@@ -93,6 +93,11 @@ impl Net {
         let tcp = sockets.add(socket);
         let nap = Nap::new().ok();
         Self { card, interface, sockets, tcp, clock, host, left: Vec::new(), nap, meanwhile: None }
+    }
+
+    /// What its card cost so far.
+    pub(crate) const fn cost(&self) -> Cost {
+        self.card.cost
     }
 
     pub(crate) const fn host(&self) -> SocketAddrV4 {

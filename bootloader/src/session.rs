@@ -395,11 +395,16 @@ impl<'a> Session<'a> {
                 all / 1_000
             ),
         );
+        let cost = net.cost();
+        let (came, went) = (clock.us_of(cost.came_ticks) / 1_000, clock.us_of(cost.went_ticks) / 1_000);
         let text = format!(
-            "loader {VERSION} by {}: asked after {asked} ms, {} kB checked {took} ms later ({hashing} ms of it hashing), \
-             {how}; starts {name}",
+            "loader {VERSION} by {}: asked after {asked} ms, {} kB checked {took} ms later ({hashing} ms of it hashing; \
+             the firmware's driver took {came} ms for {} frames that came and {went} ms for {} that went), {how}; starts \
+             {name}",
             lease.medium.word(),
-            all / 1_000
+            all / 1_000,
+            cost.came,
+            cost.went
         );
         net.say(&Word::start(lease.mac, text).body());
         net.close();
