@@ -148,6 +148,8 @@ impl<'a> Session<'a> {
                         // Without anything to fall back on a file is fetched until it is right.
                         troubles = 0;
                     }
+                    // Whoever is told to boot is parked no longer, also while a file does not come.
+                    self.off = self.off.filter(|_| matches!(answer.order, Order::Wait { .. }));
                     match &answer.order {
                         Order::Boot(plan) => match self.image(plan) {
                             Ok((image, kept)) => {
