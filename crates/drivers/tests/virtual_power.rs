@@ -73,6 +73,7 @@ fn lab() -> LabSpec {
         limits: Limits::default(),
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
+        secure_boot: model::SecureBootRule::default(),
     }
 }
 

@@ -2,18 +2,21 @@
 //! what is rendered for each machine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::{
     Asset, Candidate, DISK_IMAGE, Digest, Fact, Image, ImageRef, LabSpec, NodeBoot, NodeName, ScenarioName,
-    ScenarioSpec, TalosSpec,
+    ScenarioSpec, SecureBootRule, TalosSpec,
 };
+use pki::secure_boot::{Certificate, signed_by};
 use store::shelf::{Shelf, ShelfError};
 
 use crate::cluster;
 use crate::image::life::{self, Home, in_use};
 use crate::image::{ImageManifest, Keys, unlike};
+use crate::secure_boot::{SecureBoot, SecureBootFailure};
 use crate::seed::{Kitchen, Seed};
 
 /// Files of a folder that are served at most: the boot folder of a Raspberry Pi has some three hundred.
@@ -42,7 +45,7 @@ pub fn search(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Searched {
     let mut found = BTreeMap::new();
     let mut missing: BTreeMap<ScenarioName, Vec<String>> = BTreeMap::new();
     let mut boots = BTreeMap::new();
-    let mut search = Search::new(images, shelf);
+    let mut search = Search::new(spec, images, shelf);
     let mut kitchen = Kitchen::new(spec);
     for (name, scenario) in &spec.scenarios {
         let image = search.image(&scenario.image, scenario);
@@ -81,7 +84,7 @@ pub fn search(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Searched {
 /// left out, and the log says so.
 #[must_use]
 pub fn candidates(spec: &LabSpec, images: &Path, shelf: &Shelf) -> Vec<Candidate> {
-    let mut search = Search::new(images, shelf);
+    let mut search = Search::new(spec, images, shelf);
     let booted = spec.scenarios.values().flat_map(|scenario| {
         // What a maker built, such as Talos, has versions and no generations.
         let own = Some(&scenario.image).filter(|_| scenario.talos.is_none());
@@ -129,11 +132,46 @@ struct Search<'a> {
     folders: BTreeMap<String, BTreeMap<String, Asset>>,
     /// Something was in the way that may pass.
     passing: bool,
+    /// By whom programs that firmware starts must be signed, where the lab asks for that.
+    signer: Option<Result<Certificate, String>>,
 }
 
 impl<'a> Search<'a> {
-    const fn new(images: &'a Path, shelf: &'a Shelf) -> Self {
-        Self { images, shelf, known: BTreeMap::new(), folders: BTreeMap::new(), passing: false }
+    fn new(spec: &LabSpec, images: &'a Path, shelf: &'a Shelf) -> Self {
+        let signer = (spec.secure_boot == SecureBootRule::Required).then(|| {
+            let keys = SecureBoot::of(images);
+            let certificate = keys.certificate().map_err(|why| why.to_string())?;
+            certificate.ok_or_else(|| SecureBootFailure::NoKeys(keys.folder().to_owned()).to_string())
+        });
+        Self { images, shelf, known: BTreeMap::new(), folders: BTreeMap::new(), passing: false, signer }
+    }
+}
+
+impl Search<'_> {
+    /// The image, where what firmware starts of it is signed as the lab asks.
+    fn started(&self, image: Image) -> Result<Image, Vec<String>> {
+        let Some(signer) = &self.signer else { return Ok(image) };
+        let signer = signer.as_ref().map_err(|why| vec![format!("`secure-boot: required`, and {why}")])?;
+        let unsigned = |asset: &Asset| {
+            let read = || -> Result<(), String> {
+                let whole = self.shelf.open_range(store::Digest(asset.digest.0), 0, asset.size);
+                let mut bytes = Vec::new();
+                whole
+                    .map_err(|why| why.to_string())?
+                    .read_to_end(&mut bytes)
+                    .map_err(|why| why.to_string())?;
+                signed_by(&bytes, signer)
+            };
+            read().err().map(|why| {
+                format!(
+                    "{} {why} (`secure-boot: required`): build its image again, or sign it with `labinator \
+                     secure-boot sign`",
+                    asset.name
+                )
+            })
+        };
+        let lacks: Vec<String> = image.kernel.iter().chain(&image.uki).filter_map(unsigned).collect();
+        if lacks.is_empty() { Ok(image) } else { Err(lacks) }
     }
 
     /// An image, as a scenario boots it.
@@ -146,6 +184,11 @@ impl<'a> Search<'a> {
     }
 
     fn found(&mut self, wanted: &ImageRef, talos: Option<&TalosSpec>) -> Result<Image, Vec<String>> {
+        let image = self.named_or_files(wanted, talos)?;
+        self.started(image)
+    }
+
+    fn named_or_files(&mut self, wanted: &ImageRef, talos: Option<&TalosSpec>) -> Result<Image, Vec<String>> {
         match wanted {
             ImageRef::Named(name) if name == DISK_IMAGE => Ok(Image::default()),
             ImageRef::Named(name) => match talos {
@@ -188,7 +231,8 @@ impl<'a> Search<'a> {
         let Some((good, tried)) = all.and_then(|all| Some((all.good, all.candidate?))) else {
             return Ok(None);
         };
-        let image = Arc::new(self.proven(name, &home.folder_of(tried.generation), None)?.image());
+        let image = self.proven(name, &home.folder_of(tried.generation), None)?.image();
+        let image = Arc::new(self.started(image)?);
         let instead_of =
             ImageManifest::read(&home.folder_of(good)).map_err(|why| vec![why.to_string()])?.image();
         let life::Candidate { generation, after, starts, node, since: _ } = tried;
@@ -399,8 +443,12 @@ mod tests {
 
     /// What the scenario lacks, in one line; empty when it can be started.
     fn lacks(images: &Images) -> String {
+        lacks_of(&lab(), images)
+    }
+
+    fn lacks_of(lab: &LabSpec, images: &Images) -> String {
         let shelf = Shelf::new(images.folder().join("shelf"));
-        let Fact::ImagesFound { images: found, missing, .. } = find(&lab(), images.folder(), &shelf) else {
+        let Fact::ImagesFound { images: found, missing, .. } = find(lab, images.folder(), &shelf) else {
             panic!("another fact");
         };
         let told = missing.into_values().flatten().collect::<Vec<_>>().join("; ");
@@ -441,6 +489,33 @@ mod tests {
             nobody_wipes(&ScenarioSpec { wipe_before_use: false, ..spec }, &image(false), &own(false)),
             None
         );
+    }
+
+    #[test]
+    fn where_secure_boot_is_required_nothing_unsigned_is_served() {
+        let images = Images::new("assets-secure");
+        let folder = images.image("rescue", "kernel");
+        let lab = LabSpec { secure_boot: SecureBootRule::Required, ..lab() };
+        let lacks = || lacks_of(&lab, &images);
+        let keys = SecureBoot::of(images.folder());
+        assert!(lacks().starts_with("`secure-boot: required`, and there are no keys"), "{}", lacks());
+        keys.make("lab", crate::image::now()).unwrap();
+        assert!(lacks().starts_with("vmlinuz cannot be looked into: it is no EFI program"), "{}", lacks());
+
+        let program = include_bytes!("../../pki/tests/secure_boot/plain.efi");
+        crate::image::sample::fill_with(&folder, program, "1");
+        assert!(lacks().starts_with("vmlinuz is not signed (`secure-boot: required`): build"), "{}", lacks());
+        let signer = keys.signer().unwrap().unwrap();
+        let signed = crate::secure_boot::sign(program, &signer, "vmlinuz").unwrap();
+        crate::image::sample::fill_with(&folder, &signed, "1");
+        assert_eq!(lacks(), "");
+        // Another's signature is none.
+        let others = Images::new("assets-secure-others");
+        SecureBoot::of(others.folder()).make("others", crate::image::now()).unwrap();
+        let signer = SecureBoot::of(others.folder()).signer().unwrap().unwrap();
+        let signed = crate::secure_boot::sign(program, &signer, "vmlinuz").unwrap();
+        crate::image::sample::fill_with(&folder, &signed, "1");
+        assert!(lacks().starts_with("vmlinuz is signed, but not by CN=lab db"), "{}", lacks());
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod picture;
 mod probe;
 pub mod publisher;
 pub mod renewal;
+pub mod secure_boot;
 pub mod seed;
 pub mod serve;
 pub mod service;

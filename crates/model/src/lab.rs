@@ -35,6 +35,20 @@ pub struct LabSpec {
     /// Whether agents take the build that the boss carries.
     #[serde(default)]
     pub agent_updates: AgentUpdates,
+    /// Whether what firmware starts must be signed by the owner.
+    #[serde(default)]
+    pub secure_boot: SecureBootRule,
+}
+
+/// What a lab asks of the programs that firmware starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecureBootRule {
+    /// Nothing: firmware judges for itself.
+    #[default]
+    Off,
+    /// A kernel or unified kernel image that is not signed by the certificate of the folder of images is not served.
+    Required,
 }
 
 /// How the boot counter answers DHCP.

@@ -118,7 +118,7 @@ fn a_list_of_one_certificate_has_the_sizes_that_it_says() {
     assert_eq!((number(16), number(20)), (u32::try_from(list.len()).unwrap(), 0));
     assert_eq!(number(24), u32::try_from(16 + CERTIFICATE.len()).unwrap());
     assert!(list.ends_with(CERTIFICATE));
-    let set = SetVariable { variable: Variable::Db, list: &list, date: (2026, 11, 27) };
+    let set = SetVariable { variable: Variable::Db, list: &list, at: NOW };
     let file = set.signed(&signer).unwrap();
     assert_eq!(&file[..5], &[0xea, 7, 11, 27, 0]);
     let size = usize::try_from(u32::from_le_bytes(file[16..20].try_into().unwrap())).unwrap();

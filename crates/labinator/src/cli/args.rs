@@ -12,6 +12,7 @@ use super::args_lab::{ImportVerb, InitArgs};
 use super::bundle::BundleVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::media::MediaVerb;
+use super::secure_boot::SecureBootVerb;
 use super::talos::TalosVerb;
 
 /// From cold machines to a running lab and back.
@@ -78,6 +79,9 @@ pub enum Verb {
     /// Media to boot from: sticks and disks that start a machine without PXE
     #[command(subcommand)]
     Media(MediaVerb),
+    /// Your own keys for UEFI Secure Boot, and what is signed with them
+    #[command(subcommand)]
+    SecureBoot(SecureBootVerb),
     /// Configs, certificates and nodes of Talos Linux
     #[command(subcommand)]
     Talos(TalosVerb),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use model::{AgentUpdates, ConfigCarrier, ImageRef, LabSpec, Proof};
+use model::{AgentUpdates, ConfigCarrier, ImageRef, LabSpec, Proof, SecureBootRule};
 use talos::inline::{InlineError, encode};
 use talos::release::{Minor, Version};
 
@@ -17,15 +17,30 @@ const LEVELS: [(&str, Proof); 3] =
 /// What agents may be told about builds, by its word.
 const UPDATES: [(&str, AgentUpdates); 2] = [("auto", AgentUpdates::Auto), ("hold", AgentUpdates::Hold)];
 
+/// What may be asked of the programs that firmware starts, by its word.
+const SECURE_BOOT: [(&str, SecureBootRule); 2] =
+    [("off", SecureBootRule::Off), ("required", SecureBootRule::Required)];
+
 /// Judges whether agents take the build that the boss carries.
 pub(super) fn agent_updates(typed: &Typed<String>, found: &mut Found) -> Option<AgentUpdates> {
-    let known = UPDATES.into_iter().find(|(word, _)| *word == typed.value).map(|(_, updates)| updates);
-    if known.is_none() {
-        let title = format!("`agent-updates` cannot be {}", typed.value);
-        let mistake = Mistake::new(title, typed.place, "neither `auto` nor `hold`");
-        found.push(mistake.nearest(&typed.value, UPDATES.map(|(word, _)| word), "values"));
+    one_of("agent-updates", typed, UPDATES, found)
+}
+
+/// Judges whether what firmware starts must be signed.
+pub(super) fn secure_boot(typed: &Typed<String>, found: &mut Found) -> Option<SecureBootRule> {
+    one_of("secure-boot", typed, SECURE_BOOT, found)
+}
+
+fn one_of<T>(key: &str, typed: &Typed<String>, words: [(&str, T); 2], found: &mut Found) -> Option<T> {
+    let known = words.each_ref().map(|(word, _)| *word);
+    let value = words.into_iter().find(|(word, _)| *word == typed.value).map(|(_, value)| value);
+    if value.is_none() {
+        let title = format!("`{key}` cannot be {}", typed.value);
+        let [one, other] = known;
+        let mistake = Mistake::new(title, typed.place, format!("neither `{one}` nor `{other}`"));
+        found.push(mistake.nearest(&typed.value, known, "values"));
     }
-    known
+    value
 }
 
 /// Judges a level that is asked for: it must be one, and something in the lab must be able to prove it.

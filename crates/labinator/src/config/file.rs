@@ -37,6 +37,10 @@ pub struct LabFile {
     /// told.
     #[schemars(with = "Option<String>", extend("enum" = ["auto", "hold"]))]
     pub agent_updates: Option<Typed<String>>,
+    /// `required`: no kernel or unified kernel image is served that is not signed by the owner's keys for Secure Boot.
+    /// `off` unless told.
+    #[schemars(with = "Option<String>", extend("enum" = ["off", "required"]))]
+    pub secure_boot: Option<Typed<String>>,
     /// What every template knows.
     #[schemars(with = "Option<VarsFile>")]
     pub vars: VarsFile,

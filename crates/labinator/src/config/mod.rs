@@ -207,6 +207,8 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let proof = proof.flatten().unwrap_or_default();
     let updates = file.agent_updates.as_ref().map(|typed| carriers::agent_updates(typed, found));
     let agent_updates = updates.flatten().unwrap_or_default();
+    let secure = file.secure_boot.as_ref().map(|typed| carriers::secure_boot(typed, found));
+    let secure_boot = secure.flatten().unwrap_or_default();
     let memory = memory_of(board.as_ref(), power.as_ref());
     let parking = board.as_ref().zip(power.as_ref()).map(|(board, power)| parking(board, power));
     let around = scenarios::Around { nodes, groups, folder, proof, memory, parking };
@@ -223,7 +225,8 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let (network, mut board): (NetworkSpec, BoardSpec) = (network?, board?);
     let (lab, mut power, scenarios) = (lab?, power?, scenarios?);
     guests::place((&lab, file.network.as_ref()), &segment, (&mut board, &mut power), &scenarios, found);
-    Some(LabSpec { lab, network, power, board, scenarios, limits, variables: variables?, agent_updates })
+    let variables = variables?;
+    Some(LabSpec { lab, network, power, board, scenarios, limits, variables, agent_updates, secure_boot })
 }
 
 /// Machines that can be parked: in our loader, and switched by a driver.

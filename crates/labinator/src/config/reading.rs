@@ -39,6 +39,7 @@ pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
         limits: fields.node("limits").and_then(|e| limits(e, found)),
         proof: fields.text("proof", found),
         agent_updates: fields.text("agent-updates", found),
+        secure_boot: fields.text("secure-boot", found),
         vars: systems::vars(&mut fields, found),
         groups: fields.node("groups").map(|e| entries("groups", e, found, systems::group)),
     };

@@ -71,6 +71,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         limits: Limits::default(),
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
+        secure_boot: model::SecureBootRule::default(),
     })
 }
 

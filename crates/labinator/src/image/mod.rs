@@ -121,6 +121,9 @@ pub enum ImageError {
     /// A key cannot be made, kept or read.
     #[error(transparent)]
     Key(#[from] pki::signing::SigningError),
+    /// Keys for Secure Boot are there, and nothing can be signed with them.
+    #[error(transparent)]
+    SecureBoot(#[from] crate::secure_boot::SecureBootFailure),
     /// Not a name for a key.
     #[error("`{0}` is no name for a key: letters, digits, `-` and `_`")]
     KeyName(String),
@@ -162,6 +165,7 @@ impl ImageError {
             Self::Bundle { .. } => "image-bundle",
             Self::NoStart { .. } => "image-no-start",
             Self::Key(error) => error.code(),
+            Self::SecureBoot(error) => error.code(),
             Self::KeyName(_) => "key-name",
             Self::KeyKnown(_) => "key-name-taken",
         }

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use drivers::process::{Program, run_once};
 use model::Digest;
+use pki::secure_boot::Signer;
 
 use super::cpio::Archive;
 use super::kernel::{Kernel, Module, package};
 use super::manifest::{ImageManifest, asset, digest};
 use super::{ImageError, pe};
+use crate::secure_boot::{self, SecureBoot};
 
 /// Name of the image and of its folder.
 pub(super) const NAME: &str = "node";
@@ -73,7 +75,9 @@ pub async fn build_node(plan: &NodeImage) -> Result<Built, ImageError> {
     };
     let stub = stub()?;
     let package = read(&deb)?;
-    let files = [Some(agent.as_slice()), Some(&package), Some(&stub), talosd.as_deref()];
+    let signer = SecureBoot::of(&plan.out).signer()?;
+    let certificate = signer.as_ref().map(|signer| signer.certificate().der());
+    let files = [Some(agent.as_slice()), Some(&package), Some(&stub), talosd.as_deref(), certificate];
     let inputs = inputs(name, &files.into_iter().flatten().collect::<Vec<_>>());
     let folder = plan.out.join(name);
     if let Ok(manifest) = ImageManifest::read(&folder)
@@ -88,7 +92,7 @@ pub async fn build_node(plan: &NodeImage) -> Result<Built, ImageError> {
     let modules = kernel.modules(&MODULES).await?;
     let plays = talosd.is_some();
     let initrd = compress(&initramfs(agent, talosd, modules)?, &work.0).await?;
-    let linux = read(&kernel.image)?;
+    let linux = for_firmware(read(&kernel.image)?, signer.as_ref(), "vmlinuz")?;
     let mut manifest = ImageManifest::new(asset(&folder, "vmlinuz", &linux)?, kernel.version, inputs);
     manifest.initrd = vec![asset(&folder, "initrd.img", &initrd)?];
     if plays {
@@ -101,7 +105,8 @@ pub async fn build_node(plan: &NodeImage) -> Result<Built, ImageError> {
             (".initrd", &initrd),
             (".linux", &linux),
         ];
-        manifest.uki = Some(asset(&folder, "node.efi", &pe::append(&stub, &sections)?)?);
+        let uki = for_firmware(pe::append(&stub, &sections)?, signer.as_ref(), "node.efi")?;
+        manifest.uki = Some(asset(&folder, "node.efi", &uki)?);
         ARGUMENTS.clone_into(&mut manifest.args);
         manifest.agent = true;
     }
@@ -121,6 +126,18 @@ fn inputs(name: &str, files: &[&[u8]]) -> Digest {
 /// The EFI stub that a UKI begins with.
 pub(super) fn stub() -> Result<Vec<u8>, ImageError> {
     fs::read(STUB).map_err(|_| ImageError::NoStub(STUB.into()))
+}
+
+/// What firmware starts, signed where the owner has keys for Secure Boot.
+pub(super) fn for_firmware(
+    program: Vec<u8>,
+    signer: Option<&Signer>,
+    name: &str,
+) -> Result<Vec<u8>, ImageError> {
+    Ok(match signer {
+        Some(signer) => secure_boot::sign(&program, signer, name)?,
+        None => program,
+    })
 }
 
 /// The archive of a node, simulated Talos beside the agent if it is wanted.

@@ -42,11 +42,16 @@ impl Drop for Images {
 
 /// Makes an image of three small files.
 pub(crate) fn fill(folder: &Path, kernel: &str) {
-    let linux = asset(folder, "vmlinuz", kernel.as_bytes()).unwrap();
-    let mut manifest = ImageManifest::new(linux, "6.1".to_owned(), digest(kernel.as_bytes()));
+    fill_with(folder, kernel.as_bytes(), kernel);
+}
+
+/// The same with a kernel that is no text.
+pub(crate) fn fill_with(folder: &Path, kernel: &[u8], version: &str) {
+    let linux = asset(folder, "vmlinuz", kernel).unwrap();
+    let mut manifest = ImageManifest::new(linux, "6.1".to_owned(), digest(kernel));
     manifest.initrd =
         vec![asset(folder, "initrd.img", b"agent").unwrap(), asset(folder, "live.img", b"root").unwrap()];
     manifest.agent = true;
-    manifest.packages = vec![Package { name: "linux".to_owned(), version: kernel.to_owned() }];
+    manifest.packages = vec![Package { name: "linux".to_owned(), version: version.to_owned() }];
     manifest.write(folder).unwrap();
 }

@@ -184,6 +184,7 @@ fn plan(order: &Order, folder: PathBuf, current: Option<PathBuf>, before: Option
         keys: order.keys.clone().or_else(|| before.and_then(|recipe| recipe.keys.clone())),
         suite: suite.unwrap_or_else(|| SUITE.to_owned()),
         mirrors,
+        images: order.images.clone(),
         folder,
         current,
     }

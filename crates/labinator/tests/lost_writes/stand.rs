@@ -99,6 +99,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         limits: Limits::default(),
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
+        secure_boot: model::SecureBootRule::default(),
     }
 }
 

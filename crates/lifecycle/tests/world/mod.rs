@@ -127,6 +127,7 @@ impl Board {
             limits: Limits::default(),
             variables: Variables::default(),
             agent_updates: model::AgentUpdates::default(),
+            secure_boot: model::SecureBootRule::default(),
         };
         let (images, candidate) = (BTreeMap::new(), (None, Built::No));
         let mut board = Self { spec, images, images_later: false, candidate, manifests_are_wrong: false };

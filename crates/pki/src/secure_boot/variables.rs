@@ -1,5 +1,7 @@
 //! The variables in which firmware keeps whom it trusts, as files that its menus and others' tools put there.
 
+use model::WallTime;
+
 use super::pkcs7::detached;
 use super::{Certificate, SecureBootError, Signer};
 
@@ -70,8 +72,8 @@ pub struct SetVariable<'a> {
     pub variable: Variable,
     /// Its new content.
     pub list: &'a [u8],
-    /// `YYYY, M, D` of the write: firmware takes none that is older than the one before.
-    pub date: (u16, u8, u8),
+    /// When: firmware takes nothing that is older than what it has. Told to the day.
+    pub at: WallTime,
 }
 
 impl SetVariable<'_> {
@@ -93,8 +95,9 @@ impl SetVariable<'_> {
 
     /// `EFI_TIME`, whose pads, nanosecond, zone and daylight must be zero.
     fn time(&self) -> [u8; 16] {
-        let (year, month, day) = self.date;
-        let [low, high] = year.to_le_bytes();
-        [low, high, month, day, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        let since = std::time::Duration::from_millis(self.at.0);
+        let date = der::DateTime::from_unix_duration(since).unwrap_or(der::DateTime::INFINITY);
+        let [low, high] = date.year().to_le_bytes();
+        [low, high, date.month(), date.day(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
     }
 }

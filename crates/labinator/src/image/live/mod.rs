@@ -20,8 +20,9 @@ use model::Digest;
 use super::cpio::Archive;
 use super::kernel::Kernel;
 use super::manifest::{ImageManifest, Package, Recipe, asset, digest};
-use super::node::{Built, Scratch, compress, read, stub};
+use super::node::{Built, Scratch, compress, for_firmware, read, stub};
 use super::{ImageError, pe};
+use crate::secure_boot::SecureBoot;
 use recipe::{ARGUMENTS, EARLY_MODULES, RECIPE};
 pub use recipe::{Extra, Live};
 use root::Root;
@@ -47,6 +48,8 @@ pub struct LiveImage {
     pub suite: String,
     /// Where to get them: URLs or lines of `sources.list`; the distribution's own servers when empty.
     pub mirrors: Vec<String>,
+    /// Folder of images, by whose keys for Secure Boot it is signed, where it has any.
+    pub images: PathBuf,
     /// Folder that the image is put into.
     pub folder: PathBuf,
     /// The image that is there already: built from the same, it is left as it is.
@@ -65,11 +68,15 @@ pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
     let agent = read(&plan.agent)?;
     let keys = plan.keys.as_ref().map(|keys| keys.clone().into_bytes());
     let stub = stub()?;
+    let signer = SecureBoot::of(&plan.images).signer()?;
+    let certificate = signer.as_ref().map(|signer| signer.certificate().der().to_vec());
     let folder = plan.folder.clone();
     fs::create_dir_all(&folder).map_err(|e| ImageError::io(&folder, e))?;
     let work = Scratch::new(&folder)?;
     let root = Root::unpack(plan, &work.0).await?;
-    let inputs = inputs((plan.live, &plan.with), &root.packages, &[Some(&agent), keys.as_ref(), Some(&stub)]);
+    let mut files = vec![Some(&agent), keys.as_ref(), Some(&stub)];
+    files.extend(certificate.as_ref().map(Some));
+    let inputs = inputs((plan.live, &plan.with), &root.packages, &files);
     if let Some(current) = &plan.current
         && let Ok(manifest) = ImageManifest::read(current)
         && manifest.inputs == inputs
@@ -78,7 +85,7 @@ pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
         return Ok(Built { folder: current.clone(), manifest, fresh: false });
     }
     let kernel = Kernel::inside(&root.folder)?;
-    let linux = read(&kernel.image)?;
+    let linux = for_firmware(read(&kernel.image)?, signer.as_ref(), "vmlinuz")?;
     let modules = kernel.modules(&EARLY_MODULES).await?;
     let busybox = read(&root.folder.join("usr/bin/busybox"))?;
     root.furnish((plan.live, &plan.with), &kernel, &agent, keys.as_deref()).await?;
@@ -101,8 +108,9 @@ pub async fn build_live(plan: &LiveImage) -> Result<Built, ImageError> {
         (".initrd", &both),
         (".linux", &linux),
     ];
-    let uki = format!("{}.efi", plan.live.name());
-    manifest.uki = Some(asset(&folder, &uki, &pe::append(&stub, &sections)?)?);
+    let name = format!("{}.efi", plan.live.name());
+    let uki = for_firmware(pe::append(&stub, &sections)?, signer.as_ref(), &name)?;
+    manifest.uki = Some(asset(&folder, &name, &uki)?);
     ARGUMENTS.clone_into(&mut manifest.args);
     manifest.agent = true;
     manifest.packages = root.packages;
