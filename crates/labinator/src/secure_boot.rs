@@ -230,6 +230,9 @@ impl SecureBoot {
     }
 
     fn vault(&self) -> Result<Vault, SecureBootFailure> {
+        // Whoever serves the images reads the public halves; only the vault is closed to others.
+        fs::create_dir_all(&self.public)
+            .map_err(|why| SecureBootFailure::Io { path: self.public.clone(), why })?;
         Ok(Vault::open(&self.secret)?)
     }
 
