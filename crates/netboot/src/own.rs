@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use wire::dhcp::{Caller, Family};
 use wire::loader::{
     ANSWER_PURPOSE, Answer, Ask, Delegation, FILE_X64, Medium, Order, Piece, Plan, Sealed, Seed, Signed,
-    Word, plant, signed_text,
+    Word, plant, planted, signed_text,
 };
 
 use crate::board::Board;
@@ -142,15 +142,13 @@ impl Counter {
         if let Some((_, file)) = trusted.file.as_ref().filter(|(at, _)| *at == boss) {
             return Some(file.clone());
         }
-        let seed = Seed { lab_key: trusted.lab_key, boss: Some(boss) };
-        match plant(&plain.bytes, &seed) {
-            Ok(bytes) => {
-                let file = Loader::new(bytes, SystemTime::now());
+        match handed(plain, &Seed { lab_key: trusted.lab_key, boss: Some(boss) }) {
+            Ok(file) => {
                 trusted.file = Some((boss, file.clone()));
                 Some(file)
             }
-            Err(error) => {
-                tracing::error!("{name} cannot be served: {error}");
+            Err(why) => {
+                tracing::error!("{name} cannot be served: {why}");
                 None
             }
         }
@@ -162,6 +160,28 @@ impl Counter {
         let archs = caller.archs.iter().chain(caller.arch.as_ref());
         let fits = archs.filter_map(|arch| arch.family()).any(|family| family == Family::EfiX64);
         (wanted && fits && self.loader(FILE_X64).is_some()).then_some(FILE_X64)
+    }
+}
+
+/// The file as it is handed out. One that has a lab's key already was signed with it for Secure Boot, and must stay as it
+/// is.
+fn handed(plain: &Loader, seed: &Seed) -> Result<Loader, String> {
+    match planted(&plain.bytes).map_err(|why| why.to_string())? {
+        None => {
+            let bytes = plant(&plain.bytes, seed).map_err(|why| why.to_string())?;
+            Ok(Loader::new(bytes, SystemTime::now()))
+        }
+        // One without an address asks where its lease says.
+        Some(there) if there.lab_key == seed.lab_key && (there.boss.is_none() || there.boss == seed.boss) => {
+            Ok(plain.clone())
+        }
+        Some(there) if there.lab_key == seed.lab_key => {
+            Err("it was made for this lab at another address; make it anew: `labinator secure-boot loader`"
+                .to_owned())
+        }
+        Some(_) => {
+            Err("it has another lab's key in it; make it anew: `labinator secure-boot loader`".to_owned())
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use stand::{BOSS, Core, NODE1, NODE1_IP, NODE2, NODE2_IP, STRANGER, Stand, table
 use wire::dhcp::{Architecture, Message, MessageType, OptionCode};
 use wire::loader::{
     ASK_PATH, Answer, Ask, Asked, DELEGATION_PURPOSE, Delegation, FILE_X64, Medium, Nonce, Order, PLACE_SIZE,
-    Refusal, Trust, WORD_PATH, Word, judge, read_place, signed_text,
+    Refusal, Seed, Trust, WORD_PATH, Word, judge, plant, read_place, signed_text,
 };
 
 /// A file with the place in it that the lab's key goes to.
@@ -46,12 +46,22 @@ fn word(key: AgentKey) -> Down {
 
 /// A counter with our loader; both nodes are to get it.
 async fn house() -> (Stand, Core, AgentKey) {
+    house_with(&plain()).await
+}
+
+/// A loader's file as it is built.
+fn plain() -> Vec<u8> {
+    let mut file = vec![0x5a; FILE];
+    file[PLACE..PLACE + PLACE_SIZE].fill(0);
+    let mark = [b"labinator:seed:".as_slice(), b"here:3f9a77c1d6e2"].concat();
+    file[PLACE..PLACE + mark.len()].copy_from_slice(&mark);
+    file
+}
+
+async fn house_with(file: &[u8]) -> (Stand, Core, AgentKey) {
     let folder = stand::Folder::new();
     let loaders = folder.0.join("loaders");
     std::fs::create_dir_all(&loaders).unwrap();
-    let mut file = vec![0x5a; FILE];
-    let mark = [b"labinator:seed:".as_slice(), b"here:3f9a77c1d6e2"].concat();
-    file[PLACE..PLACE + mark.len()].copy_from_slice(&mark);
     std::fs::write(loaders.join(FILE_X64), file).unwrap();
     let stand = Stand::start_in(folder, 4);
     let mut core = stand.core().await;
@@ -135,6 +145,30 @@ async fn the_file_has_the_labs_key_and_the_counters_address_in_it() {
     assert_eq!(seed.boss.map(std::net::SocketAddr::V4), Some(stand.http));
     let rest = |bytes: &[u8]| [&bytes[..PLACE], &bytes[PLACE + PLACE_SIZE..]].concat();
     assert!(rest(&file.body).iter().all(|byte| *byte == 0x5a), "nothing else is changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_signed_with_the_labs_key_in_it_stays_as_it_is() {
+    let seed = Seed { lab_key: public(&lab_key()), boss: None };
+    let file = [plant(&plain(), &seed).unwrap(), b"signature".to_vec()].concat();
+    let (stand, mut core, key) = house_with(&file).await;
+    core.tell(&word(key)).await;
+    core.publish(own(table(&stand.shelf(), 2))).await;
+    assert_eq!(stand.get(NODE1_IP, &format!("/{FILE_X64}")).await.body, file);
+    assert_eq!(offered(&stand, NODE1, Architecture::EFI_BC).await, FILE_X64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_anothers_or_asks_elsewhere_is_not_handed_out() {
+    let elsewhere = std::net::SocketAddrV4::new(Ipv4Addr::new(10, 9, 9, 9), 80);
+    let wrong =
+        [Seed { lab_key: [3; 32], boss: None }, Seed { lab_key: public(&lab_key()), boss: Some(elsewhere) }];
+    for seed in wrong {
+        let (stand, mut core, key) = house_with(&plant(&plain(), &seed).unwrap()).await;
+        core.tell(&word(key)).await;
+        core.publish(own(table(&stand.shelf(), 2))).await;
+        assert_eq!(offered(&stand, NODE1, Architecture::EFI_BC).await, "snponly.efi", "{seed:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,8 +9,8 @@ use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use wire::loader::http::{Head, HeadError, LONGEST_HEAD, Request};
 use wire::loader::{
     ANSWER_PURPOSE, Answer, Ask, Asked, DELEGATION_PURPOSE, Delegation, Judged, Medium, Nonce, Order,
-    PLACE_SIZE, Piece, Plan, Refusal, Sealed, Seed, SeedError, Signed, Trust, Word, judge, plant, read_place,
-    signed_text,
+    PLACE_SIZE, Piece, Plan, Refusal, Sealed, Seed, SeedError, Signed, Trust, Word, judge, plant, planted,
+    read_place, signed_text,
 };
 
 const MAC: MacAddr = MacAddr([0x52, 0x54, 0, 0x4c, 0x42, 2]);
@@ -182,11 +182,13 @@ fn a_loaders_file_takes_the_key_in_its_one_place() {
     file.resize(100 + PLACE_SIZE + 20, 0);
     let place = |file: &[u8]| -> [u8; PLACE_SIZE] { file[100..100 + PLACE_SIZE].try_into().unwrap() };
     assert_eq!(read_place(&place(&file)), Ok(None));
-    let planted = plant(&file, &seed).unwrap();
-    assert_eq!(planted.len(), file.len());
-    assert_eq!(read_place(&place(&planted)), Ok(Some(seed.clone())));
+    assert_eq!(planted(&file), Ok(None));
+    let whole = plant(&file, &seed).unwrap();
+    assert_eq!(whole.len(), file.len());
+    assert_eq!(read_place(&place(&whole)), Ok(Some(seed.clone())));
+    assert_eq!(planted(&whole), Ok(Some(seed.clone())));
     let other = Seed { lab_key: [4; 32], boss: None };
-    assert_eq!(read_place(&place(&plant(&planted, &other).unwrap())), Ok(Some(other)));
+    assert_eq!(read_place(&place(&plant(&whole, &other).unwrap())), Ok(Some(other)));
     file.extend_from_slice(&mark);
     file.resize(2000, 0);
     assert_eq!(plant(&file, &seed), Err(SeedError::Ambiguous));

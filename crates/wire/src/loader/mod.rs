@@ -47,7 +47,7 @@ pub use ladder::{Controller, Rung, Seen, rung};
 pub use lines::TextError;
 pub use refusal::Refusal;
 pub use sealed::{ANSWER_PURPOSE, DELEGATION_PURPOSE, Delegation, Sealed, Signed, signed_text};
-pub use seed::{PLACE_SIZE, Seed, SeedError, plant, read_place};
+pub use seed::{PLACE_SIZE, Seed, SeedError, plant, planted, read_place};
 pub use settings::{SETTINGS_PATH, Settings, StaticAddress};
 pub use word::Word;
 

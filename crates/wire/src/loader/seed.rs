@@ -34,6 +34,8 @@ pub enum SeedError {
     NoPlace,
     /// It has more than one.
     Ambiguous,
+    /// Something else than a seed stands in its place.
+    Damaged,
 }
 
 impl fmt::Display for SeedError {
@@ -41,6 +43,7 @@ impl fmt::Display for SeedError {
         f.write_str(match self {
             Self::NoPlace => "the file has no place for a lab's key: it is no loader of Labinator's",
             Self::Ambiguous => "the file has more than one place for a lab's key",
+            Self::Damaged => "what stands in the file's place for a lab's key is damaged",
         })
     }
 }
@@ -73,12 +76,7 @@ impl Seed {
 /// # Errors
 /// [`SeedError`]; the file is no loader.
 pub fn plant(file: &[u8], seed: &Seed) -> Result<Vec<u8>, SeedError> {
-    let mark = MARK.concat();
-    let mut places = file.windows(MARK_SIZE).enumerate().filter(|(_, bytes)| **bytes == *mark);
-    let (at, _) = places.next().ok_or(SeedError::NoPlace)?;
-    if places.next().is_some() {
-        return Err(SeedError::Ambiguous);
-    }
+    let at = place_of(file)?;
     let mut planted = file.to_vec();
     let place = planted.get_mut(at + MARK_SIZE..at + PLACE_SIZE).ok_or(SeedError::NoPlace)?;
     let text = seed.text();
@@ -87,6 +85,26 @@ pub fn plant(file: &[u8], seed: &Seed) -> Result<Vec<u8>, SeedError> {
         *to = from;
     }
     Ok(planted)
+}
+
+/// What was written into the file of a loader already: one that firmware checks by its signature stays as it is.
+///
+/// # Errors
+/// [`SeedError`]; the file is no loader, or what stands in its place is damaged.
+pub fn planted(file: &[u8]) -> Result<Option<Seed>, SeedError> {
+    let at = place_of(file)?;
+    let place = file.get(at..).and_then(|rest| rest.first_chunk()).ok_or(SeedError::NoPlace)?;
+    read_place(place).map_err(|_| SeedError::Damaged)
+}
+
+fn place_of(file: &[u8]) -> Result<usize, SeedError> {
+    let mark = MARK.concat();
+    let mut places = file.windows(MARK_SIZE).enumerate().filter(|(_, bytes)| **bytes == *mark);
+    let (at, _) = places.next().ok_or(SeedError::NoPlace)?;
+    if places.next().is_some() {
+        return Err(SeedError::Ambiguous);
+    }
+    Ok(at)
 }
 
 /// Reads the place of a loader, mark included. Nothing where nothing was written.
