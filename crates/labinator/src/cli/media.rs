@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use model::{LabSpec, Mebibytes, NodeName};
-use wire::loader::{FILE_X64, Seed, Settings, StaticAddress};
+use pki::secure_boot::Signer;
+use wire::loader::{FILE_X64, Seed, Settings, StaticAddress, plant};
 
 use super::args_image::IMAGES_HELP;
 use super::{Failure, Globals, out};
 use crate::config;
 use crate::delegate::Delegate;
 use crate::media::{Holes, MediaError, Medium, Seeded};
+use crate::secure_boot::{SecureBoot, sign};
 use crate::start::{images_folder, loader_beside, loaders_folder, state_folder};
 
 /// Port of the controller's boot HTTP.
@@ -88,21 +90,22 @@ pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
     let MediaVerb::Build(args) = verb;
     free(&args.output, args.force)?;
     let lab = config::load(&args.lab).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
-    let boss = SocketAddrV4::new(lab.network.boss, HTTP);
+    let state = args.state.unwrap_or_else(state_folder);
+    let seed = seed_of(&lab, &state)?;
     let address = match (&args.node, args.address) {
         (Some(node), _) => Some(of_node(&lab, node)?),
         (None, Some(fixed)) => Some(StaticAddress { gateway: args.gateway.or(lab.network.gateway), ..fixed }),
         (None, None) => None,
     };
-    let state = args.state.unwrap_or_else(state_folder);
-    let key = Delegate::kept(&state, lab.lab.clone())
-        .map_err(|error| Failure::with_advice(error.to_string(), error.advice()))?
-        .public();
     let images = args.images.unwrap_or_else(images_folder);
+    let loader = loader(args.loaders)?;
+    let signer = SecureBoot::of(&images).signer()?;
     let medium = Medium {
-        loader: loader(args.loaders)?,
-        seed: Seed { lab_key: key, boss: Some(boss) },
-        settings: Settings { boss: Some(boss), node: args.node, address, patience: args.patience },
+        loader: signer
+            .as_ref()
+            .map_or_else(|| Ok(loader.clone()), |signer| signed(&loader, &seed, signer))?,
+        settings: Settings { boss: seed.boss, node: args.node, address, patience: args.patience },
+        seed,
         images: args.image.iter().map(|name| Seeded::of(&images, name)).collect::<Result<_, _>>()?,
         size: u64::from(args.size.0) << 20,
     };
@@ -113,13 +116,32 @@ pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
     let output = args.output.display();
     out::line(&format!("{output}: boots machines of the lab {}, {written}", lab.lab))?;
     out::line(&match medium.settings.address {
-        Some(fixed) => format!("its machine has {}/{} and asks {boss}", fixed.address, fixed.prefix),
-        None => format!("its machine asks DHCP, and then {boss}"),
+        Some(fixed) => {
+            format!("its machine has {}/{} and asks {}", fixed.address, fixed.prefix, lab.network.boss)
+        }
+        None => format!("its machine asks DHCP, and then {}", lab.network.boss),
     })?;
+    if let Some(signer) = signer {
+        out::line(&format!("its loader is signed by {}", signer.certificate().name()))?;
+    }
     out::line(&format!("the lab's key is that of {}", state.join("loader").display()))?;
     out::line(&format!(
         "write it onto a stick: dd if={output} of=/dev/sdX bs=4M conv=fsync, and mind which one"
     ))
+}
+
+/// What a loader of this lab has in it: the key in the state folder, and the controller's address.
+pub(super) fn seed_of(lab: &LabSpec, state: &Path) -> Result<Seed, Failure> {
+    let key = Delegate::kept(state, lab.lab.clone())
+        .map_err(|error| Failure::with_advice(error.to_string(), error.advice()))?
+        .public();
+    Ok(Seed { lab_key: key, boss: Some(SocketAddrV4::new(lab.network.boss, HTTP)) })
+}
+
+/// The loader with its seed in it, signed for Secure Boot: whoever changes the seed breaks the signature.
+pub(super) fn signed(loader: &[u8], seed: &Seed, signer: &Signer) -> Result<Vec<u8>, Failure> {
+    let planted = plant(loader, seed).map_err(|why| Failure::failed(format!("{FILE_X64}: {why}")))?;
+    Ok(sign(&planted, signer, FILE_X64)?)
 }
 
 /// Refuses to write over what is no file, and over a file without being told to.
@@ -153,7 +175,8 @@ fn of_node(lab: &LabSpec, node: &NodeName) -> Result<StaticAddress, Failure> {
     Ok(StaticAddress { address: spec.ip, prefix, gateway })
 }
 
-fn loader(folder: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
+/// Our loader as it is built, from this folder or from where it lies.
+pub(super) fn loader(folder: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
     let named = folder.unwrap_or_else(loaders_folder).join(FILE_X64);
     let path = if named.is_file() { named } else { loader_beside().unwrap_or(named) };
     std::fs::read(&path).map_err(|why| {

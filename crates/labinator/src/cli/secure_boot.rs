@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use pki::secure_boot::signed_by;
+use pki::secure_boot::{Signer, signed_by};
 
 use super::args_image::IMAGES_HELP;
-use super::{Failure, Globals, out};
+use super::{Failure, Globals, media, out};
+use crate::config;
 use crate::image;
 use crate::secure_boot::{Brought, SecureBoot, SecureBootFailure, sign};
-use crate::start::images_folder;
+use crate::start::{images_folder, state_folder};
 
 /// What can be done about Secure Boot.
 #[derive(Debug, Clone, Subcommand)]
@@ -28,6 +29,8 @@ pub enum SecureBootVerb {
         #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
         images: Option<PathBuf>,
     },
+    /// Sign the loader for machines that fetch it: with this lab's key and the controller's address in it
+    Loader(LoaderArgs),
     /// Say whether EFI programs are signed by your db, and are as they were signed
     Check {
         /// The programs
@@ -56,6 +59,27 @@ pub struct KeysArgs {
     pub images: Option<PathBuf>,
 }
 
+/// Options of `secure-boot loader`.
+#[derive(Debug, Clone, Args)]
+pub struct LoaderArgs {
+    /// The file to write: labinator-x64.efi in the folder that `labinator serve` has as --loaders
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The lab file
+    #[arg(long, value_name = "FILE", default_value = "lab.yaml")]
+    pub lab: PathBuf,
+    /// The controller's state folder, with the lab's key [default: /var/lib/labinator as root, else
+    /// ~/.local/state/labinator]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Folder with labinator-x64.efi as it was built [default: `LABINATOR_LOADERS`, else beside this program]
+    #[arg(long, value_name = "DIR")]
+    pub loaders: Option<PathBuf>,
+    /// Folder of boot images.
+    #[arg(long, value_name = "DIR", help = IMAGES_HELP)]
+    pub images: Option<PathBuf>,
+}
+
 impl From<SecureBootFailure> for Failure {
     fn from(error: SecureBootFailure) -> Self {
         Self::failed(error.to_string())
@@ -76,12 +100,29 @@ pub fn secure_boot(globals: &Globals, verb: SecureBootVerb) -> Result<(), Failur
             write(&output, &signed)?;
             told(globals, &format!("{}: signed by {}", output.display(), signer.certificate().name()))
         }
+        SecureBootVerb::Loader(args) => loader(globals, args),
         SecureBootVerb::Check { files, images } => check(&of(images), &files),
     }
 }
 
 fn of(images: Option<PathBuf>) -> SecureBoot {
     SecureBoot::of(&images.unwrap_or_else(images_folder))
+}
+
+fn signer(images: Option<PathBuf>) -> Result<Signer, Failure> {
+    let keys = of(images);
+    Ok(keys.signer()?.ok_or_else(|| SecureBootFailure::NoKeys(keys.folder().to_owned()))?)
+}
+
+fn loader(globals: &Globals, args: LoaderArgs) -> Result<(), Failure> {
+    let lab = config::load(&args.lab).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
+    let signer = signer(args.images)?;
+    let seed = media::seed_of(&lab, &args.state.unwrap_or_else(state_folder))?;
+    let signed = media::signed(&media::loader(args.loaders)?, &seed, &signer)?;
+    write(&args.output, &signed)?;
+    let by = signer.certificate().name();
+    told(globals, &format!("{}: for the lab {}, signed by {by}", args.output.display(), lab.lab))?;
+    told(globals, "the controller hands it out as it is once it starts with that folder as --loaders")
 }
 
 fn keys(globals: &Globals, args: &KeysArgs) -> Result<(), Failure> {

@@ -119,7 +119,7 @@ impl MediaError {
 /// What a medium is made of.
 #[derive(Debug, Clone)]
 pub struct Medium {
-    /// Our loader, as it was built.
+    /// Our loader as it was built; or with this seed in it and signed, which writing the same seed does not change.
     pub loader: Vec<u8>,
     /// Whose answers it follows, and where it asks.
     pub seed: Seed,
