@@ -183,7 +183,7 @@ impl<'a> Volume<'a> {
         Self::laid_out(settings, layout)
     }
 
-    /// An empty volume that is FAT32 also where it is small, as a system partition should be: 34 MiB at least.
+    /// An empty volume that is FAT32 also where it is small, as a system partition should be: 33 MiB at least.
     ///
     /// # Errors
     /// [`FatError::Size`] and [`FatError::Label`].
