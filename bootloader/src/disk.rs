@@ -19,8 +19,8 @@ use crate::start::Pages;
 
 /// Bytes that are read or written at once: large enough for the pace of a stick, small enough for a line that moves.
 pub(crate) const CHUNK: usize = 256 << 10;
-/// Longest settings that are read.
-const SETTINGS: usize = 8 << 10;
+/// Longest small file that is read: settings, and keys for Secure Boot.
+const SMALL: usize = 8 << 10;
 const SECTOR_SIZE: u64 = SECTOR as u64;
 
 /// Why there is no cache.
@@ -60,15 +60,16 @@ const PARTITION: (DeviceType, DeviceSubType) = (DeviceType::MEDIA, DeviceSubType
 
 /// What a person set, in a file beside this program; nothing where there is no such file.
 pub(crate) fn settings(partition: Handle) -> core::result::Result<Settings, TextError> {
-    read(partition, SETTINGS_PATH).map_or(Ok(Settings::default()), |text| Settings::read(&text))
+    file(partition, SETTINGS_PATH).map_or(Ok(Settings::default()), |text| Settings::read(&text))
 }
 
-fn read(partition: Handle, path: &str) -> Option<Vec<u8>> {
+/// A small file of the partition.
+pub(crate) fn file(partition: Handle, path: &str) -> Option<Vec<u8>> {
     let name = CString16::try_from(path.replace('/', "\\").as_str()).ok()?;
     let mut root = looked_at::<SimpleFileSystem>(partition)?.open_volume().ok()?;
     let file = root.open(&name, FileMode::Read, FileAttribute::empty()).ok()?;
     let mut file = file.into_regular_file()?;
-    let mut text = vec![0; SETTINGS];
+    let mut text = vec![0; SMALL];
     let count = file.read(&mut text).ok()?;
     text.truncate(count);
     Some(text)

@@ -17,6 +17,7 @@ mod card;
 mod clock;
 mod dhcp;
 mod disk;
+mod enrol;
 mod identity;
 mod lease;
 mod local;
@@ -69,6 +70,7 @@ fn run(screen: &mut Screen, clock: Clock) -> Result<Never, Status> {
         }
     };
     if let Some(partition) = disk::own_partition() {
+        enrol::keys(screen, partition);
         return Err(local::run(screen, clock, seed.as_ref(), partition));
     }
     let Some(lease) = lease::find() else {

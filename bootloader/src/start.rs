@@ -12,12 +12,13 @@ use core::ptr::{self, NonNull};
 use uefi::boot::{self, AllocateType, LoadImageSource, MemoryType};
 use uefi::proto::device_path::DevicePath;
 use uefi::proto::loaded_image::LoadedImage;
-use uefi::{Guid, Identify as _, Result, Status, guid};
+use uefi::{Guid, Identify as _, Result, Status, cstr16, guid};
 use uefi_raw::Boolean;
 use uefi_raw::protocol::device_path::DevicePathProtocol;
 use uefi_raw::protocol::media::LoadFile2Protocol;
 use wire::loader::Plan;
 
+use crate::enrol;
 use crate::screen::Screen;
 
 const PAGE: usize = 4096;
@@ -136,8 +137,15 @@ pub(crate) fn begin(screen: &mut Screen, name: &str, image: Loaded, args: &str) 
             Status::ABORTED
         }
         Err(error) => {
-            screen.fact("refused", format_args!("the firmware does not start {name}: {error}"));
-            error.status()
+            let status = error.status();
+            let judged = matches!(status, Status::SECURITY_VIOLATION | Status::ACCESS_DENIED);
+            if judged && enrol::says(cstr16!("SecureBoot")) {
+                let why = "Secure Boot is on, and nobody whom this firmware trusts signed it";
+                screen.fact("refused", format_args!("{name}: {why} (`labinator secure-boot`)"));
+            } else {
+                screen.fact("refused", format_args!("the firmware does not start {name}: {error}"));
+            }
+            status
         }
     }
 }

@@ -229,6 +229,24 @@ impl SecureBoot {
         Ok(signer.certificate().clone())
     }
 
+    /// The variables of firmware as they are written into it, by file name.
+    ///
+    /// # Errors
+    /// There are none: no keys were made, or a db was brought whose machines have other owners.
+    pub fn variables(&self) -> Result<Vec<(String, Vec<u8>)>, SecureBootFailure> {
+        let one = |variable: Variable| {
+            let path = self.file(variable, "auth");
+            match fs::read(&path) {
+                Ok(bytes) => Ok((format!("{}.auth", variable.name()), bytes)),
+                Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                    Err(SecureBootFailure::NoKeys(self.public.clone()))
+                }
+                Err(why) => Err(SecureBootFailure::Io { path, why }),
+            }
+        };
+        Variable::ALL.into_iter().map(one).collect()
+    }
+
     fn vault(&self) -> Result<Vault, SecureBootFailure> {
         // Whoever serves the images reads the public halves; only the vault is closed to others.
         fs::create_dir_all(&self.public)

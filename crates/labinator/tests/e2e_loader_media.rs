@@ -33,12 +33,18 @@ struct Lab {
     house: House,
     file: PathBuf,
     stick: PathBuf,
+    /// What the firmware knows when the machine is switched on.
+    vars: PathBuf,
     boots: u32,
 }
 
 impl Lab {
     fn new(dhcp: &str) -> Self {
-        let house = House::new();
+        given("LABINATOR_IMAGES");
+        Self::of(House::new(), dhcp, "all: { image: node, nodes: all }")
+    }
+
+    fn of(house: House, dhcp: &str, scenario: &str) -> Self {
         let file = house.write(
             "lab.yaml",
             format!(
@@ -47,14 +53,13 @@ impl Lab {
                  power: {{ hand: {{ driver: manual }} }}\n\
                  board:\n  columns: 1\n  nodes:\n    \
                    one: {{ at: [1, 1], mac: '{MAC}', ip: 10.79.0.12, power: hand/1 }}\n\
-                 scenarios:\n  all: {{ image: node, nodes: all }}\n\
+                 scenarios:\n  {scenario}\n\
                  limits: {{ first-ask: 9m, fetch: 9m, start: 9m }}\n"
             ),
         );
         house.shell(&format!("ip tuntap add {PORT} mode tap && ip link set {PORT} master br0 up"));
-        given("LABINATOR_IMAGES");
         let stick = house.path("stick.img");
-        Self { house, file, stick, boots: 0 }
+        Self { house, file, stick, vars: VARS.into(), boots: 0 }
     }
 
     fn start(&self) -> Controller {
@@ -81,7 +86,7 @@ impl Lab {
         self.boots += 1;
         let folder = self.house.path(&format!("machine{}", self.boots));
         fs::create_dir(&folder).unwrap();
-        fs::copy(VARS, folder.join("vars.fd")).unwrap();
+        fs::copy(&self.vars, folder.join("vars.fd")).unwrap();
         let mut command = self.house.staying("qemu-system-x86_64");
         let mut add = |words: &str| {
             command.args(words.split_whitespace());
@@ -302,5 +307,82 @@ fn without_dhcp_and_with_its_cable_in_the_second_card_a_machine_boots_by_the_add
     let picture = controller.look().unwrap();
     assert_eq!(picture.machines.first().unwrap().word, NodeWord::Kernel);
     println!("{}", ground::said(&controller.verb("explain one").output().unwrap()));
+    machine.off();
+}
+
+/// What `labinator` says to these words.
+fn labinator(words: &str) -> String {
+    told(Command::new(given("LABINATOR_BIN")).args(words.split_whitespace()))
+}
+
+#[test]
+#[ignore = "stage e2e-qemu"]
+fn a_stick_brings_the_owners_keys_and_then_only_what_they_signed_is_started() {
+    let house = House::new();
+    let images = house.path("images");
+    fs::create_dir(&images).unwrap();
+    for name in ["vmlinuz", "initrd.img"] {
+        fs::copy(given("LABINATOR_IMAGES").join("node").join(name), images.join(name)).unwrap();
+    }
+    let folder = images.display().to_string();
+    let scenario = format!(
+        "all: {{ nodes: all, image: {{ kernel: {folder}/vmlinuz, initrd: [{folder}/initrd.img], \
+         args: \"console=ttyS0 no_timer_check\" }} }}"
+    );
+    let mut lab = Lab::of(house, "authoritative", &scenario);
+    println!("{}", labinator(&format!("secure-boot keys --name stick --images {folder}")));
+
+    // Firmware without keys takes those of the stick, once.
+    let mut loose = lab.start();
+    lab.build(&["--size", "48MiB", "--images", &folder, "--enrol"]);
+    let card = lab_card();
+    let mut machine = lab.boot(&[(MAC, &card)]);
+    until(LIMIT, "the machine starts again, which ends it here", || machine.qemu.try_wait().unwrap());
+    let shown = machine.console();
+    for line in ["db is written", "KEK is written", "PK is written", "the machine starts again"] {
+        assert!(shown.contains(line), "{shown}");
+    }
+    lab.vars = machine.console.with_file_name("vars.fd");
+
+    // Its signed loader starts, and the firmware refuses the kernel that it is told to start.
+    admitted(&loose);
+    told(&mut loose.verb("start all"));
+    let machine = lab.boot(&[(MAC, &card)]);
+    let shown = machine.shows("Secure Boot is on, and nobody whom this firmware trusts signed it");
+    assert!(shown.contains("Secure Boot is on: nothing is written"), "{shown}");
+    machine.off();
+    assert_eq!(loose.stop().code(), Some(0));
+
+    // A lab that asks for signatures does not even serve it: its maker's is none of this owner's.
+    let strict = lab.house.path("strict");
+    fs::create_dir(&strict).unwrap();
+    told(Command::new("cp").arg("-a").arg(lab.house.path("state").join("loader")).arg(&strict));
+    let text = fs::read_to_string(&lab.file).unwrap();
+    fs::write(&lab.file, format!("{text}secure-boot: required\n")).unwrap();
+    let begin = || {
+        let folder = [("LABINATOR_IMAGES", folder.as_str())];
+        Controller::start_in(&lab.house, &lab.file, &strict, &folder)
+    };
+    let mut controller = begin();
+    controller.wait(LIMIT, "the scenario lacks a signature", |picture| {
+        let missing = picture.lab.scenarios.iter().flat_map(|scenario| &scenario.missing);
+        missing.into_iter().any(|why| why.starts_with("vmlinuz is signed, but not by CN=stick db"))
+    });
+    assert_eq!(controller.stop().code(), Some(0));
+    let kernel = format!("{folder}/vmlinuz");
+    println!("{}", labinator(&format!("secure-boot sign {kernel} --output {kernel} --images {folder}")));
+    let mut controller = begin();
+    admitted(&controller);
+    told(&mut controller.verb("start all"));
+    let machine = lab.boot(&[(MAC, &card)]);
+    machine.shows(" is up");
+    machine.off();
+    assert_eq!(controller.stop().code(), Some(0));
+
+    // A stick that somebody else made is not started.
+    let others = lab.house.path("others").display().to_string();
+    lab.build(&["--size", "48MiB", "--force", "--images", &others]);
+    let machine = lab.boot(&[(MAC, &card)]);
+    machine.shows("Access Denied");
     machine.off();
 }

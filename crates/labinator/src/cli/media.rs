@@ -53,6 +53,9 @@ pub struct MediaArgs {
     /// Seconds without an answer after which the image that started well last is started
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u16).range(5..))]
     pub patience: Option<u16>,
+    /// Bring your keys for Secure Boot: the loader writes them into firmware whose keys were cleared (setup mode)
+    #[arg(long)]
+    pub enrol: bool,
     /// Write the file anew if it is there
     #[arg(long)]
     pub force: bool,
@@ -99,7 +102,8 @@ pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
     };
     let images = args.images.unwrap_or_else(images_folder);
     let loader = loader(args.loaders)?;
-    let signer = SecureBoot::of(&images).signer()?;
+    let keys = SecureBoot::of(&images);
+    let signer = keys.signer()?;
     let medium = Medium {
         loader: signer
             .as_ref()
@@ -108,6 +112,7 @@ pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
         seed,
         images: args.image.iter().map(|name| Seeded::of(&images, name)).collect::<Result<_, _>>()?,
         size: u64::from(args.size.0) << 20,
+        keys: if args.enrol { keys.variables()? } else { Vec::new() },
     };
     let written = write(&medium, &args.output)?;
     if globals.quiet {

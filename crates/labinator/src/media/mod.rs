@@ -18,7 +18,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use sha2::{Digest as _, Sha256};
 use wire::loader::cache::{BLOCK, Layout, LayoutError};
 use wire::loader::gpt::{self, Guid, Part, SECTOR, Table};
-use wire::loader::{SETTINGS_PATH, Seed, SeedError, Settings, plant};
+use wire::loader::{KEYS_PATH, SETTINGS_PATH, Seed, SeedError, Settings, plant};
 
 use crate::image::fat::{self, FatError, Volume};
 
@@ -129,6 +129,8 @@ pub struct Medium {
     pub images: Vec<Seeded>,
     /// Bytes of the medium; it may be copied onto a larger one.
     pub size: u64,
+    /// Keys for Secure Boot that the loader writes into firmware in setup mode, by file name; none on most media.
+    pub keys: Vec<(String, Vec<u8>)>,
 }
 
 /// What was written.
@@ -199,6 +201,9 @@ impl Medium {
         volume.file(LOADER_PATH, length(loader), loader)?;
         let text = self.settings.text().into_bytes();
         volume.file(SETTINGS_PATH, length(&text), io::Cursor::new(text))?;
+        for (name, bytes) in &self.keys {
+            volume.file(&format!("{KEYS_PATH}/{name}"), length(bytes), io::Cursor::new(bytes.clone()))?;
+        }
         Ok(volume)
     }
 
@@ -208,6 +213,7 @@ impl Medium {
         let seed = format!("{word} {} {:?}\n{}", self.size, self.seed, self.settings.text());
         all.update(seed.as_bytes());
         all.update(&self.loader);
+        self.keys.iter().for_each(|(_, bytes)| all.update(bytes));
         for image in &self.images {
             image.files.iter().for_each(|(asset, _)| all.update(asset.digest.0));
         }

@@ -48,7 +48,7 @@ pub use lines::TextError;
 pub use refusal::Refusal;
 pub use sealed::{ANSWER_PURPOSE, DELEGATION_PURPOSE, Delegation, Sealed, Signed, signed_text};
 pub use seed::{PLACE_SIZE, Seed, SeedError, plant, planted, read_place};
-pub use settings::{SETTINGS_PATH, Settings, StaticAddress};
+pub use settings::{KEYS_PATH, SETTINGS_PATH, Settings, StaticAddress};
 pub use word::Word;
 
 /// Where the question is asked (POST).

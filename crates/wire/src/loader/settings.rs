@@ -22,6 +22,8 @@ use super::lines::{Lines, TextError, expected, line};
 const TITLE: &str = "labinator settings 1";
 /// Where the text lies on the EFI system partition.
 pub const SETTINGS_PATH: &str = "EFI/LABINATOR/SETTINGS.TXT";
+/// Where the owner's keys for Secure Boot lie there, `PK.auth`, `KEK.auth` and `db.auth`, on a medium that brings them.
+pub const KEYS_PATH: &str = "EFI/LABINATOR/KEYS";
 /// Seconds for which a controller is waited for where nothing else is set.
 const PATIENCE: u16 = 60;
 
