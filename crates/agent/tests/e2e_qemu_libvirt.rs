@@ -184,13 +184,16 @@ fn guests_run_on_while_libvirtd_is_dead_and_what_is_lost_meanwhile_comes_back_on
     ground.wish(&other);
     runs(&ground, "vm2", 2);
     assert_eq!((ground.pid("vm1"), runs(&ground, "vm1", 1).ended), (Some(pids[0]), None));
-    // Nothing runs twice.
+    // Nothing of this ground runs twice; others may have guests of these numbers, too.
+    let root = ground.root.to_str().unwrap();
     let uuids = list.map(|wish| wish.uuid.to_string());
     for uuid in uuids {
         let lines = fs::read_dir("/proc").unwrap().flatten();
         let of = lines.filter(|entry| {
             let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            words.starts_with(b"/usr/bin/qemu") && words.split(|b| *b == 0).any(|w| w == uuid.as_bytes())
+            words.starts_with(b"/usr/bin/qemu")
+                && words.split(|b| *b == 0).any(|w| w == uuid.as_bytes())
+                && String::from_utf8_lossy(&words).contains(root)
         });
         assert_eq!(of.count(), 1, "{uuid}");
     }
