@@ -124,6 +124,14 @@ fn nobody_wipes(
     })
 }
 
+/// Whether a program on the shelf is signed by this certificate; what is wrong with it, after its name.
+fn is_signed(shelf: &Shelf, asset: &Asset, signer: &Certificate) -> Result<(), String> {
+    let whole = shelf.open_range(store::Digest(asset.digest.0), 0, asset.size);
+    let mut bytes = Vec::new();
+    whole.map_err(|why| why.to_string())?.read_to_end(&mut bytes).map_err(|why| why.to_string())?;
+    signed_by(&bytes, signer)
+}
+
 /// What was found so far: scenarios often share files, and each is read once.
 struct Search<'a> {
     images: &'a Path,
@@ -134,6 +142,8 @@ struct Search<'a> {
     passing: bool,
     /// By whom programs that firmware starts must be signed, where the lab asks for that.
     signer: Option<Result<Certificate, String>>,
+    /// Whether they are, each hashed once.
+    signed: BTreeMap<Digest, Result<(), String>>,
 }
 
 impl<'a> Search<'a> {
@@ -143,34 +153,38 @@ impl<'a> Search<'a> {
             let certificate = keys.certificate().map_err(|why| why.to_string())?;
             certificate.ok_or_else(|| SecureBootFailure::NoKeys(keys.folder().to_owned()).to_string())
         });
-        Self { images, shelf, known: BTreeMap::new(), folders: BTreeMap::new(), passing: false, signer }
+        Self {
+            images,
+            shelf,
+            known: BTreeMap::new(),
+            folders: BTreeMap::new(),
+            passing: false,
+            signer,
+            signed: BTreeMap::new(),
+        }
     }
 }
 
 impl Search<'_> {
     /// The image, where what firmware starts of it is signed as the lab asks.
-    fn started(&self, image: Image) -> Result<Image, Vec<String>> {
-        let Some(signer) = &self.signer else { return Ok(image) };
-        let signer = signer.as_ref().map_err(|why| vec![format!("`secure-boot: required`, and {why}")])?;
-        let unsigned = |asset: &Asset| {
-            let read = || -> Result<(), String> {
-                let whole = self.shelf.open_range(store::Digest(asset.digest.0), 0, asset.size);
-                let mut bytes = Vec::new();
-                whole
-                    .map_err(|why| why.to_string())?
-                    .read_to_end(&mut bytes)
-                    .map_err(|why| why.to_string())?;
-                signed_by(&bytes, signer)
-            };
-            read().err().map(|why| {
+    fn started(&mut self, image: Image) -> Result<Image, Vec<String>> {
+        let signer = match &self.signer {
+            None => return Ok(image),
+            Some(Err(why)) => return Err(vec![format!("`secure-boot: required`, and {why}")]),
+            Some(Ok(signer)) => signer,
+        };
+        let mut lacks = Vec::new();
+        for asset in image.kernel.iter().chain(&image.uki) {
+            let verdict =
+                self.signed.entry(asset.digest).or_insert_with(|| is_signed(self.shelf, asset, signer));
+            lacks.extend(verdict.as_ref().err().map(|why| {
                 format!(
                     "{} {why} (`secure-boot: required`): build its image again, or sign it with `labinator \
                      secure-boot sign`",
                     asset.name
                 )
-            })
-        };
-        let lacks: Vec<String> = image.kernel.iter().chain(&image.uki).filter_map(unsigned).collect();
+            }));
+        }
         if lacks.is_empty() { Ok(image) } else { Err(lacks) }
     }
 

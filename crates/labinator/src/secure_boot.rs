@@ -168,6 +168,10 @@ impl SecureBoot {
         for (variable, content, by) in
             [(Variable::Db, &db, &kek), (Variable::Kek, &kek, &pk), (Variable::Pk, &pk, &pk)]
         {
+            // What is there may be on sticks and in firmware already, with the day on which it was made.
+            if self.file(variable, "auth").exists() && self.file(variable, "esl").exists() {
+                continue;
+            }
             let list = signature_list(content.certificate(), &owner);
             let set = SetVariable { variable, list: &list, at: now };
             let auth = set.signed(by).map_err(|why| signing(variable.name(), why))?;
@@ -303,7 +307,10 @@ mod tests {
         assert!(keys.signer().unwrap().is_none(), "nobody signs before there are keys");
         let certificate = keys.make("lab", now()).unwrap();
         assert_eq!(certificate.name(), "CN=lab db");
-        assert_eq!(keys.make("other", now()).unwrap(), certificate, "machines may trust them already");
+        let variables = keys.variables().unwrap();
+        let later = WallTime(now().0 + 400 * 24 * 3600 * 1000);
+        assert_eq!(keys.make("other", later).unwrap(), certificate, "machines may trust them already");
+        assert_eq!(keys.variables().unwrap(), variables);
         let signer = keys.signer().unwrap().unwrap();
         let signed = sign(PROGRAM, &signer, "plain.efi").unwrap();
         assert_eq!(signed_by(&signed, &certificate), Ok(()));
