@@ -1553,6 +1553,39 @@ export interface components {
              */
             next: number;
         };
+        /** @description A device that switches machines: a relay board, a plug, a controller inside the machine. */
+        DeviceSpec: {
+            /**
+             * @description Ports that nobody may switch: what hangs on them is no machine of the lab, or is the boss itself.
+             * @default []
+             */
+            protect: string[];
+            /** @description Pause between two machines that are switched on by it, in milliseconds: they share a supply. */
+            stagger: components["schemas"]["Span"];
+            /**
+             * Format: uint32
+             * @description A machine that takes this much or less, in milliwatts, is off. Absent where nothing measures, or nobody said.
+             * @default null
+             */
+            standby: number | null;
+        } & ({
+            /** @description The serial port, such as `/dev/serial/by-id/usb-…`. */
+            device: string;
+            /** @constant */
+            kind: "relayinator";
+        } | {
+            /** @constant */
+            kind: "command";
+            /** @description Switches off. */
+            off: string[];
+            /** @description Switches on. */
+            on: string[];
+            /**
+             * @description Prints `on`, `off` or `unknown`; absent where nothing can tell.
+             * @default null
+             */
+            status: string[] | null;
+        });
         /** @description How the boot counter answers DHCP. */
         DhcpMode: "authoritative" | "proxy" | "off";
         /** @description What is wrong, worst first. */
@@ -2185,6 +2218,51 @@ export interface components {
             /** @constant */
             fact: "power-seen";
             /** @description Of which machine. */
+            node: components["schemas"]["NodeName"];
+            /** @description On, off or unknown. */
+            state: components["schemas"]["PowerState"];
+        } | {
+            /** @constant */
+            fact: "port-read";
+            /** @description Of which machine. */
+            node: components["schemas"]["NodeName"];
+            /** @description What. */
+            reading: components["schemas"]["PortReading"];
+        } | ({
+            /** @description Which. */
+            driver: components["schemas"]["DriverName"];
+            /** @constant */
+            fact: "device-seen";
+        } & ({
+            /** @description What it says it is. */
+            about: string;
+            /** @constant */
+            device: "answers";
+        } | {
+            /** @constant */
+            device: "restarted";
+            /** @description How that was seen. */
+            how: string;
+        } | {
+            /** @description Stable word of the reason. */
+            code: string;
+            /** @constant */
+            device: "lost";
+            /** @description For a person. */
+            why: string;
+        })) | {
+            /** @constant */
+            fact: "link-seen";
+            /** @description What. */
+            link: components["schemas"]["LinkReading"];
+            /** @description Of which machine. */
+            node: components["schemas"]["NodeName"];
+        } | {
+            /** @description Who said so. */
+            by: components["schemas"]["Origin"];
+            /** @constant */
+            fact: "power-confirmed";
+            /** @description Which machine. */
             node: components["schemas"]["NodeName"];
             /** @description On, off or unknown. */
             state: components["schemas"]["PowerState"];
@@ -2935,6 +3013,11 @@ export interface components {
                 [key: string]: components["schemas"]["ScenarioSpec"];
             };
             /**
+             * @description Whether what firmware starts must be signed by the owner.
+             * @default off
+             */
+            secure_boot: components["schemas"]["SecureBootRule"];
+            /**
              * @description What templates know.
              * @default {
              *       "groups": [],
@@ -3056,6 +3139,16 @@ export interface components {
              * @description Starts tried for one machine before it is called bad.
              */
             tries: number;
+        };
+        /** @description What a switch tells of the port that a machine is plugged into. */
+        LinkReading: {
+            /** @description False while the switch keeps the port off: then the link says nothing about the machine. */
+            enabled: boolean;
+            /**
+             * Format: uint32
+             * @description Speed of the link in megabits a second; absent where there is none.
+             */
+            mbit?: number | null;
         };
         /** @description Which program UEFI firmware of x86-64 is given to boot from the network. All others get iPXE. */
         LoaderChoice: "ipxe" | "labinator";
@@ -3759,12 +3852,40 @@ export interface components {
              */
             succeeded: number;
         };
+        /** @description What a device tells of one port. */
+        PortReading: {
+            /**
+             * Format: uint32
+             * @description What the machine takes, in milliwatts, where that is measured.
+             * @default null
+             */
+            milliwatts: number | null;
+            /** @description What it senses, or believes. */
+            sense: components["schemas"]["PortSense"];
+        };
         /** @description A port of a power driver, written `relays/1`. */
         PortRef: {
             /** @description Which driver. */
             driver: components["schemas"]["DriverName"];
             /** @description Which of its ports. */
             port: string;
+        };
+        /** @description What a device knows of a port, and how well. */
+        PortSense: {
+            /** @constant */
+            sense: "nothing";
+        } | {
+            on: boolean;
+            /** @constant */
+            sense: "believed";
+        } | {
+            on: boolean;
+            /** @constant */
+            sense: "supply";
+        } | {
+            on: boolean;
+            /** @constant */
+            sense: "machine";
         };
         /** @description Body of a power request. */
         PowerAsk: {
@@ -3792,11 +3913,11 @@ export interface components {
         } | {
             /** @constant */
             driver: "guests";
-        };
+        } | components["schemas"]["DeviceSpec"];
         /** @description What a power driver is asked to do with a port. */
-        PowerOrder: "on" | "off";
+        PowerOrder: "on" | "off" | "soft" | "press";
         /** @description Whether a machine runs, as seen. */
-        PowerState: "on" | "off" | "unknown";
+        PowerState: "on" | "off" | "changing" | "unknown";
         /** @description What is known of a machine's power. */
         PowerView: {
             /** @description How that is known. */
@@ -4015,6 +4136,8 @@ export interface components {
         ScriptAnswer: "wait" | "boot" | "disk" | "stranger";
         /** @description Text that is secret: it travels, and `Debug` shows nothing of it. */
         SecretText: string;
+        /** @description What a lab asks of the programs that firmware starts. */
+        SecureBootRule: "off" | "required";
         /** @description Files a machine can fetch by its own address, and what templates know. */
         SeedSpec: {
             /** @description Files served as they are, by the name under which they are served. */

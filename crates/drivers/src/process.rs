@@ -171,6 +171,31 @@ async fn run(
     })
 }
 
+/// Starts a program that the owner of the lab chose, by its own path or one in `PATH`, and gives back what it wrote to
+/// standard output. No shell looks at its arguments; it is killed when this future is dropped.
+///
+/// # Errors
+/// For a person: it cannot be started, or ended badly, with the last lines of what it wrote to standard error.
+pub async fn run_chosen(words: &[String]) -> Result<Vec<u8>, String> {
+    let [program, arguments @ ..] = words else { return Err("no program is named".to_owned()) };
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|why| format!("`{program}` cannot be started: {why}"))?;
+    let (output, complaint) = (child.stdout.take(), child.stderr.take());
+    let all = async { tokio::join!(child.wait(), read_some(output, KEPT), read_some(complaint, KEPT)) };
+    let (status, output, complaint) = all.await;
+    let status = status.map_err(|why| format!("`{program}` cannot be waited for: {why}"))?;
+    match status.success() {
+        true => Ok(output),
+        false => Err(format!("`{}` ended with {status}: {}", words.join(" "), last_lines(&complaint, 4))),
+    }
+}
+
 /// How a program that is watched came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Watched {

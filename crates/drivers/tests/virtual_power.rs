@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use drivers::channel::{Channel, Unreached};
 use drivers::here::Here;
-use drivers::power::{DriverReport, Power, PowerCommand, tap_name};
+use drivers::power::{DriverReport, Power, PowerCommand, Reveal, tap_name};
 use model::{
     BoardSpec, Cell, CommandId, DhcpMode, LabSpec, Limits, MacAddr, Mebibytes, NetworkSpec, NodeName,
     NodeSpec, Outcome, PortRef, PowerDriver, PowerOrder, PowerState, Span, VirtualFirmware,
@@ -28,6 +28,10 @@ const INSIDE: &str = "LABINATOR_TEST_INSIDE";
 
 fn port() -> PortRef {
     PortRef { driver: "qemu".parse().unwrap(), port: "1".to_owned() }
+}
+
+fn no_secrets() -> Reveal {
+    Arc::new(|wanted| Err(format!("{wanted} is kept nowhere")))
 }
 
 fn lab() -> LabSpec {
@@ -87,7 +91,7 @@ impl Driver {
     fn spawn(state: &Path) -> Self {
         let (tell, reports) = mpsc::channel(16);
         let here = Here::of(&lab(), state);
-        let power = Power::spawn(&lab(), &here, &tell).unwrap();
+        let power = Power::spawn(&lab(), &here, &no_secrets(), &tell).unwrap();
         Self { power, channel: Channel::new(Arc::new(|_| None)).beside(here), reports }
     }
 

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{self, Adopter};
 use crate::desk::{Desk, DeskError};
+use crate::device_secrets;
 
 /// Reports that may wait for the conductor; more make the drivers wait.
 const REPORTS_WAITING: usize = 256;
@@ -26,7 +27,8 @@ pub(crate) fn spawn(
     (desk, counter): (Desk, mpsc::Sender<Down>),
 ) -> Option<Adopter> {
     let (sender, reports) = mpsc::channel(REPORTS_WAITING);
-    let power = Power::spawn(spec, here, &sender).map_err(|why| {
+    let reveal = device_secrets::reveal(state);
+    let power = Power::spawn(spec, here, &reveal, &sender).map_err(|why| {
         tracing::error!(code = why.code(), "no machine can be switched: {why}");
         Outcome::Failed { code: why.code().to_owned(), why: why.to_string() }
     });
@@ -71,6 +73,8 @@ async fn tell(mut reports: mpsc::Receiver<DriverReport>, _open: mpsc::Sender<Dri
         let fact = match report {
             DriverReport::Finished { id, outcome } => Fact::Finished { id, outcome },
             DriverReport::PowerSeen { node, state, evidence } => Fact::PowerSeen { node, state, evidence },
+            DriverReport::PortRead { node, reading } => Fact::PortRead { node, reading },
+            DriverReport::DeviceSeen { driver, sight } => Fact::DeviceSeen { driver, sight },
         };
         if let Err(DeskError::Closed) = desk.tell(fact).await {
             return;

@@ -12,6 +12,7 @@ pub mod config;
 pub mod delegate;
 pub mod demo;
 pub mod desk;
+mod device_secrets;
 pub mod doctor;
 pub mod failures;
 pub mod fetch;

@@ -81,6 +81,15 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         Fact::Finished { id, outcome } => finished(lab, *id, outcome, at),
         Fact::PowerAccepted { node, order, .. } => about(lab, node, |m| person(m, *order, at)),
         Fact::PowerSeen { node, state, evidence } => power(lab, node, (*state, evidence), at),
+        Fact::PortRead { node, reading } => {
+            about(lab, node, |m| m.senses.reading = Some((*reading, at.since_start)))
+        }
+        Fact::LinkSeen { node, link } => about(lab, node, |m| m.senses.link = Some((*link, at.since_start))),
+        Fact::PowerConfirmed { node, state, .. } => about(lab, node, |m| confirmed(m, *state, at)),
+        Fact::DeviceSeen { driver, sight } => {
+            lab.devices.entry(driver.clone()).or_default().see(sight, at.since_start);
+            Touched::All
+        }
         Fact::InstallAccepted { node, .. } => about(lab, node, |m| install_again(m, at)),
         Fact::WipeAccepted { node, number, disk, permit, .. } => {
             about(lab, node, |m| wipe::accepted(m, (*number, disk), *permit, at.since_start))
@@ -460,6 +469,12 @@ fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
     machine.guest = machine.guest.take().filter(|seen| !seen.state.is_given_up());
 }
 
+/// A person looked. What went wrong for want of that is forgotten.
+fn confirmed(machine: &mut Machine, state: PowerState, at: Moment) {
+    machine.senses.said = Some((state, at.since_start));
+    forget_trouble(machine);
+}
+
 fn faulted(machine: &mut Machine, fault: &Fault, bad: bool, at: Moment) {
     machine.fault = Some(fault.clone());
     machine.bad = bad;
@@ -468,7 +483,9 @@ fn faulted(machine: &mut Machine, fault: &Fault, bad: bool, at: Moment) {
     // What failed is started again from cold, unless it is given up.
     machine.off_wanted = match (bad, machine.power) {
         (true, _) | (_, PowerState::Off) => None,
-        (false, PowerState::On | PowerState::Unknown) => machine.off_wanted.or(Some(at.since_start)),
+        (false, PowerState::On | PowerState::Changing | PowerState::Unknown) => {
+            machine.off_wanted.or(Some(at.since_start))
+        }
     };
     // Where nothing tells that it went off, its next ask is all that shows the next boot.
     if machine.power == PowerState::Unknown && !bad {
@@ -489,7 +506,7 @@ pub(crate) fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, r
             let asked = |boot: &Boot| boot.marks.iter().any(|m| record::asker(&m.what).is_some());
             let goes_on = match before {
                 PowerState::On => true,
-                PowerState::Unknown => machine.live_boot().is_some(),
+                PowerState::Changing | PowerState::Unknown => machine.live_boot().is_some(),
                 // An order to wipe that was taken since is a second word: that boot goes on, whatever was seen.
                 PowerState::Off => {
                     machine.live_boot().is_some_and(asked)
@@ -522,7 +539,7 @@ pub(crate) fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, r
                 machine.carried_out = None;
             }
         }
-        PowerState::Unknown => {}
+        PowerState::Changing | PowerState::Unknown => {}
     }
 }
 

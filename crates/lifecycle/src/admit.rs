@@ -345,7 +345,8 @@ fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<
         PowerOrder::On => {
             machine.power == PowerState::On && machine.person.is_none() && machine.off_wanted.is_none()
         }
-        PowerOrder::Off => !machine.may_run() && machine.goal != Goal::Ready,
+        PowerOrder::Off | PowerOrder::Soft => !machine.may_run() && machine.goal != Goal::Ready,
+        PowerOrder::Press => false,
     };
     if so_already {
         return Ok(Verdict::Already);
@@ -377,11 +378,15 @@ pub fn plan(lab: &Lab, scenario: &ScenarioName) -> PlanOutline {
     for machine in members.iter().filter_map(|name| lab.machines.get(name)) {
         let node = machine.node.clone();
         match machine.power {
-            PowerState::On | PowerState::Unknown if is_released(machine) => outline.released.push(node),
+            PowerState::On | PowerState::Changing | PowerState::Unknown if is_released(machine) => {
+                outline.released.push(node)
+            }
             _ if is_by_hand(lab, machine) => outline.by_hand.push(node),
             PowerState::Off => outline.switched_on.push(node),
-            PowerState::Unknown if machine.live_boot().is_none() => outline.switched_on.push(node),
-            PowerState::On | PowerState::Unknown => {
+            PowerState::Changing | PowerState::Unknown if machine.live_boot().is_none() => {
+                outline.switched_on.push(node)
+            }
+            PowerState::On | PowerState::Changing | PowerState::Unknown => {
                 outline.switched_off.push(node.clone());
                 outline.switched_on.push(node);
             }

@@ -58,11 +58,13 @@ pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate<'_>, no
         return go_off(lab, machine, since, now);
     }
     match (machine.person, machine.goal) {
-        (Some(PowerOrder::Off), _) | (None, Goal::Off) => Step::Rest,
+        (Some(PowerOrder::Off | PowerOrder::Soft | PowerOrder::Press), _) | (None, Goal::Off) => Step::Rest,
         (None, Goal::Any) => park::step(lab, machine, rung, now),
         (Some(PowerOrder::On), Goal::Any | Goal::Off) => match machine.power {
             PowerState::On => Step::Rest,
-            PowerState::Off | PowerState::Unknown => switch(lab, machine, PowerOrder::On, now),
+            PowerState::Off | PowerState::Changing | PowerState::Unknown => {
+                switch(lab, machine, PowerOrder::On, now)
+            }
         },
         (_, Goal::Ready) if machine.tries > lab.spec.limits.tries && rung != Rung::Ready => {
             Step::GiveUp(Fault {

@@ -227,7 +227,7 @@ fn you_can(lab: &Lab, machine: &Machine, as_wanted: bool) -> Vec<String> {
     } else {
         let order = match machine.power {
             PowerState::On => PowerOrder::Off,
-            PowerState::Off | PowerState::Unknown => PowerOrder::On,
+            PowerState::Off | PowerState::Changing | PowerState::Unknown => PowerOrder::On,
         };
         acts.push(format!("labinator power {order} {node}"));
     }

@@ -60,6 +60,10 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         | Fact::Issued { .. }
         | Fact::Finished { .. }
         | Fact::PowerSeen { .. }
+        | Fact::PortRead { .. }
+        | Fact::DeviceSeen { .. }
+        | Fact::LinkSeen { .. }
+        | Fact::PowerConfirmed { .. }
         | Fact::Published { .. }
         | Fact::Entered { .. }
         | Fact::Faulted { .. }

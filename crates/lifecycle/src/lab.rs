@@ -11,9 +11,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    AgentClash, AgentView, Boot, Candidate, CommandId, Digest, DiskKnown, Fault, Goal, GuestSeen, Image,
-    IpxeView, LabSpec, LabTime, MacAddr, ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice, Phase,
-    PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stranger,
+    AgentClash, AgentView, Boot, Candidate, CommandId, Digest, DiskKnown, DriverName, Fault, Goal, GuestSeen,
+    Image, IpxeView, LabSpec, LabTime, MacAddr, ManifestFiles, Moment, NodeBoot, NodeName, NodeSpec, Notice,
+    Phase, PowerOrder, PowerState, Rung, ScenarioName, ScenarioSpec, Stranger,
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ use crate::cluster::{Cluster, TalosKnown};
 use crate::packed::PackedBoot;
 use crate::park::Park;
 use crate::past::{self, PastBoot, Room};
+use crate::power::{DeviceKnown, Senses};
 use crate::trial::{self, Trial, TriedBoot};
 use crate::wipe::Wipe;
 use crate::wipe::before::BeforeUse;
@@ -75,6 +76,9 @@ pub struct Lab {
     pub notices: Vec<Notice>,
     /// Machines that are not on the board.
     pub strangers: Vec<Stranger>,
+    /// Power devices that were seen.
+    #[serde(default)]
+    pub devices: BTreeMap<DriverName, DeviceKnown>,
     /// The last start of a core.
     pub core: Option<CoreStart>,
     /// The latest moment of which anything is known.
@@ -131,6 +135,9 @@ pub struct Machine {
     pub evidence: String,
     /// When it was seen.
     pub power_seen: Option<Moment>,
+    /// What was seen that tells of its power, where its device cannot be taken at its word.
+    #[serde(default)]
+    pub senses: Senses,
     /// The order its driver has not answered yet.
     pub in_flight: Option<(CommandId, PowerOrder, LabTime)>,
     /// The last order its driver carried out, until the result is seen.
@@ -245,6 +252,7 @@ impl Machine {
             power,
             evidence: String::from(evidence),
             power_seen: None,
+            senses: Senses::default(),
             in_flight: None,
             carried_out: None,
             ordered: None,
@@ -332,6 +340,7 @@ impl Lab {
             listening: LabTime::default(),
             notices: Vec::new(),
             strangers: Vec::new(),
+            devices: BTreeMap::new(),
             core: None,
             latest: Moment::default(),
         };

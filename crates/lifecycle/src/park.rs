@@ -41,7 +41,7 @@ pub(crate) fn begin(lab: &Lab, machine: &Machine, at: Moment) -> Option<Park> {
     let node = lab.node(&machine.node)?;
     let driver = lab.spec.power.get(&node.power.driver)?;
     let switched = match driver {
-        PowerDriver::Virtual { .. } => true,
+        PowerDriver::Virtual { .. } | PowerDriver::Device(_) => true,
         PowerDriver::Manual | PowerDriver::Guests => false,
     };
     let can = switched && node.loader == LoaderChoice::Labinator && !machine.bad;

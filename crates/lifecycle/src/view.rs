@@ -117,9 +117,9 @@ pub(crate) fn word(machine: &Machine) -> NodeWord {
         || matches!(machine.carried_out, Some((PowerOrder::On, _)));
     match machine.rung {
         Rung::Off => match machine.power {
-            PowerState::Off | PowerState::Unknown if going_on => NodeWord::Starting,
+            PowerState::Off | PowerState::Changing | PowerState::Unknown if going_on => NodeWord::Starting,
             PowerState::Off => NodeWord::Off,
-            PowerState::Unknown | PowerState::On => NodeWord::Unknown,
+            PowerState::Changing | PowerState::Unknown | PowerState::On => NodeWord::Unknown,
         },
         Rung::On => NodeWord::Starting,
         Rung::Asked if machine.silent.is_some() => NodeWord::Unknown,

@@ -6,7 +6,7 @@ use core::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{NodeName, PortRef, Proof};
+use crate::{NodeName, PortRef, PowerState, Proof};
 
 /// Counts the commands of one journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,22 @@ pub enum PowerOrder {
     On,
     /// Make the machine stop.
     Off,
+    /// Ask what runs on it to stop: a short press of its button, or what its controller has for that.
+    Soft,
+    /// Press its button for a moment, whatever that does.
+    Press,
+}
+
+impl PowerOrder {
+    /// What is to be seen when it was carried out; nothing certain after a press.
+    #[must_use]
+    pub const fn result(self) -> Option<PowerState> {
+        match self {
+            Self::On => Some(PowerState::On),
+            Self::Off | Self::Soft => Some(PowerState::Off),
+            Self::Press => None,
+        }
+    }
 }
 
 impl fmt::Display for PowerOrder {
@@ -28,6 +44,8 @@ impl fmt::Display for PowerOrder {
         f.pad(match self {
             Self::On => "on",
             Self::Off => "off",
+            Self::Soft => "soft",
+            Self::Press => "press",
         })
     }
 }

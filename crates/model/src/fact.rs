@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Candidate, ClusterPods, Command, CommandId, DiskId, Fault, Image, LabSpec, MacAddr, ManifestFiles,
-    Membership, Moment, NodeBoot, NodeName, NodePods, Notice, Outcome, PowerOrder, PowerState, Rung,
-    ScenarioName, Sight, TalosSight, WipePermit,
+    Candidate, ClusterPods, Command, CommandId, DeviceSight, DiskId, DriverName, Fault, Image, LabSpec,
+    LinkReading, MacAddr, ManifestFiles, Membership, Moment, NodeBoot, NodeName, NodePods, Notice, Outcome,
+    PortReading, PowerOrder, PowerState, Rung, ScenarioName, Sight, TalosSight, WipePermit,
 };
 
 /// A fact with its number and time.
@@ -297,6 +297,37 @@ pub enum Fact {
         /// How that is known.
         evidence: String,
     },
+    /// A power device told of a port. Told anew only when it changed: while the device answers, it is still so.
+    PortRead {
+        /// Of which machine.
+        node: NodeName,
+        /// What.
+        reading: PortReading,
+    },
+    /// A power device answers, began anew, or is lost.
+    DeviceSeen {
+        /// Which.
+        driver: DriverName,
+        /// What was seen.
+        #[serde(flatten)]
+        sight: DeviceSight,
+    },
+    /// A switch told of the port that a machine is plugged into, when it changed.
+    LinkSeen {
+        /// Of which machine.
+        node: NodeName,
+        /// What.
+        link: LinkReading,
+    },
+    /// A person looked, and said whether a machine runs; or that nobody knows.
+    PowerConfirmed {
+        /// Which machine.
+        node: NodeName,
+        /// On, off or unknown.
+        state: PowerState,
+        /// Who said so.
+        by: Origin,
+    },
     /// The counter saw something of a machine.
     Sighted {
         /// Which address.
@@ -363,6 +394,7 @@ impl Fact {
             | Self::AdoptAccepted { .. }
             | Self::StopAccepted { .. }
             | Self::PowerAccepted { .. }
+            | Self::PowerConfirmed { .. }
             | Self::InstallAccepted { .. }
             | Self::WipeAccepted { .. }
             | Self::Issued { .. }
@@ -393,6 +425,9 @@ impl Fact {
             | Self::LoaderSilent { .. }
             | Self::ParkEnded { .. }
             | Self::PowerSeen { .. }
+            | Self::PortRead { .. }
+            | Self::DeviceSeen { .. }
+            | Self::LinkSeen { .. }
             | Self::PortSeen { .. }
             | Self::SecretsReady { .. }
             | Self::TalosSeen { .. }

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentUpdates, DnsSpec, DriverName, GuestSpec, LabName, MacAddr, MachineUuid, Mebibytes, NodeName,
-    NtpMode, ScenarioName, Span, SystemSpec, TalosSpec, Variables,
+    AgentUpdates, DeviceSpec, DnsSpec, DriverName, GuestSpec, LabName, MacAddr, MachineUuid, Mebibytes,
+    NodeName, NtpMode, ScenarioName, Span, SystemSpec, TalosSpec, Variables,
 };
 
 /// A whole lab.
@@ -214,6 +214,8 @@ pub enum PowerDriver {
     Manual,
     /// The agents of the hypervisors that run the lab's guests.
     Guests,
+    /// A device that switches machines.
+    Device(DeviceSpec),
 }
 
 /// A port of a power driver, written `relays/1`.

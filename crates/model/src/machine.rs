@@ -72,6 +72,8 @@ pub enum PowerState {
     On,
     /// Seen off.
     Off,
+    /// On its way from one to the other: shown while an order is carried out and its result is not seen yet.
+    Changing,
     /// Nothing tells.
     #[default]
     Unknown,
@@ -82,6 +84,7 @@ impl fmt::Display for PowerState {
         f.pad(match self {
             Self::On => "on",
             Self::Off => "off",
+            Self::Changing => "changing",
             Self::Unknown => "unknown",
         })
     }

@@ -139,7 +139,9 @@ impl Segment {
         if let Some(machine) = self.machines.get_mut(at) {
             match order {
                 PowerOrder::On => machine.power_on(now),
-                PowerOrder::Off => machine.power_off(now),
+                PowerOrder::Off | PowerOrder::Soft => machine.power_off(now),
+                PowerOrder::Press if machine.phase() == Phase::Off => machine.power_on(now),
+                PowerOrder::Press => machine.power_off(now),
             }
             self.refresh(at, now);
         }

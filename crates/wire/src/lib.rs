@@ -14,5 +14,6 @@ pub mod loader;
 pub mod ndp;
 pub mod ntp;
 pub mod pxelinux;
+pub mod relay;
 pub mod syslog;
 pub mod tftp;

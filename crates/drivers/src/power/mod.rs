@@ -1,16 +1,25 @@
-//! Power: one task per port, behind one door for the whole lab.
+//! Power: behind one door for the whole lab, one task per virtual machine and one per device.
 //!
 //! ```text
-//!   PowerCommand ──▶ Power ──▶ queue of the port ──▶ driver ──▶ DriverReport::Finished (what was done)
-//!                                                      └──────▶ DriverReport::PowerSeen (what is true)
+//!   PowerCommand ──▶ Power ──▶ queue of the port or device ──▶ driver ──▶ DriverReport::Finished (what was done)
+//!                                                                └──────▶ PowerSeen, PortRead, DeviceSeen (what is seen)
 //! ```
+//!
+//! A driver of a device is a [`device::Device`]; its [`owner`] is the task.
 
+mod command;
 mod console;
+mod device;
+mod devices;
+mod guard;
 mod guests;
 mod machine;
 mod manual;
+mod owner;
 mod process;
 mod qemu;
+mod relayinator;
+mod tty;
 mod virtual_node;
 
 use std::collections::BTreeMap;
@@ -18,13 +27,20 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::{CommandId, LabSpec, NodeName, NodeSpec, Outcome, PortRef, PowerDriver, PowerOrder, PowerState};
+use model::{
+    CommandId, DeviceSight, DeviceSpec, DriverName, LabSpec, NodeName, NodeSpec, Outcome, PortReading,
+    PortRef, PowerDriver, PowerOrder, PowerState,
+};
 use tokio::sync::mpsc;
 
 use crate::here::{Here, Seat};
 use crate::process::ProcessError;
 
+use guard::Guard;
+use owner::Ordered;
+
 pub use console::CONSOLE_FILE;
+pub use devices::Reveal;
 pub use machine::{Machine, tap_name};
 pub use qemu::missing;
 
@@ -62,6 +78,20 @@ pub enum DriverReport {
         state: PowerState,
         /// How that is known.
         evidence: String,
+    },
+    /// A device told of a port; anew only when it changed.
+    PortRead {
+        /// Of which machine.
+        node: NodeName,
+        /// What.
+        reading: PortReading,
+    },
+    /// A device answers, began anew, or is lost.
+    DeviceSeen {
+        /// Which.
+        driver: DriverName,
+        /// What was seen.
+        sight: DeviceSight,
     },
 }
 
@@ -106,6 +136,8 @@ impl PowerError {
 #[derive(Debug, Clone)]
 pub struct Power {
     ports: BTreeMap<PortRef, mpsc::Sender<(CommandId, PowerOrder)>>,
+    devices: BTreeMap<DriverName, mpsc::Sender<Ordered>>,
+    guard: Guard,
 }
 
 impl Power {
@@ -120,18 +152,25 @@ impl Power {
     pub fn spawn(
         spec: &LabSpec,
         here: &Here,
+        reveal: &Reveal,
         reports: &mpsc::Sender<DriverReport>,
     ) -> Result<Self, PowerError> {
         let mut plans = Vec::new();
         for (name, driver) in &spec.power {
             let nodes = spec.board.nodes.iter().filter(|(_, node)| node.power.driver == *name);
-            plans.push(plan(driver, nodes, here)?);
+            plans.push(plan((name, driver), nodes, here)?);
         }
-        let mut ports = BTreeMap::new();
+        let mut power = Self { ports: BTreeMap::new(), devices: BTreeMap::new(), guard: Guard::default() };
         for plan in plans {
-            plan.spawn(&mut ports, reports);
+            plan.spawn(&mut power, reveal, reports);
         }
-        Ok(Self { ports })
+        Ok(power)
+    }
+
+    /// The lab sees a machine so now. Buttons of machines that are seen otherwise than when they were ordered to be
+    /// pressed are not pressed.
+    pub fn saw(&self, node: &NodeName, state: PowerState) {
+        self.guard.saw(node, state);
     }
 
     /// Hands a command over. It never waits.
@@ -140,34 +179,44 @@ impl Power {
     /// The outcome to record when the port is not there or has too many orders waiting.
     pub fn order(&self, command: &PowerCommand) -> Result<(), Outcome> {
         let failed = |code: &str, why: String| Err(Outcome::Failed { code: code.to_owned(), why });
-        let Some(queue) = self.ports.get(&command.port) else {
-            return failed("no-such-port", format!("no driver has a port {}", command.port));
+        let full = match (self.devices.get(&command.port.driver), self.ports.get(&command.port)) {
+            (Some(queue), _) => {
+                let port = command.port.port.clone();
+                let ordered = Ordered { id: command.id, port, act: command.order.into() };
+                queue.try_send(ordered).map_err(|why| matches!(why, mpsc::error::TrySendError::Full(_)))
+            }
+            (None, Some(queue)) => {
+                let sent = queue.try_send((command.id, command.order));
+                sent.map_err(|why| matches!(why, mpsc::error::TrySendError::Full(_)))
+            }
+            (None, None) => return failed("no-such-port", format!("no driver has a port {}", command.port)),
         };
-        match queue.try_send((command.id, command.order)) {
+        match full {
             Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                failed("port-busy", format!("{} still has {QUEUE} orders to do", command.port))
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                failed("driver-gone", format!("the driver of {} has ended", command.port))
-            }
+            Err(true) => failed("port-busy", format!("{} still has {QUEUE} orders to do", command.port)),
+            Err(false) => failed("driver-gone", format!("the driver of {} has ended", command.port)),
         }
     }
 }
 
 /// A driver that has all it needs and is not started yet.
 enum Plan {
+    Device { driver: DriverName, device: DeviceSpec, nodes: Vec<(String, NodeName)> },
     Manual { nodes: Vec<(NodeName, PortRef)> },
     Guests { ports: Vec<PortRef> },
     Virtual { programs: qemu::Installed, stagger: Duration, nodes: Vec<(PortRef, Machine, Seat)> },
 }
 
 fn plan<'a>(
-    driver: &PowerDriver,
+    (name, driver): (&DriverName, &PowerDriver),
     nodes: impl Iterator<Item = (&'a NodeName, &'a NodeSpec)>,
     here: &Here,
 ) -> Result<Plan, PowerError> {
     match driver {
+        PowerDriver::Device(device) => {
+            let nodes = nodes.map(|(node, spec)| (spec.power.port.clone(), node.clone())).collect();
+            Ok(Plan::Device { driver: name.clone(), device: device.clone(), nodes })
+        }
         PowerDriver::Manual => {
             Ok(Plan::Manual { nodes: nodes.map(|(name, node)| (name.clone(), node.power.clone())).collect() })
         }
@@ -188,12 +237,15 @@ fn plan<'a>(
 }
 
 impl Plan {
-    fn spawn(
-        self,
-        ports: &mut BTreeMap<PortRef, mpsc::Sender<(CommandId, PowerOrder)>>,
-        reports: &mpsc::Sender<DriverReport>,
-    ) {
+    fn spawn(self, power: &mut Power, reveal: &Reveal, reports: &mpsc::Sender<DriverReport>) {
+        let ports = &mut power.ports;
         match self {
+            Self::Device { driver, device, nodes } => {
+                let (orders, queue) = mpsc::channel(QUEUE.saturating_mul(nodes.len().max(1)));
+                let around = devices::Around { guard: power.guard.clone(), reports: reports.clone() };
+                devices::spawn((driver.clone(), &device), nodes, around, reveal, queue);
+                power.devices.insert(driver, orders);
+            }
             Self::Manual { nodes } => {
                 for (node, port) in nodes {
                     let (orders, queue) = mpsc::channel(QUEUE);

@@ -111,7 +111,11 @@ impl VirtualNode {
                 self.finished(id, Outcome::Done).await?;
                 return self.ended(&how, running).await;
             }
-            (PowerOrder::On, Some(_)) | (PowerOrder::Off, None) => Outcome::Done,
+            (PowerOrder::On, Some(_)) | (PowerOrder::Off | PowerOrder::Soft, None) => Outcome::Done,
+            (PowerOrder::Soft, Some(_)) | (PowerOrder::Press, _) => Outcome::Failed {
+                code: "not-supported".to_owned(),
+                why: "a virtual machine has no button".to_owned(),
+            },
         };
         self.finished(id, outcome).await?;
         // Said again even if nothing changed: who ordered waits to see it.

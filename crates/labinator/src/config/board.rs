@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use model::{
-    BoardSpec, Cell, DriverName, LoaderChoice, MacAddr, NodeName, NodeSpec, PortRef, PowerDriver,
+    BoardSpec, Cell, DeviceSpec, DriverName, LoaderChoice, MacAddr, NodeName, NodeSpec, PortRef, PowerDriver,
     VirtualFirmware,
 };
 
+use super::devices::{self, PortNames};
 use super::fields::{Found, Typed};
 use super::file::{BoardFile, NodeFile};
 use super::mistake::Mistake;
@@ -353,21 +354,74 @@ impl Board<'_> {
         let key = (driver.to_owned(), port.to_owned());
         if let Some((first, owner)) = self.ports.get(&key) {
             let label = format!("{driver}/{port} already switches `{owner}`");
-            let mut mistake =
+            let mistake =
                 taken_twice("two nodes are wired to the same power port", (typed.place, label), *first);
-            if let Some(free) = self.free_port(driver) {
-                mistake = mistake.help(format!("no node uses `{driver}/{free}`"));
-            }
-            found.push(mistake);
+            found.push(mistake.help(self.ports_help(driver)));
             return None;
         }
         self.ports.insert(key, (typed.place, name.to_owned()));
-        known.spec.as_ref()?;
+        if let PowerDriver::Device(device) = known.spec.as_ref()?
+            && !self.may_switch((driver, device), (port, typed), found)
+        {
+            return None;
+        }
         Some(PortRef { driver: driver.parse::<DriverName>().ok()?, port: port.to_owned() })
     }
 
-    fn free_port(&self, driver: &str) -> Option<u16> {
-        (1..=u16::MAX).find(|n| !self.written.ports.contains(&format!("{driver}/{n}")))
+    /// Says when a device has no such port, or when the port is protected.
+    fn may_switch(
+        &self,
+        (driver, device): (&str, &DeviceSpec),
+        (port, typed): (&str, &Typed<String>),
+        found: &mut Found,
+    ) -> bool {
+        let place =
+            Place { start: typed.place.end.saturating_sub(port.len()).max(typed.place.start), ..typed.place };
+        if device.protect.contains(port) {
+            let mut mistake = Mistake::new(
+                format!("`{driver}/{port}` is protected, and switches no node"),
+                typed.place,
+                "nobody may switch it",
+            );
+            if let Some(known) = self.drivers.get(driver) {
+                mistake = mistake.other(known.place, "`protect` says so");
+            }
+            found.push(mistake.help(self.ports_help(driver)));
+            return false;
+        }
+        let typed = Typed::new(port.to_owned(), place);
+        devices::kind(device.kind.word()).is_none_or(|kind| devices::is_port(kind, &typed, found))
+    }
+
+    /// Which ports of a driver are free.
+    fn ports_help(&self, driver: &str) -> String {
+        let known = self.drivers.get(driver).and_then(|known| known.spec.as_ref());
+        let device = match known {
+            Some(PowerDriver::Device(device)) => Some(device),
+            Some(PowerDriver::Virtual { .. } | PowerDriver::Manual | PowerDriver::Guests) | None => None,
+        };
+        let last = device.and_then(|device| match devices::kind(device.kind.word())?.ports {
+            PortNames::UpTo(last) => Some(last),
+            PortNames::Any => None,
+        });
+        let is_free = |n: &u16| {
+            !self.written.ports.contains(&format!("{driver}/{n}"))
+                && device.is_none_or(|device| !device.protect.contains(&n.to_string()))
+        };
+        let Some(last) = last else {
+            return (1..=u16::MAX)
+                .find(is_free)
+                .map_or_else(String::new, |free| format!("no node uses `{driver}/{free}`"));
+        };
+        let free: Vec<String> = (1..=last).filter(is_free).map(|n| n.to_string()).collect();
+        let free = if free.is_empty() { "none".to_owned() } else { free.join(", ") };
+        let protected: Vec<&str> =
+            device.iter().flat_map(|device| &device.protect).map(String::as_str).collect();
+        match protected.as_slice() {
+            [] => format!("free ports on `{driver}`: {free}"),
+            [one] => format!("free ports on `{driver}`: {free} ({one} is protected)"),
+            all => format!("free ports on `{driver}`: {free} ({} are protected)", all.join(", ")),
+        }
     }
 
     fn switch_port(&mut self, name: &str, typed: &Typed<String>, found: &mut Found) -> bool {
@@ -405,7 +459,7 @@ impl Board<'_> {
         let driver = power.and_then(|p| p.value.split_once('/')).map(|(d, _)| d);
         if let (Some(power), Some(driver)) = (power, driver)
             && let Some(known) = self.drivers.get(driver)
-            && matches!(known.spec, Some(PowerDriver::Manual))
+            && matches!(known.spec, Some(PowerDriver::Manual | PowerDriver::Device(_)))
         {
             found.push(
                 Mistake::new(

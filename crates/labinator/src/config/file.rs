@@ -4,6 +4,7 @@
 
 use schemars::JsonSchema;
 
+use super::devices::Given;
 use super::fields::{Entries, Typed};
 use super::guests::GuestsFile;
 use super::systems::{PathsFile, VarsFile};
@@ -189,24 +190,24 @@ pub struct DnsBossFile {
 }
 
 /// Something that switches machines.
-#[derive(Debug, Clone, Default, JsonSchema)]
-#[schemars(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, Default)]
 pub struct PowerFile {
     /// Its key.
-    #[schemars(skip)]
     pub place: Place,
-    /// `virtual`: machines of this computer with real firmware. `manual`: a person presses the button.
-    #[schemars(with = "String", extend("enum" = ["virtual", "manual"]))]
+    /// Which driver.
     pub driver: Option<Typed<String>>,
     /// Memory of each virtual machine, such as `512MiB`.
-    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9]+ ?[MG]iB$"))]
     pub memory: Option<Typed<String>>,
     /// Pause between two starts, such as `500ms`.
-    #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub stagger: Option<Typed<String>>,
     /// Disk of each virtual machine, `/dev/vda`, such as `10GiB`. It takes only the room that is written to.
-    #[schemars(with = "Option<String>", regex(pattern = r"^[0-9]+ ?[MG]iB$"))]
     pub disk: Option<Typed<String>>,
+    /// Ports that nobody may switch.
+    pub protect: Option<Vec<Typed<String>>>,
+    /// A machine that takes this much or less is off.
+    pub standby: Option<Typed<String>>,
+    /// Options of one driver or another.
+    pub options: Vec<Given>,
 }
 
 /// The board.

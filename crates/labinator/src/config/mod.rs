@@ -7,6 +7,7 @@
 
 mod board;
 mod carriers;
+mod devices;
 mod fields;
 mod file;
 mod guests;
@@ -26,6 +27,7 @@ use std::path::Path;
 
 use model::{BoardSpec, LabName, LabSpec, Limits, NetworkSpec};
 
+pub use devices::Given;
 pub use fields::{Entries, Typed};
 pub use file::{
     BoardFile, ChoiceFile, DnsBossFile, DnsFile, GroupFile, ImageFile, ImageFilesFile, Ipv6File, LabFile,
@@ -235,7 +237,7 @@ fn parking(
     power: &std::collections::BTreeMap<model::DriverName, model::PowerDriver>,
 ) -> Vec<String> {
     let switched = |node: &model::NodeSpec| match power.get(&node.power.driver) {
-        Some(model::PowerDriver::Virtual { .. }) => true,
+        Some(model::PowerDriver::Virtual { .. } | model::PowerDriver::Device(_)) => true,
         Some(model::PowerDriver::Manual | model::PowerDriver::Guests) | None => false,
     };
     let can = |node: &model::NodeSpec| node.loader == model::LoaderChoice::Labinator && switched(node);
@@ -249,7 +251,7 @@ fn memory_of(
 ) -> std::collections::BTreeMap<String, model::Mebibytes> {
     let of_driver = |node: &model::NodeSpec| match power?.get(&node.power.driver)? {
         model::PowerDriver::Virtual { memory, .. } => Some(*memory),
-        model::PowerDriver::Manual | model::PowerDriver::Guests => None,
+        model::PowerDriver::Manual | model::PowerDriver::Guests | model::PowerDriver::Device(_) => None,
     };
     let nodes = board.iter().flat_map(|board| &board.nodes);
     nodes

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::{DriverName, Mebibytes, PowerDriver, Span};
 
+use super::devices;
 use super::fields::{Entries, Found, Typed};
 use super::file::PowerFile;
 use super::mistake::Mistake;
@@ -11,11 +12,8 @@ use super::network::duration;
 use super::words;
 use super::yaml::Place;
 
-/// Drivers of this version.
-pub(super) const KNOWN: &[&str] = &["virtual", "manual"];
 /// Drivers of later versions.
-const LATER: &[&str] =
-    &["relayinator", "tasmota", "shelly", "wake-on-lan", "ipmi", "redfish", "pdu", "poe", "gpio"];
+const LATER: &[&str] = &["poe"];
 /// Memory of a virtual machine unless told.
 const VIRTUAL_MEMORY: Mebibytes = Mebibytes(512);
 /// Pause between two starts of virtual machines unless told.
@@ -82,6 +80,10 @@ pub(super) fn named<N: std::str::FromStr<Err = model::NameError>>(
 
 fn power_driver(file: &PowerFile, found: &mut Found) -> Option<PowerDriver> {
     let word = file.driver.as_ref()?;
+    if let Some(kind) = devices::kind(&word.value) {
+        return devices::device(kind, (file, word), found).map(PowerDriver::Device);
+    }
+    not_of_a_device(file, word, found);
     match word.value.as_str() {
         "virtual" => {
             let memory = file.memory.as_ref().map_or(Some(VIRTUAL_MEMORY), |m| memory(m, found));
@@ -120,12 +122,32 @@ fn power_driver(file: &PowerFile, found: &mut Found) -> Option<PowerDriver> {
             found.push(
                 Mistake::new(format!("`{other}` is not a power driver"), word.place, "not known").nearest(
                     other,
-                    KNOWN.iter().copied(),
+                    devices::words(),
                     "drivers of this version",
                 ),
             );
             None
         }
+    }
+}
+
+/// Options of devices say nothing to drivers that are none.
+fn not_of_a_device(file: &PowerFile, word: &Typed<String>, found: &mut Found) {
+    if !matches!(word.value.as_str(), "virtual" | "manual") {
+        return;
+    }
+    let first = file.protect.as_ref().and_then(|ports| ports.first()).map(|port| ("protect", port.place));
+    let standby = file.standby.as_ref().map(|typed| ("standby", typed.place));
+    let options = file.options.iter().map(|given| (given.key, given.entry.key_place));
+    for (key, place) in first.into_iter().chain(standby).chain(options) {
+        found.push(
+            Mistake::new(
+                format!("`{key}` is not an option of the driver `{}`", word.value),
+                place,
+                "no use here",
+            )
+            .other(word.place, "this driver"),
+        );
     }
 }
 

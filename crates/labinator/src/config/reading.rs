@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::devices::{self, Given};
 use super::fields::{Entries, Fields, Found, Typed, number_of, text_of, texts_of};
 use super::file::{
     BoardFile, ChoiceFile, DnsBossFile, DnsFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile,
@@ -11,9 +12,6 @@ use super::guests;
 use super::mistake::Mistake;
 use super::systems;
 use super::yaml::{Entry, Node, Place, Value};
-
-/// Keys of power drivers that this version does not have.
-const LATER_POWER: &[&str] = &["device", "url", "protect", "credentials"];
 
 /// Reads the whole file.
 pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
@@ -171,12 +169,24 @@ fn power_driver(entry: &Entry, found: &mut Found) -> Option<PowerFile> {
         memory: fields.text("memory", found),
         stagger: fields.text("stagger", found),
         disk: fields.text("disk", found),
+        protect: fields
+            .node("protect")
+            .and_then(|e| texts_of("protect", &e.value, found))
+            .map(|list| list.value),
+        standby: fields.text("standby", found),
+        options: options(&mut fields),
     };
-    let known = file.driver.as_ref().is_none_or(|d| super::power::KNOWN.contains(&d.value.as_str()));
+    let known = file.driver.as_ref().is_none_or(|d| devices::words().contains(&d.value.as_str()));
     if known {
-        fields.close(LATER_POWER, found);
+        fields.close(&[], found);
     }
     Some(file)
+}
+
+/// The options that some driver or other has, as they were typed.
+fn options(fields: &mut Fields<'_>) -> Vec<Given> {
+    let given = |key| Some(Given { key, entry: fields.node(key)?.clone() });
+    devices::keys().into_iter().filter_map(given).collect()
 }
 
 fn board(entry: &Entry, found: &mut Found) -> Option<BoardFile> {

@@ -530,7 +530,7 @@ impl Power {
             };
             let state = match order {
                 PowerOrder::On => PowerState::On,
-                PowerOrder::Off => PowerState::Off,
+                PowerOrder::Off | PowerOrder::Soft | PowerOrder::Press => PowerState::Off,
             };
             let number: u8 = node.as_str().trim_start_matches("node").parse().unwrap();
             let done = Fact::Finished { id, outcome: Outcome::Done };

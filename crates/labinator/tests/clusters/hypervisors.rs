@@ -125,12 +125,12 @@ impl Agents {
                     }
                 });
             }
-            (PowerOrder::Off, true) => {
+            (PowerOrder::Off | PowerOrder::Soft | PowerOrder::Press, true) => {
                 running.remove(&name);
                 ended =
                     Some(GuestEnd { cause: GuestCause::Ordered, evidence: "it was wished off".to_owned() });
             }
-            (PowerOrder::On, true) | (PowerOrder::Off, false) => {}
+            (PowerOrder::On, true) | (PowerOrder::Off | PowerOrder::Soft | PowerOrder::Press, false) => {}
         }
         let state = if wish.power == PowerOrder::On { GuestState::Running } else { GuestState::Off };
         let seen = GuestSeen {

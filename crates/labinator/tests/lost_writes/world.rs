@@ -150,7 +150,7 @@ impl World {
                     machine.boots += 1;
                 }
                 PowerOrder::On => {}
-                PowerOrder::Off => machine.on = None,
+                PowerOrder::Off | PowerOrder::Soft | PowerOrder::Press => machine.on = None,
             }
             let twice = self.witness.orders.insert(id, command.clone());
             assert_eq!(twice, None, "the number of an order was used twice");

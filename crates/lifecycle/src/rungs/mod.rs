@@ -101,7 +101,7 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
     match (asked, machine.power) {
         (true, _) => Rung::Asked,
         (false, PowerState::On) => Rung::On,
-        (false, PowerState::Off | PowerState::Unknown) => Rung::Off,
+        (false, PowerState::Off | PowerState::Changing | PowerState::Unknown) => Rung::Off,
     }
 }
 

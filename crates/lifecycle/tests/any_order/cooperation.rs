@@ -53,7 +53,7 @@ impl Cooperation {
                 _ if known.talos.known.is_some() && known.rung >= Rung::Configured => Real::Talos(true),
                 (Some(agent), _) if known.live_boot().is_some() => Real::Agent(agent.report.boot_id.clone()),
                 (_, PowerState::On) => Real::On,
-                (_, PowerState::Unknown) => Real::Off,
+                (_, PowerState::Changing | PowerState::Unknown) => Real::Off,
             }
         };
         let all = (1..=6).filter(|m| world.lab.machines.contains_key(&name(*m)));
@@ -168,11 +168,11 @@ impl Cooperation {
                     self.machines.insert(guest, Real::On);
                     more = 1;
                 }
-                (PowerOrder::Off, true) => {
+                (PowerOrder::Off | PowerOrder::Soft | PowerOrder::Press, true) => {
                     self.goes_off(guest);
                     ended = Some(GuestCause::Ordered);
                 }
-                (PowerOrder::On, true) | (PowerOrder::Off, false) => {}
+                (PowerOrder::On, true) | (PowerOrder::Off | PowerOrder::Soft | PowerOrder::Press, false) => {}
             }
             let runs = self.machines[&guest] != Real::Off;
             let state = if runs { GuestState::Running } else { GuestState::Off };
@@ -208,7 +208,7 @@ impl Cooperation {
         match order {
             PowerOrder::On if *real == Real::Off => *real = Real::On,
             PowerOrder::On => {}
-            PowerOrder::Off => *real = Real::Off,
+            PowerOrder::Off | PowerOrder::Soft | PowerOrder::Press => *real = Real::Off,
         }
         sees(world, machine, if *real == Real::Off { PowerState::Off } else { PowerState::On })
     }

@@ -256,7 +256,7 @@ impl Oracle {
                 (bits.boot, bits.wiping) = (None, false);
                 self.busy.remove(node);
             }
-            PowerState::Unknown => {}
+            PowerState::Changing | PowerState::Unknown => {}
         }
         bits.seen = state;
     }
@@ -405,6 +405,7 @@ impl Oracle {
             PowerOrder::On => wrong("nobody wanted it"),
             PowerOrder::Off if self.run.contains(node) || bits.touched => Ok(()),
             PowerOrder::Off if self.unparked.contains(node) => Ok(()),
+            PowerOrder::Soft | PowerOrder::Press => wrong("it has no button"),
             PowerOrder::Off => wrong("it has no part in the run, and no person asked"),
         }
     }

@@ -79,7 +79,7 @@ pub fn render_power(machines: &[&MachineView], width: usize, color: bool) -> Str
         let word = match machine.power.state {
             PowerState::On => paint.well(&word),
             PowerState::Off => paint.faint(&word),
-            PowerState::Unknown => paint.doubtful(&word),
+            PowerState::Changing | PowerState::Unknown => paint.doubtful(&word),
         };
         let port = machine.power.port.to_string();
         let room = width.saturating_sub(name_width + port_width + 14);

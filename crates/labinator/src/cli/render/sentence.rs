@@ -41,6 +41,12 @@ fn asked(command: &Command) -> String {
         Command::Power { node, port, order: PowerOrder::Off } => {
             format!("{node}: {port} is asked to switch off")
         }
+        Command::Power { node, port, order: PowerOrder::Soft } => {
+            format!("{node}: {port} asks what runs there to stop")
+        }
+        Command::Power { node, port, order: PowerOrder::Press } => {
+            format!("{node}: the button of {port} is pressed")
+        }
         Command::Mint { run } => format!("the secrets of run {run} are to be made"),
         Command::Push { node, proof, .. } => format!("{node}: its config is pushed, proven by {proof}"),
         Command::Offer { node, .. } => format!("{node}: its config is laid ready for it to fetch"),
@@ -123,6 +129,12 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             Outcome::Unknown => format!("command {} was under way when the controller ended", id.0),
         },
         Fact::PowerSeen { node, state, evidence } => format!("{node}: power is {state} ({evidence})"),
+        Fact::PowerConfirmed { node, state, by } => {
+            format!("{node}: power is {state}, told by a person at {by}")
+        }
+        Fact::PortRead { node, reading } => format!("{node}: its power port tells {reading}"),
+        Fact::LinkSeen { node, link } => format!("{node}: {link}"),
+        Fact::DeviceSeen { driver, sight } => format!("power device {driver}: {sight}"),
         Fact::Sighted { mac, sight } => format!("{}: {}", names.of_mac(*mac), seen(sight)),
         Fact::Published { table } => format!("boot table {table} published"),
         Fact::Entered { node, rung } => format!("{node} is {rung}"),

@@ -1,0 +1,249 @@
+//! The original relay board: eight buttons on a serial line, and a memory that is no truth.
+//!
+//! ```text
+//!   read      status ─▶ what it believes; `starting`, or a belief that was lost: it began anew
+//!   press N   believes N off: on N                believes N on: refused, after a hold that brings it in step
+//!   hold N    believes N on:  off N               believes N off: refused, after a press that brings it in step
+//! ```
+//!
+//! The firmware does not press where it believes that it need not. Where its belief is the wrong one, the other word is
+//! sent, whose press is harmless then: a hold of a machine that is off, a short press (which asks to stop) of one that is
+//! to go off. The order is refused all the same, and decided anew by what is seen after that.
+
+use std::io;
+use std::time::Duration;
+
+use model::{OUT_OF_STEP, PortReading, PortSense};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout_at};
+use wire::relay::{HOLD, Heard, Lines, PORTS, PRESS, STATUS, Word, heard, press};
+
+use super::device::{Act, Device, DeviceError, Manner, Ports, Taken, Told};
+use super::tty::Line;
+
+/// Speed of the line, in bits a second.
+pub(super) const BAUD: u32 = 9600;
+/// How long an answer may take: 31 characters at 9600 baud take 32 ms, and the board draws its display between two looks
+/// at its line.
+const ANSWER: Duration = Duration::from_millis(700);
+/// How often `status` is asked before the board counts as silent.
+const ASKS: u8 = 3;
+
+/// The board.
+#[derive(Debug)]
+pub(super) struct Relayinator<L: Line> {
+    line: L,
+    open: Option<Open<L::Stream>>,
+    /// What it believed last.
+    believed: Option<[bool; 8]>,
+    /// Buttons that were held since: the board may believe them off.
+    held: [bool; 8],
+    /// How it was seen to begin anew since it was read last.
+    restarted: Option<String>,
+}
+
+#[derive(Debug)]
+struct Open<S> {
+    stream: S,
+    lines: Lines,
+}
+
+impl<L: Line> Relayinator<L> {
+    pub(super) const fn new(line: L) -> Self {
+        Self { line, open: None, believed: None, held: [false; 8], restarted: None }
+    }
+
+    async fn opened(&mut self) -> Result<&mut Open<L::Stream>, DeviceError> {
+        if self.open.is_none() {
+            let stream = self.line.open().await.map_err(|why| self.cannot("opened", &why))?;
+            self.open = Some(Open { stream, lines: Lines::default() });
+        }
+        self.open.as_mut().ok_or_else(|| DeviceError::lost("serial", "it is not open"))
+    }
+
+    fn cannot(&self, what: &str, why: &io::Error) -> DeviceError {
+        let name = self.line.name();
+        let cure = match why.kind() {
+            io::ErrorKind::NotFound => "is it plugged in?",
+            io::ErrorKind::PermissionDenied => "who runs the lab must be in the group `dialout`",
+            io::ErrorKind::ResourceBusy => "another program has it open",
+            _ => "look at its cable",
+        };
+        DeviceError::lost("serial", format!("{name} cannot be {what}: {why}; {cure}"))
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), DeviceError> {
+        let open = self.opened().await?;
+        let sent = open.stream.write_all(bytes).await;
+        sent.map_err(|why| self.cannot("written to", &why))
+    }
+
+    /// The next line, until `end`.
+    async fn line(&mut self, end: Instant) -> Result<Option<Vec<u8>>, DeviceError> {
+        let open = self.opened().await?;
+        loop {
+            let byte = match timeout_at(end, open.stream.read_u8()).await {
+                Err(_elapsed) => return Ok(None),
+                Ok(Ok(byte)) => byte,
+                Ok(Err(why)) => return Err(self.cannot("read", &why)),
+            };
+            if let Some(line) = open.lines.take(byte) {
+                return Ok(Some(line));
+            }
+        }
+    }
+
+    /// Asks what it believes.
+    async fn status(&mut self) -> Result<[bool; 8], DeviceError> {
+        let mut last = String::from("nothing");
+        for _ in 0..ASKS {
+            self.send(STATUS).await?;
+            let end = Instant::now() + ANSWER;
+            while let Some(line) = self.line(end).await? {
+                match heard(&line) {
+                    Heard::Status(believes) => return Ok(self.believes(believes)),
+                    Heard::Starting | Heard::Ready => self.began_anew("it said that it starts"),
+                    Heard::Garbage => last = format!("`{}`", line.escape_ascii()),
+                }
+            }
+        }
+        let name = self.line.name();
+        Err(DeviceError::lost(
+            "silent",
+            match last.as_str() {
+                "nothing" => format!("nothing on {name} answers `status`: is the board's supply on?"),
+                _ => format!("what is on {name} answers `status` with {last}: is it the relay board?"),
+            },
+        ))
+    }
+
+    /// Compares with what it believed before: what nobody took from it, it lost.
+    fn believes(&mut self, now: [bool; 8]) -> [bool; 8] {
+        let before = self.believed.replace(now).unwrap_or(now);
+        let mut lost = Vec::new();
+        for (port, ((before, now), held)) in (1..=PORTS).zip(before.iter().zip(now).zip(&mut self.held)) {
+            if *before && !now && !std::mem::take(held) {
+                lost.push(port.to_string());
+            }
+        }
+        if !lost.is_empty() {
+            self.began_anew(&format!("it forgot that {} is on", lost.join(", ")));
+            self.believed = Some(now);
+        }
+        now
+    }
+
+    fn began_anew(&mut self, how: &str) {
+        self.believed = None;
+        self.held = [false; 8];
+        self.restarted.get_or_insert_with(|| how.to_owned());
+    }
+
+    async fn push(&mut self, word: Word, port: u8) -> Result<(), DeviceError> {
+        let line = press(word, port).ok_or_else(|| no_button(&port.to_string()))?;
+        if let (Word::Off, Some(held)) = (word, self.held.get_mut(usize::from(port) - 1)) {
+            *held = true;
+        }
+        let sent = self.send(&line).await;
+        // A half line is no word: the next one ends it, and together they are garbage to the firmware. But a whole one
+        // may have left before the error came.
+        sent.map_err(|error| DeviceError::doubt(error.code, error.why))
+    }
+}
+
+fn no_button(port: &str) -> DeviceError {
+    DeviceError::refused("no-such-port", format!("the board has buttons 1 to {PORTS}, and no `{port}`"))
+}
+
+fn button(port: &str) -> Result<u8, DeviceError> {
+    port.parse().ok().filter(|port| (1..=PORTS).contains(port)).ok_or_else(|| no_button(port))
+}
+
+impl<L: Line> Device for Relayinator<L> {
+    fn manner(&self) -> Manner {
+        Manner {
+            ports: Ports::Buttons,
+            // It looks at its line between two drawings of its display, and its buffer is small.
+            gap: Duration::from_millis(20),
+            poll: Some(Duration::from_secs(5)),
+            shows: Duration::from_secs(1),
+            limit: Duration::from_secs(5),
+        }
+    }
+
+    async fn act(&mut self, port: &str, act: Act) -> Result<Taken, DeviceError> {
+        let number = button(port)?;
+        let believes = self.status().await?;
+        if self.restarted.is_some() {
+            return Err(DeviceError::refused(
+                "restarted",
+                "it began anew; what is seen of its machines since counts",
+            ));
+        }
+        let on = believes.get(usize::from(number) - 1).copied().unwrap_or_default();
+        let (word, busy) = match act {
+            Act::Off => (Word::Off, HOLD),
+            Act::On | Act::Soft | Act::Press => (Word::On, PRESS),
+        };
+        let in_step = match word {
+            Word::On => !on,
+            Word::Off => on,
+        };
+        match (in_step, act) {
+            (true, _) => {
+                self.push(word, number).await?;
+                // The board counts whole milliseconds after it read the line.
+                Ok(Taken::for_a(Duration::from_millis(busy + 50)))
+            }
+            (false, Act::On) => {
+                self.push(Word::Off, number).await?;
+                let why = format!(
+                    "the board believes {port} on and does not press it; {port} is held for {HOLD} ms, which leaves a \
+                     machine that is off as it is and makes the board believe that"
+                );
+                Err(DeviceError::refused(OUT_OF_STEP, why))
+            }
+            (false, Act::Off) => {
+                self.push(Word::On, number).await?;
+                let why = format!(
+                    "the board believes {port} off and does not hold it; {port} is pressed for {PRESS} ms, which asks \
+                     what runs there to stop, and makes the board believe that it is on"
+                );
+                Err(DeviceError::refused(OUT_OF_STEP, why))
+            }
+            (false, Act::Soft | Act::Press) => {
+                let why = format!("the board believes {port} on and gives it no short press; it can hold it");
+                Err(DeviceError::refused(OUT_OF_STEP, why))
+            }
+        }
+    }
+
+    async fn read(&mut self, ports: &[String]) -> Result<Told, DeviceError> {
+        let believes = self.status().await?;
+        let reading = |port: &String| {
+            let on = believes.get(usize::from(button(port).ok()?) - 1).copied()?;
+            Some((port.clone(), PortReading { sense: PortSense::Believed(on), milliwatts: None }))
+        };
+        Ok(Told {
+            ports: ports.iter().filter_map(reading).collect(),
+            about: format!("relay board on {}", self.line.name()),
+            restarted: self.restarted.take(),
+        })
+    }
+
+    async fn speaks(&mut self) {
+        // Whatever comes without being asked for is worth a look, and is read then.
+        let never = Instant::now() + Duration::from_secs(86_400);
+        match self.line(never).await {
+            Ok(Some(line)) if matches!(heard(&line), Heard::Starting | Heard::Ready) => {
+                self.began_anew("it said that it starts");
+            }
+            Ok(_) => {}
+            Err(_gone) => self.open = None,
+        }
+    }
+
+    fn forget(&mut self) {
+        self.open = None;
+    }
+}

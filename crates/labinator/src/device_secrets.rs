@@ -1,0 +1,66 @@
+//! Secrets of devices: passwords and tokens that the lab file names and never holds.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use drivers::power::Reveal;
+use model::{Secret, SecretRef};
+use pki::vault::{Sealed, Vault};
+use zeroize::Zeroizing;
+
+/// Folder of the sealed store below the state folder.
+const FOLDER: &str = "secrets";
+/// Before the name of a device's secret in the store, which holds those of clusters, too.
+const BEFORE: &str = "device-";
+/// Largest file that is read, in bytes: a password or a token, not a disk.
+const LARGEST: u64 = 64 * 1024;
+
+/// What reads the secrets of this state folder. Each is read when it is asked for, so one that is put there later is
+/// found.
+pub(crate) fn reveal(state: &Path) -> Reveal {
+    let folder = state.join(FOLDER);
+    Arc::new(move |wanted| match wanted {
+        SecretRef::Kept(name) => kept(&folder, name),
+        SecretRef::File(path) => file(Path::new(path)),
+    })
+}
+
+/// Keeps a secret for devices.
+///
+/// # Errors
+/// For a person.
+#[expect(dead_code, reason = "the command line keeps them")]
+pub(crate) fn keep(state: &Path, name: &str, secret: Vec<u8>) -> Result<(), String> {
+    let vault = Vault::open(&state.join(FOLDER)).map_err(|why| why.to_string())?;
+    let sealed: Sealed = Secret::new(Zeroizing::new(secret));
+    vault.put(&format!("{BEFORE}{name}"), &sealed).map_err(|why| why.to_string())
+}
+
+fn kept(folder: &Path, name: &str) -> Result<Secret<Vec<u8>>, String> {
+    let vault = Vault::open(folder).map_err(|why| why.to_string())?;
+    let found = vault.get(&format!("{BEFORE}{name}")).map_err(|why| why.to_string())?;
+    let found = found.ok_or_else(|| {
+        format!("no secret `{name}` is kept: `labinator secret set {name}` reads it from standard input")
+    })?;
+    Ok(Secret::new(without_end(found.reveal())))
+}
+
+fn file(path: &Path) -> Result<Secret<Vec<u8>>, String> {
+    let shown = path.display();
+    let about = fs::metadata(path).map_err(|why| format!("{shown}: {why}"))?;
+    if about.mode() & 0o077 != 0 {
+        return Err(format!("{shown} can be read by others: chmod 600 {shown}"));
+    }
+    if about.len() > LARGEST {
+        return Err(format!("{shown} is larger than {LARGEST} bytes, which is no password"));
+    }
+    let text = Zeroizing::new(fs::read(path).map_err(|why| format!("{shown}: {why}"))?);
+    Ok(Secret::new(without_end(&text)))
+}
+
+/// Without the line end that editors and `echo` leave.
+fn without_end(text: &[u8]) -> Vec<u8> {
+    text.trim_ascii_end().to_vec()
+}

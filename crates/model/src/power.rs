@@ -1,0 +1,194 @@
+//! Power devices: how each is reached, and what it tells of its ports.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Span;
+
+/// Code of an order that a device refused after it pressed the button otherwise: it believed the machine in the other
+/// state. What is seen of the machine after that counts.
+pub const OUT_OF_STEP: &str = "out-of-step";
+
+/// A device that switches machines: a relay board, a plug, a controller inside the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeviceSpec {
+    /// How it is spoken to.
+    #[serde(flatten)]
+    pub kind: DeviceKind,
+    /// Pause between two machines that are switched on by it, in milliseconds: they share a supply.
+    pub stagger: Span,
+    /// Ports that nobody may switch: what hangs on them is no machine of the lab, or is the boss itself.
+    #[serde(default)]
+    pub protect: BTreeSet<String>,
+    /// A machine that takes this much or less, in milliwatts, is off. Absent where nothing measures, or nobody said.
+    #[serde(default)]
+    pub standby: Option<u32>,
+}
+
+/// How a power device is spoken to, one variant a driver.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum DeviceKind {
+    /// The original relay board, whose relays are wired to power buttons; and boards of ours that speak frames on the
+    /// same line.
+    Relayinator {
+        /// The serial port, such as `/dev/serial/by-id/usb-…`.
+        device: String,
+    },
+    /// Programs of the owner's. `{port}` in an argument becomes the port.
+    Command {
+        /// Switches on.
+        on: Vec<String>,
+        /// Switches off.
+        off: Vec<String>,
+        /// Prints `on`, `off` or `unknown`; absent where nothing can tell.
+        #[serde(default)]
+        status: Option<Vec<String>>,
+    },
+}
+
+impl DeviceKind {
+    /// The driver's name, as the lab file has it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Relayinator { .. } => "relayinator",
+            Self::Command { .. } => "command",
+        }
+    }
+
+    /// True where its ports are buttons: what a press does depends on whether the machine runs.
+    #[must_use]
+    pub const fn presses(&self) -> bool {
+        match self {
+            Self::Relayinator { .. } => true,
+            Self::Command { .. } => false,
+        }
+    }
+}
+
+/// Where a password or token is kept. It is never written in the lab file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretRef {
+    /// In the sealed store of the state folder, under this name: `secret:NAME`.
+    Kept(String),
+    /// In a file that only its owner reads: `file:/etc/…`.
+    File(String),
+}
+
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kept(name) => write!(f, "secret:{name}"),
+            Self::File(path) => write!(f, "file:{path}"),
+        }
+    }
+}
+
+/// What a device tells of one port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PortReading {
+    /// What it senses, or believes.
+    pub sense: PortSense,
+    /// What the machine takes, in milliwatts, where that is measured.
+    #[serde(default)]
+    pub milliwatts: Option<u32>,
+}
+
+/// What a device knows of a port, and how well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "sense", content = "on", rename_all = "kebab-case")]
+pub enum PortSense {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What it did last, which says nothing about the machine.
+    Believed(bool),
+    /// Whether the machine's supply is connected: one without supply is off, one with supply may run.
+    Supply(bool),
+    /// Whether the machine runs: its power LED, its own controller, its hypervisor.
+    Machine(bool),
+}
+
+/// What is seen of a power device as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "device", rename_all = "kebab-case")]
+pub enum DeviceSight {
+    /// It answers.
+    Answers {
+        /// What it says it is.
+        about: String,
+    },
+    /// It began anew: what it believed of its ports is forgotten, and buttons may have been pressed by that.
+    Restarted {
+        /// How that was seen.
+        how: String,
+    },
+    /// It does not answer, or not as it should.
+    Lost {
+        /// Stable word of the reason.
+        code: String,
+        /// For a person.
+        why: String,
+    },
+}
+
+/// What a switch tells of the port that a machine is plugged into.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkReading {
+    /// False while the switch keeps the port off: then the link says nothing about the machine.
+    pub enabled: bool,
+    /// Speed of the link in megabits a second; absent where there is none.
+    pub mbit: Option<u32>,
+}
+
+impl fmt::Display for LinkReading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.enabled, self.mbit) {
+            (false, _) => f.write_str("its switch port is off"),
+            (true, None) => f.write_str("no link"),
+            (true, Some(mbit)) => write!(f, "link at {mbit} Mbit/s"),
+        }
+    }
+}
+
+impl fmt::Display for PortSense {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::Believed(true) => "that it believes it on",
+            Self::Believed(false) => "that it believes it off",
+            Self::Supply(true) => "that its supply is connected",
+            Self::Supply(false) => "that its supply is cut",
+            Self::Machine(true) => "that it runs",
+            Self::Machine(false) => "that it is off",
+        })
+    }
+}
+
+impl fmt::Display for PortReading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sense.fmt(f)?;
+        match self.milliwatts {
+            Some(taken) => write!(f, ", {}.{} W", taken / 1000, taken % 1000 / 100),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for DeviceSight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answers { about } if about.is_empty() => f.write_str("it answers"),
+            Self::Answers { about } => write!(f, "it answers ({about})"),
+            Self::Restarted { how } => write!(f, "it began anew: {how}"),
+            Self::Lost { code, why } => write!(f, "lost: {why} ({code})"),
+        }
+    }
+}
