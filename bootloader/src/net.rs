@@ -195,11 +195,17 @@ impl Net {
         if stands {
             match self.exchange(&request) {
                 Err(NetError::Ended) => {}
-                outcome => return outcome,
+                outcome => return outcome.map_err(|why| self.broken(why)),
             }
         }
         self.connect()?;
-        self.exchange(&request)
+        self.exchange(&request).map_err(|why| self.broken(why))
+    }
+
+    /// What may still come over this connection belongs to a question that was given up: the next one gets another.
+    fn broken(&mut self, why: NetError) -> NetError {
+        self.socket().abort();
+        why
     }
 
     fn exchange(&mut self, request: &str) -> Result<Head, NetError> {
@@ -260,7 +266,7 @@ impl Net {
             } else if !socket.may_recv() {
                 return Err(NetError::Ended);
             } else if self.clock.ms() > last + SILENCE {
-                return Err(NetError::Silent);
+                return Err(self.broken(NetError::Silent));
             }
         }
         Ok(())

@@ -134,9 +134,12 @@ impl<'a> Session<'a> {
         self.screen.fact("asks", format_args!("{place}"));
         let (mut troubles, mut held) = (0, false);
         let mut good = self.clock.ms();
+        // A file that does not come may take longer than patience lasts: one whole question begins after that, too.
+        let mut late = false;
         // One that is parked waits for its controller as long as it may, and never starts anything else.
-        while self.off.is_some() || (troubles < TRIES && self.is_patient(good)) {
+        while self.off.is_some() || (troubles < TRIES && !late) {
             let asked = self.clock.ms();
+            let is_last = !self.is_patient(good);
             if self.off.is_some_and(|at| asked >= at) {
                 self.switch_off();
             }
@@ -157,11 +160,12 @@ impl<'a> Session<'a> {
                             }
                             Err(lost) => {
                                 troubles += self.tell(lost);
+                                late = is_last;
                                 self.net.wait(PAUSE);
                             }
                         },
                         Order::Wait { retry_seconds, off_seconds } => {
-                            (troubles, good) = (0, self.clock.ms());
+                            (troubles, good, late) = (0, self.clock.ms(), false);
                             self.waits(&answer);
                             self.parks(off_seconds.map(u64::from), asked);
                             // The next question of a machine on the board is held back until there is news.
@@ -184,7 +188,7 @@ impl<'a> Session<'a> {
                 }
                 Err(lost) => {
                     troubles += self.tell(lost);
-                    held = false;
+                    (held, late) = (false, is_last);
                     self.net.wait(PAUSE);
                 }
             }

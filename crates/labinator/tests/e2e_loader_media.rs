@@ -3,220 +3,19 @@
 #![expect(clippy::print_stdout, reason = "what a failed test heard, and what was measured")]
 
 mod e2e;
+mod sticks;
 
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::process::Command;
 
 use e2e::controller::Controller;
 use e2e::ground::{self, given, until};
 use e2e::house::House;
 use e2e::processes::told;
-use model::{FileRole, LogSource, NodeWord, Phase, Trace};
-use wire::loader::FILE_X64;
-use wire::loader::cache::{BLOCK, JOURNAL, Layout, Record, newest};
-
-const LIMIT: Duration = Duration::from_secs(600);
-const CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-const VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
-const MAC: &str = "52:54:00:4c:47:02";
-const OTHER: &str = "52:54:00:4c:47:03";
-const PORT: &str = "tap-media";
-/// Where the cache begins on a medium of ours, and where it ends before the last byte.
-const CACHE: u64 = 37 << 20;
-const AFTER: u64 = 1 << 20;
-
-/// A lab of one machine that a person switches, and that has a stick.
-struct Lab {
-    house: House,
-    file: PathBuf,
-    stick: PathBuf,
-    /// What the firmware knows when the machine is switched on.
-    vars: PathBuf,
-    boots: u32,
-}
-
-impl Lab {
-    fn new(dhcp: &str) -> Self {
-        given("LABINATOR_IMAGES");
-        Self::of(House::new(), dhcp, "all: { image: node, nodes: all }")
-    }
-
-    fn of(house: House, dhcp: &str, scenario: &str) -> Self {
-        let file = house.write(
-            "lab.yaml",
-            format!(
-                "lab: sticks\n\
-                 network: {{ interface: br0, subnet: 10.79.0.0/20, boss: 10.79.0.1, dhcp: {dhcp} }}\n\
-                 power: {{ hand: {{ driver: manual }} }}\n\
-                 board:\n  columns: 1\n  nodes:\n    \
-                   one: {{ at: [1, 1], mac: '{MAC}', ip: 10.79.0.12, power: hand/1 }}\n\
-                 scenarios:\n  {scenario}\n\
-                 limits: {{ first-ask: 9m, fetch: 9m, start: 9m }}\n"
-            ),
-        );
-        house.shell(&format!("ip tuntap add {PORT} mode tap && ip link set {PORT} master br0 up"));
-        let stick = house.path("stick.img");
-        Self { house, file, stick, vars: VARS.into(), boots: 0 }
-    }
-
-    fn start(&self) -> Controller {
-        let controller = Controller::start_in(&self.house, &self.file, &self.house.path("state"), &[]);
-        controller.wait(LIMIT, "the images are read", |picture| {
-            let found = |s: &model::ScenarioView| s.missing.is_empty() && !s.image.is_empty();
-            picture.lab.scenarios.iter().all(found)
-        });
-        controller
-    }
-
-    /// Makes the stick, with the key of this lab.
-    fn build(&self, more: &[&str]) {
-        let loader = given("LABINATOR_LOADER");
-        assert_eq!(loader.file_name().unwrap(), FILE_X64);
-        let mut command = Command::new(given("LABINATOR_BIN"));
-        command.args(["media", "build"]).arg(&self.stick).arg("--lab").arg(&self.file);
-        command.arg("--state").arg(self.house.path("state")).arg("--loaders").arg(loader.parent().unwrap());
-        println!("{}", told(command.args(more)));
-    }
-
-    /// Plugs the stick in and switches the machine on.
-    fn boot(&mut self, cards: &[(&str, &str)]) -> Machine {
-        self.boots += 1;
-        let folder = self.house.path(&format!("machine{}", self.boots));
-        fs::create_dir(&folder).unwrap();
-        fs::copy(&self.vars, folder.join("vars.fd")).unwrap();
-        let mut command = self.house.staying("qemu-system-x86_64");
-        let mut add = |words: &str| {
-            command.args(words.split_whitespace());
-        };
-        add("-machine q35 -m 512 -display none -nodefaults -vga none -no-reboot -S -monitor stdio");
-        let path = |name: &str| folder.join(name).display().to_string();
-        add(&format!("-serial file:{}", path("console.log")));
-        add("-object rng-random,id=entropy,filename=/dev/urandom");
-        add("-device virtio-rng-pci,rng=entropy");
-        add(&format!("-drive if=pflash,unit=0,format=raw,readonly=on,file={CODE}"));
-        add(&format!("-drive if=pflash,unit=1,format=raw,file={}", path("vars.fd")));
-        add(&format!("-drive if=none,id=stick,format=raw,file={}", self.stick.display()));
-        add("-device qemu-xhci -device usb-storage,drive=stick,bootindex=0,removable=on");
-        for (number, (mac, netdev)) in cards.iter().enumerate() {
-            add(&format!("-netdev {netdev},id=net{number}"));
-            add(&format!("-device virtio-net-pci,id=card{number},netdev=net{number},mac={mac},romfile="));
-        }
-        let complaints = File::create(path("qemu.log")).unwrap();
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(complaints);
-        let mut qemu = command.spawn().unwrap();
-        let mut monitor = qemu.stdin.take().unwrap();
-        for (number, (_, netdev)) in cards.iter().enumerate() {
-            if netdev.starts_with("hubport") {
-                writeln!(monitor, "set_link card{number} off").unwrap();
-            }
-        }
-        writeln!(monitor, "cont").unwrap();
-        Machine { qemu, monitor, console: folder.join("console.log"), began: Instant::now() }
-    }
-
-    /// The record of the stick's cache that counts.
-    fn record(&self) -> Record {
-        let bytes = read_at(&self.stick, CACHE, usize::try_from(JOURNAL).unwrap() * BLOCK);
-        newest(bytes.chunks_exact(BLOCK).filter_map(|block| block.first_chunk::<BLOCK>())).unwrap()
-    }
-
-    fn layout(&self) -> Layout {
-        let size = fs::metadata(&self.stick).unwrap().len();
-        Layout::of((size - AFTER - CACHE) / u64::try_from(BLOCK).unwrap()).unwrap()
-    }
-}
-
-/// One card, with a cable to the lab.
-fn lab_card() -> String {
-    format!("tap,ifname={PORT},script=no,downscript=no")
-}
-
-fn read_at(path: &Path, at: u64, size: usize) -> Vec<u8> {
-    let mut file = File::open(path).unwrap();
-    file.seek(SeekFrom::Start(at)).unwrap();
-    let mut bytes = vec![0; size];
-    file.read_exact(&mut bytes).unwrap();
-    bytes
-}
-
-/// A machine that runs.
-struct Machine {
-    qemu: Child,
-    monitor: std::process::ChildStdin,
-    console: PathBuf,
-    began: Instant,
-}
-
-impl Machine {
-    fn console(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.console).unwrap_or_default()).into_owned()
-    }
-
-    /// Waits until its console shows this, and returns all of it.
-    fn shows(&self, what: &str) -> String {
-        let shown = until(LIMIT, &format!("its console shows `{what}`: {}", self.console.display()), || {
-            Some(self.console()).filter(|shown| shown.contains(what))
-        });
-        println!("--- `{what}` after {} s", self.began.elapsed().as_secs());
-        shown
-    }
-
-    /// Pulls its plug.
-    fn off(mut self) {
-        drop(writeln!(self.monitor, "quit"));
-        until(Duration::from_secs(60), "it is off", || self.qemu.try_wait().unwrap());
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let complaints = fs::read_to_string(self.console.with_file_name("qemu.log"));
-            println!("--- QEMU: {}\n--- its console:\n{}", complaints.unwrap_or_default(), self.console());
-        }
-        drop(self.qemu.kill());
-        drop(self.qemu.wait());
-    }
-}
-
-fn admitted(controller: &Controller) {
-    until(Duration::from_secs(120), "the start is not refused any more", || {
-        let plan = controller.verb("start all --plan --json").output().unwrap();
-        let plan: api::Plan = serde_json::from_slice(&plan.stdout).ok()?;
-        plan.refused.is_none().then_some(())
-    });
-}
-
-fn trace(controller: &Controller) -> Trace {
-    serde_json::from_str(&told(&mut controller.verb("boot trace one --json"))).unwrap()
-}
-
-/// Names of the files of the image that were fetched in a boot.
-fn fetched(trace: &Trace) -> Vec<&str> {
-    let of_image = |role| matches!(role, FileRole::Kernel | FileRole::Initrd | FileRole::Uki);
-    trace.boot.transfers.iter().filter(|file| of_image(file.role)).map(|file| file.name.as_str()).collect()
-}
-
-/// What the loader said last in a boot.
-fn word(trace: &Trace) -> &str {
-    let said = trace.boot.log.iter().rfind(|line| line.source == LogSource::Loader);
-    said.map_or("", |line| line.text.as_str())
-}
-
-fn ready(controller: &Controller, boot: u32) -> Trace {
-    controller.wait(LIMIT, "it is ready", |picture| {
-        let machine = picture.machines.first().unwrap();
-        picture.lab.phase == Phase::Ready && machine.word == NodeWord::Ready
-    });
-    let trace = until(LIMIT, "the boot is the next one", || {
-        Some(trace(controller)).filter(|trace| trace.boot.number >= boot)
-    });
-    println!("{}", told(&mut controller.verb("boot trace one")));
-    trace
-}
+use model::{FileRole, NodeWord};
+use sticks::{CACHE, LIMIT, Lab, MAC, OTHER, admitted, fetched, lab_card, read_at, ready, trace, word};
+use wire::loader::cache::BLOCK;
 
 #[test]
 #[ignore = "stage e2e-qemu"]
@@ -244,10 +43,7 @@ fn a_stick_fetches_once_and_then_boots_from_its_cache_also_without_a_controller(
 
     // The second time nothing is.
     let machine = lab.boot(&[(MAC, &card)]);
-    let second = until(LIMIT, "the second boot has begun", || {
-        Some(trace(&controller)).filter(|trace| trace.boot.number > first.boot.number)
-    });
-    let second = ready(&controller, second.boot.number);
+    let second = ready(&controller, first.boot.number + 1);
     assert_eq!(fetched(&second), Vec::<&str>::new());
     assert!(word(&second).contains("from the cache (written less than once over)"), "{}", word(&second));
     machine.off();
