@@ -35,25 +35,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
 /// It does not build, or weighs more than it may.
 pub(crate) fn build(workspace: &Workspace) -> Outcome<PathBuf> {
     let folder = workspace.target.join("bootloader");
-    let mut command = if has_target(workspace) {
-        workspace.cargo(&[])
-    } else {
-        debian::ensure(PACKAGES)?;
-        debians(workspace)
-    };
-    command.env("CARGO_TARGET_DIR", &folder);
-    if !succeeds(command.args([
-        "build",
-        "--locked",
-        "--release",
-        "--manifest-path",
-        MANIFEST,
-        "--target",
-        TARGET,
-    ]))? {
-        return Err("the loader does not build".into());
-    }
-    let built = folder.join(TARGET).join("release").join("labinator.efi");
+    let built = compile(workspace, &[])?.join("labinator.efi");
     let size = std::fs::metadata(&built)?.len();
     if size > SIZE {
         return Err(format!(
@@ -65,6 +47,31 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome<PathBuf> {
     let named = folder.join(FILE);
     std::fs::copy(built, &named)?;
     Ok(named)
+}
+
+/// Builds the program that measures the firmware's own TCP, and returns where it lies.
+///
+/// # Errors
+/// It does not build.
+pub(crate) fn tcp4(workspace: &Workspace) -> Outcome<PathBuf> {
+    Ok(compile(workspace, &["--example", "tcp4"])?.join("examples").join("tcp4.efi"))
+}
+
+/// Has cargo build what these words say, and returns the folder that it puts programs into.
+fn compile(workspace: &Workspace, what: &[&str]) -> Outcome<PathBuf> {
+    let folder = workspace.target.join("bootloader");
+    let mut command = if has_target(workspace) {
+        workspace.cargo(&[])
+    } else {
+        debian::ensure(PACKAGES)?;
+        debians(workspace)
+    };
+    command.env("CARGO_TARGET_DIR", &folder);
+    command.args(["build", "--locked", "--release", "--manifest-path", MANIFEST, "--target", TARGET]);
+    if !succeeds(command.args(what))? {
+        return Err("the loader does not build".into());
+    }
+    Ok(folder.join(TARGET).join("release"))
 }
 
 /// Whether the toolchain that started us can build for firmware; rustup fetches the target where it is.

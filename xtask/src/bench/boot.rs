@@ -24,6 +24,9 @@ pub(super) const PACKAGES: &[&str] =
 const PAIRS: usize = 5;
 /// Longest boot that is waited for: the peer's slowest, six at once, on a busy machine.
 pub(super) const LIMIT: Duration = Duration::from_secs(180);
+/// What the plain set-up hands to UEFI machines, and to others.
+pub(super) const UEFI_IPXE: &str = "/usr/lib/ipxe/ipxe.efi";
+const BIOS_IPXE: &str = "/usr/lib/ipxe/undionly.kpxe";
 /// The mix that is switched on at once.
 const SIX: [(u8, Firmware); 6] = [
     (1, Firmware::Bios),
@@ -45,7 +48,7 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report
         let of = |part: &str| rest.get(1).is_none_or(|only| only == "all" || only == part);
         let found = json!({
             "ipxe": if of("ipxe") { measure(&inside, pairs)? } else { Value::Null },
-            "loader": if of("loader") { loader::measure(&inside, pairs)? } else { Value::Null },
+            "loader": if of("loader") { loader::measure(&inside, pairs, rest)? } else { Value::Null },
         });
         println!("{found}");
         // The outer half makes the table.
@@ -62,8 +65,11 @@ pub(super) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<Report
         }
     }
     let parts = image::build(workspace)?;
-    let own = crate::loader::build(workspace)?.to_string_lossy().into_owned();
-    let said = enter(workspace, "boot", &parts, &[pairs.to_string(), only.to_owned(), own])?;
+    let mut rest = vec![pairs.to_string(), only.to_owned()];
+    for program in [crate::loader::build(workspace)?, crate::loader::tcp4(workspace)?] {
+        rest.push(program.to_string_lossy().into_owned());
+    }
+    let said = enter(workspace, "boot", &parts, &rest)?;
     let line = said.lines().find(|line| line.starts_with('{')).ok_or("the bench said nothing")?;
     let found: Value = serde_json::from_str(line)?;
     let mut report = Report::default();
@@ -161,7 +167,7 @@ fn measure(inside: &Inside, pairs: usize) -> Outcome<Value> {
         let side = Ours::start(inside, &lab_file("manual"), Some("all"))?;
         ours.take(inside, &side)?;
         drop(side);
-        let side = Peer::start(inside, None)?;
+        let side = Peer::start(inside, None, UEFI_IPXE)?;
         peer.take(inside, &side)?;
         drop(side);
         eprintln!("pair {pair} of {pairs} took {:.0} s", begun.elapsed().as_secs_f64());
@@ -243,11 +249,15 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Starts it, with another initramfs of this name in the bench's folder where one is told.
-    pub(super) fn start(inside: &Inside, other: Option<&str>) -> Outcome<Self> {
+    /// Starts it, with another initramfs of this name in the bench's folder where one is told. UEFI machines get this
+    /// program.
+    pub(super) fn start(inside: &Inside, other: Option<&str>, uefi: &str) -> Outcome<Self> {
         let folder = inside.folder.join("peer");
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(folder.join("www"))?;
+        fs::create_dir_all(folder.join("tftp"))?;
+        fs::copy(uefi, folder.join("tftp/uefi.efi"))?;
+        fs::copy(BIOS_IPXE, folder.join("tftp/undionly.kpxe"))?;
         for file in ["vmlinuz", "initrd.img"] {
             fs::copy(inside.images.join("node").join(file), folder.join("www").join(file))?;
         }
@@ -292,10 +302,11 @@ fn dnsmasq(hosts: &str, folder: &std::path::Path) -> String {
          dhcp-leasefile={}\nuser=root\naddress=/boss.lab/{BOSS}\ndhcp-range=10.77.0.100,10.77.0.150,12h\n{hosts}\
          dhcp-userclass=set:ipxe,iPXE\ndhcp-match=set:efi,option:client-arch,7\n\
          dhcp-match=set:efi,option:client-arch,9\ndhcp-boot=tag:ipxe,http://boss.lab/boot.ipxe\n\
-         dhcp-boot=tag:!ipxe,tag:efi,ipxe.efi\ndhcp-boot=tag:!ipxe,tag:!efi,undionly.kpxe\n\
-         enable-tftp\ntftp-root=/usr/lib/ipxe\n",
+         dhcp-boot=tag:!ipxe,tag:efi,uefi.efi\ndhcp-boot=tag:!ipxe,tag:!efi,undionly.kpxe\n\
+         enable-tftp\ntftp-root={}\n",
         folder.join("dnsmasq.pid").display(),
         folder.join("leases").display(),
+        folder.join("tftp").display(),
     )
 }
 

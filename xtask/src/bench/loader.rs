@@ -8,11 +8,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::boot::{LIMIT, Ours, Peer, samples, seconds};
+use super::boot::{LIMIT, Ours, Peer, UEFI_IPXE, samples, seconds};
 use super::report::{Report, Row};
 use super::segment::{Firmware, Inside, lab_file, wait, wall_ms};
 use super::watch::Watch;
-use crate::workspace::Outcome;
+use crate::workspace::{Outcome, printed};
 
 /// The machine that gets our loader, and the one that gets iPXE.
 const OWN: u8 = 3;
@@ -21,6 +21,8 @@ const IPXE: u8 = 2;
 const BIG: u64 = 95_000_000;
 /// The initramfs that makes an image so large.
 const FILLED: &str = "filled.img";
+/// A stick whose cache holds it.
+const STICK: &str = "320MiB";
 /// Programs that a controller of this bench hands out; ours is laid beside them.
 const IPXES: [&str; 2] = ["snponly.efi", "undionly.kpxe"];
 
@@ -34,6 +36,9 @@ struct Found {
     hashing: Vec<f64>,
     transfer_ipxe: Vec<f64>,
     transfer_peer: Vec<f64>,
+    firmware_tcp: Vec<f64>,
+    warm: Vec<f64>,
+    entry_peer: Vec<f64>,
 }
 
 /// From the firmware's address, and from power on, to the question for the kernel.
@@ -47,20 +52,22 @@ struct Way {
 ///
 /// # Errors
 /// Something does not start, or a machine never asked for its kernel.
-pub(super) fn measure(inside: &Inside, pairs: usize) -> Outcome<Value> {
+pub(super) fn measure(inside: &Inside, pairs: usize, arguments: &[String]) -> Outcome<Value> {
+    let [_, _, own, tcp4] = arguments else {
+        return Err("the loader's path and the measuring program's".into());
+    };
     let loaders = inside.folder.join("loaders");
     fs::create_dir_all(&loaders)?;
     for name in IPXES {
         fs::copy(Path::new("/usr/lib/ipxe").join(name), loaders.join(name))?;
     }
-    let own = std::env::args().next_back().ok_or("no loader was told")?;
     fs::copy(own, loaders.join("labinator-x64.efi"))?;
     fill(inside)?;
     let watch = Watch::start()?;
     let mut found = Found::default();
     for pair in 1..=pairs {
         found.ours(inside, &watch)?;
-        found.peer(inside, &watch)?;
+        found.peer(inside, &watch, tcp4)?;
         eprintln!("pair {pair} of {pairs} of the loader");
     }
     // What comes after it in the same run boots as without our loader.
@@ -70,6 +77,7 @@ pub(super) fn measure(inside: &Inside, pairs: usize) -> Outcome<Value> {
         "own": way(&found.own), "peer": way(&found.peer), "released": found.released,
         "transfer_own": found.transfer_own, "hashing": found.hashing,
         "transfer_ipxe": found.transfer_ipxe, "transfer_peer": found.transfer_peer,
+        "firmware_tcp": found.firmware_tcp, "warm": found.warm, "entry_peer": found.entry_peer,
     }))
 }
 
@@ -97,6 +105,12 @@ pub(super) fn rows(found: &Value, report: &mut Report) -> Outcome<()> {
     report.push(Row::new("labinator to iPXE over firmware: 95 MB", "s", samples(found, "/transfer_ipxe")?));
     report.push(Row::new("our loader: 95 MB", "s", samples(found, "/transfer_own")?).at_most(1.2, peer));
     report.push(Row::new("our loader: hashing of it", "s", samples(found, "/hashing")?));
+    let name = "nginx to the firmware's own TCP, 2 MiB window, no hashing: 95 MB";
+    report.push(Row::new(name, "s", samples(found, "/firmware_tcp")?));
+    let peer = "dnsmasq + nginx + full iPXE: power on to kernel entry, 95 MB";
+    report.push(Row::new(peer, "s", samples(found, "/entry_peer")?));
+    let warm = Row::new("our loader on a stick, cache warm: the same", "s", samples(found, "/warm")?);
+    report.push(warm.at_most(0.25, peer));
     Ok(())
 }
 
@@ -153,21 +167,64 @@ impl Found {
                 self.hashing.push(seconds(ms));
             }
         }
+        self.stick(inside, &side)
+    }
+
+    /// From a stick that has the large image since the boot before.
+    fn stick(&mut self, inside: &Inside, side: &Ours) -> Outcome<()> {
+        let stick = inside.folder.join("stick.img");
+        drop(fs::remove_file(&stick));
+        let mut build = side.controller.verb(&["media", "build", "--size", STICK]);
+        build.arg(&stick).arg("--lab").arg(inside.folder.join("lab.yaml"));
+        build
+            .arg("--state")
+            .arg(inside.folder.join("state"))
+            .arg("--loaders")
+            .arg(inside.folder.join("loaders"));
+        printed(&mut build)?;
+        let usb = "-device qemu-xhci -device usb-storage,drive=stick,bootindex=0,removable=on";
+        let mut more =
+            vec!["-drive".to_owned(), format!("if=none,id=stick,format=raw,file={}", stick.display())];
+        more.extend(usb.split(' ').map(str::to_owned));
+        // The first time it is fetched and kept.
+        entry(inside, OWN, &more)?;
+        self.warm.push(entry(inside, OWN, &more)?);
         Ok(())
     }
 
-    fn peer(&mut self, inside: &Inside, watch: &Watch) -> Outcome<()> {
-        let side = Peer::start(inside, None)?;
+    fn peer(&mut self, inside: &Inside, watch: &Watch, tcp4: &str) -> Outcome<()> {
+        let side = Peer::start(inside, None, UEFI_IPXE)?;
         self.peer.take(inside, watch, IPXE)?;
         drop(side);
-        let side = Peer::start(inside, Some(FILLED))?;
+        let side = Peer::start(inside, Some(FILLED), UEFI_IPXE)?;
         let machine = inside.machine(IPXE, Firmware::UefiPxe)?;
         let path = format!("/{FILLED}");
         let asked = wait(LIMIT, "a question for the large image", || watch.kernel(IPXE, machine.on))?;
         let (_, ended) = wait(LIMIT, "95 MB", || side.answered(IPXE, &path, asked))?;
         self.transfer_peer.push(seconds(ended.saturating_sub(asked)));
+        drop(machine);
+        self.entry_peer.push(entry(inside, IPXE, &[])?);
+        drop(side);
+        let side = Peer::start(inside, Some(FILLED), tcp4)?;
+        let machine = inside.machine(IPXE, Firmware::UefiPxe)?;
+        let (begun, ended) =
+            wait(LIMIT, "95 MB over the firmware's own TCP", || side.answered(IPXE, &path, machine.on))?;
+        self.firmware_tcp.push(seconds(ended.saturating_sub(begun)));
         Ok(())
     }
+}
+
+/// Seconds from power on to the kernel's own first words: its EFI stub prints them once it has its initramfs.
+fn entry(inside: &Inside, number: u8, more: &[String]) -> Outcome<f64> {
+    let console = inside.folder.join("console.log");
+    // QEMU empties it too late for who looks at once.
+    fs::write(&console, [])?;
+    let serial = ["-serial".to_owned(), format!("file:{}", console.display())];
+    let machine = inside.machine_with(number, Firmware::UefiPxe, &[&serial, more].concat())?;
+    let entered = wait(LIMIT, "the first words of a kernel", || {
+        String::from_utf8_lossy(&fs::read(&console).ok()?).contains("EFI stub: ").then(wall_ms)
+    })?;
+    Ok(seconds(entered.saturating_sub(machine.on)))
 }
 
 impl Way {

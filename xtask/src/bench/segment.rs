@@ -97,6 +97,11 @@ impl Inside {
 
     /// Switches a cold machine on. Numbers count from 1.
     pub(super) fn machine(&self, number: u8, firmware: Firmware) -> Outcome<Machine> {
+        self.machine_with(number, firmware, &[])
+    }
+
+    /// The same, with more words for QEMU.
+    pub(super) fn machine_with(&self, number: u8, firmware: Firmware, more: &[String]) -> Outcome<Machine> {
         let mut words: Vec<String> = "-accel tcg,thread=single -m 512 -nodefaults -no-reboot -display none \
                                       -device virtio-rng-pci"
             .split_whitespace()
@@ -122,6 +127,7 @@ impl Inside {
             "-netdev".to_owned(),
             format!("tap,id=n,ifname=tap{number},script=no,downscript=no"),
         ]);
+        words.extend_from_slice(more);
         let on = wall_ms();
         let child = Command::new("qemu-system-x86_64").args(words).stdin(Stdio::null()).spawn()?;
         Ok(Machine { child, on })
