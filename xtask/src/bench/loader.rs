@@ -163,7 +163,7 @@ impl Found {
             let ended = wait(LIMIT, "95 MB", || side.event(number, asked, served))?;
             took.push(seconds(ended.saturating_sub(asked)));
             if number == OWN {
-                let ms = wait(LIMIT, "what the loader says", || said(&side))?;
+                let ms = wait(LIMIT, "what the loader says", || said(&side, hashing))?;
                 self.hashing.push(seconds(ms));
             }
         }
@@ -189,6 +189,10 @@ impl Found {
         // The first time it is fetched and kept.
         entry(inside, OWN, &more)?;
         self.warm.push(entry(inside, OWN, &more)?);
+        let words = wait(LIMIT, "what the loader says of it", || {
+            said(side, |text| text.contains("from the cache").then(|| text.to_owned()))
+        })?;
+        eprintln!("{words}");
         Ok(())
     }
 
@@ -221,10 +225,21 @@ fn entry(inside: &Inside, number: u8, more: &[String]) -> Outcome<f64> {
     fs::write(&console, [])?;
     let serial = ["-serial".to_owned(), format!("file:{}", console.display())];
     let machine = inside.machine_with(number, Firmware::UefiPxe, &[&serial, more].concat())?;
-    let entered = wait(LIMIT, "the first words of a kernel", || {
-        String::from_utf8_lossy(&fs::read(&console).ok()?).contains("EFI stub: ").then(wall_ms)
-    })?;
-    Ok(seconds(entered.saturating_sub(machine.on)))
+    let shows = |words: &str| -> Outcome<f64> {
+        let at = wait(LIMIT, &format!("`{words}` on a console"), || {
+            String::from_utf8_lossy(&fs::read(&console).ok()?).contains(words).then(wall_ms)
+        })?;
+        Ok(seconds(at.saturating_sub(machine.on)))
+    };
+    let began =
+        if more.is_empty() { None } else { Some((shows("Labinator's loader")?, shows("  starts    ")?)) };
+    let entered = shows("EFI stub: ")?;
+    if let Some((began, starts)) = began {
+        eprintln!(
+            "the loader began after {began:.2} s, starts the kernel after {starts:.2}, it enters after {entered:.2}"
+        );
+    }
+    Ok(entered)
 }
 
 impl Way {
@@ -238,12 +253,12 @@ impl Way {
     }
 }
 
-/// What our loader's boot trace tells of hashing.
-fn said(side: &Ours) -> Option<u64> {
+/// What a line of our loader in its machine's boot trace tells.
+fn said<T>(side: &Ours, what: impl Fn(&str) -> Option<T>) -> Option<T> {
     let told = side.controller.verb(&["boot", "trace", &format!("n{OWN}"), "--json"]).output().ok()?;
     let trace: Value = serde_json::from_slice(&told.stdout).ok()?;
     let lines = trace.pointer("/boot/log")?.as_array()?;
-    lines.iter().find_map(|line| hashing(line.get("text")?.as_str()?))
+    lines.iter().find_map(|line| what(line.get("text")?.as_str()?))
 }
 
 /// Milliseconds that hashing took, of the loader's last line.
