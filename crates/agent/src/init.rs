@@ -16,6 +16,7 @@ use crate::lease;
 use crate::live;
 use crate::renew::{self, Renewer, Resumed};
 use crate::report::{self, Identity};
+use crate::stick;
 use crate::talosd;
 
 /// Modules to load, one path a line, in order. Written by the image builder.
@@ -50,6 +51,10 @@ pub(crate) fn run(resumed: Resumed) -> std::io::Result<()> {
 
 async fn live(console: &Console, resumed: Resumed) -> RebootCommand {
     let me = Identity::read();
+    if !resumed.is_resumed {
+        // It ends by itself, and nothing waits for it.
+        tokio::spawn(stick::take_back(console.clone()));
+    }
     let (tell, mut held) = watch::channel(resumed.held.clone());
     if talosd::wanted(&me.line) {
         // It buries its own: it is the only child, and its end is waited for.

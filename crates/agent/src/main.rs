@@ -18,6 +18,7 @@ mod link;
 mod live;
 mod renew;
 mod report;
+mod stick;
 mod talosd;
 mod wipe;
 

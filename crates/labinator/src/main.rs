@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Verb::Serve(args) => in_runtime(runtime(), start::serve(&cli.globals, args)),
         Verb::Demo(args) => in_runtime(runtime(), start::demo(&cli.globals, args)),
         Verb::Image(verb) => in_runtime(runtime(), cli::images(&cli.globals, verb)),
-        Verb::Media(verb) => cli::ended(cli::media(&cli.globals, verb)),
+        Verb::Media(verb) => in_runtime(runtime(), cli::media(&cli.globals, verb)),
         Verb::SecureBoot(verb) => cli::ended(cli::secure_boot(&cli.globals, verb)),
         Verb::Talos(verb) => cli::ended(cli::talos::run(&cli.globals, verb)),
         Verb::Bundle(verb) => in_runtime(runtime(), cli::bundle::bundle(&cli.globals, verb)),

@@ -110,12 +110,13 @@ pub fn still_waiting() -> String {
     String::from("# not yet\n")
 }
 
-fn say(text: &mut String, line: &str) {
+/// Shows a line.
+pub(crate) fn say(text: &mut String, line: &str) {
     let _infallible = writeln!(text, "echo {}", quoted(line));
 }
 
 /// A word in single quotes, inside which GRUB reads no sign but the closing one. Control characters would end the line.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let mut text = String::from("'");
     for c in word.chars().filter(|c| !c.is_control()) {
         if c == '\'' {

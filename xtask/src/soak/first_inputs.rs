@@ -29,6 +29,14 @@ pub(super) fn of(root: &Path, target: &str) -> Outcome<Vec<Input>> {
             &["bytes=0-99", "bytes=-5\n\"abc\"", "bytes=5-\nSun, 06 Nov 1994 08:49:37 GMT"],
             |text| [&1000_u64.to_le_bytes(), text.as_bytes()].concat(),
         )),
+        "medium_read" => Ok(texts(
+            &[
+                "labinator settings 1\nboss 10.9.0.1:80\naddress 10.9.0.13/24\ngateway 10.9.0.254\npatience 60\n",
+                "# GRUB Environment Block\ntried=2026-11-27-13-4\nword=a\\\\b\n",
+            ],
+            // As long as GRUB's block.
+            |text| format!("{text:#<1024}").into_bytes(),
+        )),
         "pxelinux_path" => Ok(texts(
             &["pxelinux.cfg/default", "pxelinux.cfg/01-52-54-00-00-00-01", "pxelinux.cfg/0A000005"],
             |text| text.as_bytes().to_vec(),

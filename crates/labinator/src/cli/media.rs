@@ -13,9 +13,9 @@ use super::args_image::IMAGES_HELP;
 use super::{Failure, Globals, out};
 use crate::config;
 use crate::delegate::Delegate;
-use crate::media::{Holes, MediaError, Medium, Seeded};
+use crate::media::{Bios, BiosError, GRUB_FOLDER, Holes, LKRN, MediaError, Medium, Seeded, Written};
 use crate::secure_boot::{SecureBoot, sign};
-use crate::start::{images_folder, loader_beside, loaders_folder, state_folder};
+use crate::start::{LOADERS, images_folder, loader_beside, loaders_folder, state_folder};
 
 /// Port of the controller's boot HTTP.
 const HTTP: u16 = 80;
@@ -56,10 +56,16 @@ pub struct MediaArgs {
     /// Bring your keys for Secure Boot: the loader writes them into firmware whose keys were cleared (setup mode)
     #[arg(long)]
     pub enrol: bool,
+    /// Fail where machines with a BIOS could not start from it: that takes the packages grub-common, grub-pc-bin and ipxe
+    #[arg(long)]
+    pub bios: bool,
     /// Write the file anew if it is there
     #[arg(long)]
     pub force: bool,
-    /// Folder with labinator-x64.efi [default: `LABINATOR_LOADERS`, else beside this program, else /usr/lib/ipxe]
+    /// Folder of GRUB's files for a BIOS
+    #[arg(long, value_name = "DIR", default_value = GRUB_FOLDER)]
+    pub grub: PathBuf,
+    /// Folder with labinator-x64.efi, and ipxe.lkrn for a BIOS [default: `LABINATOR_LOADERS`, else beside this program, else /usr/lib/ipxe]
     #[arg(long, value_name = "DIR")]
     pub loaders: Option<PathBuf>,
     /// Folder of boot images.
@@ -89,7 +95,7 @@ impl From<MediaError> for Failure {
 ///
 /// # Errors
 /// What is missing or wrong, with what helps.
-pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
+pub async fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
     let MediaVerb::Build(args) = verb;
     free(&args.output, args.force)?;
     let lab = config::load(&args.lab).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
@@ -101,6 +107,12 @@ pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
         (None, None) => None,
     };
     let images = args.images.unwrap_or_else(images_folder);
+    let grub = bios(&args.grub, args.loaders.clone()).await;
+    let (bios, without_bios) = match grub {
+        Ok(bios) => (Some(bios), None),
+        Err(why) if args.bios => return Err(Failure::with_advice(why.to_string(), why.advice())),
+        Err(why) => (None, Some(why)),
+    };
     let loader = loader(args.loaders)?;
     let keys = SecureBoot::of(&images);
     let signer = keys.signer()?;
@@ -112,6 +124,7 @@ pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
         seed,
         images: args.image.iter().map(|name| Seeded::of(&images, name)).collect::<Result<_, _>>()?,
         size: u64::from(args.size.0) << 20,
+        bios,
         keys: if args.enrol { keys.variables()? } else { Vec::new() },
     };
     let written = write(&medium, &args.output)?;
@@ -126,6 +139,7 @@ pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
         }
         None => format!("its machine asks DHCP, and then {}", lab.network.boss),
     })?;
+    out::line(&about_bios(&medium, &written, without_bios))?;
     if let Some(signer) = signer {
         out::line(&format!("its loader is signed by {}", signer.certificate().name()))?;
     }
@@ -133,6 +147,28 @@ pub fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
     out::line(&format!(
         "write it onto a stick: dd if={output} of=/dev/sdX bs=4M conv=fsync, and mind which one"
     ))
+}
+
+/// What a machine with a BIOS has of it.
+fn about_bios(medium: &Medium, written: &Written, without: Option<BiosError>) -> String {
+    if let Some(why) = without {
+        return format!("machines with a BIOS do not start from it: {why}");
+    }
+    let also = "machines with a BIOS start from it, too: GRUB and iPXE";
+    match written.for_bios.as_slice() {
+        [] if medium.images.is_empty() => {
+            format!("{also}; without a controller they start nothing, as no --image was named")
+        }
+        [] => format!("{also}; none of its images has a kernel for them"),
+        names => format!("{also}, and without a controller {}", names.join(", else ")),
+    }
+}
+
+/// What starts a BIOS: GRUB's files, and iPXE from the folder of loaders or where Debian puts it.
+async fn bios(grub: &Path, loaders: Option<PathBuf>) -> Result<Bios, BiosError> {
+    let named = loaders.unwrap_or_else(loaders_folder);
+    let folder = if named.join(LKRN).is_file() { named } else { PathBuf::from(LOADERS) };
+    Bios::made(grub, &folder).await
 }
 
 /// What a loader of this lab has in it: the key in the state folder, and the controller's address.
@@ -191,7 +227,7 @@ pub(super) fn loader(folder: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
 }
 
 /// Writes it beside its place and puts it there, so that there is never a part of one.
-fn write(medium: &Medium, output: &Path) -> Result<crate::media::Written, Failure> {
+fn write(medium: &Medium, output: &Path) -> Result<Written, Failure> {
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", std::process::id()));
     let beside = output.with_file_name(name);

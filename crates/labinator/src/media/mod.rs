@@ -3,12 +3,14 @@
 //!
 //! ```text
 //! 0        1 MiB                    37 MiB                                        end
-//! │ GPT │  │ EFI system partition │ cache: journal │ slot 0 │ slot 1 │  │ GPT's copy │
-//!          │ EFI/BOOT/BOOTX64.EFI
-//!          │ EFI/LABINATOR/SETTINGS.TXT
+//! │ GPT │GRUB│ EFI system partition │ cache: journal │ slot 0 │ slot 1 │  │ GPT's copy │
+//!            │ EFI/BOOT/BOOTX64.EFI
+//!            │ EFI/LABINATOR/SETTINGS.TXT
+//!            │ GRUB/
 //! ```
 //! The same content makes the same bytes: no clock and no randomness is asked.
 
+mod bios;
 mod holes;
 mod seeds;
 
@@ -16,12 +18,14 @@ use std::fmt;
 use std::io::{self, Seek, SeekFrom, Write};
 
 use sha2::{Digest as _, Sha256};
+use wire::loader::bios::{self as texts, Cached, ENV, FOLDER, LABEL, SYSTEM_NAME};
 use wire::loader::cache::{BLOCK, Layout, LayoutError};
 use wire::loader::gpt::{self, Guid, Part, SECTOR, Table};
 use wire::loader::{KEYS_PATH, SETTINGS_PATH, Seed, SeedError, Settings, plant};
 
 use crate::image::fat::{self, FatError, Volume};
 
+pub use bios::{Bios, BiosError, GRUB_FOLDER, LKRN};
 pub use holes::Holes;
 pub use seeds::Seeded;
 
@@ -36,8 +40,6 @@ const SYSTEM: u64 = 36 * MIB;
 const SMALLEST: u64 = 48 * MIB;
 /// Where firmware looks on a medium that it knows nothing of (UEFI 2.10 section 3.5.1.1).
 const LOADER_PATH: &str = "EFI/BOOT/BOOTX64.EFI";
-/// Name of the volume.
-const LABEL: &str = "LABINATOR";
 
 /// Why a medium cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,17 @@ pub enum MediaError {
         /// Why.
         why: LayoutError,
     },
+    /// There is no room for GRUB.
+    #[error("GRUB takes {wanted} sectors, and there is room for {room}")]
+    Grub {
+        /// What it takes.
+        wanted: u64,
+        /// What there is.
+        room: u64,
+    },
+    /// iPXE has no address to ask.
+    #[error("iPXE is told whom to ask, and no boss is known")]
+    NoBoss,
     /// There are more images than slots.
     #[error("{0} images were named, and the cache has two places")]
     TooMany(usize),
@@ -91,6 +104,8 @@ impl MediaError {
             Self::Size(_) => "media-size",
             Self::Loader(_) => "media-loader",
             Self::Fat(error) => error.code(),
+            Self::Grub { .. } => "media-grub-too-large",
+            Self::NoBoss => "media-no-boss",
             Self::Image { why, .. } => why.code(),
             Self::TooMany(_) => "media-too-many-images",
             Self::Content { .. } => "media-image-changed",
@@ -106,6 +121,8 @@ impl MediaError {
             Self::Size(_) => "whole MiB, 48 at least",
             Self::Loader(_) => "build it with `cargo xtask loader`, and name its folder with --loaders",
             Self::Fat(error) => error.advice(),
+            Self::Grub { .. } => "take Debian's grub-common and grub-pc-bin of one release",
+            Self::NoBoss => "name the boss in the settings",
             Self::Image { why: LayoutError::TooWordy, .. } => "leave it out: it is fetched at each start",
             Self::Image { .. } => "make the medium larger with --size, or leave the image out",
             Self::TooMany(_) => "name two at most; others are cached as they are booted",
@@ -129,15 +146,19 @@ pub struct Medium {
     pub images: Vec<Seeded>,
     /// Bytes of the medium; it may be copied onto a larger one.
     pub size: u64,
+    /// What starts machines with a BIOS; without it the medium is for UEFI alone.
+    pub bios: Option<Bios>,
     /// Keys for Secure Boot that the loader writes into firmware in setup mode, by file name; none on most media.
     pub keys: Vec<(String, Vec<u8>)>,
 }
 
 /// What was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// Bytes of one of the two places of the cache.
     pub room: u64,
+    /// Images of the cache that a BIOS can start.
+    pub for_bios: Vec<String>,
 }
 
 impl fmt::Display for Written {
@@ -159,13 +180,28 @@ impl Medium {
         };
         let blocks = cache.sectors() * SECTOR_SIZE / BLOCK_SIZE;
         let layout = Layout::of(blocks).map_err(|_| MediaError::Size(self.size))?;
-        put(out, 0, &table.head()).map_err(MediaError::Write)?;
+        let cached = seeds::write(&self.images, (layout, cache.first * SECTOR_SIZE), out)?;
+        self.head(&table, out)?;
         out.seek(SeekFrom::Start(system.first * SECTOR_SIZE)).map_err(MediaError::Write)?;
-        self.system(&loader)?.write(out)?;
-        seeds::write(&self.images, (layout, cache.first * SECTOR_SIZE), out)?;
+        self.system(&loader, &cached)?.write(out)?;
         put(out, (table.sectors - gpt::TAIL) * SECTOR_SIZE, &table.tail()).map_err(MediaError::Write)?;
         out.flush().map_err(MediaError::Write)?;
-        Ok(Written { room: layout.room() })
+        let for_bios = cached.into_iter().map(|image| image.name).collect();
+        Ok(Written { room: layout.room(), for_bios })
+    }
+
+    /// The table, with GRUB's code before it and GRUB behind it.
+    fn head(&self, table: &Table, out: &mut (impl Write + Seek)) -> Result<(), MediaError> {
+        let mut head = table.head();
+        if let (Some(grub), Some(part)) = (&self.bios, table.parts.get(2)) {
+            let (wanted, room) = (grub.sectors(), part.sectors());
+            if wanted > room {
+                return Err(MediaError::Grub { wanted, room });
+            }
+            head.iter_mut().zip(grub.code(part.first)).for_each(|(to, from)| *to = from);
+            put(out, part.first * SECTOR_SIZE, &grub.image(part.first)).map_err(MediaError::Write)?;
+        }
+        put(out, 0, &head).map_err(MediaError::Write)
     }
 
     fn table(&self) -> Result<Table, MediaError> {
@@ -181,14 +217,19 @@ impl Medium {
         };
         let begin = ALIGNED + SYSTEM;
         // The last MiB has the copy of the table.
-        let parts = vec![
-            part(gpt::SYSTEM, "system", ALIGNED, begin, "Labinator loader"),
+        let mut parts = vec![
+            part(gpt::SYSTEM, "system", ALIGNED, begin, SYSTEM_NAME),
             part(gpt::CACHE, "cache", begin, self.size - ALIGNED, "Labinator cache"),
         ];
+        if self.bios.is_some() {
+            let (first, last) = bios::free(ALIGNED);
+            let range = (first * SECTOR_SIZE, (last + 1) * SECTOR_SIZE);
+            parts.push(part(gpt::BIOS_BOOT, "bios", range.0, range.1, "Labinator GRUB"));
+        }
         Ok(Table { disk: self.number("disk"), sectors: self.size / SECTOR_SIZE, parts })
     }
 
-    fn system<'a>(&self, loader: &'a [u8]) -> Result<Volume<'a>, FatError> {
+    fn system<'a>(&'a self, loader: &'a [u8], cached: &[Cached]) -> Result<Volume<'a>, MediaError> {
         let [a, b, c, d, ..] = self.number("volume").0;
         let settings = fat::Settings {
             size: SYSTEM,
@@ -202,9 +243,30 @@ impl Medium {
         let text = self.settings.text().into_bytes();
         volume.file(SETTINGS_PATH, length(&text), io::Cursor::new(text))?;
         for (name, bytes) in &self.keys {
-            volume.file(&format!("{KEYS_PATH}/{name}"), length(bytes), io::Cursor::new(bytes.clone()))?;
+            volume.file(&format!("{KEYS_PATH}/{name}"), length(bytes), bytes.as_slice())?;
+        }
+        if let Some(grub) = &self.bios {
+            volume.file(&format!("{FOLDER}/{LKRN}"), length(&grub.ipxe), grub.ipxe.as_slice())?;
+            for (name, bytes) in self.texts(cached)? {
+                volume.file(&format!("{FOLDER}/{name}"), length(&bytes), io::Cursor::new(bytes))?;
+            }
         }
         Ok(volume)
+    }
+
+    /// Files that GRUB and iPXE read, and the one that GRUB writes.
+    fn texts(&self, cached: &[Cached]) -> Result<Vec<(String, Vec<u8>)>, MediaError> {
+        let Settings { boss, address, .. } = self.settings;
+        let boss = boss.or(self.seed.boss).ok_or(MediaError::NoBoss)?;
+        let mut files = vec![
+            ("grub.cfg".to_owned(), texts::config().into_bytes()),
+            ("cache.cfg".to_owned(), texts::cache_config(cached).into_bytes()),
+            ("boot.ipxe".to_owned(), texts::script(boss, address, self.settings.patience()).into_bytes()),
+            (ENV.to_owned(), texts::Env::default().block().to_vec()),
+        ];
+        let sums = cached.iter().enumerate().map(|(number, image)| texts::sums(number, image));
+        files.extend(sums.map(|(name, text)| (name, text.into_bytes())));
+        Ok(files)
     }
 
     /// A number of this medium alone, that follows from what it is made of.
@@ -214,6 +276,7 @@ impl Medium {
         all.update(seed.as_bytes());
         all.update(&self.loader);
         self.keys.iter().for_each(|(_, bytes)| all.update(bytes));
+        self.bios.iter().flat_map(Bios::all).for_each(|bytes| all.update(bytes));
         for image in &self.images {
             image.files.iter().for_each(|(asset, _)| all.update(asset.digest.0));
         }

@@ -114,20 +114,25 @@ pub fn unknown_machine_script(mac: MacAddr, seconds: u16, again: &str) -> Result
 
 /// A script that hands the machine to its own disk. Under UEFI iPXE ends with an error, because firmware whose boot
 /// entry ends well stops there and shows its menu (UEFI specification 2.10, section 3.1.1). A BIOS's disk is started
-/// from here; where that fails, iPXE ends and the BIOS goes on.
+/// from here; where that fails, iPXE ends and the BIOS goes on. It is the BIOS's first drive, unless iPXE came from a
+/// medium of ours, whose script says another (`disk-drive`), and hears that the machine was sent to it (`disk-told`).
 #[must_use]
 pub fn disk_script(lines: &[&str], how: DiskBoot) -> String {
     let mut script = String::from(FIRST_LINE);
     for line in lines {
         echo(&mut script, line);
     }
-    script.push_str("imgfree autoexec.ipxe ||\n");
+    script.push_str("imgfree autoexec.ipxe ||\nset disk-told yes\n");
     script.push_str(match how {
         DiskBoot::Auto => {
-            "iseq ${platform} efi && exit 1 ||\nsanboot --no-describe --drive 0x80 ||\nexit 1\n"
+            "iseq ${platform} efi && exit 1 ||\nisset ${disk-drive} || set disk-drive 0x80\n\
+             sanboot --no-describe --drive ${disk-drive} ||\nexit 1\n"
         }
         DiskBoot::Exit => "exit 1\n",
-        DiskBoot::Sanboot => "sanboot --no-describe --drive 0x80 ||\nexit 1\n",
+        DiskBoot::Sanboot => {
+            "isset ${disk-drive} || set disk-drive 0x80\n\
+             sanboot --no-describe --drive ${disk-drive} ||\nexit 1\n"
+        }
     });
     script
 }

@@ -65,6 +65,9 @@ impl fmt::Display for Guid {
 /// An EFI system partition, on which firmware finds programs (UEFI 2.10 table 5.7).
 pub const SYSTEM: Guid =
     Guid::of(0xc12a_7328, 0xf81f, 0x11d2, [0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b]);
+/// Where GRUB lies for a BIOS (GRUB manual 2.06, "BIOS installation"): `21686148-6449-6e6f-744e-656564454649`.
+pub const BIOS_BOOT: Guid =
+    Guid::of(0x2168_6148, 0x6449, 0x6e6f, [0x74, 0x4e, 0x65, 0x65, 0x64, 0x45, 0x46, 0x49]);
 /// The cache of images, see [`cache`](super::cache). Our own number.
 pub const CACHE: Guid =
     Guid::of(0x8f1d_6a52, 0x7c0e, 0x4b39, [0x9d, 0x24, 0x5a, 0x6c, 0x61, 0x62, 0x6e, 0x31]);

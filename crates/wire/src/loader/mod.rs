@@ -20,6 +20,7 @@
 //! | `gpt.rs` | the partitions of a local medium |
 //! | `settings.rs` | what a person may set on one |
 //! | `cache/` | how images lie on a local medium, and get there |
+//! | `bios/` | how a local medium starts a machine where the loader cannot run: texts for GRUB and iPXE, what GRUB remembers |
 //! | `http.rs` | heads of HTTP/1.1, as far as the loader needs them |
 //!
 //! All texts are UTF-8: a title line, then `key value` a line. Unknown keys are passed over, so that a loader on a stick
@@ -27,6 +28,7 @@
 
 mod answer;
 mod ask;
+pub mod bios;
 pub mod cache;
 pub mod gpt;
 pub mod http;

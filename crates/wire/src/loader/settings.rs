@@ -119,10 +119,16 @@ impl Settings {
         })
     }
 
-    /// Milliseconds for which a controller is waited for.
+    /// Seconds for which a controller is waited for.
+    #[must_use]
+    pub fn patience(&self) -> u16 {
+        self.patience.unwrap_or(PATIENCE)
+    }
+
+    /// The same in milliseconds.
     #[must_use]
     pub fn patience_ms(&self) -> u64 {
-        u64::from(self.patience.unwrap_or(PATIENCE)) * 1_000
+        u64::from(self.patience()) * 1_000
     }
 }
 
