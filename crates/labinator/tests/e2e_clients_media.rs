@@ -120,8 +120,7 @@ fn the_same_medium_is_made_twice_and_nothing_is_written_over_unasked() {
 /// An image as far as a medium cares: a kernel that a BIOS's boot loader knows, and two initramfs files.
 fn image(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
-    let mut kernel = vec![0x4b; 30_001];
-    kernel[0x202..0x206].copy_from_slice(b"HdrS");
+    let kernel = [vec![0x4b; 0x202], b"HdrS".to_vec(), vec![0x4b; 30_001 - 0x206]].concat();
     let files = [("vmlinuz", kernel), ("a.img", vec![1; 512]), ("b.img", vec![2; 5000])];
     let about = files.map(|(name, bytes)| {
         fs::write(folder.join(name), &bytes).unwrap();

@@ -56,15 +56,12 @@ pub struct MediaArgs {
     /// Bring your keys for Secure Boot: the loader writes them into firmware whose keys were cleared (setup mode)
     #[arg(long)]
     pub enrol: bool,
-    /// Fail where machines with a BIOS could not start from it: that takes the packages grub-common, grub-pc-bin and ipxe
-    #[arg(long)]
-    pub bios: bool,
+    /// What a BIOS starts.
+    #[command(flatten)]
+    pub bios: BiosArgs,
     /// Write the file anew if it is there
     #[arg(long)]
     pub force: bool,
-    /// Folder of GRUB's files for a BIOS
-    #[arg(long, value_name = "DIR", default_value = GRUB_FOLDER)]
-    pub grub: PathBuf,
     /// Folder with labinator-x64.efi, and ipxe.lkrn for a BIOS [default: `LABINATOR_LOADERS`, else beside this program, else /usr/lib/ipxe]
     #[arg(long, value_name = "DIR")]
     pub loaders: Option<PathBuf>,
@@ -75,6 +72,17 @@ pub struct MediaArgs {
     /// ~/.local/state/labinator]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+}
+
+/// What is for machines with a BIOS.
+#[derive(Debug, Clone, Args)]
+pub struct BiosArgs {
+    /// Fail where machines with a BIOS could not start from it: that takes the packages grub-common, grub-pc-bin and ipxe
+    #[arg(long)]
+    pub bios: bool,
+    /// Folder of GRUB's files for a BIOS
+    #[arg(long, value_name = "DIR", default_value = GRUB_FOLDER)]
+    pub grub: PathBuf,
 }
 
 fn address(text: &str) -> Result<StaticAddress, String> {
@@ -107,10 +115,10 @@ pub async fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
         (None, None) => None,
     };
     let images = args.images.unwrap_or_else(images_folder);
-    let grub = bios(&args.grub, args.loaders.clone()).await;
+    let grub = bios(&args.bios.grub, args.loaders.clone()).await;
     let (bios, without_bios) = match grub {
         Ok(bios) => (Some(bios), None),
-        Err(why) if args.bios => return Err(Failure::with_advice(why.to_string(), why.advice())),
+        Err(why) if args.bios.bios => return Err(Failure::with_advice(why.to_string(), why.advice())),
         Err(why) => (None, Some(why)),
     };
     let loader = loader(args.loaders)?;

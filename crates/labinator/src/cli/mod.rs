@@ -56,7 +56,7 @@ pub use client::Client;
 pub use failure::Failure;
 pub use images::images;
 pub use import::import;
-pub use media::{MediaArgs, MediaVerb, media};
+pub use media::{BiosArgs, MediaArgs, MediaVerb, media};
 pub use secure_boot::{KeysArgs, LoaderArgs, SecureBootVerb, secure_boot};
 pub use socket::{Server, socket_path};
 pub use sse::{Message, Parser, TooLong};
