@@ -575,6 +575,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/nodes/{node}/power/seen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say whether one machine runs, after a look at it. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    node: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["PowerSaid"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Accepted"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes/{node}/screen": {
         parameters: {
             query?: never;
@@ -2258,6 +2309,16 @@ export interface components {
             /** @description Of which machine. */
             node: components["schemas"]["NodeName"];
         } | {
+            /** @constant */
+            fact: "standby-learned";
+            /**
+             * Format: uint32
+             * @description Megabits a second; 0 for no link.
+             */
+            mbit: number;
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } | {
             /** @description Who said so. */
             by: components["schemas"]["Origin"];
             /** @constant */
@@ -2693,7 +2754,7 @@ export interface components {
             text: string;
         };
         /** @description The kinds of fault. Each has a page in the operating guide of the same name. */
-        FaultCode: "never-asked" | "fetch-stalled" | "kernel-silent" | "install-stalled" | "agent-lost" | "config-lost" | "config-refused" | "impostor" | "not-joined" | "no-control-plane" | "power-refused" | "power-unseen" | "host-lost" | "guest-refused" | "crash-looping";
+        FaultCode: "never-asked" | "fetch-stalled" | "kernel-silent" | "install-stalled" | "agent-lost" | "config-lost" | "config-refused" | "impostor" | "not-joined" | "no-control-plane" | "power-refused" | "power-unseen" | "power-unknown" | "host-lost" | "guest-refused" | "crash-looping";
         /** @description What one file cost one boot. */
         FileBytes: {
             /**
@@ -3916,6 +3977,13 @@ export interface components {
         } | components["schemas"]["DeviceSpec"];
         /** @description What a power driver is asked to do with a port. */
         PowerOrder: "on" | "off" | "soft" | "press";
+        /** @description Body of what a person saw of a machine's power. */
+        PowerSaid: {
+            /** @description Who says so. */
+            by: components["schemas"]["Origin"];
+            /** @description On, off, or unknown. */
+            state: components["schemas"]["PowerState"];
+        };
         /** @description Whether a machine runs, as seen. */
         PowerState: "on" | "off" | "changing" | "unknown";
         /** @description What is known of a machine's power. */

@@ -146,6 +146,22 @@ export function sentence(event: LabEvent, known: Known): Line | null {
         fact.node,
         `Seen ${fact.state === "unknown" ? "neither on nor off" : fact.state}: ${fact.evidence}.`,
       );
+    case "power-confirmed":
+      return plain(
+        fact.node,
+        `${fact.state === "unknown" ? "Neither on nor off" : fact.state}, as told ${BY[fact.by]}.`,
+      );
+    // What follows from these is told when it is judged.
+    case "port-read":
+    case "link-seen":
+      return null;
+    case "standby-learned":
+      return plain(
+        fact.node,
+        fact.mbit === 0 ? "Off, it has no link." : `Off, its link has ${count(fact.mbit)} Mbit/s.`,
+      );
+    case "device-seen":
+      return deviceSeen(fact);
     case "sighted":
       return sighted(fact, known);
     case "published":
@@ -174,6 +190,18 @@ export function sentence(event: LabEvent, known: Known): Line | null {
   // A newer controller may know facts that this page does not.
   fact satisfies never;
   return plain("", `Something this page has no words for: ${(fact as { fact: string }).fact}.`);
+}
+
+function deviceSeen(fact: Extract<Fact, { fact: "device-seen" }>): Line {
+  const device = `Power device ${fact.driver}`;
+  switch (fact.device) {
+    case "answers":
+      return { who: "", text: `${device} answers.`, tone: "well" };
+    case "restarted":
+      return { who: "", text: stop(`${device} began anew: ${fact.how}`), tone: "care" };
+    case "lost":
+      return { who: "", text: stop(`${device} is lost: ${fact.why}`), tone: "bad" };
+  }
 }
 
 function imagesFound({ images, missing }: Extract<Fact, { fact: "images-found" }>): Line {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{
     Event, Explanation, Fault, LabView, MachineView, Moment, NodeName, NodeWord, Notice, Origin, PowerOrder,
-    ScenarioName, Snapshot, TalosSight,
+    PowerState, ScenarioName, Snapshot, TalosSight,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,15 @@ pub struct PowerAsk {
     /// Which way.
     pub order: PowerOrder,
     /// Who asks.
+    pub by: Origin,
+}
+
+/// Body of what a person saw of a machine's power.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PowerSaid {
+    /// On, off, or unknown.
+    pub state: PowerState,
+    /// Who says so.
     pub by: Origin,
 }
 

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
     Accepted, AdoptAsk, Adopted, Ask, Captures, ConsolePart, Diagnosis, EventPage, Explanations, MachinePage,
-    Plan, PowerAsk, Stock, StreamItem, TypeAsk, Typed, WipeAsk,
+    Plan, PowerAsk, PowerSaid, Stock, StreamItem, TypeAsk, Typed, WipeAsk,
 };
 
 /// How it is asked.
@@ -120,6 +120,12 @@ pub const ROUTES: &[Route] = &[
         ..get("/v1/nodes/{node}/trace", "Where the seconds of a boot went.", shape::<Trace>)
     },
     post("/v1/nodes/{node}/power", "Switch one machine.", shape::<PowerAsk>, shape::<Accepted>),
+    post(
+        "/v1/nodes/{node}/power/seen",
+        "Say whether one machine runs, after a look at it.",
+        shape::<PowerSaid>,
+        shape::<Accepted>,
+    ),
     post(
         "/v1/nodes/{node}/install",
         "Install one machine again, in the running scenario.",

@@ -14,6 +14,8 @@ use crate::cluster::{self, Adopter};
 use crate::desk::{Desk, DeskError};
 use crate::device_secrets;
 
+/// Events that are looked through in one go.
+const EVENTS: usize = 512;
 /// Reports that may wait for the conductor; more make the drivers wait.
 const REPORTS_WAITING: usize = 256;
 
@@ -33,6 +35,9 @@ pub(crate) fn spawn(
         Outcome::Failed { code: why.code().to_owned(), why: why.to_string() }
     });
     let (cluster, adopter) = cluster::spawn(tasks, spec, state, Dial::tcp(), (desk.clone(), counter)).unzip();
+    if let Ok(power) = &power {
+        tasks.spawn(keep_seen(power.clone(), desk.clone()));
+    }
     tasks.spawn(carry_out(power, cluster, wishes, desk.clone()));
     // The sender lives as long as its drivers; while none runs, one is kept so that the stream stays open.
     tasks.spawn(tell(reports, sender, desk));
@@ -63,6 +68,26 @@ async fn carry_out(
         if let Err(outcome) = taken
             && desk.tell(Fact::Finished { id, outcome }).await.is_err()
         {
+            return;
+        }
+    }
+}
+
+/// Tells the drivers what is seen of machines, so that no button is pressed by what was seen before.
+async fn keep_seen(power: Power, desk: Desk) {
+    let mut news = desk.publisher().news();
+    let (mut after, mut last) = (0, 0);
+    loop {
+        let (events, _) = desk.publisher().events(after, EVENTS);
+        for event in &events {
+            if let Fact::PowerSeen { node, state, .. } = &event.fact {
+                power.saw(node, *state);
+            }
+            last = event.seq;
+        }
+        let more = last > after;
+        after = last;
+        if !more && news.changed().await.is_err() {
             return;
         }
     }

@@ -14,6 +14,7 @@ use model::{
 use crate::cluster::{Cluster, Order, TalosKnown};
 use crate::lab::{CoreStart, Install, Lab, Machine, Run};
 use crate::past::{self, PastBoot, Room};
+use crate::power::{self, record::Told};
 use crate::wipe::before::BeforeUse;
 use crate::{guests, park, record, trial, waterfall, wipe};
 
@@ -42,6 +43,7 @@ pub fn absorb(lab: &mut Lab, event: &Event) -> Touched {
     touched
 }
 
+#[expect(clippy::too_many_lines, reason = "an arm a fact, and none does more than call")]
 fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
     match fact {
         Fact::CoreStarted { spec, kernel, boottime_ms, .. } => {
@@ -80,16 +82,15 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         }
         Fact::Finished { id, outcome } => finished(lab, *id, outcome, at),
         Fact::PowerAccepted { node, order, .. } => about(lab, node, |m| person(m, *order, at)),
-        Fact::PowerSeen { node, state, evidence } => power(lab, node, (*state, evidence), at),
-        Fact::PortRead { node, reading } => {
-            about(lab, node, |m| m.senses.reading = Some((*reading, at.since_start)))
-        }
-        Fact::LinkSeen { node, link } => about(lab, node, |m| m.senses.link = Some((*link, at.since_start))),
+        Fact::PowerSeen { node, state, evidence } => seen_power(lab, node, (*state, evidence), at),
         Fact::PowerConfirmed { node, state, .. } => about(lab, node, |m| confirmed(m, *state, at)),
-        Fact::DeviceSeen { driver, sight } => {
-            lab.devices.entry(driver.clone()).or_default().see(sight, at.since_start);
-            Touched::All
-        }
+        Fact::PortRead { .. }
+        | Fact::LinkSeen { .. }
+        | Fact::StandbyLearned { .. }
+        | Fact::DeviceSeen { .. } => match Told::of(fact) {
+            Some(told) => power::record::absorb(lab, &told, at),
+            None => Touched::Lab,
+        },
         Fact::InstallAccepted { node, .. } => about(lab, node, |m| install_again(m, at)),
         Fact::WipeAccepted { node, number, disk, permit, .. } => {
             about(lab, node, |m| wipe::accepted(m, (*number, disk), *permit, at.since_start))
@@ -132,6 +133,10 @@ fn core_started(lab: &mut Lab, spec: Arc<LabSpec>, start: CoreStart, at: Moment)
     lab.describe(spec);
     lab.images_known = false;
     lab.manifests.clear();
+    let rebooted = lab.core.as_ref().is_some_and(|before| before.kernel != start.kernel);
+    if rebooted {
+        lab.machines.values_mut().for_each(|m| power::record::gap(&mut Arc::make_mut(m).senses));
+    }
     lab.core = Some(start);
     restarted(lab, at);
 }
@@ -150,7 +155,7 @@ fn pods_seen(lab: &mut Lab, run: u32, pods: &Arc<ClusterPods>, at: Moment) -> To
     Touched::Lab
 }
 
-fn power(lab: &mut Lab, node: &NodeName, (state, evidence): (PowerState, &str), at: Moment) -> Touched {
+fn seen_power(lab: &mut Lab, node: &NodeName, (state, evidence): (PowerState, &str), at: Moment) -> Touched {
     let room = lab.room();
     let touched = about(lab, node, |m| {
         power_seen(m, state, at, room);
@@ -162,7 +167,7 @@ fn power(lab: &mut Lab, node: &NodeName, (state, evidence): (PowerState, &str), 
     touched
 }
 
-fn about(lab: &mut Lab, node: &NodeName, change: impl FnOnce(&mut Machine)) -> Touched {
+pub(crate) fn about(lab: &mut Lab, node: &NodeName, change: impl FnOnce(&mut Machine)) -> Touched {
     match lab.machines.get_mut(node) {
         Some(machine) => {
             change(Arc::make_mut(machine));
@@ -182,6 +187,7 @@ fn restarted(lab: &mut Lab, at: Moment) {
         let machine = Arc::make_mut(machine);
         if let Some((_, order, _)) = machine.in_flight.take() {
             machine.carried_out = Some((order, at.since_start));
+            power::record::pressed(machine, order, &Outcome::Unknown, at.since_start);
         }
         if machine.talos.push.as_mut().is_some_and(|push| push.lose(at.since_start)) {
             machine.talos.look_anew(at.since_start);
@@ -348,6 +354,7 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
 fn sighted(lab: &mut Lab, mac: MacAddr, sight: &Sight, at: Moment) -> Touched {
     if let Some(node) = lab.by_mac.get(&mac).cloned() {
         let room = lab.room();
+        about(lab, &node, |m| power::record::heard(m, sight, at.since_start));
         if let Sight::Guest { guest } = sight {
             if guests::is_over(lab, guest) {
                 return Touched::Lab;
@@ -390,6 +397,7 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
     match command {
         Command::Power { node, order, .. } => about(lab, node, |machine| {
             machine.in_flight = Some((id, *order, at.since_start));
+            machine.press_wanted = machine.press_wanted.filter(|_| *order != PowerOrder::Press);
             machine.refused = None;
             machine.ordered = Some((id, *order));
             if *order == PowerOrder::On {
@@ -449,9 +457,11 @@ fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touc
         return Touched::Machine(machine.node.clone());
     }
     let Some((_, order, issued)) = machine.in_flight.take() else { return Touched::Lab };
+    power::record::pressed(machine, order, outcome, at.since_start);
     // A driver may see the result before it says that it is done; then nothing is left to be seen.
-    let result = if order == PowerOrder::On { PowerState::On } else { PowerState::Off };
-    let seen = machine.power == result && machine.power_seen.is_some_and(|at| at.since_start >= issued);
+    let since = machine.power_seen.is_some_and(|at| at.since_start >= issued);
+    // Nothing certain is to be seen after a press.
+    let seen = order.result().is_none_or(|result| machine.power == result && since);
     match outcome {
         Outcome::Done | Outcome::Unknown if seen => {}
         Outcome::Done | Outcome::Unknown => machine.carried_out = Some((order, at.since_start)),
@@ -461,9 +471,13 @@ fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touc
 }
 
 fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
+    if order == PowerOrder::Press {
+        machine.press_wanted = Some(at.since_start);
+        return;
+    }
     machine.person = Some(order);
     machine.park = None;
-    machine.off_wanted = (order == PowerOrder::Off && machine.may_run()).then_some(at.since_start);
+    machine.off_wanted = (order != PowerOrder::On && machine.may_run()).then_some(at.since_start);
     forget_trouble(machine);
     // A hypervisor that gave a guest up begins anew with the next order.
     machine.guest = machine.guest.take().filter(|seen| !seen.state.is_given_up());
@@ -471,7 +485,7 @@ fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
 
 /// A person looked. What went wrong for want of that is forgotten.
 fn confirmed(machine: &mut Machine, state: PowerState, at: Moment) {
-    machine.senses.said = Some((state, at.since_start));
+    power::record::said(machine, state, at.since_start);
     forget_trouble(machine);
 }
 
@@ -535,7 +549,7 @@ pub(crate) fn power_seen(machine: &mut Machine, state: PowerState, at: Moment, r
             if !matches!(machine.in_flight, Some((_, PowerOrder::On, _))) {
                 machine.off_wanted = None;
             }
-            if matches!(machine.carried_out, Some((PowerOrder::Off, _))) {
+            if matches!(machine.carried_out, Some((PowerOrder::Off | PowerOrder::Soft, _))) {
                 machine.carried_out = None;
             }
         }

@@ -7,10 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use model::{Fact, Goal, NodeName, Origin, PowerOrder, PowerState, ScenarioName};
+use model::{Fact, Goal, NodeName, NodeSpec, Origin, PowerDriver, PowerOrder, PowerState, ScenarioName};
 
 use crate::lab::{Lab, Machine};
 use crate::park::is_released;
+use crate::power::judge::presses;
 use crate::rungs::is_by_hand;
 use crate::wipe::admit::{WipeRefusal, admit_wipe};
 
@@ -56,6 +57,15 @@ pub enum Request {
         /// The serial, typed to say that this disk is meant.
         confirm: Option<String>,
         /// Who asks.
+        by: Origin,
+    },
+    /// A person looked whether a machine runs.
+    Confirm {
+        /// Which; as typed, or its power port.
+        node: String,
+        /// What was seen.
+        state: PowerState,
+        /// Who says so.
         by: Origin,
     },
     /// Switch one machine.
@@ -133,6 +143,23 @@ pub enum Refusal {
         /// Which.
         node: NodeName,
     },
+    /// Whether this machine runs is not known, so its button is not pressed.
+    PowerUnknown {
+        /// Which.
+        node: NodeName,
+        /// What is known.
+        evidence: String,
+    },
+    /// Its power port has no button.
+    NoButton {
+        /// Which.
+        node: NodeName,
+    },
+    /// The port is protected.
+    Protected {
+        /// Which.
+        port: String,
+    },
     /// The disk cannot be wiped so.
     Wipe(WipeRefusal),
 }
@@ -153,6 +180,9 @@ impl Refusal {
             Self::NoCluster { .. } => "no_cluster",
             Self::NotInstalling { .. } => "not_installing",
             Self::SwitchedByHand { .. } => "switched_by_hand",
+            Self::PowerUnknown { .. } => "power_unknown",
+            Self::NoButton { .. } => "no_button",
+            Self::Protected { .. } => "protected",
             Self::Wipe(refusal) => refusal.code(),
         }
     }
@@ -185,6 +215,14 @@ impl Refusal {
             }
             Self::NotInstalling { .. } => "start a scenario with `install` first".to_owned(),
             Self::SwitchedByHand { node } => format!("press the button of {node}; the lab sees what happens"),
+            Self::PowerUnknown { node, .. } => format!(
+                "look at it, then `labinator power set {node} off` or `on`; standing before it, `labinator power press {node}`"
+            ),
+            Self::NoButton { node } => format!("`labinator power on {node}` or `off`"),
+            Self::Protected { .. } => {
+                "it is the boss's own, or no machine of the lab: change `protect` in the lab file if that is wrong"
+                    .to_owned()
+            }
             Self::Wipe(refusal) => refusal.advice(),
         }
     }
@@ -210,6 +248,11 @@ impl fmt::Display for Refusal {
             Self::NoCluster { scenario } => write!(f, "scenario {scenario} is no cluster"),
             Self::NotInstalling { node } => write!(f, "no scenario that installs {node} is running"),
             Self::SwitchedByHand { node } => write!(f, "{node} is switched by hand"),
+            Self::PowerUnknown { node, evidence } => {
+                write!(f, "whether {node} runs is not known ({evidence}), and a press does one or the other")
+            }
+            Self::NoButton { node } => write!(f, "{node} is not switched by a button"),
+            Self::Protected { port } => write!(f, "{port} is protected"),
             Self::Wipe(refusal) => refusal.fmt(f),
         }
     }
@@ -237,6 +280,10 @@ pub fn admit(lab: &Lab, request: &Request) -> Result<Verdict, Refusal> {
             admit_wipe(lab, machine, (disk.as_deref(), confirm.as_deref()), *by).map_err(Refusal::Wipe)
         }
         Request::Power { node, order, by } => admit_power(lab, node, *order, *by),
+        Request::Confirm { node, state, by } => {
+            let node = switched(lab, node)?.node.clone();
+            Ok(Verdict::Record(Fact::PowerConfirmed { node, state: *state, by: *by }))
+        }
     }
 }
 
@@ -332,8 +379,39 @@ fn admit_install(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal>
     }
 }
 
+/// A machine by its name or its power port.
+fn switched<'a>(lab: &'a Lab, asked: &str) -> Result<&'a Machine, Refusal> {
+    let Some((driver, port)) = asked.split_once('/') else { return named(lab, asked) };
+    let device = lab.spec.power.iter().find(|(name, _)| name.as_str() == driver).map(|(_, spec)| spec);
+    if let Some(PowerDriver::Device(device)) = device
+        && device.protect.contains(port)
+    {
+        return Err(Refusal::Protected { port: asked.to_owned() });
+    }
+    let on_it = |node: &NodeSpec| node.power.driver.as_str() == driver && node.power.port == port;
+    let node = lab.spec.board.nodes.iter().find(|(_, node)| on_it(node)).map(|(name, _)| name.as_str());
+    named(lab, node.unwrap_or(asked))
+}
+
+/// Whether a person may switch a machine whose port is a button.
+fn admit_button(lab: &Lab, machine: &Machine, order: PowerOrder) -> Result<(), Refusal> {
+    let node = machine.node.clone();
+    let presses = presses(lab, machine);
+    match order {
+        PowerOrder::Press if !presses => Err(Refusal::NoButton { node }),
+        PowerOrder::On | PowerOrder::Off | PowerOrder::Soft
+            if presses
+                && machine.agent.is_none()
+                && matches!(machine.power, PowerState::Unknown | PowerState::Changing) =>
+        {
+            Err(Refusal::PowerUnknown { node, evidence: machine.evidence.clone() })
+        }
+        PowerOrder::On | PowerOrder::Off | PowerOrder::Soft | PowerOrder::Press => Ok(()),
+    }
+}
+
 fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<Verdict, Refusal> {
-    let machine = named(lab, asked)?;
+    let machine = switched(lab, asked)?;
     if is_by_hand(lab, machine) {
         return Err(Refusal::SwitchedByHand { node: machine.node.clone() });
     }
@@ -341,6 +419,7 @@ fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<
         let (node, disk) = (machine.node.clone(), Box::new(wipe.disk.clone()));
         return Err(Refusal::Wipe(WipeRefusal::Wiping { node, disk }));
     }
+    admit_button(lab, machine, order)?;
     let so_already = match order {
         PowerOrder::On => {
             machine.power == PowerState::On && machine.person.is_none() && machine.off_wanted.is_none()
@@ -379,12 +458,12 @@ pub fn plan(lab: &Lab, scenario: &ScenarioName) -> PlanOutline {
         let node = machine.node.clone();
         match machine.power {
             PowerState::On | PowerState::Changing | PowerState::Unknown if is_released(machine) => {
-                outline.released.push(node)
+                outline.released.push(node);
             }
             _ if is_by_hand(lab, machine) => outline.by_hand.push(node),
             PowerState::Off => outline.switched_on.push(node),
             PowerState::Changing | PowerState::Unknown if machine.live_boot().is_none() => {
-                outline.switched_on.push(node)
+                outline.switched_on.push(node);
             }
             PowerState::On | PowerState::Changing | PowerState::Unknown => {
                 outline.switched_off.push(node.clone());

@@ -15,6 +15,7 @@ use crate::gates::manifests::{self, Pods};
 use crate::judge::{Judge, Judgment, Tally};
 use crate::lab::{Lab, Machine};
 use crate::park;
+use crate::power::{self, judge::presses};
 use crate::rungs::{Step, asked_turns_at, climb, is_by_hand, switch};
 use crate::wipe;
 
@@ -50,6 +51,9 @@ pub fn decide(lab: &Lab, now: Moment) -> Decision {
 pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate<'_>, now: LabTime) -> Step {
     if let Some(fenced) = wipe::fence(lab, machine, now) {
         return fenced;
+    }
+    if machine.press_wanted.is_some() && machine.in_flight.is_none() {
+        return switch(lab, machine, PowerOrder::Press, now);
     }
     if machine.bad {
         return Step::Rest;
@@ -100,6 +104,7 @@ fn patience_ends(lab: &Lab, since: LabTime) -> LabTime {
 /// When a machine that waits is judged otherwise although its wait has not ended.
 pub(crate) fn turns_at(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> Option<LabTime> {
     let turn = match off_since(machine) {
+        Some(since) if presses(lab, machine) => Some(power::off::patience_ends(lab, since)),
         Some(since) if !is_by_hand(lab, machine) => Some(patience_ends(lab, since)),
         Some(_) => None,
         None if rung == Rung::Asked => asked_turns_at(machine),
@@ -134,6 +139,9 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
             until: since.after(Span(limit.0.saturating_mul(rounds))),
             then: String::from(if stopping { "go on without it" } else { "go on waiting" }),
         });
+    }
+    if presses(lab, machine) {
+        return power::off::go_off(lab, machine, since, now);
     }
     let soft_until = since.after(SOFT_OFF);
     // A guest that switches itself off is started again by whoever wants it on.

@@ -16,6 +16,7 @@ use crate::health;
 use crate::hints;
 use crate::lab::{Lab, Machine};
 use crate::loader;
+use crate::power;
 use crate::rungs::is_by_hand;
 use crate::view::word;
 use crate::waterfall::times;
@@ -99,6 +100,7 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
         None => format!("power {} ({})", machine.power, machine.evidence),
     };
     lines.push(power);
+    lines.extend(power::seen::lines(lab, machine, now.since_start));
     if let Some(boot) = machine.live_boot() {
         let firmware =
             boot.firmware.map_or_else(|| String::from("firmware not heard yet"), |f| f.to_string());
@@ -224,6 +226,11 @@ fn you_can(lab: &Lab, machine: &Machine, as_wanted: bool) -> Vec<String> {
         if !as_wanted {
             acts.push(format!("press the button of {node}"));
         }
+    } else if power::judge::presses(lab, machine)
+        && matches!(machine.power, PowerState::Unknown | PowerState::Changing)
+    {
+        acts.push(format!("look at it, then labinator power set {node} on, or off"));
+        acts.push(format!("labinator power press {node}"));
     } else {
         let order = match machine.power {
             PowerState::On => PowerOrder::Off,

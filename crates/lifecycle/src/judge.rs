@@ -21,6 +21,7 @@ use crate::decide::{phase, step, turns_at};
 use crate::gates::{Gate, cluster, manifests};
 use crate::lab::{Lab, Machine};
 use crate::park;
+use crate::power::judge::{judged, learns};
 use crate::rungs::{Step, fades_at, seen};
 use crate::trial;
 use crate::wipe;
@@ -261,8 +262,9 @@ impl Judge {
         let silent = park::falls_silent_at(lab, machine);
         let fell_silent = silent.is_some_and(|at| at <= time);
         judgment.facts.extend(fell_silent.then(|| Fact::LoaderSilent { node: node.clone() }));
-        let mut timer =
-            [fades_at(lab, machine, rung), silent.filter(|at| *at > time)].into_iter().flatten().min();
+        let powered = power(lab, machine, time, judgment);
+        let fades = [fades_at(lab, machine, rung), silent.filter(|at| *at > time), powered.turns_at];
+        let mut timer = fades.into_iter().flatten().min();
         let Taken { waits, behind_gate, again } =
             take(lab, machine, step(lab, machine, rung, gate, time), judgment);
         if let Some(until) = waits.as_ref().map(|waiting| waiting.until) {
@@ -274,7 +276,7 @@ impl Judge {
             found.behind_gate = behind_gate || lab.guest_of(machine).is_some();
         }
         self.set_wait(node, waits);
-        if entered || again || fell_silent {
+        if entered || again || fell_silent || powered.changed {
             self.stale.insert(node.clone());
         }
     }
@@ -330,6 +332,30 @@ impl Judge {
             }
         }
     }
+}
+
+/// What was found of a machine's power.
+#[derive(Default)]
+struct Powered {
+    changed: bool,
+    turns_at: Option<LabTime>,
+}
+
+/// Judges its power, where its driver's word is not the truth by itself.
+fn power(lab: &Lab, machine: &Machine, now: LabTime, judgment: &mut Judgment) -> Powered {
+    let Some(judged) = judged(lab, machine, now) else { return Powered::default() };
+    let learned = learns(machine, &judged, now);
+    let settles = learned.filter(|lesson| !lesson.due).map(|lesson| lesson.at);
+    let turns_at = [judged.turns_at, settles].into_iter().flatten().filter(|at| *at > now).min();
+    let learned = learned.filter(|lesson| lesson.due).map(|lesson| lesson.mbit);
+    let changed = judged.state != machine.power;
+    let node = &machine.node;
+    if changed {
+        let (state, evidence) = (judged.state, judged.evidence);
+        judgment.facts.push(Fact::PowerSeen { node: node.clone(), state, evidence });
+    }
+    judgment.facts.extend(learned.map(|mbit| Fact::StandbyLearned { node: node.clone(), mbit }));
+    Powered { changed: changed || learned.is_some(), turns_at }
 }
 
 /// The order to its port.

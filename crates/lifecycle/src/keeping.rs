@@ -63,6 +63,7 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         | Fact::PortRead { .. }
         | Fact::DeviceSeen { .. }
         | Fact::LinkSeen { .. }
+        | Fact::StandbyLearned { .. }
         | Fact::PowerConfirmed { .. }
         | Fact::Published { .. }
         | Fact::Entered { .. }

@@ -138,6 +138,9 @@ pub struct Machine {
     /// What was seen that tells of its power, where its device cannot be taken at its word.
     #[serde(default)]
     pub senses: Senses,
+    /// Since when a person wants its button pressed, once.
+    #[serde(default)]
+    pub press_wanted: Option<LabTime>,
     /// The order its driver has not answered yet.
     pub in_flight: Option<(CommandId, PowerOrder, LabTime)>,
     /// The last order its driver carried out, until the result is seen.
@@ -253,6 +256,7 @@ impl Machine {
             evidence: String::from(evidence),
             power_seen: None,
             senses: Senses::default(),
+            press_wanted: None,
             in_flight: None,
             carried_out: None,
             ordered: None,

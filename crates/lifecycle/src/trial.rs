@@ -166,6 +166,7 @@ pub(crate) fn failed(lab: &Lab, machine: &Machine, fault: &Fault) -> Option<Fact
         | FaultCode::NoControlPlane
         | FaultCode::PowerRefused
         | FaultCode::PowerUnseen
+        | FaultCode::PowerUnknown
         | FaultCode::HostLost
         | FaultCode::GuestRefused => false,
     };

@@ -10,6 +10,7 @@ use model::{
 
 use crate::gates::manifests;
 use crate::lab::{Lab, Machine};
+use crate::power;
 use crate::trial;
 use crate::waterfall::waterfall;
 use crate::wipe;
@@ -77,7 +78,7 @@ pub fn machine_view(
         goal: machine.goal,
         waiting: waiting.cloned(),
         power: PowerView {
-            state: machine.power,
+            state: power::seen::shown(lab, machine),
             evidence: machine.evidence.clone(),
             seen: machine.power_seen,
             port: node.power.clone(),

@@ -319,6 +319,13 @@ pub enum Fact {
         /// What.
         link: LinkReading,
     },
+    /// A machine is off, and this is the speed of its link meanwhile: from now on that tells something.
+    StandbyLearned {
+        /// Which machine.
+        node: NodeName,
+        /// Megabits a second; 0 for no link.
+        mbit: u32,
+    },
     /// A person looked, and said whether a machine runs; or that nobody knows.
     PowerConfirmed {
         /// Which machine.
@@ -428,6 +435,7 @@ impl Fact {
             | Self::PortRead { .. }
             | Self::DeviceSeen { .. }
             | Self::LinkSeen { .. }
+            | Self::StandbyLearned { .. }
             | Self::PortSeen { .. }
             | Self::SecretsReady { .. }
             | Self::TalosSeen { .. }

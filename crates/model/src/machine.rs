@@ -185,6 +185,8 @@ pub enum FaultCode {
     PowerRefused,
     /// The driver said done, but the machine was not seen so.
     PowerUnseen,
+    /// Whether it runs is not known, so its button is not pressed: a person must look.
+    PowerUnknown,
     /// The hypervisor that was to run it was given up.
     HostLost,
     /// Its hypervisor cannot run it.
@@ -208,6 +210,7 @@ impl fmt::Display for FaultCode {
             Self::NoControlPlane => "no-control-plane",
             Self::PowerRefused => "power-refused",
             Self::PowerUnseen => "power-unseen",
+            Self::PowerUnknown => "power-unknown",
             Self::HostLost => "host-lost",
             Self::GuestRefused => "guest-refused",
             Self::CrashLooping => "crash-looping",

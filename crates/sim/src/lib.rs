@@ -28,6 +28,7 @@
 mod agent;
 mod board;
 mod body;
+pub mod buttons;
 mod cable;
 mod config;
 mod dice;

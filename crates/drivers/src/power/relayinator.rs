@@ -247,3 +247,6 @@ impl<L: Line> Device for Relayinator<L> {
         self.open = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

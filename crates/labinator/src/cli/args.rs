@@ -436,8 +436,38 @@ pub enum PowerVerb {
     On(PowerArgs),
     /// Switch off
     Off(PowerArgs),
+    /// Ask what runs there to stop: a short press, or what its controller has for that
+    Soft(PowerArgs),
+    /// Press the button for a moment, whatever that does: for whoever stands before the machine
+    Press(PowerArgs),
     /// Show what is known of the power
     Status(PowerArgs),
+    /// Say whether a machine runs, after a look at it
+    Set(PowerSet),
+}
+
+/// What a person saw.
+#[derive(Debug, Clone, Args)]
+pub struct PowerSet {
+    /// Which machine
+    pub node: NodeName,
+    /// What you saw
+    #[arg(value_enum)]
+    pub state: Saw,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be seen of a machine's power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Saw {
+    /// It runs
+    On,
+    /// It is off
+    Off,
+    /// Nobody knows: what was said before is forgotten
+    Unknown,
 }
 
 /// Which machines to show. Any of these shows a page of machines instead of the whole lab.

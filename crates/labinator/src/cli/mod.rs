@@ -47,8 +47,8 @@ mod wipe;
 use std::process::ExitCode;
 
 pub use args::{
-    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, FixVerb, Globals, InsideArgs, PowerArgs, PowerVerb,
-    ReplayArgs, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb, WipeArgs,
+    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, FixVerb, Globals, InsideArgs, PowerArgs, PowerSet,
+    PowerVerb, ReplayArgs, Saw, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb, WipeArgs,
 };
 pub use args_image::{BuildArgs, FetchArgs, ImageVerb, OneImage, UpdateArgs};
 pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use api::{Accepted, Ask, Diagnosis, EventPage, Explanations, Finding, MachinePage, Plan, PowerAsk};
-use model::{Event, NodeName, Origin, PowerOrder, ScenarioName, Snapshot, Trace};
+use api::{
+    Accepted, Ask, Diagnosis, EventPage, Explanations, Finding, MachinePage, Plan, PowerAsk, PowerSaid,
+};
+use model::{Event, NodeName, Origin, PowerOrder, PowerState, ScenarioName, Snapshot, Trace};
 
-use super::args::{BootVerb, Choice, ClientVerb, Globals, PowerArgs, PowerVerb, StatusFilter};
+use super::args::{BootVerb, Choice, ClientVerb, Globals, PowerArgs, PowerSet, PowerVerb, Saw, StatusFilter};
 use super::capture;
 use super::client::Client;
 use super::failure::Failure;
@@ -206,12 +208,29 @@ async fn power(client: &Client, verb: PowerVerb, look: Look) -> Result<(), Failu
     let (args, order) = match verb {
         PowerVerb::On(args) => (args, Some(PowerOrder::On)),
         PowerVerb::Off(args) => (args, Some(PowerOrder::Off)),
+        PowerVerb::Soft(args) => (args, Some(PowerOrder::Soft)),
+        PowerVerb::Press(args) => (args, Some(PowerOrder::Press)),
         PowerVerb::Status(args) => (args, None),
+        PowerVerb::Set(set) => return power_set(client, &set, look).await,
     };
     match order {
         Some(order) => switch(client, &args, order, look).await,
         None => power_status(client, &args, look).await,
     }
+}
+
+async fn power_set(client: &Client, set: &PowerSet, look: Look) -> Result<(), Failure> {
+    let state = match set.state {
+        Saw::On => PowerState::On,
+        Saw::Off => PowerState::Off,
+        Saw::Unknown => PowerState::Unknown,
+    };
+    let said = PowerSaid { state, by: Origin::Cli };
+    let accepted: Accepted = client.post(&format!("/v1/nodes/{}/power/seen", set.node), &said).await?;
+    if set.json {
+        return out::json(&accepted, true);
+    }
+    if look.quiet { Ok(()) } else { out::line(&format!("{}: {state}, as you saw it", set.node)) }
 }
 
 async fn switch(client: &Client, args: &PowerArgs, order: PowerOrder, look: Look) -> Result<(), Failure> {

@@ -34,6 +34,9 @@ pub(super) fn describe(error: &DeskError) -> (StatusCode, ErrorBody) {
                 | Refusal::CounterAway
                 | Refusal::NoCluster { .. }
                 | Refusal::NotInstalling { .. }
+                | Refusal::PowerUnknown { .. }
+                | Refusal::NoButton { .. }
+                | Refusal::Protected { .. }
                 | Refusal::Wipe(_)
                 | Refusal::SwitchedByHand { .. } => StatusCode::CONFLICT,
             };

@@ -1,6 +1,6 @@
 //! Questions about the lab, and requests to it.
 
-use api::{Ask, ErrorBody, EventPage, Explanations, Plan, PowerAsk, WipeAsk};
+use api::{Ask, ErrorBody, EventPage, Explanations, Plan, PowerAsk, PowerSaid, WipeAsk};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -54,6 +54,14 @@ pub(super) async fn power(
     Json(ask): Json<PowerAsk>,
 ) -> Response {
     ask_desk(&house, Request::Power { node, order: ask.order, by: ask.by }).await
+}
+
+pub(super) async fn power_seen(
+    State(house): State<House>,
+    Path(node): Path<String>,
+    Json(PowerSaid { state, by }): Json<PowerSaid>,
+) -> Response {
+    ask_desk(&house, Request::Confirm { node, state, by }).await
 }
 
 pub(super) async fn install(

@@ -60,6 +60,7 @@ pub fn router(house: House) -> Router {
         .route("/v1/nodes/{node}/explain", get(lab::explain_one))
         .route("/v1/nodes/{node}/trace", get(lab::trace))
         .route("/v1/nodes/{node}/power", post(lab::power))
+        .route("/v1/nodes/{node}/power/seen", post(lab::power_seen))
         .route("/v1/nodes/{node}/install", post(lab::install))
         .route("/v1/nodes/{node}/wipe", post(lab::wipe))
         .route("/v1/nodes/{node}/console", get(consoles::read).post(consoles::write))

@@ -1,6 +1,7 @@
 //! What was seen that tells of a machine's power, each with its time. Nothing here decides.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use model::{DeviceSight, LabTime, LinkReading, PortReading, PowerOrder, PowerState};
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,44 @@ pub struct Senses {
     pub said: Option<(PowerState, LabTime)>,
     /// The last press of its button, as far as it was carried out or may have been.
     pub press: Option<Press>,
-    /// Speed of its link while it is off, in megabits a second, 0 for none; learned when it was known to be off.
-    pub standby: Option<u32>,
+    /// When it was heard last while it was to go off and its agent had been told.
+    #[serde(default)]
+    pub parted: Option<LabTime>,
+    /// Speeds of its link while it is off, in megabits a second, 0 for none; learned when it was known to be off.
+    pub standby: Vec<u32>,
+    /// Fastest link with which it was heard, in megabits a second.
+    #[serde(default)]
+    pub running: Option<u32>,
+}
+
+/// Speeds that are remembered: what wakes by network differs after an orderly stop and after a cut.
+const STANDBYS: usize = 4;
+
+impl Senses {
+    /// Whether this link is one of a machine that is off; none while that is not known.
+    #[must_use]
+    pub fn is_standby(&self, mbit: Option<u32>) -> Option<bool> {
+        let speed = mbit.unwrap_or_default();
+        match (self.standby.as_slice(), speed) {
+            ([], 0) => Some(true),
+            ([], _) => None,
+            (known, speed)
+                if known.contains(&speed) && self.running.is_none_or(|running| speed < running) =>
+            {
+                Some(true)
+            }
+            (known, speed) if known.iter().all(|off| speed > *off) => Some(false),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn learn(&mut self, mbit: u32) {
+        self.standby.retain(|known| *known != mbit);
+        if self.standby.len() >= STANDBYS {
+            self.standby.remove(0);
+        }
+        self.standby.push(mbit);
+    }
 }
 
 /// A press of a button that was carried out, or may have been.

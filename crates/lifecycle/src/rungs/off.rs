@@ -3,11 +3,12 @@
 use alloc::format;
 use alloc::string::String;
 
-use model::{Fault, FaultCode, LabTime, PowerOrder, Span, Waiting};
+use model::{Fault, FaultCode, LabTime, PowerOrder, PowerState, Span, Waiting};
 
 use super::{Step, is_by_hand, next_try};
 use crate::guests;
 use crate::lab::{Lab, Machine};
+use crate::power;
 
 /// Time between a driver's refusal and the next try.
 const AFTER_REFUSAL: Span = Span::secs(3);
@@ -41,7 +42,7 @@ pub(super) fn climb(lab: &Lab, machine: &Machine, now: LabTime) -> Step {
 
 /// Gives an order once, waits for the driver's answer, then for the result to be seen.
 pub(crate) fn switch(lab: &Lab, machine: &Machine, order: PowerOrder, now: LabTime) -> Step {
-    let limit = lab.spec.limits.power;
+    let limit = power::judge::answers_within(lab, machine);
     let port = lab.node(&machine.node).map(|node| format!("{}", node.power)).unwrap_or_default();
     let waiting =
         |what: String, since: LabTime, then: String| Waiting { what, since, until: since.after(limit), then };
@@ -75,8 +76,13 @@ pub(crate) fn switch(lab: &Lab, machine: &Machine, order: PowerOrder, now: LabTi
     if let Some((done, since)) = machine.carried_out
         && done == order
     {
-        let wait = waiting(format!("it to be seen {order}"), since, next_try(lab, machine));
+        let until = since.after(power::judge::patience(lab, machine));
+        let wait =
+            Waiting { until, ..waiting(format!("it to be seen {order}"), since, next_try(lab, machine)) };
         return super::wait_or_fail(wait, FaultCode::PowerUnseen, &machine.evidence, now);
+    }
+    if let Some(step) = not_pressed(lab, machine, order, now) {
+        return step;
     }
     Step::Switch(
         order,
@@ -86,4 +92,34 @@ pub(crate) fn switch(lab: &Lab, machine: &Machine, order: PowerOrder, now: LabTi
             String::from("look what became of it"),
         ),
     )
+}
+
+/// A button is pressed only where it is known what that does: a press of a machine that runs switches it off.
+fn not_pressed(lab: &Lab, machine: &Machine, order: PowerOrder, now: LabTime) -> Option<Step> {
+    if !power::judge::presses(lab, machine) || order == PowerOrder::Press {
+        return None;
+    }
+    if Some(machine.power) == order.result() {
+        return Some(Step::Rest);
+    }
+    match machine.power {
+        PowerState::On | PowerState::Off => None,
+        PowerState::Unknown | PowerState::Changing => {
+            let run = lab.run.as_ref().map(|run| run.since.since_start);
+            let seen = machine.power_seen.map(|at| at.since_start);
+            let since = [run, seen].into_iter().flatten().max().unwrap_or(now);
+            let wait = Waiting {
+                what: format!("whether it runs to be seen ({})", machine.evidence),
+                since,
+                until: since.after(lab.spec.limits.first_ask),
+                then: String::from("give it up until a person has looked"),
+            };
+            if now < wait.until {
+                return Some(Step::Wait(wait));
+            }
+            let text =
+                format!("whether it runs is not known, so its button was not pressed: {}", machine.evidence);
+            Some(Step::GiveUp(Fault { code: FaultCode::PowerUnknown, text }))
+        }
+    }
 }

@@ -134,6 +134,8 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         }
         Fact::PortRead { node, reading } => format!("{node}: its power port tells {reading}"),
         Fact::LinkSeen { node, link } => format!("{node}: {link}"),
+        Fact::StandbyLearned { node, mbit: 0 } => format!("{node}: off, it has no link"),
+        Fact::StandbyLearned { node, mbit } => format!("{node}: off, its link has {mbit} Mbit/s"),
         Fact::DeviceSeen { driver, sight } => format!("power device {driver}: {sight}"),
         Fact::Sighted { mac, sight } => format!("{}: {}", names.of_mac(*mac), seen(sight)),
         Fact::Published { table } => format!("boot table {table} published"),
