@@ -188,7 +188,8 @@ fn the_schema_asks_for_the_same_keys_as_the_reader() {
 fn every_way_to_get_stuck_has_its_page() {
     use model::FaultCode::{
         AgentLost, ConfigLost, ConfigRefused, CrashLooping, FetchStalled, GuestRefused, HostLost, Impostor,
-        InstallStalled, KernelSilent, NeverAsked, NoControlPlane, NotJoined, PowerRefused, PowerUnseen,
+        InstallStalled, KernelSilent, NeverAsked, NoControlPlane, NotJoined, PowerRefused, PowerUnknown,
+        PowerUnseen,
     };
     let folder = here().join("../../docs/operating");
     let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
@@ -200,6 +201,7 @@ fn every_way_to_get_stuck_has_its_page() {
         AgentLost,
         PowerRefused,
         PowerUnseen,
+        PowerUnknown,
         ConfigLost,
         ConfigRefused,
         Impostor,
@@ -213,8 +215,8 @@ fn every_way_to_get_stuck_has_its_page() {
         // A new fault must be added above, with a page of its own.
         match fault {
             NeverAsked | FetchStalled | KernelSilent | InstallStalled | AgentLost | PowerRefused
-            | PowerUnseen | ConfigLost | ConfigRefused | Impostor | NotJoined | NoControlPlane | HostLost
-            | GuestRefused | CrashLooping => {}
+            | PowerUnseen | PowerUnknown | ConfigLost | ConfigRefused | Impostor | NotJoined
+            | NoControlPlane | HostLost | GuestRefused | CrashLooping => {}
         }
     }
     let refusals = [
