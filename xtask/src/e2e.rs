@@ -45,6 +45,8 @@ pub(crate) const CLIENTS: &[&str] = &[
     "gdisk",
     "grub-common",
     "grub-pc-bin",
+    "openipmi",
+    "ipmitool",
     // What cloud-init stands on; itself it would take over the machine's next start.
     "python3-configobj",
     "python3-jinja2",

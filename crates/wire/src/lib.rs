@@ -15,5 +15,6 @@ pub mod ndp;
 pub mod ntp;
 pub mod pxelinux;
 pub mod relay;
+pub mod rmcp;
 pub mod syslog;
 pub mod tftp;

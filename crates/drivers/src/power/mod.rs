@@ -13,6 +13,7 @@ mod device;
 mod devices;
 mod guard;
 mod guests;
+pub mod ipmi;
 mod machine;
 mod manual;
 mod owner;
