@@ -47,6 +47,8 @@ pub(crate) const CLIENTS: &[&str] = &[
     "grub-pc-bin",
     "openipmi",
     "ipmitool",
+    "python3-venv",
+    "pypi/sushy-tools",
     // What cloud-init stands on; itself it would take over the machine's next start.
     "python3-configobj",
     "python3-jinja2",

@@ -19,6 +19,7 @@ mod metadata;
 mod node;
 mod openapi;
 mod protos;
+mod pypi;
 mod soak;
 mod stage;
 mod stages;

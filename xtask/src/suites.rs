@@ -1,13 +1,13 @@
 //! Packages of other Debian suites, unpacked into the cache: newer peers for the tests, and a host that stays as it is.
 //!
-//! A stage names one as `trixie/ipxe`. Its tests find it below `LABINATOR_SUITES`, as `trixie/ipxe/usr/lib/..`.
+//! A stage names one as `trixie/ipxe`, and a program of PyPI as `pypi/NAME`. Its tests find it below `LABINATOR_SUITES`, as `trixie/ipxe/usr/lib/..`.
 //! The same works on Debian 12 and 13: apt is given lists, status and sources of its own for each suite.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::debian;
 use crate::workspace::{Outcome, Workspace, printed, succeeds};
+use crate::{debian, pypi};
 
 /// Where tests find what was unpacked.
 pub(crate) const VARIABLE: &str = "LABINATOR_SUITES";
@@ -26,7 +26,11 @@ pub(crate) fn ensure(workspace: &Workspace, packages: &[&str]) -> Outcome<()> {
     debian::ensure(&plain)?;
     for wanted in foreign {
         let (suite, package) = wanted.split_once('/').unwrap_or_default();
-        if let Err(why) = unpack(&folder(workspace), suite, package) {
+        if suite == pypi::SUITE {
+            if let Err(why) = pypi::install(&folder(workspace), package) {
+                println!("{package} of PyPI is missing: {why}");
+            }
+        } else if let Err(why) = unpack(&folder(workspace), suite, package) {
             println!("{package} of Debian {suite} is missing: {why}");
         }
     }

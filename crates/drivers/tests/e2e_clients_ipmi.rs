@@ -1,9 +1,10 @@
-//! IPMI beside programs that others wrote: OpenIPMI's simulated controller is switched, and ipmitool understands ours.
+//! IPMI beside programs that others wrote: `OpenIPMI`'s simulated controller is switched, and `ipmitool` understands ours.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 #![expect(clippy::panic, reason = "a test may stop")]
 #![expect(clippy::indexing_slicing, reason = "a test may stop")]
 #![expect(dead_code, reason = "the parts of other tests are used as they are")]
 
+mod bench;
 mod bmc;
 
 use std::fs;
@@ -12,8 +13,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use bench::{Driven, failed, kept};
 use bmc::{Bmc, Manners};
 use drivers::power::ipmi::{Ask, Controller, Login, Suite};
+use model::{DeviceKind, Outcome, PortSense, PowerOrder};
 
 const USER: &str = "lab";
 const PASSWORD: &str = "a-labs-secret";
@@ -162,6 +165,33 @@ async fn what_the_simulated_controller_refuses_is_named_and_not_tried_again() {
     assert_eq!((simulator.power().trim(), simulator.orders().as_str()), ("0", ""));
     let mut controller = simulator.controller(PASSWORD, Suite::Three);
     controller.order(Ask::On).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "stage e2e-clients"]
+async fn a_lab_switches_the_simulated_controllers_machine_and_sees_it() {
+    let simulator = Simulator::new("lab").await;
+    let drive = |password: &str| {
+        let kind = DeviceKind::Ipmi {
+            host: format!("127.0.0.1:{}", simulator.port),
+            credentials: kept("bmc"),
+            suite: 3,
+        };
+        Driven::new(kind, &["1"], &[("bmc", &format!("{USER}:{password}"))])
+    };
+    let mut driven = drive(PASSWORD);
+    assert_eq!(driven.reading().await.sense, PortSense::Machine(false));
+    for (order, power) in
+        [(PowerOrder::On, "1"), (PowerOrder::Soft, "0"), (PowerOrder::On, "1"), (PowerOrder::Off, "0")]
+    {
+        assert_eq!(driven.order("1", order).await, Outcome::Done, "{order}");
+        assert_eq!(simulator.power().trim(), power, "{order}");
+    }
+    let mut driven = drive("wrong");
+    let (code, why) = driven.lost().await;
+    assert!(code == "ipmi-password" && why.contains("another password of `lab`"), "{code}: {why}");
+    assert_eq!(failed(driven.order("1", PowerOrder::On).await).0, "credentials");
+    assert_eq!(simulator.power().trim(), "0");
 }
 
 /// Whether ipmitool succeeded, and what it said.

@@ -37,6 +37,7 @@ mod system;
 mod talos;
 mod trace;
 mod trial;
+mod web_device;
 mod wipe;
 
 pub use agent::*;
@@ -64,4 +65,5 @@ pub use system::*;
 pub use talos::*;
 pub use trace::*;
 pub use trial::*;
+pub use web_device::*;
 pub use wipe::*;

@@ -8,7 +8,7 @@ use core::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Span;
+use crate::{Span, WebDevice, WebDialect};
 
 /// Code of an order that a device refused after it pressed the button otherwise: it believed the machine in the other
 /// state. What is seen of the machine after that counts.
@@ -50,6 +50,39 @@ pub enum DeviceKind {
         #[serde(default)]
         status: Option<Vec<String>>,
     },
+    /// The controller inside a server, by IPMI 2.0 over the network. It has one machine: the port is `1`.
+    Ipmi {
+        /// Where it is: a name or address, and `:PORT` where that is not 623.
+        host: String,
+        /// Where `USER:PASSWORD` is kept.
+        credentials: SecretRef,
+        /// Cipher suite of its sessions: 3 or 17.
+        suite: u8,
+    },
+    /// A device that speaks HTTP.
+    Web {
+        /// In which way.
+        dialect: WebDialect,
+        /// Where, and as whom.
+        #[serde(flatten)]
+        device: WebDevice,
+    },
+    /// Addresses that are asked for, one for each deed. `{port}` in one becomes the port.
+    Webhook {
+        /// Switches on: an address, or `GET` or `POST` and an address.
+        on: String,
+        /// Switches off.
+        off: String,
+        /// Answers `on`, `off` or `unknown`; absent where nothing can tell.
+        #[serde(default)]
+        status: Option<String>,
+        /// Where `USER:PASSWORD` or a token is kept.
+        #[serde(default)]
+        credentials: Option<SecretRef>,
+        /// SHA-256 of the certificate, for https.
+        #[serde(default)]
+        certificate: Option<String>,
+    },
 }
 
 impl DeviceKind {
@@ -59,6 +92,9 @@ impl DeviceKind {
         match self {
             Self::Relayinator { .. } => "relayinator",
             Self::Command { .. } => "command",
+            Self::Ipmi { .. } => "ipmi",
+            Self::Web { dialect, .. } => dialect.word(),
+            Self::Webhook { .. } => "webhook",
         }
     }
 
@@ -67,7 +103,7 @@ impl DeviceKind {
     pub const fn presses(&self) -> bool {
         match self {
             Self::Relayinator { .. } => true,
-            Self::Command { .. } => false,
+            Self::Command { .. } | Self::Ipmi { .. } | Self::Web { .. } | Self::Webhook { .. } => false,
         }
     }
 }

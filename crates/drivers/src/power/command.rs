@@ -32,7 +32,7 @@ fn with_port(words: &[String], port: &str) -> Vec<String> {
 }
 
 /// What `status` printed: the first word of its output, in whatever case.
-fn sense(output: &[u8]) -> Option<PortSense> {
+pub(super) fn sense(output: &[u8]) -> Option<PortSense> {
     let text = String::from_utf8_lossy(output);
     match text.split_whitespace().next()?.to_ascii_lowercase().as_str() {
         "on" => Some(PortSense::Machine(true)),

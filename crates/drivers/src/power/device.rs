@@ -100,7 +100,6 @@ impl DeviceError {
     }
 
     /// The device does not accept our credentials.
-    #[expect(dead_code, reason = "drivers that have credentials come with their devices")]
     pub(crate) fn locked(why: impl Into<String>) -> Self {
         Self { code: "credentials", why: why.into(), cure: Cure::Locked }
     }

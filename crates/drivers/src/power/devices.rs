@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{DeviceKind, DeviceSpec, DriverName, NodeName, Secret, SecretRef};
+use model::{DeviceKind, DeviceSpec, DriverName, NodeName, Secret, SecretRef, WebDevice, WebDialect};
 use tokio::sync::mpsc;
 
 use super::DriverReport;
 use super::command::Programs;
+use super::credentials::Credentials;
 use super::device::Device;
 use super::guard::Guard;
+use super::ipmi::Ipmi;
 use super::owner::{Ordered, Owner};
 use super::relayinator::{BAUD, Relayinator};
 use super::tty::Serial;
+use super::web::{Esphome, HomeAssistant, Plug, Redfish, Shelly, Tasmota, Webhook};
 
 /// Gives the secret that the lab file refers to; the error is for a person. Asked when a device is first spoken to, so
 /// that a secret which comes later is found.
@@ -32,7 +35,7 @@ pub(super) fn spawn(
     (driver, spec): (DriverName, &DeviceSpec),
     nodes: Vec<(String, NodeName)>,
     around: Around,
-    _reveal: &Reveal,
+    reveal: &Reveal,
     queue: mpsc::Receiver<Ordered>,
 ) {
     let own = Own { driver, stagger: Duration::from_millis(spec.stagger.0), nodes, around, queue };
@@ -41,6 +44,18 @@ pub(super) fn spawn(
         DeviceKind::Command { on, off, status } => {
             own.spawn(Programs::new(on.clone(), off.clone(), status.clone()));
         }
+        DeviceKind::Ipmi { host, credentials, suite } => {
+            let credentials = Credentials::new(Some(credentials.clone()), reveal);
+            own.spawn(Ipmi::new(host.clone(), *suite, credentials));
+        }
+        DeviceKind::Web { dialect, device } => own.spawn_web(*dialect, device, reveal),
+        DeviceKind::Webhook { on, off, status, credentials, certificate } => own.spawn(Webhook {
+            on: on.clone(),
+            off: off.clone(),
+            status: status.clone(),
+            credentials: Credentials::new(credentials.clone(), reveal),
+            certificate: certificate.clone(),
+        }),
     }
 }
 
@@ -54,6 +69,17 @@ struct Own {
 }
 
 impl Own {
+    fn spawn_web(self, dialect: WebDialect, device: &WebDevice, reveal: &Reveal) {
+        let watts = device.watts.clone();
+        match dialect {
+            WebDialect::Tasmota => self.spawn(Plug::new(Tasmota::default(), device, reveal)),
+            WebDialect::Shelly => self.spawn(Plug::new(Shelly::default(), device, reveal)),
+            WebDialect::Esphome => self.spawn(Plug::new(Esphome::new(watts), device, reveal)),
+            WebDialect::HomeAssistant => self.spawn(Plug::new(HomeAssistant::new(watts), device, reveal)),
+            WebDialect::Redfish => self.spawn(Plug::new(Redfish::default(), device, reveal)),
+        }
+    }
+
     fn spawn<D: Device>(self, device: D) {
         let Self { driver, stagger, nodes, around: Around { guard, reports }, queue } = self;
         let owner = Owner::new((driver, device), nodes.into_iter(), stagger, guard, reports);

@@ -9,6 +9,7 @@
 
 mod command;
 mod console;
+mod credentials;
 mod device;
 mod devices;
 mod guard;
@@ -22,6 +23,7 @@ mod qemu;
 mod relayinator;
 mod tty;
 mod virtual_node;
+mod web;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -4,6 +4,7 @@
 //! A new driver is an entry in [`KINDS`], a variant of [`DeviceKind`], and a `Device` in `drivers::power`. Reading,
 //! complaints and the schema of the lab file follow from the entry.
 
+mod network;
 mod reads;
 
 use model::DeviceKind;
@@ -130,6 +131,13 @@ pub(super) const KINDS: &[Kind] = &[
             Some(DeviceKind::Command { on: on?, off: off?, status })
         },
     },
+    network::IPMI,
+    network::REDFISH,
+    network::TASMOTA,
+    network::SHELLY,
+    network::ESPHOME,
+    network::HOME_ASSISTANT,
+    network::WEBHOOK,
 ];
 
 /// Every key that some driver has.

@@ -4,6 +4,7 @@
 //! here are the socket and the clock. A datagram may be lost: it is sent again, and after an order that was taken the
 //! same order does nothing more.
 
+mod device;
 mod keys;
 mod session;
 
@@ -14,6 +15,7 @@ use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use wire::rmcp::{Completion, PORT, Random, Status, chassis};
 
+pub(super) use device::Ipmi;
 pub use keys::{Exchange, Keys, Suite};
 pub use session::{Answer, Ask, Heard, Login, Opening, Refused, Session};
 

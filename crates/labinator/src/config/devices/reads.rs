@@ -35,7 +35,6 @@ impl Read<'_> {
     }
 
     /// A whole number.
-    #[expect(dead_code, reason = "drivers of network devices use it")]
     pub(in crate::config) fn number(&mut self, key: &'static str) -> Option<Typed<u64>> {
         let node = self.node(key)?.clone();
         number_of(key, &node, self.found)
@@ -66,8 +65,20 @@ impl Read<'_> {
         }
     }
 
+    /// What may be left out, read by one of the others; the outer `None` when it is wrong.
+    #[expect(clippy::option_option, reason = "left out is no mistake")]
+    pub(in crate::config) fn maybe<T>(
+        &mut self,
+        key: &'static str,
+        read: fn(&mut Self, &'static str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.node(key) {
+            None => Some(None),
+            Some(_) => read(self, key).map(Some),
+        }
+    }
+
     /// Where a secret is kept. A secret itself is never written in the lab file.
-    #[expect(dead_code, reason = "drivers of network devices use it")]
     pub(in crate::config) fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
         let typed = self.text(key)?;
         let read = secret(&typed.value);

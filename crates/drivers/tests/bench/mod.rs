@@ -1,0 +1,155 @@
+//! One device, driven through the door that the lab uses.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use drivers::here::Here;
+use drivers::power::{DriverReport, Power, PowerCommand, Reveal};
+use model::{
+    BoardSpec, Cell, CommandId, DeviceKind, DeviceSight, DeviceSpec, DhcpMode, LabSpec, Limits, MacAddr,
+    NetworkSpec, NodeSpec, Outcome, PortReading, PortRef, PowerDriver, PowerOrder, Secret, SecretRef, Span,
+};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A secret that [`Driven`] knows.
+pub(crate) fn kept(name: &str) -> SecretRef {
+    SecretRef::Kept(name.to_owned())
+}
+
+fn port(name: &str) -> PortRef {
+    PortRef { driver: "device".parse().unwrap(), port: name.to_owned() }
+}
+
+fn lab(kind: DeviceKind, ports: &[&str]) -> LabSpec {
+    let node = |number: u8, name: &str| NodeSpec {
+        disk: None,
+        at: Cell { column: number, row: 1 },
+        zone: None,
+        mac: MacAddr([2, 0, 0, 0, 0, number]),
+        ip: [10, 77, 0, number].into(),
+        ip6: None,
+        power: port(name),
+        loader: model::LoaderChoice::Ipxe,
+        guest: None,
+        memory: None,
+        firmware: None,
+    };
+    let nodes = (1_u8..).zip(ports).map(|(n, name)| (format!("node{n}").parse().unwrap(), node(n, name)));
+    let device = DeviceSpec { kind, stagger: Span(0), protect: [].into(), standby: None };
+    LabSpec {
+        lab: "test".parse().unwrap(),
+        network: NetworkSpec {
+            interface: "br0".to_owned(),
+            subnet: [10, 77, 0, 0].into(),
+            prefix: 24,
+            boss: [10, 77, 0, 250].into(),
+            gateway: None,
+            dns: Vec::new(),
+            domain: None,
+            names: None,
+            ntp: model::NtpMode::Off,
+            pool: None,
+            dhcp: DhcpMode::Off,
+            lease_seconds: 600,
+            relays: Vec::new(),
+            tftp: model::TftpPorts::default(),
+            ipv6: None,
+        },
+        power: [("device".parse().unwrap(), PowerDriver::Device(device))].into(),
+        board: BoardSpec { columns: 8, rows: 1, nodes: nodes.collect() },
+        scenarios: [].into(),
+        limits: Limits::default(),
+        variables: model::Variables::default(),
+        agent_updates: model::AgentUpdates::default(),
+        secure_boot: model::SecureBootRule::default(),
+    }
+}
+
+/// A device that is driven.
+pub(crate) struct Driven {
+    power: Power,
+    reports: mpsc::Receiver<DriverReport>,
+    orders: u64,
+    /// Reports that were passed over.
+    pub(crate) passed: Vec<DriverReport>,
+}
+
+impl Driven {
+    /// Drives a device; each secret is a name and what is kept under it.
+    pub(crate) fn new(kind: DeviceKind, ports: &[&str], secrets: &[(&str, &str)]) -> Self {
+        let (tell, reports) = mpsc::channel(64);
+        let spec = lab(kind, ports);
+        let secrets: Vec<(SecretRef, String)> =
+            secrets.iter().map(|(name, text)| (kept(name), (*text).to_owned())).collect();
+        let reveal: Reveal = Arc::new(move |wanted| {
+            let found = secrets.iter().find(|(name, _)| name == wanted);
+            let (_, text) = found.ok_or_else(|| format!("{wanted} is kept nowhere"))?;
+            Ok(Secret::new(text.clone().into_bytes()))
+        });
+        let here = Here::of(&spec, Path::new("/nonexistent"));
+        let power = Power::spawn(&spec, &here, &reveal, &tell).unwrap();
+        Self { power, reports, orders: 0, passed: Vec::new() }
+    }
+
+    async fn next(&mut self, what: &str) -> DriverReport {
+        let report = timeout(LIMIT, self.reports.recv()).await;
+        report.unwrap_or_else(|_| panic!("no report of {what}; passed: {:?}", self.passed)).unwrap()
+    }
+
+    /// Orders, and waits for the end of it.
+    pub(crate) async fn order(&mut self, to: &str, order: PowerOrder) -> Outcome {
+        self.orders += 1;
+        let number = CommandId(self.orders);
+        let node = "node1".parse().unwrap();
+        let command = PowerCommand { id: number, node, port: port(to), order };
+        self.power.order(&command).unwrap();
+        loop {
+            match self.next("an outcome").await {
+                DriverReport::Finished { id, outcome } if id == number => return outcome,
+                other => self.passed.push(other),
+            }
+        }
+    }
+
+    /// What is read of the first machine next.
+    pub(crate) async fn reading(&mut self) -> PortReading {
+        let first = "node1".parse().unwrap();
+        loop {
+            match self.next("a reading").await {
+                DriverReport::PortRead { node, reading } if node == first => return reading,
+                other => self.passed.push(other),
+            }
+        }
+    }
+
+    /// How the device is next seen to stand.
+    pub(crate) async fn sight(&mut self) -> DeviceSight {
+        loop {
+            match self.next("a sight").await {
+                DriverReport::DeviceSeen { sight, .. } => return sight,
+                other => self.passed.push(other),
+            }
+        }
+    }
+
+    /// Why the device is lost.
+    pub(crate) async fn lost(&mut self) -> (String, String) {
+        loop {
+            if let DeviceSight::Lost { code, why } = self.sight().await {
+                return (code, why);
+            }
+        }
+    }
+}
+
+/// Code and reason of an order that failed.
+pub(crate) fn failed(outcome: Outcome) -> (String, String) {
+    match outcome {
+        Outcome::Failed { code, why } => (code, why),
+        other => panic!("it was to fail, not {other:?}"),
+    }
+}
