@@ -64,7 +64,7 @@ pub fn config() -> String {
          fi\n\
          set {TRIED}=\"$now\"\n\
          if save_env --file $prefix/{ENV} {TRIED}; then true; else\n  \
-           echo 'Labinator: this medium cannot be written: without a controller the cache is not used.'\n\
+           echo 'Labinator: the try cannot be noted: without a controller the cache is not used.'\n\
          fi\n\
          echo 'Labinator: starts iPXE, which asks the controller.'\n\
          if linux16 $prefix/ipxe.lkrn; then if initrd16 $prefix/boot.ipxe; then boot; fi; fi\n\

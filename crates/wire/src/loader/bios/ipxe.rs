@@ -52,7 +52,7 @@ pub fn script(boss: SocketAddrV4, address: Option<StaticAddress>, patience: u16)
     let _infallible = write!(
         text,
         ":card{CARDS}\n:counted\ninc round\niseq ${{round}} {rounds} && goto over ||\nsleep 5\ngoto round\n\
-         :over\necho Labinator: no controller. The machine starts again, from the cache of this medium.\n\
+         :over\necho Labinator: no controller. The machine starts again.\n\
          sleep 3\nreboot\n"
     );
     text
