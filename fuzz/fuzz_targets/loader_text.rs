@@ -5,6 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use model::MacAddr;
 use wire::loader::cache::{BLOCK, Record};
 use wire::loader::http::Head;
+use wire::loader::unified::Unified;
 use wire::loader::{Answer, Ask, Asked, Delegation, Nonce, Sealed, Trust, Word, judge, smbios};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -25,6 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     _ = Head::read(bytes);
     drop(smbios::system(bytes));
+    _ = Unified::read(bytes);
     if let Some(block) = bytes.first_chunk::<BLOCK>() {
         drop(Record::read(block));
     }

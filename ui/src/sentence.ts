@@ -42,6 +42,7 @@ export const CLIENT: Record<ClientKind, string> = {
   "u-boot": "U-Boot",
   agent: "the agent",
   loader: "our loader",
+  "live-image": "a live image, which starts the next by kexec,",
   "unknown-firmware": "unknown firmware",
   other: "a DHCP client",
 };

@@ -29,7 +29,7 @@ export const MEANING: Record<NodeWord, string> = {
   starting: "being switched on, or on and silent",
   dhcp: "asking for an address",
   waiting: "its loader waits for a decision",
-  parked: "its loader waits for the next start",
+  parked: "its loader or its live image waits for the next start",
   loader: "taking its loader",
   image: "taking its image",
   kernel: "its kernel starts",

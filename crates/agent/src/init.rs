@@ -14,8 +14,9 @@ use crate::console::Console;
 use crate::guests::{Buried, Guests, Place};
 use crate::lease;
 use crate::live;
+use crate::park;
 use crate::renew::{self, Renewer, Resumed};
-use crate::report::{self, Identity};
+use crate::report::{self, Ended, Identity};
 use crate::stick;
 use crate::talosd;
 
@@ -71,8 +72,18 @@ async fn live(console: &Console, resumed: Resumed) -> RebootCommand {
     let guests = Guests::spawn(console, Place::live(&me.boot_id, buried.clone()));
     let (to_services, board) = (held.clone(), Arc::clone(&resumed.board));
     let renewer = Arc::new(Renewer::new(renew::FOLDER.into(), me.build, &me.boot_id));
+    let work = async {
+        match report::run((console, &me), &mut held, &guests, (renewer, resumed)).await {
+            Ended::Off => RebootCommand::PowerOff,
+            Ended::Parked(parking) => match park::wait(console, parking).await {
+                park::End::Off => RebootCommand::PowerOff,
+                park::End::Cold => RebootCommand::Restart,
+                park::End::Jump => RebootCommand::Kexec,
+            },
+        }
+    };
     tokio::select! {
-        () = report::run((console, &me), &mut held, &guests, (renewer, resumed)) => {}
+        how = work => return how,
         () = lease::keep(console, &me.line, &tell) => {}
         () = reap(console, &bury, &buried) => {}
         () = live::run(console, &me.line, to_services, (deaths, board)) => {}
@@ -148,6 +159,14 @@ fn how(status: WaitStatus) -> String {
 
 /// Leaves the machine for good, or for its next start.
 fn leave(console: &Console, how: RebootCommand) {
+    let how = match how {
+        RebootCommand::Kexec => {
+            park::leave(console);
+            // Nothing runs here any more, and the firmware can always start it.
+            RebootCommand::Restart
+        }
+        how => how,
+    };
     rustix::fs::sync();
     if let Err(error) = reboot(how) {
         console.say(&format!("cannot switch off or restart: {error}"));

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use agent::health::Eye;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AgentBeat, AgentOrder, AgentReport, AgentWelcome,
-    Digest, read_spoken,
+    Digest, Kexec, ParkOrder, read_spoken,
 };
 use store::Summing;
 use tokio::sync::{Notify, watch};
@@ -32,6 +32,7 @@ use crate::inventory;
 use crate::kernel_line::KernelLine;
 use crate::key::BootKey;
 use crate::lease::Held;
+use crate::park::{self, Parking};
 use crate::renew::{self, Handover, Renewer, Resumed, Trial};
 use crate::wipe::Wiper;
 
@@ -79,14 +80,23 @@ pub(crate) fn own_build() -> Option<Digest> {
     }
 }
 
-/// Reports and beats until the boss orders the machine off. Without an address, or somebody who told where the boss is,
+/// How the talk with the boss ends.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The machine is ordered off.
+    Off,
+    /// It is ordered to leave its run, and to wait in memory.
+    Parked(Parking),
+}
+
+/// Reports and beats until the boss orders the machine off, or to park. Without an address, or somebody who told where the boss is,
 /// it waits for them.
 pub(crate) async fn run(
     (console, me): (&Console, &Identity),
     held: &mut watch::Receiver<Option<Held>>,
     guests: &Guests,
     (renewer, resumed): (Arc<Renewer>, Resumed),
-) {
+) -> Ended {
     let (mut eye, wiper) = (Eye::new(Path::new("/")), Wiper::new(Path::new("/")));
     // Beside the lease: the kernel may have to gather randomness first.
     let mut making = Some(match resumed.key.clone() {
@@ -106,7 +116,9 @@ pub(crate) async fn run(
     }
     let mut silent = resumed.failed.as_ref().is_some_and(|failed| failed.silent);
     loop {
-        let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else { return };
+        let Ok(now) = held.wait_for(Option::is_some).await.map(|held| held.clone()) else {
+            return Ended::Off;
+        };
         let Some(now) = now else { continue };
         held.mark_unchanged();
         // The kernel line's word, else what DHCP told.
@@ -149,7 +161,7 @@ pub(crate) async fn run(
             silent: &mut silent,
         };
         tokio::select! {
-            () = talk.until_ordered_off() => return,
+            ended = talk.until_ordered_off() => return ended,
             // Another address or none: the words so far were for another place.
             _ = held.changed() => {}
         }
@@ -193,7 +205,7 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    async fn until_ordered_off(&mut self) {
+    async fn until_ordered_off(&mut self) -> Ended {
         let mut wait = FIRST_WAIT;
         let mut known = false;
         loop {
@@ -218,7 +230,11 @@ impl Talk<'_> {
                     }
                     // A disk that is half wiped is wiped to the end, whoever ordered what.
                     if welcome.order == AgentOrder::PowerOff && !self.wiper.is_busy() {
-                        return self.console.say("ordered off");
+                        self.console.say("ordered off");
+                        return Ended::Off;
+                    }
+                    if let Some(order) = welcome.park.filter(|_| known && !self.wiper.is_busy()) {
+                        return self.parks(order);
                     }
                     known = !welcome.report_again;
                     wait = FIRST_WAIT;
@@ -260,6 +276,20 @@ impl Talk<'_> {
         }
         self.door = Door::new(self.allegiance.boss().at.unwrap_or_else(|| self.door.boss()));
         true
+    }
+
+    /// Its run is over: waits in memory where that can be, else the machine goes off.
+    fn parks(&self, order: ParkOrder) -> Ended {
+        // It may have been forbidden since the report.
+        let why = match (park::probe(), self.door.boss()) {
+            (Kexec::Possible, SocketAddr::V4(boss)) => {
+                return Ended::Parked(Parking { order, boss, held: self.held.clone() });
+            }
+            (Kexec::Possible, SocketAddr::V6(_)) => "our loader's questions go over IPv4".to_owned(),
+            (Kexec::Impossible { why }, _) => why,
+        };
+        self.console.say(&format!("ordered to wait in memory, which cannot be: {why}; goes off"));
+        Ended::Off
     }
 
     /// Gives this process to another build that is ready. Never in a boot in which a disk was wiped: that the order was
@@ -346,6 +376,7 @@ impl Talk<'_> {
             inventory: inventory::read(Path::new("/")),
             key: self.key.map(BootKey::public),
             build: self.me.build,
+            kexec: Some(park::probe()),
         };
         self.ask(AGENT_HELLO_PATH, serde_json::to_vec(&report)).await
     }

@@ -67,6 +67,7 @@ mod tests {
                 guests: None,
                 wipe: None,
                 off_at: None,
+                parks: false,
                 good: Vec::new(),
                 loader: model::LoaderChoice::Ipxe,
             })

@@ -271,6 +271,7 @@ fn table(shelf: &Shelf) -> BootTable {
         pulls: true,
         loader: model::LoaderChoice::Ipxe,
         off_at: None,
+        parks: false,
         good: Vec::new(),
         wipe: None,
     };

@@ -48,6 +48,7 @@ fn sights(mac: MacAddr) -> Vec<Sight> {
         inventory: Inventory::default(),
         key: None,
         build: None,
+        kexec: None,
     };
     let mut all = vec![Sight::Frame];
     all.extend(ask(ClientKind::UefiPxe));

@@ -314,8 +314,12 @@ fn forget_trouble(machine: &mut Machine) {
 }
 
 fn stop(lab: &mut Lab, at: Moment) -> Touched {
+    let stay: Vec<_> = lab.machines.values().map(|machine| park::may_stay(lab, machine, at)).collect();
     let Some(run) = &mut lab.run else { return Touched::Lab };
     run.stopping = true;
+    for (machine, park) in lab.machines.values_mut().zip(stay).filter(|(_, park)| park.is_some()) {
+        Arc::make_mut(machine).park = park;
+    }
     for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready).map(Arc::make_mut) {
         machine.goal = Goal::Off;
         machine.person = None;
@@ -333,7 +337,8 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
         Phase::Idle => {
             let parks: Vec<_> = lab.machines.values().map(|machine| park::begin(lab, machine, at)).collect();
             lab.run = None;
-            for (machine, park) in lab.machines.values_mut().zip(parks).filter(|(_, park)| park.is_some()) {
+            let left = |(machine, _): &(&mut Arc<Machine>, _)| machine.goal == Goal::Off;
+            for (machine, park) in lab.machines.values_mut().zip(parks).filter(left) {
                 Arc::make_mut(machine).park = park;
             }
             // What a person wants of a machine outside the run outlives the run.
@@ -477,6 +482,8 @@ fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
     }
     machine.person = Some(order);
     machine.park = None;
+    // Whoever saw to it may have seen to what failed, too.
+    machine.jumps.failed = None;
     machine.off_wanted = (order != PowerOrder::On && machine.may_run()).then_some(at.since_start);
     forget_trouble(machine);
     // A hypervisor that gave a guest up begins anew with the next order.
@@ -490,6 +497,9 @@ fn confirmed(machine: &mut Machine, state: PowerState, at: Moment) {
 }
 
 fn faulted(machine: &mut Machine, fault: &Fault, bad: bool, at: Moment) {
+    if park::is_jump(machine) && machine.rung == Rung::Fetched {
+        park::jump_failed(machine, &fault.text, at);
+    }
     machine.fault = Some(fault.clone());
     machine.bad = bad;
     // The next boot has another nonce.

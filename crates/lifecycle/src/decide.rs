@@ -21,6 +21,8 @@ use crate::wipe;
 
 /// How long an agent is given to switch its machine off by itself before the driver does it.
 const SOFT_OFF: Span = Span::secs(10);
+/// How long an agent is given to leave its run and wait in memory: its guests and what it wipes come first.
+const SOFT_PARK: Span = Span::secs(30);
 /// How many times the power limit a machine may take to go off before a person must look.
 const OFF_ROUNDS: u64 = 3;
 /// Machines that are named in a sentence about many.
@@ -140,6 +142,9 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
             then: String::from(if stopping { "go on without it" } else { "go on waiting" }),
         });
     }
+    if let Some(wait) = stays(machine, since, now) {
+        return wait;
+    }
     if presses(lab, machine) {
         return power::off::go_off(lab, machine, since, now);
     }
@@ -147,9 +152,8 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
     // A guest that switches itself off is started again by whoever wants it on.
     let is_guest = lab.guest_of(machine).is_some();
     let listens = machine.rung == Rung::Ready && machine.agent.is_some() && !is_guest;
-    let parked = park::switches_itself_off(lab, machine);
-    if (listens || parked) && now < soft_until && machine.in_flight.is_none() {
-        let who = if parked { "loader" } else { "agent" };
+    let who = park::switches_itself_off(lab, machine).or_else(|| listens.then_some("agent"));
+    if let Some(who) = who.filter(|_| now < soft_until && machine.in_flight.is_none()) {
         return Step::Wait(Waiting {
             what: format!("its {who} to switch it off"),
             since,
@@ -165,6 +169,20 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
         });
     }
     switch(lab, machine, PowerOrder::Off, now)
+}
+
+/// The wait for an agent that is to leave its run and to wait in memory.
+fn stays(machine: &Machine, since: LabTime, now: LabTime) -> Option<Step> {
+    let until = since.after(SOFT_PARK);
+    let waits = park::is_to_stay(machine) && now < until && machine.in_flight.is_none();
+    waits.then(|| {
+        Step::Wait(Waiting {
+            what: String::from("its agent to wait in memory for the next start"),
+            since,
+            until,
+            then: String::from("switch it off by its power port"),
+        })
+    })
 }
 
 /// Names for a sentence; of many, the first few.

@@ -6,8 +6,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use model::{
-    ConfigCarrier, Explanation, Goal, LabTime, Membership, Moment, NodeWord, Outcome, PowerOrder, PowerState,
-    Proof, Waiting,
+    ConfigCarrier, Explanation, Goal, Kexec, LabTime, Membership, Moment, NodeWord, Outcome, PowerOrder,
+    PowerState, Proof, Waiting,
 };
 
 use crate::gates::manifests;
@@ -16,6 +16,7 @@ use crate::health;
 use crate::hints;
 use crate::lab::{Lab, Machine};
 use crate::loader;
+use crate::park;
 use crate::power;
 use crate::rungs::is_by_hand;
 use crate::view::word;
@@ -47,7 +48,7 @@ pub fn explain(lab: &Lab, machine: &Machine, waiting: Option<&Waiting>, now: Mom
     let node = &machine.node;
     let headline = match (as_wanted, machine.goal) {
         (true, Goal::Any) if machine.park.is_some() => {
-            format!("{node} is {word}, and is to wait in its loader for the next start.")
+            format!("{node} is {word}, and is to wait in its {} for the next start.", park::place(machine))
         }
         (true, Goal::Any) => format!("{node} is {word}, and nothing is wanted of it."),
         (true, Goal::Ready | Goal::Off) => format!("{node} is {word}, as it should be."),
@@ -76,7 +77,7 @@ fn wanted(lab: &Lab, machine: &Machine, now: Moment) -> String {
     if let Some(order) = machine.person {
         return format!("{order}: a person asked for it");
     }
-    if let Some(park) = machine.park {
+    if let Some(park) = machine.park.filter(|_| machine.goal == Goal::Any) {
         let left = park.until.since(now.since_start);
         return format!("parked after its run, {left} more at most: the next start needs no firmware");
     }
@@ -117,6 +118,7 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
         let ago = now.since_start.since(silent);
         lines.push(format!("its loader waited, and asks no more for {ago}: whether it waits, nothing tells"));
     }
+    lines.extend(jumps(machine, now));
     if let Some(agent) = &machine.agent {
         let report = &agent.report;
         lines.push(format!(
@@ -151,6 +153,22 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
         lines.push(format!("started {} since it was last ready", times(machine.tries.into())));
     }
     lines
+}
+
+/// Whether it can start without firmware, where that is of use.
+fn jumps(machine: &Machine, now: Moment) -> Option<String> {
+    if let Some(failed) = park::failed(machine) {
+        let ago = now.since_start.since(failed.at);
+        return Some(format!(
+            "kexec failed in boot {}, {ago} ago, from kernel {}: {}; it boots cold until it parks in another kernel, or a \
+             person switches it",
+            failed.boot, failed.kernel, failed.why
+        ));
+    }
+    Some(match machine.agent.as_ref()?.report.kexec.as_ref()? {
+        Kexec::Possible => String::from("kexec: it can start the next kernel by itself"),
+        Kexec::Impossible { why } => format!("kexec: not from here: {why}"),
+    })
 }
 
 /// What its Talos and the cluster say.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, TalosKnown};
 use crate::packed::PackedBoot;
-use crate::park::Park;
+use crate::park::{Jumps, Park};
 use crate::past::{self, PastBoot, Room};
 use crate::power::{DeviceKnown, Senses};
 use crate::trial::{self, Trial, TriedBoot};
@@ -200,9 +200,12 @@ pub struct Machine {
     pub fault: Option<Fault>,
     /// Given up for this run.
     pub bad: bool,
-    /// It waits in its loader for the next start, or is on its way there.
+    /// It waits in its loader or its image for the next start, or is on its way there.
     #[serde(default)]
     pub park: Option<Park>,
+    /// What is known of its starts without firmware.
+    #[serde(default)]
+    pub jumps: Jumps,
     /// Since when its loader, which waited in this boot, was not heard for too long.
     #[serde(default)]
     pub silent: Option<LabTime>,
@@ -283,6 +286,7 @@ impl Machine {
             fault: None,
             bad: false,
             park: None,
+            jumps: Jumps::default(),
             silent: None,
             tried: None,
             good: Vec::new(),

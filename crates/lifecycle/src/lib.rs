@@ -50,7 +50,7 @@ pub use judge::{Judge, Judgment};
 pub use keeping::keeping;
 pub use lab::{CoreStart, Install, Lab, Machine, Run, SystemHeard};
 pub use packed::PackedBoot;
-pub use park::Park;
+pub use park::{JumpFailed, Jumps, Park, Place as ParkPlace};
 pub use past::PastBoot;
 pub use power::{DeviceKnown, Press, Senses};
 pub use table::{boot_entry, boot_table};

@@ -107,6 +107,7 @@ impl Word for ClientKind {
         Self::UnknownFirmware,
         Self::Other,
         Self::Loader,
+        Self::LiveImage,
     ];
 
     fn code(self) -> u64 {
@@ -121,6 +122,7 @@ impl Word for ClientKind {
             Self::UnknownFirmware => 8,
             Self::Other => 9,
             Self::Loader => 10,
+            Self::LiveImage => 11,
         }
     }
 }

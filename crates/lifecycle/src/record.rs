@@ -16,7 +16,7 @@ use crate::hints;
 use crate::lab::{Install, Machine};
 use crate::packed::PackedBoot;
 use crate::past::{self, Room};
-use crate::{loader, transfer, wipe};
+use crate::{loader, park, transfer, wipe};
 
 /// Begins a boot. `powered` says whether power was seen to come on, or a packet was the first sign.
 pub(crate) fn begin(machine: &mut Machine, at: Moment, powered: bool, room: Room) {
@@ -127,6 +127,13 @@ pub(crate) fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
     if told_disk(boot).is_some() && !system_spoke(boot) {
         return false;
     }
+    // Firmware speaks in no boot that began without it.
+    if boot.firmware == Some(ClientKind::LiveImage)
+        && client != ClientKind::LiveImage
+        && is_before_system(client)
+    {
+        return true;
+    }
     match client {
         ClientKind::BiosPxe
         | ClientKind::UefiPxe
@@ -135,7 +142,9 @@ pub(crate) fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
         | ClientKind::UBoot
         | ClientKind::UnknownFirmware => !boot.transfers.is_empty() || machine.agent.is_some(),
         // It may have taken everything from its own cache.
-        ClientKind::Loader => !boot.transfers.is_empty() || is_started(boot) || machine.agent.is_some(),
+        ClientKind::Loader | ClientKind::LiveImage => {
+            !boot.transfers.is_empty() || is_started(boot) || machine.agent.is_some()
+        }
         ClientKind::Ipxe => image_taken(boot).is_some() || machine.agent.is_some(),
         ClientKind::Agent | ClientKind::Other => false,
     }
@@ -256,10 +265,25 @@ fn loader_said(machine: &mut Machine, at: Moment, sight: &Sight, room: Room) {
     match step {
         Some(LoaderStep::Asks) => asked(machine, at, ClientKind::Loader, room),
         Some(LoaderStep::Starts) => mark(machine, at.since_start, MarkKind::Started),
+        Some(LoaderStep::Parks) => parks(machine, at, room),
+        Some(LoaderStep::Fails) => park::jump_failed(machine, text, at),
         None => {}
     }
     let line = line(at.since_start, LogSource::Loader, *severity, text);
     said(machine, line, error.as_ref(), room);
+}
+
+/// Its live image has left its run, and waits in memory: a boot that begins without firmware. Whoever was to go off and
+/// stays so is gone from what it ran.
+fn parks(machine: &mut Machine, at: Moment, room: Room) {
+    if let Some(agent) = &machine.agent {
+        machine.jumps.kernel.clone_from(&agent.report.kernel);
+    }
+    let stays = park::is_to_stay(machine);
+    asked(machine, at, ClientKind::LiveImage, room);
+    if stays {
+        machine.off_wanted = None;
+    }
 }
 
 /// Keeps the version that iPXE told, unless a longer form of it is known.

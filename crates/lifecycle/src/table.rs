@@ -50,6 +50,8 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
     let goes_off = machine.off_wanted.is_some() && machine.may_be_wiping().is_none();
     // At the end of a run what runs in it goes off first; a person who switches it off switches off both.
     let may_go = machine.person == Some(PowerOrder::Off) || guests::are_off(lab, &machine.node);
+    let may_go = goes_off && may_go && lab.guest_of(machine).is_none();
+    let parks = may_go && park::is_to_stay(machine);
     Some(BootEntry {
         node: machine.node.clone(),
         mac: node.mac,
@@ -64,11 +66,8 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         pulls,
         install: ticket.map(|install| InstallTicket { number: install.number, then: disk_boot(lab) }),
         // A guest is its hypervisor's to switch.
-        order: if goes_off && may_go && lab.guest_of(machine).is_none() {
-            AgentOrder::PowerOff
-        } else {
-            AgentOrder::Stay
-        },
+        order: if may_go && !parks { AgentOrder::PowerOff } else { AgentOrder::Stay },
+        parks,
         guests: guests::wishes(lab, &machine.node).map(Arc::new),
         wipe: wipe::order(lab, machine),
         loader: node.loader,

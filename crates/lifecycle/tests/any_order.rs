@@ -28,7 +28,8 @@ struct Kind {
     control_plane: usize,
     /// What else `demo` does.
     more: More,
-    /// After a run its machines wait in our loader, but for those that a person switches.
+    /// After a run its machines wait, two in our loader and the others in their images, but for those that a person
+    /// switches.
     parks: bool,
 }
 
@@ -60,7 +61,9 @@ fn board(lab: Kind) -> Board {
     demo.wipe_before_use = lab.more == More::Wipes;
     if lab.parks {
         board.spec.scenarios.values_mut().for_each(|scenario| scenario.park = Some(Span::secs(300)));
-        board.spec.board.nodes.values_mut().for_each(|node| node.loader = model::LoaderChoice::Labinator);
+        let loaders: Vec<NodeName> = names(&["n2", "n4"]);
+        let nodes = board.spec.board.nodes.iter_mut().filter(|(name, _)| loaders.contains(name));
+        nodes.for_each(|(_, node)| node.loader = model::LoaderChoice::Labinator);
     }
     board.later(2, 2, None);
     if lab.more == More::Guests {

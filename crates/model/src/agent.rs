@@ -49,6 +49,22 @@ pub struct AgentReport {
     /// SHA-256 of the program that the agent runs. Absent in agents that cannot take another build.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Digest>,
+    /// Whether it can wait in memory for the next start, and start that by kexec. Absent in older agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kexec: Option<Kexec>,
+}
+
+/// Whether a running kernel can start another one without firmware in between (`kexec_file_load(2)`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum Kexec {
+    /// As far as can be told before it is tried.
+    Possible,
+    /// It cannot.
+    Impossible {
+        /// What stands against it, for a person.
+        why: String,
+    },
 }
 
 /// What is in a machine, as its kernel sees it.
@@ -169,6 +185,18 @@ pub struct AgentWelcome {
     /// counters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proven: Option<bool>,
+    /// Leave the run, and wait in memory for the next start. Only agents that can are told so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub park: Option<ParkOrder>,
+}
+
+/// An order to wait in memory: from then on the agent asks as our loader does, and starts by kexec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ParkOrder {
+    /// Seconds after which the machine switches itself off, whoever is there, if it is not told another time.
+    pub seconds: u32,
+    /// The lab's key: what it does not stand behind is not started.
+    pub lab_key: AgentKey,
 }
 
 /// What an agent is asked to do.

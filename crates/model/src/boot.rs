@@ -127,6 +127,9 @@ pub struct BootEntry {
     /// When our loader, waiting, switches its machine off by itself: milliseconds of the boss's `CLOCK_BOOTTIME`.
     #[serde(default)]
     pub off_at: Option<u64>,
+    /// True where its agent shall leave the run and wait in memory, until [`off_at`](Self::off_at).
+    #[serde(default)]
+    pub parks: bool,
     /// Digests of the image with which it was ready last, as [`Image::for_efi`] has them: what it may start where no
     /// controller answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -472,6 +472,7 @@ mod tests {
             inventory: Inventory::default(),
             key: None,
             build: None,
+            kexec: None,
         };
         let beat = AgentBeat {
             mac,

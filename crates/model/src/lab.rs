@@ -344,7 +344,8 @@ pub struct ScenarioSpec {
     /// Disks of its machines that are recorded as this lab's are wiped once a start, before the machines count as ready.
     #[serde(default)]
     pub wipe_before_use: bool,
-    /// After its end machines with our loader wait in it for the next start, at most so long; then they go off.
+    /// After its end machines wait for the next start, in our loader or in a live image that can kexec, at most so long;
+    /// then they go off.
     #[serde(default)]
     pub park: Option<Span>,
 }

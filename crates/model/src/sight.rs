@@ -31,6 +31,8 @@ pub enum ClientKind {
     Agent,
     /// Our loader, started from a stick or disk.
     Loader,
+    /// A live image that waits in memory, and starts the next kernel by kexec: no firmware is in this boot.
+    LiveImage,
     /// A PXE or HTTP client of an architecture this version has no loader for.
     UnknownFirmware,
     /// Any other DHCP client, such as an operating system.
@@ -48,6 +50,7 @@ impl ClientKind {
             | Self::RaspberryPi
             | Self::UBoot
             | Self::Loader
+            | Self::LiveImage
             | Self::UnknownFirmware => true,
             Self::Ipxe | Self::Agent | Self::Other => false,
         }
@@ -65,13 +68,14 @@ impl fmt::Display for ClientKind {
             Self::UBoot => "U-Boot",
             Self::Agent => "agent",
             Self::Loader => "our loader",
+            Self::LiveImage => "kexec, no firmware",
             Self::UnknownFirmware => "unknown firmware",
             Self::Other => "DHCP client",
         })
     }
 }
 
-/// A step of a boot that only our loader can tell of.
+/// A step of a boot that only our loader can tell of, or a live image that takes its part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoaderStep {
@@ -79,6 +83,10 @@ pub enum LoaderStep {
     Asks,
     /// It has the whole image, from wherever, and starts it.
     Starts,
+    /// A live image has left its run, waits in memory, and asked for the first time.
+    Parks,
+    /// A live image cannot start what it was given, and goes through the firmware.
+    Fails,
 }
 
 /// What a file is for in a boot.

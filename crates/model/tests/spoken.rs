@@ -10,8 +10,9 @@ use std::sync::Arc;
 use model::{
     AgentBeat, AgentBuild, AgentChannel, AgentKey, AgentOrder, AgentReport, AgentWelcome, Asset, Digest,
     Disk, DiskId, DiskLabel, GuestBoot, GuestCause, GuestEnd, GuestNic, GuestSeen, GuestSpec, GuestState,
-    GuestWish, Health, Image, Inventory, LabelState, MacAddr, MachineUuid, Mebibytes, Nic, PowerOrder,
-    Renewal, RenewalState, Rival, Spoken, WipeOrder, WipePermit, WipeState, WipeTold, read_spoken,
+    GuestWish, Health, Image, Inventory, Kexec, LabelState, MacAddr, MachineUuid, Mebibytes, Nic, ParkOrder,
+    PowerOrder, Renewal, RenewalState, Rival, Spoken, WipeOrder, WipePermit, WipeState, WipeTold,
+    read_spoken,
 };
 use serde_json::Value;
 
@@ -154,6 +155,7 @@ fn report() -> AgentReport {
         },
         key: Some(AgentKey([5; 32])),
         build: Some(build().digest),
+        kexec: Some(Kexec::Impossible { why: "not in this image".to_owned() }),
     }
 }
 
@@ -233,6 +235,7 @@ fn welcome() -> AgentWelcome {
         channel: Some(AgentChannel { port: 8423, key: AgentKey([4; 32]) }),
         lab: Some("lab".parse().unwrap()),
         proven: Some(true),
+        park: Some(ParkOrder { seconds: 1800, lab_key: AgentKey([5; 32]) }),
     }
 }
 

@@ -30,7 +30,7 @@ use crate::kept::KeptTable;
 use crate::ledger::{Ledger, LedgerError, random_word};
 use crate::loaders::Loaders;
 use crate::neighbours::Neighbours;
-use crate::own::Own;
+use crate::own::{self, Own};
 use crate::pull::{ConfigOffer, Offers, is_pulled};
 use crate::sights::Sights;
 use crate::wipe::Told;
@@ -520,6 +520,7 @@ impl Counter {
             guests: entry.and_then(|entry| entry.guests.clone()),
             wipe: None,
             lab: board.as_ref().map(|board| board.table().lab.clone()),
+            park: entry.and_then(|entry| own::park_order(self, entry)),
             ..AgentWelcome::default()
         }
     }

@@ -132,7 +132,7 @@ async fn listen_to(
                 continue;
             }
             Down::TrustLoader(trust) => {
-                counter.own.trust(trust);
+                counter.trust_loader(trust);
                 continue;
             }
             Down::Channel(channel) => {

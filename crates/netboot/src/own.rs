@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use model::{
-    AgentKey, AgentOrder, Asset, BootAnswer, BootEntry, Image, LoaderChoice, LoaderStep, MacAddr,
+    AgentKey, AgentOrder, Asset, BootAnswer, BootEntry, Image, LoaderChoice, LoaderStep, MacAddr, ParkOrder,
     ScriptAnswer, Sight,
 };
 use ring::rand::SystemRandom;
@@ -92,6 +92,11 @@ impl Own {
         self.key.as_ref()?.public_key().as_ref().try_into().ok().map(AgentKey)
     }
 
+    /// The lab's key, while this counter may answer in its name.
+    pub(crate) fn lab_key(&self) -> Option<AgentKey> {
+        self.trusted().as_ref().map(|trusted| AgentKey(trusted.lab_key))
+    }
+
     fn trusted(&self) -> MutexGuard<'_, Option<Trusted>> {
         self.trusted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,6 +134,17 @@ fn bytes(digits: &str) -> Option<[u8; 64]> {
 }
 
 impl Counter {
+    /// The key by which this counter signs answers to loaders.
+    #[must_use]
+    pub fn loader_key(&self) -> Option<AgentKey> {
+        self.own.key()
+    }
+
+    /// Answers loaders in the lab's name from now on. What is not for this counter's key is left.
+    pub fn trust_loader(&self, trust: LoaderTrust) {
+        self.own.trust(trust);
+    }
+
     /// A network boot program by its file name; our own with the lab's key and this counter's address in it.
     pub(crate) fn loader(&self, name: &str) -> Option<Loader> {
         let plain = self.loaders.get(name)?;
@@ -209,19 +225,23 @@ pub(crate) async fn answer(counter: &Arc<Counter>, peer: IpAddr, ask: &Ask) -> R
     }
 }
 
-/// A loader that was started from a stick or disk may have asked nobody before, not even for an address.
+/// A loader that was started from a stick or disk may have asked nobody before, not even for an address; and a live image
+/// that waits in memory asks without an end of the boot before.
 fn first_asked(counter: &Counter, ask: &Ask) {
-    if ask.medium != Medium::Local || ask.number != 1 {
+    let (step, who, what) = match ask.medium {
+        Medium::Local => (LoaderStep::Asks, "loader", "asks, started from a stick or disk"),
+        Medium::Image => (LoaderStep::Parks, "agent", "waits in memory, in the image that it ran"),
+        Medium::Pxe | Medium::Http => return,
+    };
+    if ask.number != 1 {
         return;
     }
     let known =
         counter.board().and_then(|board| ask.macs.iter().copied().find(|mac| board.entry(*mac).is_some()));
     if let Some(mac) = known {
-        let text = format!("loader {} asks, started from a stick or disk", ask.loader);
+        let text = format!("{who} {} {what}", ask.loader);
         let text = text.chars().take(LONGEST_LINE).collect();
-        counter
-            .sights
-            .see(mac, Sight::LoaderSaid { severity: 6, text, error: None, step: Some(LoaderStep::Asks) });
+        counter.sights.see(mac, Sight::LoaderSaid { severity: 6, text, error: None, step: Some(step) });
     }
 }
 
@@ -232,8 +252,12 @@ pub(crate) fn said(counter: &Counter, peer: IpAddr, word: Word) -> Result<(), Un
         return Err(Unanswered::OtherMachine);
     }
     let cut = |text: String| text.chars().take(LONGEST_LINE).collect();
-    let Word { mac, severity, text, error, starts } = word;
-    let step = starts.then_some(LoaderStep::Starts);
+    let Word { mac, severity, text, error, starts, cold } = word;
+    let step = match (starts, cold) {
+        (true, _) => Some(LoaderStep::Starts),
+        (false, true) => Some(LoaderStep::Fails),
+        (false, false) => None,
+    };
     counter.sights.see(mac, Sight::LoaderSaid { severity, text: cut(text), error: error.map(cut), step });
     Ok(())
 }
@@ -271,11 +295,20 @@ async fn compose(counter: &Arc<Counter>, board: &Board, (ask, over): (&Ask, Over
 fn off_seconds(entry: &BootEntry) -> Option<u32> {
     match entry.order {
         AgentOrder::PowerOff => Some(0),
-        AgentOrder::Stay => {
-            let left = entry.off_at?.saturating_sub(boottime_ms()) / 1000;
-            Some(u32::try_from(left).unwrap_or(u32::MAX))
-        }
+        AgentOrder::Stay => seconds_left(entry),
     }
+}
+
+/// Seconds until a parked machine switches itself off.
+fn seconds_left(entry: &BootEntry) -> Option<u32> {
+    let left = entry.off_at?.saturating_sub(boottime_ms()) / 1000;
+    Some(u32::try_from(left).unwrap_or(u32::MAX))
+}
+
+/// What a machine's agent is told that shall wait in memory. Nothing while nobody can answer it then.
+pub(crate) fn park_order(counter: &Counter, entry: &BootEntry) -> Option<ParkOrder> {
+    let seconds = seconds_left(entry).filter(|_| entry.parks)?;
+    Some(ParkOrder { seconds, lab_key: counter.own.lab_key()? })
 }
 
 fn wait(because: String) -> (ScriptAnswer, String, Order) {

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use bytes::Bytes;
 use model::{
     AGENT_BEAT_PATH, AGENT_BEAT_SECONDS, AGENT_HELLO_PATH, AGENT_SEAL_HEADER, AgentBeat, AgentOrder,
-    AgentReport, AgentWelcome, Asset, GuestEnd, GuestSeen, MacAddr, NodeName, WipeOrder,
+    AgentReport, AgentWelcome, Asset, GuestEnd, GuestSeen, Kexec, MacAddr, NodeName, WipeOrder,
 };
 use wire::dhcp::{
     AGENT_VENDOR_CLASS, BossSearch, CLIENT_PORT, ClientSettings, LARGEST_MESSAGE, Message, OptionCode,
@@ -20,6 +20,7 @@ use crate::guests::Guests;
 use crate::http::{HttpEvent, HttpRequest, Method};
 use crate::key::BootKey;
 use crate::manners::Manner;
+use crate::parked::Parked;
 use crate::program::Program;
 use crate::step::Step;
 use crate::wipe::Wiping;
@@ -64,6 +65,8 @@ enum State {
     Syncing {
         until: u64,
     },
+    /// It has left its run, and waits in memory.
+    Parked(Box<Parked>),
     Silent,
 }
 
@@ -152,6 +155,7 @@ impl AgentRun {
             State::Due { at, .. } => Some(*at),
             State::Sent { deadline, .. } => Some(*deadline),
             State::Syncing { until } => Some(*until),
+            State::Parked(parked) => parked.wake_at(),
             State::Silent => None,
         };
         [own, self.reset_at, self.guests_at].into_iter().flatten().min()
@@ -166,6 +170,9 @@ impl AgentRun {
         }
         if self.guests_at.is_some_and(|at| at <= now) {
             self.mind_guests(body, now);
+        }
+        if let State::Parked(parked) = &mut self.state {
+            return parked.take(body, input, now);
         }
         match (&mut self.state, input) {
             (State::Asking { four, six, search }, Input::Udp(_) | Input::Time) => {
@@ -280,6 +287,7 @@ impl AgentRun {
             inventory,
             key: self.key.as_ref().map(BootKey::public),
             build: None,
+            kexec: body.manners.has(Manner::Kexecs).then_some(Kexec::Possible),
         }
     }
 
@@ -407,6 +415,11 @@ impl AgentRun {
         if let Some(list) = welcome.guests.filter(|_| self.key.is_some()) {
             self.guests.wish(&list);
             self.mind_guests(body, now);
+        }
+        if let Some(order) = welcome.park.filter(|_| !wiping && body.manners.has(Manner::Kexecs)) {
+            (self.silent_at, self.reset_at, self.guests_at) = (None, None, None);
+            self.state = State::Parked(Box::new(Parked::begin(order, &self.base, body, now)));
+            return Next::Stay;
         }
         if welcome.order == AgentOrder::PowerOff && !wiping {
             body.note(now, Step::ToldPowerOff);

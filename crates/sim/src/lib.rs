@@ -48,6 +48,7 @@ mod manners;
 mod merge;
 pub mod net;
 pub mod observe;
+mod parked;
 mod port;
 mod program;
 mod program6;

@@ -144,6 +144,8 @@ pub enum Step {
     Wiped,
     /// The agent was ordered to switch the machine off.
     ToldPowerOff,
+    /// Its agent was told to leave its run, and to wait in memory.
+    ToldToPark,
     /// It hangs, here.
     Hung(&'static str),
     /// Nothing is left to boot from.

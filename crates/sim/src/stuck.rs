@@ -73,6 +73,7 @@ impl Step {
             | Self::ToldToWait { .. }
             | Self::Failed(_)
             | Self::ToldPowerOff
+            | Self::ToldToPark
             | Self::Hung(_)
             | Self::Stranded => false,
         }
@@ -123,6 +124,7 @@ impl fmt::Display for Step {
             Self::WipeBegun => f.write_str("begins to wipe its disk"),
             Self::Wiped => f.write_str("its disk is wiped"),
             Self::ToldPowerOff => f.write_str("told to switch off"),
+            Self::ToldToPark => f.write_str("told to wait in memory"),
             Self::Hung(place) => write!(f, "hangs at {place}"),
             Self::Stranded => f.write_str("nothing left to boot from"),
         }

@@ -117,7 +117,7 @@ async fn live(
     let guests = Guests::spawn(&console, place);
     let (_tell, mut held) = watch::channel(Some(held));
     tokio::select! {
-        () = report::run((&console, me), &mut held, &guests, renewal) => guests.end().await,
+        _ = report::run((&console, me), &mut held, &guests, renewal) => guests.end().await,
         _ = term.recv() => {}
     }
     Ok(())

@@ -15,7 +15,7 @@ mod nvme;
 mod plan;
 mod signature;
 mod table;
-mod tool;
+pub(crate) mod tool;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;

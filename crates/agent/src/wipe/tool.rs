@@ -27,7 +27,7 @@ const SCRIPT: &str = "\"$@\"; echo \"labinator-exit-status $?\" >&2";
 
 /// Why a tool brought nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     /// It is not in this image, or cannot be started.
     Missing(String),
     /// It said that it failed.
@@ -46,31 +46,39 @@ impl fmt::Display for Trouble {
 
 /// The tools of one machine.
 #[derive(Debug, Clone)]
-pub(super) struct Tools {
+pub(crate) struct Tools {
     root: PathBuf,
     /// Between two questions how far a disk is.
-    pub(super) pause: Duration,
+    pub(crate) pause: Duration,
 }
 
 impl Tools {
     /// Those of the machine whose file system starts at `root`.
-    pub(super) fn of(root: &Path) -> Self {
+    pub(crate) fn of(root: &Path) -> Self {
         Self { root: root.to_owned(), pause: TICK }
+    }
+
+    fn find(&self, name: &str) -> Option<PathBuf> {
+        FOLDERS.iter().map(|folder| self.root.join(folder).join(name)).find(|path| path.exists())
+    }
+
+    /// True where one is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
     }
 
     /// Runs one to its end, and tells each second how long it has been running. What it wrote to its standard output.
     ///
     /// # Errors
     /// [`Trouble`].
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         name: &str,
         words: &[&str],
         limit: Duration,
         tick: &dyn Fn(Duration),
     ) -> Result<Vec<u8>, Trouble> {
-        let mut places = FOLDERS.iter().map(|folder| self.root.join(folder).join(name));
-        let Some(path) = places.find(|path| path.exists()) else {
+        let Some(path) = self.find(name) else {
             return Err(Trouble::Missing(format!("`{name}` is not in this image")));
         };
         let mut command = Command::new("/bin/sh");

@@ -361,7 +361,8 @@ pub struct ScenarioFile {
     /// `before-use`: once a start, the agent wipes the machines' disks that are recorded as this lab's.
     #[schemars(with = "Option<String>", regex(pattern = r"^before-use$"))]
     pub wipe: Option<Typed<String>>,
-    /// After the run, machines with `loader: labinator` wait in it for the next start, at most so long; then they go off.
+    /// After the run, machines wait for the next start, at most so long; then they go off. With `loader: labinator` they wait
+    /// in it, else in their live image, where that can start the next kernel by kexec.
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub park: Option<Typed<String>>,
 }

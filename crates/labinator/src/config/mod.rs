@@ -231,7 +231,8 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     Some(LabSpec { lab, network, power, board, scenarios, limits, variables, agent_updates, secure_boot })
 }
 
-/// Machines that can be parked: in our loader, and switched by a driver.
+/// Machines that can be parked: those that a driver can switch off again. Whether their image can hold them is known once
+/// it runs.
 fn parking(
     board: &BoardSpec,
     power: &std::collections::BTreeMap<model::DriverName, model::PowerDriver>,
@@ -240,8 +241,7 @@ fn parking(
         Some(model::PowerDriver::Virtual { .. } | model::PowerDriver::Device(_)) => true,
         Some(model::PowerDriver::Manual | model::PowerDriver::Guests) | None => false,
     };
-    let can = |node: &model::NodeSpec| node.loader == model::LoaderChoice::Labinator && switched(node);
-    board.nodes.iter().filter(|(_, node)| can(node)).map(|(name, _)| name.to_string()).collect()
+    board.nodes.iter().filter(|(_, node)| switched(node)).map(|(name, _)| name.to_string()).collect()
 }
 
 /// Memory of machines of the board, where it is written down.

@@ -131,7 +131,7 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
     })
 }
 
-/// How long machines wait in our loader after a run, in a scenario that has some which can.
+/// How long machines wait for the next start after a run, in a scenario that has some which can.
 fn park(
     typed: &Typed<String>,
     nodes: Option<&[String]>,
@@ -148,9 +148,8 @@ fn park(
     let known = nodes.zip(around.parking.as_ref());
     if known.is_some_and(|(nodes, parking)| !nodes.iter().any(|node| parking.contains(node))) {
         let title = "none of its machines can be parked";
-        let mistake =
-            Mistake::new(title, typed.place, "they wait in our loader, and are switched by a driver");
-        found.push(mistake.help("give some `loader: labinator`, or leave `park` out"));
+        let mistake = Mistake::new(title, typed.place, "none of them is switched by a driver");
+        found.push(mistake.help("a parked machine must go off in the end: leave `park` out"));
         return None;
     }
     Some(span)

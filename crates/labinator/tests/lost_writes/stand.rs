@@ -176,6 +176,7 @@ pub(crate) fn report(number: u8, boot: u64) -> Fact {
         inventory: Inventory::default(),
         key: None,
         build: None,
+        kexec: None,
     };
     sighted(number, Sight::Agent { report: Arc::new(report) })
 }

@@ -126,6 +126,7 @@ impl Bench {
             pulls: false,
             loader: model::LoaderChoice::Ipxe,
             off_at: None,
+            parks: false,
             good: Vec::new(),
             wipe: None,
         };

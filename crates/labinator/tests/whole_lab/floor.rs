@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use labinator::desk::Desk;
-use model::{Asset, Digest, Fact, Image, MacAddr};
+use model::{AgentKey, Asset, Digest, Fact, Image, MacAddr};
 use netboot::http::{Patience, serve_connection};
-use netboot::{Cable, Counter, Loaders, Parts, Up};
+use netboot::{Cable, Counter, LoaderTrust, Loaders, Parts, Up};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sim::net::{Lab, Plug};
 use store::lossy::LossyFiles;
 use store::shelf::Shelf;
@@ -17,6 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
+use wire::loader::{DELEGATION_PURPOSE, Delegation, signed_text};
 
 /// Ethernet address of the boss.
 const BOSS_MAC: MacAddr = MacAddr([2, 0, 0, 0, 1, 0]);
@@ -173,6 +175,15 @@ pub(crate) fn spawn_heard_segment(
     });
 }
 
+/// The lab's word that a counter with this key may answer loaders.
+fn word_for(key: AgentKey) -> LoaderTrust {
+    let lab = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let delegation = Delegation { lab: "bench".parse().unwrap(), key: key.0, number: 1 }.text();
+    let signature = lab.sign(&signed_text(DELEGATION_PURPOSE, delegation.as_bytes()));
+    let signature = signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    LoaderTrust { lab_key: AgentKey(lab.public_key().as_ref().try_into().unwrap()), delegation, signature }
+}
+
 /// Sightings to the core, tables to the counter. The stamps are of the kernel's clock, which does not stand still
 /// with the tests': what is seen is told as it comes.
 pub(crate) fn spawn_line(
@@ -181,6 +192,9 @@ pub(crate) fn spawn_line(
     desk: &Desk,
     mut table: watch::Receiver<Arc<model::BootTable>>,
 ) {
+    if let Some(key) = counter.loader_key() {
+        counter.trust_loader(word_for(key));
+    }
     let (heart, desk) = (Arc::clone(counter), desk.clone());
     tasks.spawn(async move {
         loop {
@@ -197,12 +211,18 @@ pub(crate) fn spawn_line(
             }
         }
     });
-    let heart = Arc::clone(counter);
+    let (heart, began) = (Arc::clone(counter), Instant::now());
     tasks.spawn(async move {
         table.mark_changed();
         while table.changed().await.is_ok() {
-            let newer = Arc::clone(&table.borrow_and_update());
-            heart.publish((*newer).clone()).unwrap();
+            let mut newer = model::BootTable::clone(&table.borrow_and_update());
+            // The counter goes by the kernel's clock, which is not paused.
+            let ago = u64::try_from(began.elapsed().as_millis()).unwrap();
+            for entry in newer.nodes.iter_mut().filter(|entry| entry.off_at.is_some()) {
+                let left = entry.off_at.unwrap().saturating_sub(ago);
+                Arc::make_mut(entry).off_at = Some(netboot::boottime_ms() + left);
+            }
+            heart.publish(newer).unwrap();
         }
     });
 }

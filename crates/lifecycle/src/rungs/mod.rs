@@ -97,7 +97,7 @@ pub(crate) fn seen(lab: &Lab, machine: &Machine, now: LabTime) -> Rung {
     // A loader with an address of its own asks without DHCP.
     let asks =
         |what: &MarkKind| crate::record::asker(what).is_some() || matches!(what, MarkKind::Script { .. });
-    let asked = boot.marks.iter().any(|m| asks(&m.what));
+    let asked = boot.marks.iter().any(|m| asks(&m.what)) || crate::park::is_jump(machine);
     match (asked, machine.power) {
         (true, _) => Rung::Asked,
         (false, PowerState::On) => Rung::On,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use lifecycle::{Lab, Request};
 use model::{
-    AgentOrder, BootAnswer, ClientKind, Command, Fact, GuestBoot, GuestCause, GuestState, GuestWish, MacAddr,
-    Membership, Origin, Outcome, PowerOrder, PowerState, Proof, Rung, Span, TalosSight, TalosStage,
+    AgentOrder, BootAnswer, BootEntry, ClientKind, Command, Fact, GuestBoot, GuestCause, GuestState,
+    GuestWish, LoaderStep, MacAddr, Membership, Origin, Outcome, PowerOrder, PowerState, Proof, Rung,
+    ScriptAnswer, Sight, Span, TalosSight, TalosStage,
 };
 
-use crate::fate::{Fate, beats, discover, known, name, reports, sees, takes_image};
+use crate::fate::{Fate, beats, discover, known, name, reports, said, sees, takes_image};
 use crate::guests::{GUESTS, HOST, Told, tells};
 use crate::world::World;
 
@@ -31,6 +32,10 @@ enum Real {
     On,
     /// On, with an agent in this boot.
     Agent(String),
+    /// On, in memory, waiting for the next start.
+    Parked,
+    /// On, with a kernel that never speaks.
+    Hung,
     /// On, with Talos, which has its config or waits for it.
     Talos(bool),
 }
@@ -40,6 +45,8 @@ enum Real {
 pub(crate) struct Cooperation {
     machines: BTreeMap<u8, Real>,
     boots: u32,
+    /// Starts by kexec so far; every second one hangs.
+    jumps: u32,
 }
 
 impl Cooperation {
@@ -57,7 +64,7 @@ impl Cooperation {
             }
         };
         let all = (1..=6).filter(|m| world.lab.machines.contains_key(&name(*m)));
-        let mut cooperation = Self { machines: all.map(|m| (m, real(&m))).collect(), boots: 0 };
+        let mut cooperation = Self { machines: all.map(|m| (m, real(&m))).collect(), boots: 0, jumps: 0 };
         // What runs in a machine is in the same boot of it.
         let boot = cooperation.boot_of_the_host();
         for guest in GUESTS {
@@ -145,7 +152,7 @@ impl Cooperation {
     fn boot_of_the_host(&self) -> Option<String> {
         match &self.machines[&HOST] {
             Real::Agent(boot) => Some(boot.clone()),
-            Real::Off | Real::On | Real::Talos(_) => None,
+            Real::Off | Real::On | Real::Parked | Real::Hung | Real::Talos(_) => None,
         }
     }
 
@@ -213,6 +220,53 @@ impl Cooperation {
         sees(world, machine, if *real == Real::Off { PowerState::Off } else { PowerState::On })
     }
 
+    /// It has its image, and starts it.
+    fn starts(&mut self, world: &mut World, machine: u8) -> Result<(), String> {
+        let known = &world.lab.machines[&name(machine)];
+        if world.lab.cluster_of(known).is_some() {
+            let kept = known.talos.push.is_some();
+            self.machines.insert(machine, Real::Talos(kept));
+            return Ok(());
+        }
+        self.boots += 1;
+        let boot = format!("c{}", self.boots);
+        reports(world, machine, &boot)?;
+        self.machines.insert(machine, Real::Agent(boot));
+        Ok(())
+    }
+
+    /// It waits in memory, and does what it is answered.
+    fn waits(&mut self, world: &mut World, machine: u8, entry: &BootEntry) -> Result<(), String> {
+        if entry.order == AgentOrder::PowerOff {
+            return self.switches(world, machine, PowerOrder::Off);
+        }
+        looks(world, machine, PowerState::On)?;
+        let mac = MacAddr([2, 0, 0, 0, 0, machine]);
+        let answer = match entry.answer {
+            BootAnswer::Run { .. } => ScriptAnswer::Boot,
+            BootAnswer::Wait { .. } => ScriptAnswer::Wait,
+            BootAnswer::Disk { .. } => ScriptAnswer::Disk,
+        };
+        world.happens(Fact::Sighted { mac, sight: Sight::ScriptAsked { answer } })?;
+        match answer {
+            ScriptAnswer::Wait | ScriptAnswer::Stranger => Ok(()),
+            ScriptAnswer::Disk => {
+                self.machines.insert(machine, Real::On);
+                Ok(())
+            }
+            ScriptAnswer::Boot => {
+                takes_image(world, machine)?;
+                world.happens(Fact::Sighted { mac, sight: said(LoaderStep::Starts) })?;
+                self.jumps += 1;
+                if self.jumps.is_multiple_of(2) {
+                    return self.starts(world, machine);
+                }
+                self.machines.insert(machine, Real::Hung);
+                Ok(())
+            }
+        }
+    }
+
     /// One second of a machine.
     fn lives(&mut self, world: &mut World, machine: u8) -> Result<(), String> {
         let entry = world.answer(&name(machine)).ok_or("the boot table does not know it")?;
@@ -231,24 +285,26 @@ impl Cooperation {
                     if !fetched {
                         takes_image(world, machine)?;
                     }
-                    let known = &world.lab.machines[&name(machine)];
-                    if world.lab.cluster_of(known).is_some() {
-                        let kept = known.talos.push.is_some();
-                        self.machines.insert(machine, Real::Talos(kept));
-                        return Ok(());
-                    }
-                    self.boots += 1;
-                    let boot = format!("c{}", self.boots);
-                    reports(world, machine, &boot)?;
-                    self.machines.insert(machine, Real::Agent(boot));
+                    self.starts(world, machine)?;
                 }
             }
+            Real::Hung => looks(world, machine, PowerState::On)?,
+            Real::Parked => self.waits(world, machine, &entry)?,
             Real::Talos(configured) => self.is_looked_at(world, machine, *configured)?,
             Real::Agent(_) if entry.order == AgentOrder::PowerOff && GUESTS.contains(&machine) => {
                 self.goes_off(machine);
             }
             Real::Agent(_) if entry.order == AgentOrder::PowerOff => {
                 self.switches(world, machine, PowerOrder::Off)?;
+            }
+            Real::Agent(_) if entry.parks => {
+                let mac = MacAddr([2, 0, 0, 0, 0, machine]);
+                world.happens(Fact::Sighted { mac, sight: said(LoaderStep::Parks) })?;
+                world.happens(Fact::Sighted {
+                    mac,
+                    sight: Sight::ScriptAsked { answer: ScriptAnswer::Wait },
+                })?;
+                self.machines.insert(machine, Real::Parked);
             }
             Real::Agent(boot) if wipes(world, machine, boot) => {
                 Fate::Give(machine).befalls(world)?;

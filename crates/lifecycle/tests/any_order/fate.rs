@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use lifecycle::{Request, boot_entry};
 use model::{
-    AgentBeat, AgentReport, Carrier, ClientKind, CommandId, Digest, Disk, Fact, FileRole, Inventory, MacAddr,
-    Membership, NodeName, Origin, Outcome, PowerOrder, PowerState, Proof, ScriptAnswer, Sight, Span,
-    TalosSight, TalosStage, WipeMethod, WipeOrder, WipeReport, WipeState, WipeTold,
+    AgentBeat, AgentReport, Carrier, ClientKind, CommandId, Digest, Disk, Fact, FileRole, Inventory, Kexec,
+    LoaderStep, MacAddr, Membership, NodeName, Origin, Outcome, PowerOrder, PowerState, Proof, ScriptAnswer,
+    Sight, Span, TalosSight, TalosStage, WipeMethod, WipeOrder, WipeReport, WipeState, WipeTold,
 };
 use proptest::prelude::*;
 
@@ -80,6 +80,8 @@ fn sight() -> impl Strategy<Value = Sight> {
         1 => Just(Sight::Request { client: ClientKind::Other }),
         2 => Just(Sight::Ack { address: Ipv4Addr::new(10, 0, 0, 11), client: ClientKind::Other }),
         1 => Just(Sight::ScriptAsked { answer: ScriptAnswer::Wait }),
+        2 => Just(said(LoaderStep::Parks)),
+        1 => prop_oneof![Just(LoaderStep::Asks), Just(LoaderStep::Starts), Just(LoaderStep::Fails)].prop_map(said),
         1 => Just(asked(FileRole::Loader, "undionly.kpxe")),
         1 => Just(asked(FileRole::Kernel, "vmlinuz")),
         1 => Just(served("vmlinuz")),
@@ -164,6 +166,11 @@ pub(crate) const fn discover(client: ClientKind) -> Sight {
     Sight::Discover { client, arch: None, secs: 0, uuid: None, version: String::new() }
 }
 
+/// A loader, or an agent in its place, tells a step.
+pub(crate) const fn said(step: LoaderStep) -> Sight {
+    Sight::LoaderSaid { severity: 6, text: String::new(), error: None, step: Some(step) }
+}
+
 fn asked(role: FileRole, name: &str) -> Sight {
     Sight::FileAsked { role, name: name.to_owned(), carrier: Carrier::Http, size: 1_000_000 }
 }
@@ -203,6 +210,7 @@ pub(crate) fn reports(world: &mut World, machine: u8, boot: &str) -> Result<(), 
         inventory: Inventory { disks: vec![disk()], ..Inventory::default() },
         key: None,
         build: None,
+        kexec: Some(Kexec::Possible),
     };
     saw(world, machine, Sight::Agent { report: Arc::new(report) })
 }

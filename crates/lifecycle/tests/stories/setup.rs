@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     installs: bool,
     wipe_before_use: bool,
     parks: Option<u64>,
+    /// They wait in their images, and none has our loader.
+    in_images: bool,
     lease: Option<u64>,
     missing: Vec<String>,
     candidate: Option<(u32, u32, Option<String>)>,
@@ -67,6 +69,7 @@ impl Setup {
             ["installs"] => self.installs = true,
             ["wipe", "before", "use"] => self.wipe_before_use = true,
             ["parks", time] => self.parks = Some(number(time)?),
+            ["parks", time, "in", "images"] => (self.parks, self.in_images) = (Some(number(time)?), true),
             ["lease", time] => self.lease = Some(number(time)?),
             ["images", "later"] => self.images_later = true,
             ["candidate", generation, "after", starts] => {
@@ -89,11 +92,11 @@ impl Setup {
         Ok(())
     }
 
-    /// Where its scenarios park their machines, these have our loader.
+    /// Where its scenarios park their machines, these have our loader, or images that hold them.
     fn park(&self, board: &mut Board) {
         let Some(span) = self.parks.map(Span::secs) else { return };
         board.spec.scenarios.values_mut().for_each(|scenario| scenario.park = Some(span));
-        let nodes = board.spec.board.nodes.values_mut();
+        let nodes = board.spec.board.nodes.values_mut().filter(|_| !self.in_images);
         nodes.for_each(|node| node.loader = model::LoaderChoice::Labinator);
     }
 

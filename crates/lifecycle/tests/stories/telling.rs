@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lifecycle::{Machine, Refusal, Request, Verdict, explain, lab_view, machine_view, waterfall};
 use model::{
     AgentBeat, AgentClash, AgentKey, AgentReport, BootAnswer, Carrier, ClientKind, Command, CommandId, Fact,
-    FileRole, Inventory, LabTime, LoaderStep, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder,
+    FileRole, Inventory, Kexec, LabTime, LoaderStep, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder,
     PowerState, ScriptAnswer, Sight, Span,
 };
 
@@ -441,8 +441,22 @@ impl Teller {
             }
             ["logs", words @ ..] => Sight::Logged { severity: 6, text: words.join(" "), error: None },
             ["starts", "its", "kernel"] => by_stick(LoaderStep::Starts),
-            ["reports", boot] => return self.report(node, boot, None),
-            ["reports", boot, "by", "key", key] => return self.report(node, boot, Some(agent_key(key)?)),
+            ["waits", "in", "its", "image"] => {
+                self.agents.remove(node);
+                self.see(node, by_stick(LoaderStep::Parks))?;
+                Sight::ScriptAsked { answer: self.script(node)? }
+            }
+            ["cannot", "kexec"] => by_stick(LoaderStep::Fails),
+            ["reports", boot] => return self.report(node, boot, (None, None)),
+            ["reports", boot, "able", "to", "kexec"] => {
+                return self.report(node, boot, (None, Some(Kexec::Possible)));
+            }
+            ["reports", boot, "unable", "to", "kexec:", why @ ..] => {
+                return self.report(node, boot, (None, Some(Kexec::Impossible { why: why.join(" ") })));
+            }
+            ["reports", boot, "by", "key", key] => {
+                return self.report(node, boot, (Some(agent_key(key)?), None));
+            }
             ["is", "claimed", "by", "key", claimed, "and", "by", shown] => Sight::AgentClash {
                 clash: AgentClash {
                     claimed: agent_key(claimed)?,
@@ -500,10 +514,15 @@ impl Teller {
     fn boots_through(&mut self, node: &NodeName, boot: &str) -> Result<(), String> {
         self.takes_address(node, "ipxe")?;
         self.takes_image(node)?;
-        self.report(node, boot, None)
+        self.report(node, boot, (None, None))
     }
 
-    fn report(&mut self, node: &NodeName, boot: &str, key: Option<AgentKey>) -> Result<(), String> {
+    fn report(
+        &mut self,
+        node: &NodeName,
+        boot: &str,
+        (key, kexec): (Option<AgentKey>, Option<Kexec>),
+    ) -> Result<(), String> {
         let spec = self.world.lab.node(node).ok_or("no such machine")?;
         let report = AgentReport {
             mac: spec.mac,
@@ -516,6 +535,7 @@ impl Teller {
             inventory: Inventory::default(),
             key,
             build: None,
+            kexec,
         };
         self.agents.insert(node.clone(), boot.to_owned());
         self.see(node, Sight::Agent { report: Arc::new(report) })
@@ -651,10 +671,8 @@ impl Teller {
             ("off-at", [when]) => same((*when).to_owned(), self.off_at(node)?),
             ("order", [order]) => {
                 let entry = self.world.answer(node).ok_or("the boot table does not know it")?;
-                same(
-                    format!("{order:?}").replace(['-', '"'], ""),
-                    format!("{:?}", entry.order).to_lowercase(),
-                )
+                let told = if entry.parks { "park".to_owned() } else { format!("{:?}", entry.order) };
+                same(format!("{order:?}").replace(['-', '"'], ""), told.to_lowercase())
             }
             _ => Err("nobody knows this question".to_owned()),
         }

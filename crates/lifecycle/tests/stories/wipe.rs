@@ -112,6 +112,7 @@ impl Teller {
             nonce: Some("word".to_owned()),
             key: None,
             build: None,
+            kexec: None,
             address: Some(spec.ip.into()),
             version: "0.1.0".to_owned(),
             kernel: "6.12.0".to_owned(),

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    ClientKind, Command, CommandId, Digest, DiskId, Event, Fact, LabSpec, LabTime, NodeName, Origin, Outcome,
-    Phase, PowerOrder, PowerState, Rung, Sight, Span, TalosSight, WipeState,
+    ClientKind, Command, CommandId, Digest, DiskId, Event, Fact, LabSpec, LabTime, LoaderStep, NodeName,
+    Origin, Outcome, Phase, PowerOrder, PowerState, Rung, Sight, Span, TalosSight, WipeState,
 };
 
 /// What it remembers of one machine.
@@ -311,6 +311,12 @@ impl Oracle {
                     bits.agent = false;
                     self.busy.remove(node);
                 }
+            }
+            // What waits in memory has left what it ran.
+            Sight::LoaderSaid { step: Some(LoaderStep::Parks), .. } => {
+                (bits.asked, bits.agent) = (true, false);
+                (bits.boot, bits.wiping) = (None, false);
+                self.busy.remove(node);
             }
             Sight::Agent { .. } => bits.agent = true,
             _ => {}

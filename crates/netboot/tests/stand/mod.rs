@@ -88,6 +88,7 @@ pub(crate) fn entry(name: &str, mac: MacAddr, ip: Ipv4Addr, answer: BootAnswer) 
         pulls: false,
         loader: model::LoaderChoice::Ipxe,
         off_at: None,
+        parks: false,
         good: Vec::new(),
         wipe: None,
     }

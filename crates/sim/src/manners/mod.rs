@@ -179,6 +179,11 @@ pub enum Manner {
     RebootsAfter(u64),
     /// The agent is told to switch off and does not.
     IgnoresPowerOff,
+    /// The agent can wait in memory and start the next image by kexec.
+    Kexecs,
+    /// What it starts by kexec is never heard of: a card or disk does not survive that. Start it cold by itself, and
+    /// remember it.
+    KexecHangs,
     /// The agent is of a release before keys, wipes and guests: it seals nothing, names no disk, and passes over what it
     /// does not know (docs/agents.md, "Older and newer"). Take its word, show how surely it is its own, and say what it
     /// cannot do.

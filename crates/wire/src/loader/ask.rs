@@ -38,10 +38,12 @@ pub enum Medium {
     Http,
     /// A stick or disk.
     Local,
+    /// A live image that waits in memory: who asks is its agent, and starts by kexec.
+    Image,
 }
 
 impl Medium {
-    const ALL: [Self; 3] = [Self::Pxe, Self::Http, Self::Local];
+    const ALL: [Self; 4] = [Self::Pxe, Self::Http, Self::Local, Self::Image];
 
     /// The word in texts.
     #[must_use]
@@ -50,6 +52,7 @@ impl Medium {
             Self::Pxe => "pxe",
             Self::Http => "http",
             Self::Local => "local",
+            Self::Image => "image",
         }
     }
 }
@@ -122,7 +125,7 @@ impl Ask {
             medium: Medium::ALL
                 .into_iter()
                 .find(|known| known.word() == medium)
-                .ok_or(expected("pxe, http or local"))?,
+                .ok_or(expected("pxe, http, local or image"))?,
             number: match lines.maybe("number")? {
                 Some(number) => number.parse().map_err(|_| expected("a number"))?,
                 None => 0,

@@ -57,7 +57,7 @@ pub const fn rung(seen: &Seen) -> Option<Rung> {
         Controller::Sends | Controller::CannotSend if seen.has_wanted => Some(Rung::Wanted),
         Controller::Sends => Some(match seen.medium {
             Medium::Http => Rung::Http,
-            Medium::Pxe | Medium::Local => Rung::Network,
+            Medium::Pxe | Medium::Local | Medium::Image => Rung::Network,
         }),
         Controller::Awaited => None,
         Controller::CannotSend | Controller::Gone if seen.has_good => Some(Rung::LastGood),

@@ -17,6 +17,7 @@
 //! | `seed.rs` | what the controller writes into the loader's file before it hands it out |
 //! | `smbios.rs` | what the firmware's tables say of a machine |
 //! | `ladder.rs` | what is started when something better is not there |
+//! | `unified.rs` | a unified kernel image, taken apart |
 //! | `gpt.rs` | the partitions of a local medium |
 //! | `settings.rs` | what a person may set on one |
 //! | `cache/` | how images lie on a local medium, and get there |
@@ -40,6 +41,7 @@ mod sealed;
 mod seed;
 mod settings;
 pub mod smbios;
+pub mod unified;
 mod word;
 
 pub use answer::{Answer, Order, Piece, Plan};

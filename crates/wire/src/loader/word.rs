@@ -26,26 +26,42 @@ pub struct Word {
     pub error: Option<String>,
     /// True where the loader starts an image now.
     pub starts: bool,
+    /// True where a live image cannot start what it was given, and goes through the firmware.
+    pub cold: bool,
 }
 
 impl Word {
     /// Something was done.
     #[must_use]
     pub const fn step(mac: MacAddr, text: String) -> Self {
-        Self { mac, severity: INFO, text, error: None, starts: false }
+        Self { mac, severity: INFO, text, error: None, starts: false, cold: false }
     }
 
     /// An image is started, and this is the last word.
     #[must_use]
     pub const fn start(mac: MacAddr, text: String) -> Self {
-        Self { mac, severity: INFO, text, error: None, starts: true }
+        Self { mac, severity: INFO, text, error: None, starts: true, cold: false }
+    }
+
+    /// An image is not started by kexec, for this reason, and the machine goes through its firmware.
+    #[must_use]
+    pub fn cold(mac: MacAddr, why: &str) -> Self {
+        let text = alloc::format!("{why}: goes through the firmware");
+        Self { mac, severity: ERROR, text, error: None, starts: false, cold: true }
     }
 
     /// Something is not done, and why.
     #[must_use]
     pub fn refusal(mac: MacAddr, refusal: &Refusal) -> Self {
         let error = alloc::format!("{}: {refusal}; {}", refusal.code(), refusal.advice());
-        Self { mac, severity: ERROR, text: alloc::format!("{refusal}"), error: Some(error), starts: false }
+        Self {
+            mac,
+            severity: ERROR,
+            text: alloc::format!("{refusal}"),
+            error: Some(error),
+            starts: false,
+            cold: false,
+        }
     }
 
     /// The line as it is sent.
@@ -58,6 +74,9 @@ impl Word {
         line(&mut text, "text", &self.text);
         if self.starts {
             line(&mut text, "starts", "yes");
+        }
+        if self.cold {
+            line(&mut text, "cold", "yes");
         }
         if let Some(error) = &self.error {
             line(&mut text, "error", error);
@@ -78,6 +97,7 @@ impl Word {
             text: lines.one("text")?.to_owned(),
             error: lines.maybe("error")?.map(str::to_owned),
             starts: lines.maybe("starts")? == Some("yes"),
+            cold: lines.maybe("cold")? == Some("yes"),
         })
     }
 }

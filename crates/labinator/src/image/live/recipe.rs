@@ -21,7 +21,7 @@ pub enum Extra {
 }
 
 /// Raised when the way of building changes, so that images built before are built again.
-pub(super) const RECIPE: u32 = 2;
+pub(super) const RECIPE: u32 = 3;
 
 /// Modules that the initramfs needs to reach its own root; what these depend on is found.
 pub(super) const EARLY_MODULES: [&str; 3] = ["loop", "overlay", "squashfs"];
@@ -32,13 +32,14 @@ pub(super) const ARGUMENTS: &str = "console=tty0 panic=10 quiet";
 
 /// In every live image. Debian's cloud kernel lacks the drivers of metal, so this is the whole one; the firmware
 /// is what Realtek's network chips of cheap boxes ask for.
-const COMMON: [&str; 13] = [
+const COMMON: [&str; 14] = [
     "busybox-static",
     "bash",
     "chrony",
     "ethtool",
     "firmware-realtek",
     "iproute2",
+    "kexec-tools",
     "kmod",
     "linux-image-amd64",
     "nvme-cli",
