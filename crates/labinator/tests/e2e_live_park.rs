@@ -113,13 +113,17 @@ fn a_parked_image_starts_the_next_by_kexec_and_what_cannot_starts_cold_by_itself
     assert!(explained.contains("parked in its image"), "{explained}");
     // Who logs in finds the image as it was.
     there(&house, "10.79.0.12", forbid);
-    let stays: Vec<_> = machines_below(&controller.state);
+    let before = machines_below(&controller.state);
 
     starts(&controller, "next");
     let events = controller.events(parked.through);
-    for (pid, line) in &stays {
-        assert!(machines_below(&controller.state).iter().any(|(lives, _)| lives == pid), "{line}");
-    }
+    let after = machines_below(&controller.state);
+    let is_the_same = |(pid, _): &&(u32, String)| before.iter().any(|(known, _)| known == pid);
+    assert_eq!(
+        (after.len(), after.iter().filter(is_the_same).count()),
+        (3, 1),
+        "one was never off: {after:?}"
+    );
     without_firmware(&controller, &events);
     through_its_firmware(&controller, &events);
     assert_eq!(switched(&events, "may-not"), [PowerOrder::On]);
@@ -160,12 +164,15 @@ fn without_firmware(controller: &Controller, events: &[Event]) {
 fn through_its_firmware(controller: &Controller, events: &[Event]) {
     println!("{}", told(&mut controller.verb("boot trace fails")));
     let sights = seen(events, "fails");
-    assert_eq!(switched(events, "fails"), []);
+    // A machine of QEMU that starts again by itself ends there, and is switched on by the lab.
+    assert_eq!(switched(events, "fails"), [PowerOrder::On]);
     let said = sights.iter().find_map(|(_, sight)| match sight {
         Sight::LoaderSaid { step: Some(LoaderStep::Fails), text, .. } => Some(text.clone()),
         _ => None,
     });
     println!("{said:?}");
     assert!(said.unwrap().contains("goes through the firmware"));
+    let explained = told(&mut controller.verb("explain fails"));
+    assert!(explained.contains("kexec failed in boot 2"), "{explained}");
     assert!(sights.iter().any(|(_, sight)| by_firmware(sight)));
 }

@@ -155,20 +155,20 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
     lines
 }
 
-/// Whether it can start without firmware, where that is of use.
-fn jumps(machine: &Machine, now: Moment) -> Option<String> {
-    if let Some(failed) = park::failed(machine) {
+/// Whether it can start without firmware, and how that went.
+fn jumps(machine: &Machine, now: Moment) -> Vec<String> {
+    let failed = machine.jumps.failed.as_ref().map(|failed| {
         let ago = now.since_start.since(failed.at);
-        return Some(format!(
-            "kexec failed in boot {}, {ago} ago, from kernel {}: {}; it boots cold until it parks in another kernel, or a \
-             person switches it",
+        format!(
+            "kexec failed in boot {}, {ago} ago, from kernel {}: {}; from there it boots cold until a person switches it",
             failed.boot, failed.kernel, failed.why
-        ));
-    }
-    Some(match machine.agent.as_ref()?.report.kexec.as_ref()? {
+        )
+    });
+    let able = machine.agent.as_ref().and_then(|agent| agent.report.kexec.as_ref()).map(|able| match able {
         Kexec::Possible => String::from("kexec: it can start the next kernel by itself"),
         Kexec::Impossible { why } => format!("kexec: not from here: {why}"),
-    })
+    });
+    failed.into_iter().chain(able).collect()
 }
 
 /// What its Talos and the cluster say.

@@ -35,7 +35,7 @@ with limit start 60
 > n1 reports b2 able to kexec
 ? phase ready
 ? explain n1 kexec failed in boot 2
-? explain n1 it boots cold until
+? explain n1 it boots cold until a person
 # It is not asked to stay again.
 @ 80
 > stop
