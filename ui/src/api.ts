@@ -1223,6 +1223,8 @@ export interface components {
             inventory: components["schemas"]["Inventory"];
             /** @description `uname -r`. */
             kernel: string;
+            /** @description Whether it can wait in memory for the next start, and start that by kexec. Absent in older agents. */
+            kexec?: components["schemas"]["Kexec"] | null;
             /**
              * @description The key that it made in this boot, and seals what it says with. Absent in older agents. The counter hands it on
              *     only once it is claimed for this boot.
@@ -1546,7 +1548,7 @@ export interface components {
             seen: string;
         };
         /** @description Which program is asking, as far as it says (DHCP options 60, 77, 93). */
-        ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "raspberry-pi" | "u-boot" | "agent" | "loader" | "unknown-firmware" | "other";
+        ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "raspberry-pi" | "u-boot" | "agent" | "loader" | "live-image" | "unknown-firmware" | "other";
         /** @description The pods of a cluster: what its manifests ask for, and all there are. */
         ClusterPods: {
             /** @description Why the API server is not heard, once it has been silent for longer than a hiccup: all of this is how it was. */
@@ -3048,6 +3050,16 @@ export interface components {
              */
             irq: number;
         };
+        /** @description Whether a running kernel can start another one without firmware in between (`kexec_file_load(2)`). */
+        Kexec: {
+            /** @constant */
+            is: "possible";
+        } | {
+            /** @constant */
+            is: "impossible";
+            /** @description What stands against it, for a person. */
+            why: string;
+        };
         /** @description What the lab is called. */
         LabName: string;
         /** @description A whole lab. */
@@ -3213,8 +3225,8 @@ export interface components {
         };
         /** @description Which program UEFI firmware of x86-64 is given to boot from the network. All others get iPXE. */
         LoaderChoice: "ipxe" | "labinator";
-        /** @description A step of a boot that only our loader can tell of. */
-        LoaderStep: "asks" | "starts";
+        /** @description A step of a boot that only our loader can tell of, or a live image that takes its part. */
+        LoaderStep: "asks" | "starts" | "parks" | "fails";
         /** @description A line of a log that was sent here. */
         LogLine: {
             /** @description When it came. */
@@ -4156,7 +4168,8 @@ export interface components {
             /** @description Machines that take part, in the board's order. */
             nodes: components["schemas"]["NodeName"][];
             /**
-             * @description After its end machines with our loader wait in it for the next start, at most so long; then they go off.
+             * @description After its end machines wait for the next start, in our loader or in a live image that can kexec, at most so long;
+             *     then they go off.
              * @default null
              */
             park: components["schemas"]["Span"] | null;
