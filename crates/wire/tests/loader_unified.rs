@@ -1,6 +1,6 @@
 //! A unified kernel image taken apart: what went in comes out, and whatever is wrong is told or passed over.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop")]
 
 use proptest::prelude::*;
 use wire::loader::unified::{Unified, UnifiedError};

@@ -269,7 +269,7 @@ impl<'a> Session<'a> {
             }
             Lost::Line(error) => self.say_once(&format!("waits for the controller at {boss}: {error}")),
             Lost::Status(status) => {
-                self.say_once(&format!("the controller says {status}: it is asked again"))
+                self.say_once(&format!("the controller says {status}: it is asked again"));
             }
             Lost::Fetch(why) => self.say_once(&format!("a file does not come: {why}")),
             Lost::Cannot(why) => self.say_once(&why),

@@ -406,9 +406,30 @@ impl Teller {
         self.world.happens(Fact::Noticed { notice })
     }
 
+    /// What a machine does that can start the next kernel by itself, or cannot.
+    fn parks(&mut self, node: &NodeName, words: &[&str]) -> Option<Result<(), String>> {
+        let able = |kexec| (None, Some(kexec));
+        Some(match words {
+            ["waits", "in", "its", "image"] => {
+                self.agents.remove(node);
+                self.see(node, by_stick(LoaderStep::Parks)).and_then(|()| {
+                    let answer = self.script(node)?;
+                    self.see(node, Sight::ScriptAsked { answer })
+                })
+            }
+            ["cannot", "kexec"] => self.see(node, by_stick(LoaderStep::Fails)),
+            ["reports", boot, "able", "to", "kexec"] => self.report(node, boot, able(Kexec::Possible)),
+            ["reports", boot, "unable", "to", "kexec:", why @ ..] => {
+                self.report(node, boot, able(Kexec::Impossible { why: why.join(" ") }))
+            }
+            _ => return None,
+        })
+    }
+
     /// What a machine does on the wire.
     fn boots(&mut self, node: &NodeName, words: &[&str]) -> Result<(), String> {
-        if let Some(done) = self.talos(node, words).or_else(|| self.wiping(node, words)) {
+        let more = self.talos(node, words).or_else(|| self.wiping(node, words));
+        if let Some(done) = more.or_else(|| self.parks(node, words)) {
             return done;
         }
         let address = self.world.lab.node(node).ok_or("no such machine")?.ip;
@@ -441,19 +462,7 @@ impl Teller {
             }
             ["logs", words @ ..] => Sight::Logged { severity: 6, text: words.join(" "), error: None },
             ["starts", "its", "kernel"] => by_stick(LoaderStep::Starts),
-            ["waits", "in", "its", "image"] => {
-                self.agents.remove(node);
-                self.see(node, by_stick(LoaderStep::Parks))?;
-                Sight::ScriptAsked { answer: self.script(node)? }
-            }
-            ["cannot", "kexec"] => by_stick(LoaderStep::Fails),
             ["reports", boot] => return self.report(node, boot, (None, None)),
-            ["reports", boot, "able", "to", "kexec"] => {
-                return self.report(node, boot, (None, Some(Kexec::Possible)));
-            }
-            ["reports", boot, "unable", "to", "kexec:", why @ ..] => {
-                return self.report(node, boot, (None, Some(Kexec::Impossible { why: why.join(" ") })));
-            }
             ["reports", boot, "by", "key", key] => {
                 return self.report(node, boot, (Some(agent_key(key)?), None));
             }
