@@ -49,8 +49,8 @@ pub(crate) fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime)
     let listens = machine.rung == Rung::Ready && machine.agent.is_some();
     let parked = park::switches_itself_off(lab, machine);
     let by_agent = since.after(BY_AGENT);
-    if (listens || parked) && now < by_agent {
-        let who = if parked { "loader" } else { "agent" };
+    let who = parked.or_else(|| listens.then_some("agent"));
+    if let Some(who) = who.filter(|_| now < by_agent) {
         return wait(format!("its {who} to switch it off"), since, by_agent, "see whether it went off");
     }
     let Some(asked) = asked(machine, since) else {
