@@ -288,7 +288,8 @@ impl<'a> Session<'a> {
     fn switch_off(&mut self) -> ! {
         let text = "it waited for as long as it may, and switches its machine off";
         self.screen.fact("off", format_args!("{text}"));
-        self.net.say(&Word::step(self.lease.mac, format!("loader {VERSION}: {text}")).body());
+        let word = Word::step(self.lease.mac, format!("loader {VERSION}: {text}"));
+        self.net.say(&word.of(&self.who.macs).body());
         uefi::runtime::reset(uefi::runtime::ResetType::SHUTDOWN, Status::SUCCESS, None)
     }
 
@@ -312,7 +313,7 @@ impl<'a> Session<'a> {
         };
         self.screen.fact("refused", format_args!("{refusal}"));
         self.screen.fact("", format_args!("{} ({})", refusal.advice(), refusal.code()));
-        self.net.say(&Word::refusal(self.lease.mac, &refusal).body());
+        self.net.say(&Word::refusal(self.lease.mac, &refusal).of(&self.who.macs).body());
         1
     }
 
@@ -389,7 +390,7 @@ impl<'a> Session<'a> {
     }
 
     fn start(self, (plan, asked): (&Plan, u64), image: Loaded, how: &str) -> Status {
-        let Self { mut net, screen, lease, clock, hashed, .. } = self;
+        let Self { mut net, screen, who, lease, clock, hashed, .. } = self;
         let all = plan.initrd.iter().map(|piece| piece.size).sum::<u64>() + plan.kernel.size;
         let took = clock.ms().saturating_sub(asked);
         let name = plan.kernel.name();
@@ -412,7 +413,7 @@ impl<'a> Session<'a> {
             cost.came,
             cost.went
         );
-        net.say(&Word::start(lease.mac, text).body());
+        net.say(&Word::start(lease.mac, text).of(&who.macs).body());
         net.close();
         start::begin(screen, name, image, &plan.args)
     }

@@ -247,12 +247,12 @@ fn first_asked(counter: &Counter, ask: &Ask) {
 
 /// What a loader said.
 pub(crate) fn said(counter: &Counter, peer: IpAddr, word: Word) -> Result<(), Unanswered> {
-    let on_board = counter.board().is_some_and(|board| board.entry(word.mac).is_some());
-    if !on_board || counter.who_has(peer).is_some_and(|mac| mac != word.mac) {
-        return Err(Unanswered::OtherMachine);
-    }
+    let Word { mac, others, severity, text, error, starts, cold } = word;
+    let ports = || core::iter::once(mac).chain(others.iter().copied());
+    let known = counter.board().and_then(|board| ports().find(|mac| board.entry(*mac).is_some()));
+    let is_its_own = counter.who_has(peer).is_none_or(|mac| ports().any(|port| port == mac));
+    let Some(mac) = known.filter(|_| is_its_own) else { return Err(Unanswered::OtherMachine) };
     let cut = |text: String| text.chars().take(LONGEST_LINE).collect();
-    let Word { mac, severity, text, error, starts, cold } = word;
     let step = match (starts, cold) {
         (true, _) => Some(LoaderStep::Starts),
         (false, true) => Some(LoaderStep::Fails),

@@ -275,8 +275,8 @@ async fn nobody_asks_or_speaks_for_another_machine() {
 
     let refusal = Word::refusal(NODE1, &Refusal::Tampered);
     assert_eq!(stand.post(NODE2_IP, WORD_PATH, &refusal.body()).await.status, 403);
-    let of_stranger = Word::step(STRANGER, "x".to_owned()).body();
-    assert_eq!(stand.post(BOSS, WORD_PATH, &of_stranger).await.status, 403);
+    let of_stranger = Word::step(STRANGER, "x".to_owned());
+    assert_eq!(stand.post(BOSS, WORD_PATH, &of_stranger.body()).await.status, 403);
     assert_eq!(stand.post(NODE1_IP, WORD_PATH, &refusal.body()).await.status, 200);
     let said = |up: &Up| match up {
         Up::Sighting(Sighting { mac, sight: Sight::LoaderSaid { error, .. }, .. }) => {
@@ -287,4 +287,10 @@ async fn nobody_asks_or_speaks_for_another_machine() {
     let (mac, error) = core.find(said).await;
     assert_eq!(mac, NODE1);
     assert!(error.unwrap().starts_with("answer-tampered: "));
+    // The board knows it by a port that has no cable; but not everybody whose machine has that address is heard.
+    let by_another = Word::refusal(STRANGER, &Refusal::Unsigned).of(&[STRANGER, NODE1]).body();
+    assert_eq!(stand.post(NODE2_IP, WORD_PATH, &by_another).await.status, 403);
+    assert_eq!(stand.post(BOSS, WORD_PATH, &by_another).await.status, 200);
+    let (mac, error) = core.find(said).await;
+    assert_eq!((mac, error.unwrap().starts_with("answer-unsigned: ")), (NODE1, true));
 }

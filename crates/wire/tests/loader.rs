@@ -166,6 +166,9 @@ fn every_refusal_says_what_to_do() {
         let error = word.error.clone().unwrap();
         assert!(error.starts_with(refusal.code()) && error.ends_with(refusal.advice()), "{error}");
         assert_eq!(Word::read(word.body().as_bytes()).unwrap(), word);
+        let of_two = word.of(&[MAC, MacAddr([2; 6])]);
+        assert_eq!(of_two.others, [MacAddr([2; 6])]);
+        assert_eq!(Word::read(of_two.body().as_bytes()).unwrap(), of_two);
     }
     let text = Refusal::WrongDigest { name: name(), wanted: digest(1), got: digest(2) }.to_string();
     assert_eq!(text, "vmlinuz has the SHA-256 020202020202…, and the answer says 010101010101…");
