@@ -312,8 +312,8 @@ impl Oracle {
                     self.busy.remove(node);
                 }
             }
-            // What waits in memory has left what it ran.
-            Sight::LoaderSaid { step: Some(LoaderStep::Parks), .. } => {
+            // What waits in memory has left what it ran, and a loader that asks comes after firmware.
+            Sight::LoaderSaid { step: Some(LoaderStep::Parks | LoaderStep::Asks), .. } => {
                 (bits.asked, bits.agent) = (true, false);
                 (bits.boot, bits.wiping) = (None, false);
                 self.busy.remove(node);
