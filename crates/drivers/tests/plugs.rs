@@ -179,7 +179,7 @@ async fn addresses_of_the_owners_are_asked_with_the_port_in_them() {
     let mut driven = Driven::new(kind, &["a/b"], &[("hook", "admin:pass")]);
     assert_eq!(driven.reading().await.sense, PortSense::Machine(false));
     assert_eq!(driven.order("a/b", PowerOrder::On).await, Outcome::Done);
-    assert_eq!(plug.relays()[0], true);
+    assert!(plug.relays()[0]);
     assert_eq!(driven.order("a/b", PowerOrder::Off).await, Outcome::Done);
-    assert_eq!(plug.relays()[0], false);
+    assert!(!plug.relays()[0]);
 }

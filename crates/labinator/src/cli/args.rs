@@ -12,6 +12,7 @@ use super::args_lab::{ImportVerb, InitArgs};
 use super::bundle::BundleVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::media::MediaVerb;
+use super::secret::SecretVerb;
 use super::secure_boot::SecureBootVerb;
 use super::talos::TalosVerb;
 
@@ -82,6 +83,9 @@ pub enum Verb {
     /// Your own keys for UEFI Secure Boot, and what is signed with them
     #[command(subcommand)]
     SecureBoot(SecureBootVerb),
+    /// Passwords and tokens of power devices, kept sealed beside the controller's state
+    #[command(subcommand)]
+    Secret(SecretVerb),
     /// Configs, certificates and nodes of Talos Linux
     #[command(subcommand)]
     Talos(TalosVerb),
