@@ -82,8 +82,10 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         }
         Fact::Finished { id, outcome } => finished(lab, *id, outcome, at),
         Fact::PowerAccepted { node, order, .. } => about(lab, node, |m| person(m, *order, at)),
-        Fact::PowerSeen { node, state, evidence } => seen_power(lab, node, (*state, evidence), at),
-        Fact::PowerConfirmed { node, state, .. } => about(lab, node, |m| confirmed(m, *state, at)),
+        Fact::PowerSeen { node, state, evidence } => power::record::seen(lab, node, (*state, evidence), at),
+        Fact::PowerConfirmed { node, state, .. } => {
+            about(lab, node, |m| power::record::confirmed(m, *state, at))
+        }
         Fact::PortRead { .. }
         | Fact::LinkSeen { .. }
         | Fact::StandbyLearned { .. }
@@ -153,18 +155,6 @@ fn pods_seen(lab: &mut Lab, run: u32, pods: &Arc<ClusterPods>, at: Moment) -> To
         run.cluster.see_pods(pods, at.since_start);
     }
     Touched::Lab
-}
-
-fn seen_power(lab: &mut Lab, node: &NodeName, (state, evidence): (PowerState, &str), at: Moment) -> Touched {
-    let room = lab.room();
-    let touched = about(lab, node, |m| {
-        power_seen(m, state, at, room);
-        evidence.clone_into(&mut m.evidence);
-    });
-    if state == PowerState::Off && guests::lost_with(lab, node, None, at) {
-        return Touched::All;
-    }
-    touched
 }
 
 pub(crate) fn about(lab: &mut Lab, node: &NodeName, change: impl FnOnce(&mut Machine)) -> Touched {
@@ -305,7 +295,7 @@ fn park_ended(machine: &mut Machine, at: Moment) {
     forget_trouble(machine);
 }
 
-fn forget_trouble(machine: &mut Machine) {
+pub(crate) fn forget_trouble(machine: &mut Machine) {
     machine.tries = 0;
     machine.fault = None;
     machine.bad = false;
@@ -488,12 +478,6 @@ fn person(machine: &mut Machine, order: PowerOrder, at: Moment) {
     forget_trouble(machine);
     // A hypervisor that gave a guest up begins anew with the next order.
     machine.guest = machine.guest.take().filter(|seen| !seen.state.is_given_up());
-}
-
-/// A person looked. What went wrong for want of that is forgotten.
-fn confirmed(machine: &mut Machine, state: PowerState, at: Moment) {
-    power::record::said(machine, state, at.since_start);
-    forget_trouble(machine);
 }
 
 fn faulted(machine: &mut Machine, fault: &Fault, bad: bool, at: Moment) {

@@ -1,5 +1,6 @@
 //! Recording what tells of power.
 
+use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 
 use model::{
@@ -8,7 +9,8 @@ use model::{
 };
 
 use super::senses::{DeviceKnown, Press, Senses};
-use crate::absorb::{Touched, about};
+use crate::absorb::{Touched, about, forget_trouble, power_seen};
+use crate::guests;
 use crate::lab::{Lab, Machine};
 
 /// Records a fact about devices, ports, links, or of a person who looked.
@@ -134,9 +136,28 @@ pub(crate) fn gap(senses: &mut Senses) {
     senses.link = None;
 }
 
-/// What was recorded of a person who looked.
-pub(crate) fn said(machine: &mut Machine, state: PowerState, at: LabTime) {
-    machine.senses.said = Some((state, at));
+/// A person looked. What went wrong for want of that is forgotten.
+pub(crate) fn confirmed(machine: &mut Machine, state: PowerState, at: Moment) {
+    machine.senses.said = Some((state, at.since_start));
+    forget_trouble(machine);
+}
+
+/// Power was seen.
+pub(crate) fn seen(
+    lab: &mut Lab,
+    node: &NodeName,
+    (state, evidence): (PowerState, &str),
+    at: Moment,
+) -> Touched {
+    let room = lab.room();
+    let touched = about(lab, node, |m| {
+        power_seen(m, state, at, room);
+        evidence.clone_into(&mut m.evidence);
+    });
+    if state == PowerState::Off && guests::lost_with(lab, node, None, at) {
+        return Touched::All;
+    }
+    touched
 }
 
 impl<'a> Told<'a> {
