@@ -466,14 +466,7 @@ impl Teller {
             ["reports", boot, "by", "key", key] => {
                 return self.report(node, boot, (Some(agent_key(key)?), None));
             }
-            ["is", "claimed", "by", "key", claimed, "and", "by", shown] => Sight::AgentClash {
-                clash: AgentClash {
-                    claimed: agent_key(claimed)?,
-                    claimed_from: None,
-                    shown: Some(agent_key(shown)?),
-                    from: std::net::IpAddr::from([10, 0, 0, 99]),
-                },
-            },
+            ["is", "claimed", "by", "key", claimed, "and", "by", shown] => clash(claimed, shown)?,
             ["asks", "its", "config"] => Sight::ConfigAsked { bytes: None },
             ["takes", "its", "config"] => Sight::ConfigAsked { bytes: Some(4000) },
             ["says", "done"] => Sight::Done,
@@ -722,6 +715,17 @@ impl Teller {
         ];
         same(expected.to_owned(), parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }
+}
+
+/// One key claimed the boot, and another one was shown from elsewhere.
+fn clash(claimed: &str, shown: &str) -> Result<Sight, String> {
+    let clash = AgentClash {
+        claimed: agent_key(claimed)?,
+        claimed_from: None,
+        shown: Some(agent_key(shown)?),
+        from: std::net::IpAddr::from([10, 0, 0, 99]),
+    };
+    Ok(Sight::AgentClash { clash })
 }
 
 /// A key of one digit, repeated.
