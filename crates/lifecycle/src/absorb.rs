@@ -458,7 +458,10 @@ fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touc
     // Nothing certain is to be seen after a press.
     let seen = order.result().is_none_or(|result| machine.power == result && since);
     match outcome {
-        Outcome::Done | Outcome::Unknown if seen => {}
+        Outcome::Done | Outcome::Unknown if seen => {
+            // Seen in the same millisecond as it was ordered, maybe before: it is not ordered again and again.
+            machine.off_wanted = machine.off_wanted.filter(|_| machine.power != PowerState::Off);
+        }
         Outcome::Done | Outcome::Unknown => machine.carried_out = Some((order, at.since_start)),
         Outcome::Failed { why, .. } => machine.refused = Some((order, why.clone(), at.since_start)),
     }
