@@ -168,8 +168,10 @@ impl World {
             ));
         }
         let cut = self.told[at].is_some_and(|link| !link.enabled);
-        // What a person saw may be acted on, cut or not.
-        let cut = cut && self.lab.machines[node].senses.said.is_none();
+        // What a person saw may be acted on, cut or not; and that it was heard shortly before.
+        let senses = &self.lab.machines[node].senses;
+        let heard = senses.heard.is_some_and(|at| self.now().since_start < at.after(Span::secs(15)));
+        let cut = cut && senses.said.is_none() && !heard;
         if done.pressed && cut && *order != PowerOrder::Press {
             self.wrong.push(format!("turn {}: {node} was pressed while its link was cut", self.turn));
         }

@@ -179,6 +179,8 @@ fn heard(lab: &Lab, senses: &Senses, now: LabTime) -> Option<Judged> {
             return None;
         }
         Some(_) => DARK,
+        // Cut off, it could go unheard: nothing else would tell.
+        None if senses.link.is_some() => DARK,
         None => lab.spec.limits.first_ask,
     };
     let until = heard.after(span);
