@@ -19,8 +19,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::DriverReport;
-use super::device::{Act, Cure, Device, DeviceError, Manner, Ports, Told};
+use super::device::{Act, Cure, Device, DeviceError, Manner, Ports, Taken, Told};
 use super::guard::Guard;
+
+#[cfg(test)]
+mod tests;
 
 /// Acts that are tried for one order before it fails.
 const TRIES: u8 = 3;
@@ -229,13 +232,7 @@ impl<D: Device> Owner<D> {
         let mut tries = 0;
         loop {
             tries += 1;
-            let done = timeout(self.manner.limit, self.device.act(name, act)).await;
-            let done = done.unwrap_or_else(|_| Err(hangs(self.manner.limit)));
-            self.free_at = Instant::now() + self.manner.gap;
-            if act == Act::On {
-                self.next_on = Instant::now() + self.stagger;
-            }
-            match done {
+            match self.exchange(name, act).await {
                 Ok(taken) => {
                     self.is_well(None).await?;
                     return self.taken(name, (id, act, tries), taken.busy).await;
@@ -261,6 +258,16 @@ impl<D: Device> Owner<D> {
                 }
             }
         }
+    }
+
+    /// One act, bounded; what comes next keeps its distance.
+    async fn exchange(&mut self, name: &str, act: Act) -> Result<Taken, DeviceError> {
+        let done = timeout(self.manner.limit, self.device.act(name, act)).await;
+        self.free_at = Instant::now() + self.manner.gap;
+        if act == Act::On {
+            self.next_on = Instant::now() + self.stagger;
+        }
+        done.unwrap_or_else(|_| Err(hangs(self.manner.limit)))
     }
 
     /// An act is under way, or done where nothing can be read back.
@@ -347,10 +354,9 @@ impl<D: Device> Owner<D> {
 
     /// Tells a switch again what it did not do.
     async fn repeat(&mut self, name: &str, busy: Busy) -> Result<(), NobodyListens> {
-        sleep_until(self.free_at).await;
-        let done = timeout(self.manner.limit, self.device.act(name, busy.act)).await;
-        self.free_at = Instant::now() + self.manner.gap;
-        match done.unwrap_or_else(|_| Err(hangs(self.manner.limit))) {
+        let turn = if busy.act == Act::On { self.free_at.max(self.next_on) } else { self.free_at };
+        sleep_until(turn).await;
+        match self.exchange(name, busy.act).await {
             Ok(taken) => {
                 self.taken(name, (busy.id, busy.act, busy.tries.saturating_add(1)), taken.busy).await
             }
