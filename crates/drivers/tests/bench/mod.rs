@@ -73,6 +73,7 @@ fn lab(kind: DeviceKind, ports: &[&str]) -> LabSpec {
 pub(crate) struct Driven {
     power: Power,
     reports: mpsc::Receiver<DriverReport>,
+    ports: Vec<String>,
     orders: u64,
     /// Reports that were passed over.
     pub(crate) passed: Vec<DriverReport>,
@@ -92,7 +93,8 @@ impl Driven {
         });
         let here = Here::of(&spec, Path::new("/nonexistent"));
         let power = Power::spawn(&spec, &here, &reveal, &tell).unwrap();
-        Self { power, reports, orders: 0, passed: Vec::new() }
+        let ports = ports.iter().map(|port| (*port).to_owned()).collect();
+        Self { power, reports, ports, orders: 0, passed: Vec::new() }
     }
 
     async fn next(&mut self, what: &str) -> DriverReport {
@@ -102,11 +104,22 @@ impl Driven {
 
     /// Orders, and waits for the end of it.
     pub(crate) async fn order(&mut self, to: &str, order: PowerOrder) -> Outcome {
+        let id = self.begin(to, order);
+        self.end(id).await
+    }
+
+    /// Orders.
+    pub(crate) fn begin(&mut self, to: &str, order: PowerOrder) -> CommandId {
         self.orders += 1;
-        let number = CommandId(self.orders);
-        let node = "node1".parse().unwrap();
-        let command = PowerCommand { id: number, node, port: port(to), order };
-        self.power.order(&command).unwrap();
+        let id = CommandId(self.orders);
+        let at = self.ports.iter().position(|port| port == to).unwrap();
+        let node = format!("node{}", at + 1).parse().unwrap();
+        self.power.order(&PowerCommand { id, node, port: port(to), order }).unwrap();
+        id
+    }
+
+    /// Waits for the end of an order.
+    pub(crate) async fn end(&mut self, number: CommandId) -> Outcome {
         loop {
             match self.next("an outcome").await {
                 DriverReport::Finished { id, outcome } if id == number => return outcome,
