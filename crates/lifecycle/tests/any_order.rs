@@ -15,6 +15,7 @@ mod world;
 
 use cooperation::Cooperation;
 use fate::{Fate, fates};
+use lifecycle::Lab;
 use model::{Goal, NodeName, Phase, PowerOrder, Rung, ScenarioName, Span};
 use proptest::prelude::*;
 use world::{Board, World};
@@ -137,21 +138,36 @@ proptest! {
 
     #[test]
     fn a_world_that_plays_along_brings_the_lab_where_it_was_going(fates in fates(), lab in kinds()) {
-        let mut world = reached(&fates, lab)?;
-        let mut cooperation = Cooperation::with(&world);
-        cooperation.goes_on(&mut world, Span::secs(1300), |lab| {
-            let off = lab.machines.values().any(|m| m.goal == Goal::Ready && m.person == Some(PowerOrder::Off));
-            match lab.phase {
-                Phase::Idle | Phase::Ready | Phase::Failed => true,
-                Phase::Degraded | Phase::Booting => off,
-                Phase::PoweringDown | Phase::Stopping => false,
-            }
-        }).map_err(TestCaseError::fail)?;
-        cooperation.asks(&mut world, "stop").map_err(TestCaseError::fail)?;
-        cooperation.goes_on(&mut world, Span::secs(900), |lab| lab.phase == Phase::Idle)
-            .map_err(TestCaseError::fail)?;
-        cooperation.asks(&mut world, "demo").map_err(TestCaseError::fail)?;
-        cooperation.goes_on(&mut world, Span::secs(900), |lab| lab.phase == Phase::Ready)
-            .map_err(TestCaseError::fail)?;
+        gets_there(&fates, lab)?;
     }
+}
+
+/// In a world that plays along from now on the lab comes to some end, and stopped and started again it is ready.
+fn gets_there(fates: &[Fate], lab: Kind) -> Result<(), TestCaseError> {
+    let mut world = reached(fates, lab)?;
+    let mut cooperation = Cooperation::with(&world);
+    let ends = |lab: &Lab| {
+        let off = lab.machines.values().any(|m| m.goal == Goal::Ready && m.person == Some(PowerOrder::Off));
+        match lab.phase {
+            Phase::Idle | Phase::Ready | Phase::Failed => true,
+            Phase::Degraded | Phase::Booting => off,
+            Phase::PoweringDown | Phase::Stopping => false,
+        }
+    };
+    cooperation.goes_on(&mut world, Span::secs(1300), ends).map_err(TestCaseError::fail)?;
+    for (asked, phase) in [("stop", Phase::Idle), ("demo", Phase::Ready)] {
+        cooperation.asks(&mut world, asked).map_err(TestCaseError::fail)?;
+        let there = |lab: &Lab| lab.phase == phase;
+        cooperation.goes_on(&mut world, Span::secs(900), there).map_err(TestCaseError::fail)?;
+    }
+    Ok(())
+}
+
+/// The property above spun here.
+#[test]
+fn a_guest_that_is_seen_off_in_the_moment_of_its_order_is_not_ordered_off_for_ever() {
+    let lab = Kind { by_hand: false, control_plane: 0, more: More::Guests, parks: false };
+    let began = [Fate::Report(2, 1), Fate::Counter(true), Fate::Start("demo")];
+    let fates = [&began[..], &[Fate::Time(90_000), Fate::Guest(5, guests::Rumour::RUNS)]].concat();
+    gets_there(&fates, lab).unwrap();
 }

@@ -49,6 +49,9 @@ pub(crate) struct Cooperation {
     jumps: u32,
 }
 
+/// Things that a lab may ask for in one moment: more are the same again and again.
+const AT_ONCE: u32 = 100;
+
 impl Cooperation {
     /// Begins where the lab believes the world to be; what nobody has seen is off.
     pub(crate) fn with(world: &World) -> Self {
@@ -113,7 +116,14 @@ impl Cooperation {
 
     /// Drivers do what was asked of them, and what they are asked while they do.
     fn obeys(&mut self, world: &mut World) -> Result<(), String> {
+        let mut asked = 0;
         while let Some((id, command)) = world.asked.pop() {
+            asked += 1;
+            if asked > AT_ONCE {
+                return Err(format!(
+                    "in one moment {asked} things are asked for, the last of them {command:?}"
+                ));
+            }
             let (node, order) = match command {
                 Command::Power { node, order, .. } => (node, order),
                 Command::Mint { run } => {

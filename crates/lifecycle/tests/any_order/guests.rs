@@ -123,6 +123,9 @@ pub(crate) fn rumour() -> impl Strategy<Value = Rumour> {
 }
 
 impl Rumour {
+    /// That it runs, in the hypervisor's first boot.
+    pub(crate) const RUNS: Self = Self { state: GuestState::Running, boot: 1, back: 0, more: 0, ended: None };
+
     /// It is told, where there are guests.
     pub(crate) fn spreads(&self, world: &mut World, guest: u8) -> Result<(), String> {
         let Some(machine) = world.lab.machines.get(&name(guest)) else { return Ok(()) };
