@@ -18,12 +18,13 @@ use std::net::SocketAddrV4;
 use std::path::Path;
 use std::time::Duration;
 
-use model::{Asset, Inventory, ParkOrder};
+use model::{Asset, Inventory, MacAddr, ParkOrder};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use wire::loader::{
-    ASK_PATH, Answer, Ask, Asked, Judged, Medium, Nonce, Order, Plan, Refusal, Trust, WORD_PATH, Word, judge,
+    ASK_PATH, Answer, Ask, Asked, Judged, Medium, Nonce, Order, PORTS, Plan, Refusal, Trust, WORD_PATH, Word,
+    judge,
 };
 
 use crate::console::Console;
@@ -180,14 +181,19 @@ impl<'a> Session<'a> {
         sleep_until(self.off.map_or(until, |off| off.min(until))).await;
     }
 
+    /// Its network ports, the one in use first.
+    fn ports(&self) -> Vec<MacAddr> {
+        let own = self.parking.held.port.mac;
+        let others = self.inventory.nics.iter().map(|nic| nic.mac).filter(|mac| *mac != own);
+        std::iter::once(own).chain(others).take(PORTS).collect()
+    }
+
     async fn ask(&self, held: bool) -> Result<Judged, Lost> {
         let mut nonce = [0; 16];
         SystemRandom::new()
             .fill(&mut nonce)
             .map_err(|_| Lost::Cannot("the kernel gives no randomness".to_owned()))?;
-        let own = self.parking.held.port.mac;
-        let others = self.inventory.nics.iter().map(|nic| nic.mac).filter(|mac| *mac != own);
-        let macs: Vec<_> = std::iter::once(own).chain(others).take(32).collect();
+        let macs = self.ports();
         let text = |text: &String| (!text.is_empty()).then(|| text.clone());
         let left = self.off.map_or(HOLD, |off| off.saturating_duration_since(Instant::now()).min(HOLD));
         let ask = Ask {
@@ -241,7 +247,7 @@ impl<'a> Session<'a> {
             asked.elapsed().as_millis(),
         );
         self.console.say(&text);
-        self.word(&Word::start(self.parking.held.port.mac, text)).await;
+        self.word(Word::start(self.parking.held.port.mac, text)).await;
         Ok(End::Jump)
     }
 
@@ -249,13 +255,13 @@ impl<'a> Session<'a> {
         let text = "it waited for as long as it may, and switches its machine off";
         self.console.say(text);
         let version = env!("CARGO_PKG_VERSION");
-        self.word(&Word::step(self.parking.held.port.mac, format!("agent {version}: {text}"))).await;
+        self.word(Word::step(self.parking.held.port.mac, format!("agent {version}: {text}"))).await;
         End::Off
     }
 
     async fn goes_cold(&self, why: &str) -> End {
         self.console.say(&format!("kexec: {why}; the machine starts through its firmware"));
-        self.word(&Word::cold(self.parking.held.port.mac, why)).await;
+        self.word(Word::cold(self.parking.held.port.mac, why)).await;
         End::Cold
     }
 
@@ -265,7 +271,7 @@ impl<'a> Session<'a> {
         match lost {
             Lost::Refused(refusal) => {
                 self.say_once(&format!("refused: {refusal}; {} ({})", refusal.advice(), refusal.code()));
-                self.word(&Word::refusal(self.parking.held.port.mac, &refusal)).await;
+                self.word(Word::refusal(self.parking.held.port.mac, &refusal)).await;
             }
             Lost::Line(error) => self.say_once(&format!("waits for the controller at {boss}: {error}")),
             Lost::Status(status) => {
@@ -277,7 +283,8 @@ impl<'a> Session<'a> {
     }
 
     /// One word to the controller; one that gets lost is only missing in the boot trace.
-    async fn word(&self, word: &Word) {
+    async fn word(&self, word: Word) {
+        let word = word.of(&self.ports());
         let said = async { Line::open(self.parking.boss).await?.post(WORD_PATH, &word.body()).await };
         drop(timeout(SAYING, said).await);
     }

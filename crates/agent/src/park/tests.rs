@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 
-use model::{AgentKey, Digest, MacAddr};
+use model::{AgentKey, Digest, Nic};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -13,6 +13,7 @@ use super::*;
 use crate::link::Port;
 
 const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+const OTHER: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);
 
 fn key() -> Ed25519KeyPair {
     let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
@@ -108,7 +109,9 @@ const fn wait_for(off_seconds: Option<u32>) -> Order {
 async fn runs(parking: Parking) -> End {
     let console = Console::nobody();
     let folder = std::env::temp_dir().join(format!("labinator-park-{}", std::process::id()));
-    Session::new(&console, parking, Inventory::default(), &folder).run().await
+    let nic = Nic { name: "eth1".to_owned(), mac: OTHER, driver: "e1000e".to_owned(), speed_mbps: None };
+    let inventory = Inventory { nics: vec![nic], ..Inventory::default() };
+    Session::new(&console, parking, inventory, &folder).run().await
 }
 
 #[tokio::test]
@@ -120,7 +123,10 @@ async fn it_asks_as_a_live_image_and_goes_off_when_it_is_told() {
     let heard = heard.lock().unwrap();
     let asked: Vec<_> = heard.asks.iter().map(|ask| (ask.medium, ask.number, ask.hold)).collect();
     assert_eq!(asked, [(Medium::Image, 1, 0), (Medium::Image, 2, 20), (Medium::Image, 3, 20)]);
-    assert!(heard.words.last().unwrap().text.contains("switches its machine off"), "{heard:?}");
+    let last = heard.words.last().unwrap();
+    assert!(last.text.contains("switches its machine off"), "{last:?}");
+    // The board may know it by the other one.
+    assert!(heard.asks.iter().all(|ask| ask.macs.contains(&OTHER)) && last.others == [OTHER], "{heard:?}");
 }
 
 #[tokio::test(start_paused = true)]

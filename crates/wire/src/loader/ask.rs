@@ -11,7 +11,7 @@ use super::lines::{Hex, Lines, TextError, digits, expected, line};
 
 const TITLE: &str = "labinator ask 1";
 /// Network ports that are told; no machine of a board has more.
-pub(super) const PORTS: usize = 32;
+pub const PORTS: usize = 32;
 
 /// A number that is used once: whatever was signed with it was signed after it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -45,7 +45,7 @@ pub mod unified;
 mod word;
 
 pub use answer::{Answer, Order, Piece, Plan};
-pub use ask::{Ask, Medium, Nonce};
+pub use ask::{Ask, Medium, Nonce, PORTS};
 pub use judge::{Asked, Check, Judged, Trust, judge};
 pub use ladder::{Controller, Rung, Seen, rung};
 pub use lines::TextError;
