@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use drivers::power::Reveal;
 use model::{Secret, SecretRef};
-use pki::vault::{Sealed, Vault};
+use pki::vault::{Sealed, Vault, VaultError};
 use zeroize::Zeroizing;
 
 /// Folder of the sealed store below the state folder.
@@ -34,7 +34,11 @@ pub(crate) fn reveal(state: &Path) -> Reveal {
 pub(crate) fn keep(state: &Path, name: &str, secret: Vec<u8>) -> Result<(), String> {
     let vault = Vault::open(&state.join(FOLDER)).map_err(|why| why.to_string())?;
     let sealed: Sealed = Secret::new(Zeroizing::new(secret));
-    vault.put(&format!("{BEFORE}{name}"), &sealed).map_err(|why| why.to_string())
+    vault.put(&format!("{BEFORE}{name}"), &sealed).map_err(|why| match why {
+        // As it was typed.
+        VaultError::Name(_) => VaultError::Name(name.to_owned()).to_string(),
+        why => why.to_string(),
+    })
 }
 
 /// Names of the secrets that are kept for devices, in order.
@@ -61,9 +65,8 @@ pub(crate) fn forget(state: &Path, name: &str) -> Result<bool, String> {
 fn kept(folder: &Path, name: &str) -> Result<Secret<Vec<u8>>, String> {
     let vault = Vault::open(folder).map_err(|why| why.to_string())?;
     let found = vault.get(&format!("{BEFORE}{name}")).map_err(|why| why.to_string())?;
-    let found = found.ok_or_else(|| {
-        format!("no secret `{name}` is kept: `labinator secret set {name}` reads it from standard input")
-    })?;
+    let found =
+        found.ok_or_else(|| format!("no secret `{name}` is kept: `labinator secret set {name} < FILE`"))?;
     Ok(Secret::new(without_end(found.reveal())))
 }
 
@@ -96,7 +99,7 @@ mod tests {
         drop(fs::remove_dir_all(&state));
         let wanted = SecretRef::Kept("plug".to_owned());
         let missing = reveal(&state)(&wanted).unwrap_err();
-        assert!(missing.contains("`labinator secret set plug`"), "{missing}");
+        assert!(missing.contains("`labinator secret set plug < FILE`"), "{missing}");
         keep(&state, "plug", b"admin:one".to_vec()).unwrap();
         keep(&state, "bmc", b"root:two\n".to_vec()).unwrap();
         // Those of clusters lie in the same store, and are nobody's here.
@@ -105,7 +108,8 @@ mod tests {
         assert_eq!(names(&state).unwrap(), ["bmc", "plug"]);
         assert_eq!(reveal(&state)(&wanted).unwrap().reveal(), b"admin:one");
         assert_eq!(reveal(&state)(&SecretRef::Kept("bmc".to_owned())).unwrap().reveal(), b"root:two");
-        assert!(keep(&state, "two words", b"x".to_vec()).unwrap_err().contains("no name for a secret"));
+        let refused = keep(&state, "two words", b"x".to_vec()).unwrap_err();
+        assert!(refused.starts_with("`two words` is no name for a secret"), "{refused}");
         assert_eq!((forget(&state, "plug"), forget(&state, "plug")), (Ok(true), Ok(false)));
         assert!(reveal(&state)(&wanted).is_err());
         drop(fs::remove_dir_all(&state));

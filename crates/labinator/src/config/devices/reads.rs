@@ -86,7 +86,7 @@ impl Read<'_> {
             self.found.push(
                 Mistake::new(format!("`{key}` says where a secret is kept"), typed.place, "not `secret:…` or `file:…`")
                     .help("a lab file is passed around; write `file:/etc/labinator/NAME`, a file that only its owner reads")
-                    .help("or `secret:NAME`, kept by `labinator secret set NAME`"),
+                    .help("or `secret:NAME`, kept by `labinator secret set NAME < FILE`"),
             );
         }
         read
