@@ -1,4 +1,4 @@
-//! Programs of PyPI as peers for the tests, each in an environment of its own below the folder of the suites.
+//! Programs of `PyPI` as peers for the tests, each in an environment of its own below the folder of the suites.
 
 use std::path::Path;
 use std::process::Command;

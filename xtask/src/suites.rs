@@ -1,6 +1,6 @@
 //! Packages of other Debian suites, unpacked into the cache: newer peers for the tests, and a host that stays as it is.
 //!
-//! A stage names one as `trixie/ipxe`, and a program of PyPI as `pypi/NAME`. Its tests find it below `LABINATOR_SUITES`, as `trixie/ipxe/usr/lib/..`.
+//! A stage names one as `trixie/ipxe`, and a program of `PyPI` as `pypi/NAME`. Its tests find it below `LABINATOR_SUITES`, as `trixie/ipxe/usr/lib/..`.
 //! The same works on Debian 12 and 13: apt is given lists, status and sources of its own for each suite.
 
 use std::path::{Path, PathBuf};
