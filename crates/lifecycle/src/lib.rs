@@ -52,7 +52,7 @@ pub use lab::{CoreStart, Install, Lab, Machine, Run, SystemHeard};
 pub use packed::PackedBoot;
 pub use park::{JumpFailed, Jumps, Park, Place as ParkPlace};
 pub use past::PastBoot;
-pub use power::{DeviceKnown, Press, Senses};
+pub use power::{Cut, DeviceKnown, Press, Senses, may_cut};
 pub use table::{boot_entry, boot_table};
 pub use trial::{Trial, TriedBoot};
 pub use view::{lab_view, machine_view};
