@@ -4,6 +4,7 @@
 //! of one queue for all drivers. Drivers know neither the conductor nor the boot counter.
 
 pub mod channel;
+pub mod display;
 pub mod here;
 pub mod power;
 pub mod process;

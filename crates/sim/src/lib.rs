@@ -13,6 +13,7 @@
 //! | DHCPv6 from the client's side | `exchange6.rs`, `program6.rs` |
 //! | several boxes and one server on a cable | `segment.rs`, `cable.rs` |
 //! | the power ports | `board.rs` |
+//! | the original status display | `status_display.rs` |
 //! | a boot as a capture of it shows it; its questions, asked again | `observe/`, `replay/` |
 //! | all of it running by itself over streams | `net/` |
 //! | a cluster's API server, with what runs behind it | `kubernetes/` |
@@ -55,6 +56,7 @@ mod program6;
 mod relay;
 pub mod replay;
 mod segment;
+pub mod status_display;
 mod step;
 mod stuck;
 pub mod talos;

@@ -7,6 +7,7 @@ pub mod capture;
 mod cursor;
 pub mod dhcp;
 pub mod dhcp6;
+pub mod display;
 pub mod frame;
 pub mod grub;
 pub mod ipxe;

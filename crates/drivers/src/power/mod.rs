@@ -21,7 +21,7 @@ mod owner;
 mod process;
 mod qemu;
 mod relayinator;
-mod tty;
+pub(crate) mod tty;
 mod virtual_node;
 mod web;
 
