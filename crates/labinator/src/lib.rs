@@ -13,6 +13,7 @@ pub mod delegate;
 pub mod demo;
 pub mod desk;
 mod device_secrets;
+pub mod display;
 pub mod doctor;
 pub mod failures;
 pub mod fetch;

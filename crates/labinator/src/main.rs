@@ -27,6 +27,8 @@ fn main() -> ExitCode {
         Verb::Media(verb) => in_runtime(runtime(), cli::media(&cli.globals, verb)),
         Verb::SecureBoot(verb) => cli::ended(cli::secure_boot(&cli.globals, verb)),
         Verb::Secret(verb) => cli::ended(cli::secret(&cli.globals, verb)),
+        Verb::Display(verb) => in_runtime(runtime(), cli::display(&cli.globals, verb)),
+        Verb::Show(verb) => cli::ended(cli::show(&cli.globals, verb)),
         Verb::Talos(verb) => cli::ended(cli::talos::run(&cli.globals, verb)),
         Verb::Bundle(verb) => in_runtime(runtime(), cli::bundle::bundle(&cli.globals, verb)),
         Verb::Manifests(verb) => in_runtime(runtime(), cli::cluster::manifests(&cli.globals, verb)),

@@ -11,10 +11,12 @@ use super::args_image::{IMAGES_HELP, ImageVerb};
 use super::args_lab::{ImportVerb, InitArgs};
 use super::bundle::BundleVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
+use super::display::DisplayVerb;
 use super::media::MediaVerb;
 use super::secret::SecretVerb;
 use super::secure_boot::SecureBootVerb;
 use super::talos::TalosVerb;
+use super::wiring_diagram::ShowVerb;
 
 /// From cold machines to a running lab and back.
 #[derive(Debug, Clone, Parser)]
@@ -86,6 +88,12 @@ pub enum Verb {
     /// Passwords and tokens of power devices, kept sealed beside the controller's state
     #[command(subcommand)]
     Secret(SecretVerb),
+    /// The lab on small displays: a framebuffer, the original's status display, a picture file
+    #[command(subcommand)]
+    Display(DisplayVerb),
+    /// Draw what the lab file says
+    #[command(subcommand)]
+    Show(ShowVerb),
     /// Configs, certificates and nodes of Talos Linux
     #[command(subcommand)]
     Talos(TalosVerb),
@@ -608,6 +616,11 @@ mod tests {
             "image fetch talos --version v1.12.11 --from /media/usb --unproven",
             "schema",
             "openapi",
+            "display png lab.png --size 128x64",
+            "display framebuffer /dev/fb1",
+            "display serial tcp://bench:2001",
+            "display terminal",
+            "show wiring lab.yaml --out wiring.svg",
             "--color never status",
         ] {
             let words = std::iter::once("labinator").chain(line.split(' '));

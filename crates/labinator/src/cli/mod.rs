@@ -8,6 +8,7 @@
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | the serial console of a machine | `console.rs` |
 //! | its screen | `vnc.rs` |
+//! | small displays, wires on paper | `display.rs`, `wiring_diagram.rs` |
 //! | error numbers of iPXE | `code.rs` |
 //! | Talos without its own tool | `talos/` |
 //! | a Kubernetes cluster by its kubeconfig | `cluster.rs` |
@@ -28,6 +29,7 @@ mod capture;
 mod client;
 mod code;
 mod console;
+mod display;
 mod failure;
 mod fix;
 mod images;
@@ -44,6 +46,7 @@ mod vnc;
 mod wait;
 mod watch;
 mod wipe;
+mod wiring_diagram;
 
 use std::process::ExitCode;
 
@@ -54,6 +57,7 @@ pub use args::{
 pub use args_image::{BuildArgs, FetchArgs, ImageVerb, OneImage, UpdateArgs};
 pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};
 pub use client::Client;
+pub use display::{DisplayVerb, Dots, PngArgs, display};
 pub use failure::Failure;
 pub use images::images;
 pub use import::import;
@@ -64,6 +68,7 @@ pub use socket::{Server, socket_path};
 pub use sse::{Message, Parser, TooLong};
 pub use stream::{Follower, Heard, apply};
 pub use wipe::wipe;
+pub use wiring_diagram::{ShowVerb, WiringArgs, show};
 
 /// Carries out a verb that asks a controller or reads a file, says what went wrong on standard error, and
 /// gives the exit code: 0 done, 1 failed with a reason, 2 wrong usage, 3 refused, 4 timed out.

@@ -94,3 +94,11 @@ pub fn columns() -> usize {
     let asked = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col));
     told.or_else(asked).filter(|c| *c > 0).map_or(120, |c: usize| c.max(40))
 }
+
+/// Lines of standard output: `$LINES` if it is set, else what the terminal says, else 24.
+#[must_use]
+pub fn rows() -> usize {
+    let told = std::env::var("LINES").ok().and_then(|lines| lines.parse().ok());
+    let asked = || rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_row));
+    told.or_else(asked).filter(|rows| *rows > 0).unwrap_or(24)
+}

@@ -294,7 +294,7 @@ fn said_by_talos(said: &TalosSaid) -> String {
 }
 
 /// What the boot counter noticed, as a sentence.
-pub(super) fn notice(notice: &Notice) -> String {
+pub(crate) fn notice(notice: &Notice) -> String {
     match notice {
         Notice::ForeignDhcp { mac, server } => {
             format!("another DHCP server answers on this segment: {server} ({mac})")
