@@ -12,6 +12,7 @@ mod demo;
 mod doors;
 mod e2e;
 mod finding;
+mod hardware;
 mod image;
 mod licences;
 mod loader;

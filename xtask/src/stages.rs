@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::stage::{Stage, Tally, run_table};
 use crate::workspace::{Outcome, Workspace, quietly, succeeds};
-use crate::{counting, debian, doors, e2e, licences, loader, openapi, tidy, ui};
+use crate::{counting, debian, doors, e2e, hardware, licences, loader, openapi, tidy, ui};
 
 /// Everything the test run has, quick and telling ones first.
 const STAGES: &[Stage] = &[
@@ -40,6 +40,12 @@ const STAGES: &[Stage] = &[
         about: "types, unit tests, and ui/dist is what its source builds",
         packages: &[],
         run: ui::check,
+    },
+    Stage {
+        name: "hardware",
+        about: "the printed parts render, and can be printed",
+        packages: hardware::PACKAGES,
+        run: hardware::check,
     },
     Stage {
         name: "e2e-clients",
