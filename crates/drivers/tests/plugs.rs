@@ -5,6 +5,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test may stop")]
 
 mod bench;
+#[expect(dead_code, reason = "the parts of other tests are used as they are")]
 mod makers;
 
 use bench::{Driven, failed, kept};

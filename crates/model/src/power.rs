@@ -1,5 +1,6 @@
 //! Power devices: how each is reached, and what it tells of its ports.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,7 +9,7 @@ use core::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Span, WebDevice, WebDialect};
+use crate::{MqttDevice, MqttTopics, RelayWiring, RelaysDevice, SnmpDevice, Span, WebDevice, WebDialect};
 
 /// Code of an order that a device refused after it pressed the button otherwise: it believed the machine in the other
 /// state. What is seen of the machine after that counts.
@@ -83,27 +84,68 @@ pub enum DeviceKind {
         #[serde(default)]
         certificate: Option<String>,
     },
+    /// Outlets that are switched by SNMP.
+    Snmp(Box<SnmpDevice>),
+    /// Switches behind an MQTT broker.
+    Mqtt(Box<MqttDevice>),
+    /// Magic packets on the lab's own wire. They wake machines; what stops one is its agent. A port may have any name.
+    WakeOnLan,
+    /// Virtual machines of a libvirt, by their names.
+    Libvirt {
+        /// Where it is, as `virsh -c` takes it.
+        uri: String,
+    },
+    /// Ports of USB hubs that switch them one by one: `LOCATION:PORT`, such as `1-1.4:2`.
+    Uhubctl,
+    /// Relays on a serial port.
+    Relays(Box<RelaysDevice>),
+    /// Pins of this computer, across power buttons: `PIN`, or `PIN:PIN` where the second senses the power LED.
+    Gpio {
+        /// The chip, such as `gpiochip0`.
+        chip: String,
+        /// True where a pin presses when it is low.
+        active_low: bool,
+    },
 }
 
 impl DeviceKind {
     /// The driver's name, as the lab file has it.
     #[must_use]
-    pub const fn word(&self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::Relayinator { .. } => "relayinator",
             Self::Command { .. } => "command",
             Self::Ipmi { .. } => "ipmi",
             Self::Web { dialect, .. } => dialect.word(),
             Self::Webhook { .. } => "webhook",
+            Self::Snmp(_) => "snmp",
+            Self::Mqtt(device) => match device.topics {
+                MqttTopics::Zigbee2mqtt { .. } => "zigbee2mqtt",
+                MqttTopics::Own { .. } => "mqtt",
+            },
+            Self::WakeOnLan => "wake-on-lan",
+            Self::Libvirt { .. } => "libvirt",
+            Self::Uhubctl => "uhubctl",
+            Self::Relays(_) => "relays",
+            Self::Gpio { .. } => "gpio",
         }
     }
 
     /// True where its ports are buttons: what a press does depends on whether the machine runs.
     #[must_use]
-    pub const fn presses(&self) -> bool {
+    pub fn presses(&self) -> bool {
         match self {
-            Self::Relayinator { .. } => true,
-            Self::Command { .. } | Self::Ipmi { .. } | Self::Web { .. } | Self::Webhook { .. } => false,
+            Self::Relayinator { .. } | Self::Gpio { .. } => true,
+            Self::Relays(device) => matches!(device.wiring, RelayWiring::Button),
+            Self::Command { .. }
+            | Self::Ipmi { .. }
+            | Self::Web { .. }
+            | Self::Webhook { .. }
+            | Self::Snmp(_)
+            | Self::Mqtt(_)
+            | Self::WakeOnLan
+            | Self::Libvirt { .. }
+            | Self::Uhubctl => false,
         }
     }
 }

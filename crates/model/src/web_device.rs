@@ -21,6 +21,10 @@ pub enum WebDialect {
     HomeAssistant,
     /// Redfish; the port is a system of it, by its id, or `1` for the only one.
     Redfish,
+    /// Proxmox VE; ports are its machines, by their numbers.
+    Proxmox,
+    /// Intel AMT, which has one machine.
+    Amt,
 }
 
 impl WebDialect {
@@ -33,6 +37,8 @@ impl WebDialect {
             Self::Esphome => "esphome",
             Self::HomeAssistant => "home-assistant",
             Self::Redfish => "redfish",
+            Self::Proxmox => "proxmox",
+            Self::Amt => "amt",
         }
     }
 }

@@ -10,12 +10,19 @@ use super::DriverReport;
 use super::command::Programs;
 use super::credentials::Credentials;
 use super::device::Device;
+use super::gpio::Gpio;
 use super::guard::Guard;
 use super::ipmi::Ipmi;
+use super::libvirt::Libvirt;
+use super::mqtt::Mqtt;
 use super::owner::{Ordered, Owner};
 use super::relayinator::{BAUD, Relayinator};
+use super::relays::Relays;
+use super::snmp::Snmp;
 use super::tty::Serial;
-use super::web::{Esphome, HomeAssistant, Plug, Redfish, Shelly, Tasmota, Webhook};
+use super::uhubctl::Uhubctl;
+use super::wake::{Segment, Wake};
+use super::web::{Amt, Esphome, HomeAssistant, Plug, Proxmox, Redfish, Shelly, Tasmota, Webhook};
 
 /// Gives the secret that the lab file refers to; the error is for a person. Asked when a device is first spoken to, so
 /// that a secret which comes later is found.
@@ -28,6 +35,8 @@ pub(super) struct Around {
     pub(super) guard: Guard,
     /// Where reports go.
     pub(super) reports: mpsc::Sender<DriverReport>,
+    /// The lab's own wire.
+    pub(super) segment: Arc<Segment>,
 }
 
 /// Starts the owner of a device.
@@ -56,6 +65,23 @@ pub(super) fn spawn(
             credentials: Credentials::new(credentials.clone(), reveal),
             certificate: certificate.clone(),
         }),
+        DeviceKind::Snmp(device) => own.spawn(Snmp::new(device, reveal)),
+        DeviceKind::Libvirt { uri } => own.spawn(Libvirt::new(uri.clone())),
+        DeviceKind::Uhubctl => own.spawn(Uhubctl),
+        DeviceKind::Relays(device) => {
+            let line = Serial::of(&device.device, device.baud);
+            let ports = own.ports();
+            own.spawn(Relays::new(line, device.board.clone(), device.wiring, ports));
+        }
+        DeviceKind::Gpio { chip, active_low } => own.spawn(Gpio::new(chip.clone(), *active_low)),
+        DeviceKind::WakeOnLan => {
+            let wake = Wake::new(own.around.segment.clone(), own.nodes.iter().cloned());
+            own.spawn(wake);
+        }
+        DeviceKind::Mqtt(device) => {
+            let ports = own.ports();
+            own.spawn(Mqtt::new(device, ports, reveal));
+        }
     }
 }
 
@@ -69,6 +95,10 @@ struct Own {
 }
 
 impl Own {
+    fn ports(&self) -> Vec<String> {
+        self.nodes.iter().map(|(port, _)| port.clone()).collect()
+    }
+
     fn spawn_web(self, dialect: WebDialect, device: &WebDevice, reveal: &Reveal) {
         let watts = device.watts.clone();
         match dialect {
@@ -77,11 +107,13 @@ impl Own {
             WebDialect::Esphome => self.spawn(Plug::new(Esphome::new(watts), device, reveal)),
             WebDialect::HomeAssistant => self.spawn(Plug::new(HomeAssistant::new(watts), device, reveal)),
             WebDialect::Redfish => self.spawn(Plug::new(Redfish::default(), device, reveal)),
+            WebDialect::Proxmox => self.spawn(Plug::new(Proxmox::default(), device, reveal)),
+            WebDialect::Amt => self.spawn(Plug::new(Amt::default(), device, reveal)),
         }
     }
 
     fn spawn<D: Device>(self, device: D) {
-        let Self { driver, stagger, nodes, around: Around { guard, reports }, queue } = self;
+        let Self { driver, stagger, nodes, around: Around { guard, reports, .. }, queue } = self;
         let owner = Owner::new((driver, device), nodes.into_iter(), stagger, guard, reports);
         tokio::spawn(owner.run(queue));
     }

@@ -7,27 +7,36 @@
 //!
 //! A driver of a device is a [`device::Device`]; its [`owner`] is the task.
 
+mod address;
 mod command;
 mod console;
 mod credentials;
 mod device;
 mod devices;
+mod gpio;
 mod guard;
 mod guests;
 pub mod ipmi;
+mod libvirt;
 mod machine;
 mod manual;
+mod mqtt;
 mod owner;
 mod process;
 mod qemu;
 mod relayinator;
+mod relays;
+mod snmp;
 pub(crate) mod tty;
+mod uhubctl;
 mod virtual_node;
+mod wake;
 mod web;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
@@ -164,8 +173,9 @@ impl Power {
             plans.push(plan((name, driver), nodes, here)?);
         }
         let mut power = Self { ports: BTreeMap::new(), devices: BTreeMap::new(), guard: Guard::default() };
+        let segment = Arc::new(wake::Segment::of(spec));
         for plan in plans {
-            plan.spawn(&mut power, reveal, reports);
+            plan.spawn(&mut power, &segment, reveal, reports);
         }
         Ok(power)
     }
@@ -240,12 +250,19 @@ fn plan<'a>(
 }
 
 impl Plan {
-    fn spawn(self, power: &mut Power, reveal: &Reveal, reports: &mpsc::Sender<DriverReport>) {
+    fn spawn(
+        self,
+        power: &mut Power,
+        segment: &Arc<wake::Segment>,
+        reveal: &Reveal,
+        reports: &mpsc::Sender<DriverReport>,
+    ) {
         let ports = &mut power.ports;
         match self {
             Self::Device { driver, device, nodes } => {
                 let (orders, queue) = mpsc::channel(QUEUE.saturating_mul(nodes.len().max(1)));
-                let around = devices::Around { guard: power.guard.clone(), reports: reports.clone() };
+                let (guard, segment) = (power.guard.clone(), segment.clone());
+                let around = devices::Around { guard, reports: reports.clone(), segment };
                 devices::spawn((driver.clone(), &device), nodes, around, reveal, queue);
                 power.devices.insert(driver, orders);
             }

@@ -1,5 +1,7 @@
 //! Plugs that do not exist, on loopback: they answer as their makers' documentation says, and ask who we are as theirs do.
 
+mod controllers;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -18,6 +20,8 @@ pub(crate) enum Maker {
     Esphome,
     HomeAssistant,
     Hook,
+    Proxmox,
+    Amt,
 }
 
 /// How it is.
@@ -33,6 +37,10 @@ pub(crate) struct State {
     pub(crate) dropped: usize,
     /// Orders that are answered and not carried out, as of a relay that sticks.
     pub(crate) sticks: bool,
+    /// A machine is on another node than it was.
+    pub(crate) moved: bool,
+    /// What AMT answers to an order, where it is not well.
+    pub(crate) result: u32,
     /// Nonces are old after this many uses, where it is not 0.
     pub(crate) nonce_lasts: usize,
     nonces: usize,
@@ -55,6 +63,8 @@ struct Asked {
     method: String,
     path: String,
     authorization: Option<String>,
+    /// What it says its body is.
+    kind: Option<String>,
     body: String,
 }
 
@@ -137,6 +147,7 @@ async fn read(stream: &mut tokio::net::TcpStream) -> Option<Asked> {
         method: words.next()?.to_owned(),
         path: words.next()?.to_owned(),
         authorization: field("authorization"),
+        kind: field("content-type"),
         body: String::from_utf8(bytes[head + 4..].to_vec()).unwrap(),
     })
 }
@@ -155,6 +166,8 @@ fn answer(state: &mut State, maker: Maker, password: Option<&str>, asked: &Asked
         Maker::Esphome => esphome(state, asked),
         Maker::HomeAssistant => home_assistant(state, asked),
         Maker::Hook => return hook(state, asked),
+        Maker::Proxmox => return controllers::proxmox(state, asked),
+        Maker::Amt => return controllers::amt(state, asked),
     };
     (status, vec!["Content-Type: application/json".to_owned()], body.to_string())
 }
@@ -164,6 +177,11 @@ fn hash(text: &str) -> String {
         .as_ref()
         .iter()
         .fold(String::new(), |all, byte| all + &format!("{byte:02x}"))
+}
+
+fn md5(text: &str) -> String {
+    use md5::Digest as _;
+    md5::Md5::digest(text.as_bytes()).iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"))
 }
 
 /// Refuses who has not the password, as the maker's firmware does.
@@ -176,6 +194,25 @@ fn refused(state: &mut State, maker: Maker, password: &str, asked: &Asked) -> Op
             state.wrong += usize::from(!right);
             let warning = json!({ "WARNING": "Need user=<username>&password=<password>" });
             (!right).then(|| (200, vec![], warning.to_string()))
+        }
+        Maker::Proxmox => {
+            let right = said == Some(&format!("PVEAPIToken=lab@pve!boss={password}"));
+            state.wrong += usize::from(!right);
+            (!right).then(|| (401, vec![], String::new()))
+        }
+        Maker::Amt => {
+            let realm = "Digest:048A0000000000000000000000000000";
+            let right = said.is_some_and(|said| proof(said, (realm, state.nonces), (md5, password), asked));
+            if right {
+                return None;
+            }
+            state.wrong += usize::from(said.is_some());
+            state.nonces += 1;
+            let challenge = format!(
+                "WWW-Authenticate: Digest realm=\"{realm}\", nonce=\"n{}\",stale=\"false\",qop=\"auth\"",
+                state.nonces
+            );
+            Some((401, vec![challenge], String::new()))
         }
         Maker::HomeAssistant => {
             let right = said == Some(&format!("Bearer {password}"));
@@ -191,7 +228,7 @@ fn refused(state: &mut State, maker: Maker, password: &str, asked: &Asked) -> Op
         Maker::ShellySecond => {
             let realm = "shellyplugsg3-aabbccddeeff";
             let old = state.nonce_lasts > 0 && state.used >= state.nonce_lasts;
-            let right = said.is_some_and(|said| proof(said, (realm, state.nonces), password, asked));
+            let right = said.is_some_and(|said| proof(said, (realm, state.nonces), (hash, password), asked));
             if right && !old {
                 state.used += 1;
                 return None;
@@ -210,7 +247,12 @@ fn refused(state: &mut State, maker: Maker, password: &str, asked: &Asked) -> Op
 }
 
 /// Whether a digest was made with the password, the last nonce and a count (RFC 7616 section 3.4.1).
-fn proof(said: &str, (realm, nonces): (&str, usize), password: &str, asked: &Asked) -> bool {
+fn proof(
+    said: &str,
+    (realm, nonces): (&str, usize),
+    (hash, password): (fn(&str) -> String, &str),
+    asked: &Asked,
+) -> bool {
     let field = |name: &str| {
         let rest = said.split(&format!("{name}=")).nth(1).unwrap_or_default();
         rest.split([',', ' ']).next().unwrap_or_default().trim_matches('"').to_owned()

@@ -4,8 +4,11 @@
 //! A new driver is an entry in [`KINDS`], a variant of [`DeviceKind`], and a `Device` in `drivers::power`. Reading,
 //! complaints and the schema of the lab file follow from the entry.
 
+mod local;
+mod mqtt;
 mod network;
 mod reads;
+mod snmp;
 
 use model::DeviceKind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -53,7 +56,6 @@ pub(super) struct Opt {
 }
 
 /// What an option looks like.
-#[expect(dead_code, reason = "drivers of network devices use it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// One word or line.
@@ -138,6 +140,16 @@ pub(super) const KINDS: &[Kind] = &[
     network::ESPHOME,
     network::HOME_ASSISTANT,
     network::WEBHOOK,
+    network::WAKE_ON_LAN,
+    snmp::SNMP,
+    mqtt::MQTT,
+    mqtt::ZIGBEE2MQTT,
+    network::PROXMOX,
+    network::AMT,
+    local::LIBVIRT,
+    local::UHUBCTL,
+    local::RELAYS,
+    local::GPIO,
 ];
 
 /// Every key that some driver has.

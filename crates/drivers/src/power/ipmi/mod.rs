@@ -15,6 +15,8 @@ use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use wire::rmcp::{Completion, PORT, Random, Status, chassis};
 
+use super::address::host_and_port;
+
 pub(super) use device::Ipmi;
 pub use keys::{Exchange, Keys, Suite};
 pub use session::{Answer, Ask, Heard, Login, Opening, Refused, Session};
@@ -163,14 +165,7 @@ impl Controller {
     /// One at this address, `HOST` or `HOST:PORT`. Nothing is sent yet.
     #[must_use]
     pub fn new(address: &str, login: Login) -> Self {
-        let (host, port) = match address.rsplit_once(':') {
-            // Of an IPv6 address the colons are its own, unless it stands in brackets.
-            Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-                port.parse().map_or((address, PORT), |port| (host, port))
-            }
-            _ => (address, PORT),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let (host, port) = host_and_port(address, PORT);
         Self { host, port, login, open: None, refused: None }
     }
 

@@ -3,11 +3,13 @@
 //! A connection carries one question. Plugs have room for two or three connections and lose those that are kept, and
 //! what is asked every few seconds gains nothing from keeping them.
 
+mod amt;
 mod digest;
 mod esphome;
 mod home_assistant;
 mod pinned;
 mod plug;
+mod proxmox;
 mod redfish;
 mod shelly;
 mod tasmota;
@@ -21,6 +23,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
+use hyper::ext::ReasonPhrase;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, USER_AGENT, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -30,12 +33,13 @@ use tokio::time::timeout;
 
 use super::device::{Cure, DeviceError};
 use digest::Challenge;
-use pinned::Pinned;
 
+pub(super) use amt::Amt;
 pub(super) use esphome::Esphome;
 pub(super) use home_assistant::HomeAssistant;
-pub(super) use pinned::Fingerprint;
-pub(super) use plug::Plug;
+pub(super) use pinned::{Fingerprint, Pinned};
+pub(super) use plug::{Plug, milliwatts};
+pub(super) use proxmox::Proxmox;
 pub(super) use redfish::Redfish;
 pub(super) use shelly::Shelly;
 pub(super) use tasmota::Tasmota;
@@ -109,6 +113,8 @@ pub(super) enum Login {
     User(String, String),
     /// A token.
     Bearer(String),
+    /// What stands behind `Authorization:` as it is.
+    Token(String),
 }
 
 impl std::fmt::Debug for Login {
@@ -116,7 +122,7 @@ impl std::fmt::Debug for Login {
         f.write_str(match self {
             Self::Nobody => "nobody",
             Self::User(..) => "a user",
-            Self::Bearer(_) => "a token",
+            Self::Bearer(_) | Self::Token(_) => "a token",
         })
     }
 }
@@ -127,7 +133,7 @@ pub(super) struct Question {
     pub(super) method: Method,
     /// Path and query, from the origin on.
     pub(super) path: String,
-    /// A JSON body.
+    /// A body, of JSON unless the headers say otherwise.
     pub(super) body: Option<String>,
     /// Further headers.
     pub(super) headers: Vec<(&'static str, String)>,
@@ -149,6 +155,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The words beside the status, where they are not the standard's.
+    words: Option<String>,
 }
 
 impl Answer {
@@ -162,6 +170,18 @@ impl Answer {
         let text = String::from_utf8_lossy(&self.body);
         let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         line.chars().take(SHOWN).collect()
+    }
+}
+
+impl Answer {
+    /// Why it says no: its body, or the words beside its status, where some have it alone.
+    fn reason(&self) -> String {
+        let words = self.words.as_deref().unwrap_or_default();
+        match self.shown() {
+            body if words.is_empty() => body,
+            body if body.is_empty() => words.to_owned(),
+            body => format!("{words}; {body}"),
+        }
     }
 }
 
@@ -225,11 +245,16 @@ impl Web {
     /// Asks, and takes success for the only answer.
     pub(super) async fn expect(&mut self, question: &Question) -> Result<Answer, DeviceError> {
         let answer = self.ask(question).await?;
+        self.judged(question, answer)
+    }
+
+    /// An answer that is a success, or what it says instead.
+    pub(super) fn judged(&self, question: &Question, answer: Answer) -> Result<Answer, DeviceError> {
         if answer.status.is_success() {
             return Ok(answer);
         }
         let why =
-            format!("{} answers {} to {}: {}", self.origin, answer.status, question.path, answer.shown());
+            format!("{} answers {} to {}: {}", self.origin, answer.status, question.path, answer.reason());
         let code = "http-status";
         // What is busy or in trouble may be asked again; what does not know the question will not know it then.
         Err(match answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS {
@@ -256,6 +281,10 @@ impl Web {
             Login::Nobody => "it wants a user and a password, and the lab file has none".to_owned(),
             Login::User(user, _) => format!("it does not take the password of `{user}`"),
             Login::Bearer(_) => "it does not take the token".to_owned(),
+            Login::Token(_) if answer.status == StatusCode::FORBIDDEN => {
+                format!("the token may not do that: {}", answer.reason())
+            }
+            Login::Token(_) => format!("it does not take the token: {}", answer.reason()),
         };
         DeviceError::locked(format!("{} answers {}: {who}", self.origin, answer.status))
     }
@@ -311,7 +340,8 @@ impl Web {
             .header(HOST, self.origin.authority())
             .header(USER_AGENT, concat!("labinator/", env!("CARGO_PKG_VERSION")))
             .header(CONNECTION, "close");
-        if question.body.is_some() {
+        let says = question.headers.iter().any(|(name, _)| *name == CONTENT_TYPE.as_str());
+        if question.body.is_some() && !says {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         for (name, value) in &question.headers {
@@ -320,6 +350,7 @@ impl Web {
         let authorization = match (&self.login, &mut self.scheme) {
             (Login::Nobody, _) | (Login::User(..), None) => None,
             (Login::Bearer(token), _) => Some(format!("Bearer {token}")),
+            (Login::Token(value), _) => Some(value.clone()),
             (Login::User(user, password), Some(Scheme::Basic)) => {
                 Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
             }
@@ -339,10 +370,12 @@ impl Web {
 }
 
 /// What went wrong on a connection.
-enum Trouble {
+pub(super) enum Trouble {
     /// The certificate is not the one that is known.
     Stranger(String),
+    /// There is no TLS with it.
     Tls(String),
+    /// It ended too early.
     Broken(String),
 }
 
@@ -358,7 +391,10 @@ where
         let response = sender.send_request(request).await.map_err(|why| broken(&why))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, LARGEST).collect().await.map_err(|why| broken(&why))?.to_bytes();
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        let words = head.extensions.get::<ReasonPhrase>();
+        let words =
+            words.map(|words| String::from_utf8_lossy(words.as_bytes()).chars().take(SHOWN).collect());
+        Ok(Answer { status: head.status, headers: head.headers, body, words })
     };
     let answer = answer.await;
     running.abort();

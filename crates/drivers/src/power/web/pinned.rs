@@ -47,7 +47,7 @@ impl fmt::Display for Fingerprint {
 
 /// Takes one certificate and no other.
 #[derive(Debug)]
-pub(super) struct Pinned {
+pub(in crate::power) struct Pinned {
     wanted: Option<Fingerprint>,
     /// What the device showed last.
     shown: Mutex<Option<Fingerprint>>,
@@ -55,12 +55,12 @@ pub(super) struct Pinned {
 }
 
 impl Pinned {
-    pub(super) fn new(wanted: Option<Fingerprint>) -> Self {
+    pub(in crate::power) fn new(wanted: Option<Fingerprint>) -> Self {
         Self { wanted, shown: Mutex::default(), provider: Arc::new(provider::default_provider()) }
     }
 
     /// Opens TLS on a connection.
-    pub(super) async fn shake_hands(
+    pub(in crate::power) async fn shake_hands(
         self: &Arc<Self>,
         stream: TcpStream,
         host: &str,

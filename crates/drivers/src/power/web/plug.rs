@@ -117,7 +117,7 @@ pub(super) fn supply(on: bool, watts: Option<f64>) -> PortReading {
 }
 
 /// Watts as whole milliwatts. Meters waver below zero; what is no number is no reading.
-pub(super) fn milliwatts(watts: f64) -> Option<u32> {
+pub(in crate::power) fn milliwatts(watts: f64) -> Option<u32> {
     let milliwatts = (watts.max(0.0) * 1000.0).round();
     // Through text: numbers do not change quietly here. 100 kW is more than any plug has.
     if watts.is_finite() && milliwatts <= 1e8 { format!("{milliwatts:.0}").parse().ok() } else { None }

@@ -9,11 +9,16 @@ const URL: &str =
     "Where the device is: `http://HOST` or `https://HOST`, with a port and a path where it has them.";
 const CERTIFICATE: &str = "SHA-256 of the device's certificate, for https: `sha256:` and 64 hexadecimal digits. The lab says which one it saw.";
 
-const fn option(key: &'static str, shape: Shape, about: &'static str) -> Opt {
+pub(super) const fn option(key: &'static str, shape: Shape, about: &'static str) -> Opt {
     Opt { key, needed: None, shape, about }
 }
 
-const fn needed(key: &'static str, example: &'static str, shape: Shape, about: &'static str) -> Opt {
+pub(super) const fn needed(
+    key: &'static str,
+    example: &'static str,
+    shape: Shape,
+    about: &'static str,
+) -> Opt {
     Opt { key, needed: Some(example), shape, about }
 }
 
@@ -57,14 +62,8 @@ pub(super) const IPMI: Kind = Kind {
             return None;
         }
         let suite = if suite.is_some_and(|typed| typed.value == 17) { 17 } else { 3 };
-        let host = read.text("host")?;
-        let wrong = host.value.contains(|c: char| c == '/' || c == '@' || c.is_whitespace());
-        if wrong || host.value.is_empty() {
-            let title = format!("`{}` is not a host", host.value);
-            read.wrong(title, host.place, "a name or an address", "for example `10.0.0.21` or `bmc1:6230`");
-            return None;
-        }
-        Some(DeviceKind::Ipmi { host: host.value, credentials: credentials?, suite })
+        let host = host(read, "for example `10.0.0.21` or `bmc1:6230`")?;
+        Some(DeviceKind::Ipmi { host, credentials: credentials?, suite })
     },
 };
 
@@ -75,6 +74,37 @@ pub(super) const REDFISH: Kind = Kind {
     options: WEB,
     ports: PortNames::Any,
     build: |read| web(read, WebDialect::Redfish),
+};
+
+/// Proxmox VE.
+pub(super) const PROXMOX: Kind = Kind {
+    word: "proxmox",
+    about: "virtual machines and containers of Proxmox VE, by their numbers",
+    options: &[
+        needed("url", "\"https://10.0.0.9:8006\"", Shape::Text, URL),
+        needed(
+            "credentials",
+            "secret:pve",
+            Shape::Secret,
+            "Where the token is kept: `USER@REALM!NAME=VALUE`.",
+        ),
+        option("certificate", Shape::Text, CERTIFICATE),
+    ],
+    ports: PortNames::Any,
+    build: |read| web(read, WebDialect::Proxmox),
+};
+
+/// Controllers of Intel AMT.
+pub(super) const AMT: Kind = Kind {
+    word: "amt",
+    about: "controller inside a business machine, Intel AMT",
+    options: &[
+        needed("url", "\"http://10.0.0.23:16992\"", Shape::Text, URL),
+        needed("credentials", "secret:amt", Shape::Secret, USER),
+        option("certificate", Shape::Text, CERTIFICATE),
+    ],
+    ports: PortNames::UpTo(1),
+    build: |read| web(read, WebDialect::Amt),
 };
 
 /// Plugs with Tasmota.
@@ -139,12 +169,33 @@ pub(super) const WEBHOOK: Kind = Kind {
     },
 };
 
+/// Magic packets.
+pub(super) const WAKE_ON_LAN: Kind = Kind {
+    word: "wake-on-lan",
+    about: "magic packets on the lab's wire; the agent of a machine stops it",
+    options: &[],
+    ports: PortNames::Any,
+    build: |_| Some(DeviceKind::WakeOnLan),
+};
+
 fn web(read: &mut Read<'_>, dialect: WebDialect) -> Option<DeviceKind> {
     let url = address(read, "url");
     let credentials: Option<SecretRef> = read.maybe("credentials", Read::secret)?;
     let certificate = certificate(read)?;
     let watts = read.maybe("watts", Read::text)?.map(|typed| typed.value);
     Some(DeviceKind::Web { dialect, device: WebDevice { url: url?, credentials, certificate, watts } })
+}
+
+/// A name or an address, perhaps with a port.
+pub(super) fn host(read: &mut Read<'_>, example: &str) -> Option<String> {
+    let host = read.text("host")?;
+    let wrong = host.value.contains(|c: char| c == '/' || c == '@' || c.is_whitespace());
+    if wrong || host.value.is_empty() {
+        let title = format!("`{}` is not a host", host.value);
+        read.wrong(title, host.place, "a name or an address", example);
+        return None;
+    }
+    Some(host.value)
 }
 
 /// An address, perhaps with the method before it; passwords do not belong in one.
@@ -168,7 +219,7 @@ fn address(read: &mut Read<'_>, key: &'static str) -> Option<String> {
 }
 
 #[expect(clippy::option_option, reason = "left out is no mistake")]
-fn certificate(read: &mut Read<'_>) -> Option<Option<String>> {
+pub(super) fn certificate(read: &mut Read<'_>) -> Option<Option<String>> {
     let Some(typed) = read.maybe("certificate", Read::text)? else { return Some(None) };
     let digits = typed.value.strip_prefix("sha256:").unwrap_or_default().replace(':', "");
     if digits.len() != 64 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {

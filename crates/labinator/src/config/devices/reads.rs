@@ -10,7 +10,7 @@ use super::super::mistake::Mistake;
 use super::super::network::duration;
 use super::super::words::listed;
 use super::super::yaml::{Node, Place};
-use super::{Given, Kind, PortNames};
+use super::{Given, Kind, PortNames, Shape};
 
 /// Pause between two machines that are switched on, unless told: what six small supplies take at once trips one of them.
 const STAGGER: Span = Span(500);
@@ -19,6 +19,8 @@ const STAGGER: Span = Span(500);
 #[derive(Debug)]
 pub(in crate::config) struct Read<'a> {
     kind: &'static Kind,
+    /// Where the driver is named.
+    driver: Place,
     options: &'a [Given],
     found: &'a mut Found,
 }
@@ -26,6 +28,17 @@ pub(in crate::config) struct Read<'a> {
 impl Read<'_> {
     fn node(&self, key: &str) -> Option<&Node> {
         self.options.iter().find(|given| given.key == key).map(|given| &given.entry.value)
+    }
+
+    /// Where an option is written; `None` where it is not.
+    pub(in crate::config) fn place(&self, key: &str) -> Option<Place> {
+        self.options.iter().find(|given| given.key == key).map(|given| given.entry.key_place)
+    }
+
+    /// Some options are missing that others do not make up for.
+    pub(in crate::config) fn lacks(&mut self, keys: &[&str], help: &str) {
+        let title = format!("the driver `{}` needs {}", self.kind.word, listed(keys.iter().copied()));
+        self.found.push(Mistake::new(title, self.driver, "as it is written here").help(help));
     }
 
     /// A text, where it was written as one.
@@ -38,6 +51,20 @@ impl Read<'_> {
     pub(in crate::config) fn number(&mut self, key: &'static str) -> Option<Typed<u64>> {
         let node = self.node(key)?.clone();
         number_of(key, &node, self.found)
+    }
+
+    /// One of the words that the option may be.
+    pub(in crate::config) fn choice(&mut self, key: &'static str) -> Option<&'static str> {
+        let typed = self.text(key)?;
+        let shape = self.kind.options.iter().find(|option| option.key == key).map(|option| option.shape);
+        let Some(Shape::Choice(words)) = shape else { return None };
+        let found = words.iter().find(|word| **word == typed.value).copied();
+        if found.is_none() {
+            let title = format!("`{}` is no `{key}` of the driver `{}`", typed.value, self.kind.word);
+            let mistake = Mistake::new(title, typed.place, "not known");
+            self.found.push(mistake.nearest(&typed.value, words.iter().copied(), "there are"));
+        }
+        found
     }
 
     /// A list of words with at least one in it.
@@ -166,7 +193,7 @@ pub(in crate::config) fn device(
         None => Some(None),
         Some(typed) => watts(typed, found).map(Some),
     };
-    let mut read = Read { kind, options: &file.options, found };
+    let mut read = Read { kind, driver: driver.place, options: &file.options, found };
     let complete = read.complete(driver);
     let kind = complete.then(|| (kind.build)(&mut read)).flatten();
     Some(DeviceSpec { kind: kind?, stagger: stagger?, protect: protect?, standby: standby? })
@@ -176,7 +203,11 @@ pub(in crate::config) fn device(
 pub(in crate::config) fn is_port(kind: &Kind, port: &Typed<String>, found: &mut Found) -> bool {
     let right = match kind.ports {
         PortNames::Any => true,
-        PortNames::UpTo(last) => port.value.parse::<u16>().is_ok_and(|port| (1..=last).contains(&port)),
+        // A port has one name: `01` is none.
+        PortNames::UpTo(last) => {
+            let number = port.value.parse::<u16>().ok().filter(|number| (1..=last).contains(number));
+            number.is_some_and(|number| number.to_string() == port.value)
+        }
     };
     if let (false, PortNames::UpTo(last)) = (right, kind.ports) {
         let title = format!("a `{}` has no port `{}`", kind.word, port.value);
