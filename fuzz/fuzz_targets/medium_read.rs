@@ -1,9 +1,11 @@
 #![no_main]
-//! What lies on a medium that anybody wrote: settings, the table of partitions, GRUB's block, a volume.
+//! What lies on a medium, or in firmware, that anybody wrote: settings, the table of partitions, GRUB's block, a volume, a
+//! boot entry.
 
 use libfuzzer_sys::fuzz_target;
 use wire::loader::Settings;
 use wire::loader::bios::{ENV_SIZE, Env, Fat};
+use wire::loader::entry::BootEntry;
 use wire::loader::gpt::{Header, SECTOR};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -14,6 +16,11 @@ fuzz_target!(|bytes: &[u8]| {
         && let Ok(env) = Env::read(block)
     {
         assert_eq!(Env::read(&env.block()), Ok(env));
+    }
+    if let Ok(entry) = BootEntry::read(bytes) {
+        assert_eq!(entry.bytes(), bytes);
+        let made = entry.drive().zip(entry.file()).map(|(drive, file)| BootEntry::of_file("a", &drive, &file));
+        assert!(made.is_none_or(|made| made.drive() == entry.drive() && made.is_ours() == entry.is_ours()));
     }
     drop(Header::read(bytes, 1).map(|header| header.parts(bytes)));
     table(bytes);

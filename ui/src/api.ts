@@ -524,6 +524,88 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/nodes/{node}/loader": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Our loader on the disks of one machine, and what its firmware starts, as its live image sees it. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    node: string;
+                };
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["DiskLoaders"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        /** Put our loader onto a disk of one machine, or take it away, and have its firmware follow. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    node: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["LoaderAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["DiskLoaders"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes/{node}/power": {
         parameters: {
             query?: never;
@@ -1638,6 +1720,62 @@ export interface components {
              * @default null
              */
             status: string[] | null;
+        } | {
+            /** @description Where `USER:PASSWORD` is kept. */
+            credentials: components["schemas"]["SecretRef"];
+            /** @description Where it is: a name or address, and `:PORT` where that is not 623. */
+            host: string;
+            /** @constant */
+            kind: "ipmi";
+            /**
+             * Format: uint8
+             * @description Cipher suite of its sessions: 3 or 17.
+             */
+            suite: number;
+        } | {
+            /**
+             * @description SHA-256 of its certificate, for https: `sha256:` and 64 hexadecimal digits.
+             * @default null
+             */
+            certificate: string | null;
+            /**
+             * @description Where `USER:PASSWORD` is kept, or a password or token alone.
+             * @default null
+             */
+            credentials: components["schemas"]["SecretRef"] | null;
+            /** @description In which way. */
+            dialect: components["schemas"]["WebDialect"];
+            /** @constant */
+            kind: "web";
+            /** @description Where it is: `http://HOST` or `https://HOST`, with a port and a path where it has them. */
+            url: string;
+            /**
+             * @description What tells the power that a port takes, where the device has that apart; `{port}` becomes the port.
+             * @default null
+             */
+            watts: string | null;
+        } | {
+            /**
+             * @description SHA-256 of the certificate, for https.
+             * @default null
+             */
+            certificate: string | null;
+            /**
+             * @description Where `USER:PASSWORD` or a token is kept.
+             * @default null
+             */
+            credentials: components["schemas"]["SecretRef"] | null;
+            /** @constant */
+            kind: "webhook";
+            /** @description Switches off. */
+            off: string;
+            /** @description Switches on: an address, or `GET` or `POST` and an address. */
+            on: string;
+            /**
+             * @description Answers `on`, `off` or `unknown`; absent where nothing can tell.
+             * @default null
+             */
+            status: string | null;
         });
         /** @description How the boot counter answers DHCP. */
         DhcpMode: "authoritative" | "proxy" | "off";
@@ -1758,6 +1896,18 @@ export interface components {
             number: number;
             /** @description How far that wipe came. */
             state: components["schemas"]["LabelState"];
+        };
+        /** @description What is on the disks of a machine, and what its firmware starts. */
+        DiskLoaders: {
+            /**
+             * @description What was done, step by step; nothing where all was as it should be.
+             * @default []
+             */
+            done: string[];
+            /** @description Boot entries of its firmware, in the order in which they are tried; those that are not tried come last. */
+            entries: components["schemas"]["FirmwareEntry"][];
+            /** @description Its EFI system partitions. */
+            places: components["schemas"]["SystemPartition"][];
         };
         /** @description The boss as name server of the lab. */
         DnsSpec: {
@@ -2061,6 +2211,15 @@ export interface components {
             /** @constant */
             fact: "park-ended";
             /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } | {
+            /** @description Who asked. */
+            by: components["schemas"]["Origin"];
+            /** @description What was done, step by step. */
+            done: string[];
+            /** @constant */
+            fact: "disk-loader-changed";
+            /** @description Of which machine. */
             node: components["schemas"]["NodeName"];
         } | {
             /** @constant */
@@ -2788,6 +2947,29 @@ export interface components {
         FileRole: "loader" | "script" | "kernel" | "initrd" | "uki" | "seed" | "other";
         /** @description How a check of `doctor` ended. */
         Finding: "broken" | "warning" | "skipped" | "well";
+        /** @description A boot entry of firmware. */
+        FirmwareEntry: {
+            /** @description True for one that starts a loader of ours from a disk. */
+            is_ours: boolean;
+            /** @description True where the firmware tries it. */
+            is_tried: boolean;
+            /** @description What the firmware's menu calls it. */
+            name: string;
+            /**
+             * Format: uint16
+             * @description Its number, as in `Boot0003`.
+             */
+            number: number;
+        };
+        /** @description A loader of ours on a disk. */
+        FoundLoader: {
+            /** @description SHA-256 of it. */
+            digest: components["schemas"]["Digest"];
+            /** @description Its file, written with `/`. */
+            file: string;
+            /** @description The key of its lab; none where the file is damaged, or no loader. */
+            lab_key?: components["schemas"]["AgentKey"] | null;
+        };
         /** @description One generation of an image. */
         Generation: {
             /** @description Why it was refused. */
@@ -3222,6 +3404,28 @@ export interface components {
              * @description Speed of the link in megabits a second; absent where there is none.
              */
             mbit?: number | null;
+        };
+        /** @description Body of a request about our loader on a machine's disk. */
+        LoaderAsk: {
+            /** @description Who asks. */
+            by: components["schemas"]["Origin"];
+            /**
+             * @description Which disk, by kernel name or serial; may be left out where there is one that it could be.
+             * @default null
+             */
+            disk: string | null;
+            /**
+             * @description The loader has the address of the lab file, and asks no DHCP.
+             * @default false
+             */
+            fixed_address: boolean;
+            /**
+             * @description Also in place of another lab's.
+             * @default false
+             */
+            force: boolean;
+            /** @description True to put it there, and let the firmware start it first; false to take it away. */
+            installed: boolean;
         };
         /** @description Which program UEFI firmware of x86-64 is given to boot from the network. All others get iPXE. */
         LoaderChoice: "ipxe" | "labinator";
@@ -4215,6 +4419,12 @@ export interface components {
         };
         /** @description What a script told its reader to do. */
         ScriptAnswer: "wait" | "boot" | "disk" | "stranger";
+        /** @description Where a password or token is kept. It is never written in the lab file. */
+        SecretRef: {
+            kept: string;
+        } | {
+            file: string;
+        };
         /** @description Text that is secret: it travels, and `Debug` shows nothing of it. */
         SecretText: string;
         /** @description What a lab asks of the programs that firmware starts. */
@@ -4393,6 +4603,25 @@ export interface components {
             data: components["schemas"]["Moment"];
             /** @constant */
             event: "beat";
+        };
+        /** @description A partition from which firmware starts programs (UEFI 2.10 section 13.3.3). */
+        SystemPartition: {
+            /** @description Kernel name of its disk, such as `nvme0n1`. */
+            disk: string;
+            /**
+             * @description Why nothing can be put there; empty where nothing speaks against it.
+             * @default
+             */
+            fault: string;
+            /**
+             * Format: uint64
+             * @description Free bytes; none where it cannot be read.
+             */
+            free?: number | null;
+            /** @description Loaders of ours that are there. */
+            loaders: components["schemas"]["FoundLoader"][];
+            /** @description Kernel name of itself, such as `nvme0n1p1`. */
+            partition: string;
         };
         /** @description What a scenario says about the operating system it boots. */
         SystemSpec: {
@@ -4752,6 +4981,8 @@ export interface components {
              */
             total_ms: number;
         };
+        /** @description Which of the makers' ways a device speaks. */
+        WebDialect: "tasmota" | "shelly" | "esphome" | "home-assistant" | "redfish";
         /** @description A group or one machine. */
         Whose: {
             group: components["schemas"]["GroupName"];

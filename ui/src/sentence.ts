@@ -111,6 +111,8 @@ export function sentence(event: LabEvent, known: Known): Line | null {
       return plain(fact.node, `Parked no longer: ${fact.because}.`);
     case "wipe-given-up":
       return plain(fact.node, `The wipe is given up: ${fact.why}.`);
+    case "disk-loader-changed":
+      return plain(fact.node, `Our loader on its disk, asked for ${BY[fact.by]}: ${fact.done.join("; ")}.`);
     case "port-seen":
       return plain(
         fact.node,

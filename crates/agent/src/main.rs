@@ -16,6 +16,7 @@ mod key;
 mod lease;
 mod link;
 mod live;
+mod loader;
 mod park;
 mod renew;
 mod report;

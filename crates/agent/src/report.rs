@@ -32,6 +32,7 @@ use crate::inventory;
 use crate::kernel_line::KernelLine;
 use crate::key::BootKey;
 use crate::lease::Held;
+use crate::loader::DiskLoader;
 use crate::park::{self, Parking};
 use crate::renew::{self, Handover, Renewer, Resumed, Trial};
 use crate::wipe::Wiper;
@@ -132,6 +133,7 @@ pub(crate) async fn run(
                     let asked = channel::Asked {
                         folder: guests.root().to_owned(),
                         renewer: Arc::clone(&renewer),
+                        loader: DiskLoader::default(),
                         nudged: Arc::clone(&nudged),
                     };
                     tasks.spawn(channel::keep(Arc::clone(&made), asked, leads.clone()));

@@ -115,6 +115,24 @@ pub struct WipeAsk {
     pub by: Origin,
 }
 
+/// Body of a request about our loader on a machine's disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoaderAsk {
+    /// True to put it there, and let the firmware start it first; false to take it away.
+    pub installed: bool,
+    /// Which disk, by kernel name or serial; may be left out where there is one that it could be.
+    #[serde(default)]
+    pub disk: Option<String>,
+    /// Also in place of another lab's.
+    #[serde(default)]
+    pub force: bool,
+    /// The loader has the address of the lab file, and asks no DHCP.
+    #[serde(default)]
+    pub fixed_address: bool,
+    /// Who asks.
+    pub by: Origin,
+}
+
 /// A part of a machine's serial console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsolePart {

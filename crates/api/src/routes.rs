@@ -1,11 +1,11 @@
 //! Every path that can be asked, with what goes in, what comes out, and who may.
 
-use model::{Snapshot, Trace};
+use model::{DiskLoaders, Snapshot, Trace};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
-    Accepted, AdoptAsk, Adopted, Ask, Captures, ConsolePart, Diagnosis, EventPage, Explanations, MachinePage,
-    Plan, PowerAsk, PowerSaid, Stock, StreamItem, TypeAsk, Typed, WipeAsk,
+    Accepted, AdoptAsk, Adopted, Ask, Captures, ConsolePart, Diagnosis, EventPage, Explanations, LoaderAsk,
+    MachinePage, Plan, PowerAsk, PowerSaid, Stock, StreamItem, TypeAsk, Typed, WipeAsk,
 };
 
 /// How it is asked.
@@ -137,6 +137,17 @@ pub const ROUTES: &[Route] = &[
         "Wipe a disk of one machine, in the boot that goes on or the next one.",
         shape::<WipeAsk>,
         shape::<Accepted>,
+    ),
+    get(
+        "/v1/nodes/{node}/loader",
+        "Our loader on the disks of one machine, and what its firmware starts, as its live image sees it.",
+        shape::<DiskLoaders>,
+    ),
+    post(
+        "/v1/nodes/{node}/loader",
+        "Put our loader onto a disk of one machine, or take it away, and have its firmware follow.",
+        shape::<LoaderAsk>,
+        shape::<DiskLoaders>,
     ),
     Route {
         query: &[

@@ -14,6 +14,7 @@ pub mod demo;
 pub mod desk;
 mod device_secrets;
 pub mod display;
+pub mod disk_loader;
 pub mod doctor;
 pub mod failures;
 pub mod fetch;

@@ -129,12 +129,16 @@ async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
     let state = || board.state.clone();
     let places = Places { images: state(), loaders: state(), cache: state() };
     let doctor = Doctor::new(Clock::after(None), board.spec.clone(), board.state.clone(), places);
+    let channel = drivers::channel::Channel::new(Arc::new(|_| None));
+    let parts = (desk.clone(), channel.clone());
+    let spec = (board.spec.clone(), None);
     let house = labinator::http::House {
+        installer: labinator::disk_loader::Installer::new(parts, spec, (state(), state())),
         desk,
         doctor,
         failures: Failures::of(&board.state),
         adopter: None,
-        channel: drivers::channel::Channel::new(Arc::new(|_| None)),
+        channel,
         screens: labinator::http::Screens::default(),
     };
     let mut serving = JoinSet::new();

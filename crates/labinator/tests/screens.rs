@@ -18,6 +18,7 @@ use std::time::Duration;
 use agent::Agent;
 use drivers::channel::{Channel, CoreKey, Speaker};
 use labinator::clock::Clock;
+use labinator::disk_loader::Installer;
 use labinator::doctor::Doctor;
 use labinator::failures::Failures;
 use labinator::http::{House, Screens, Token, guarded_router, router};
@@ -118,7 +119,9 @@ async fn lab(name: &str) -> Lab {
     }
     let core = stand::Core::begin_lab(Arc::new(LossyFiles::new()), spec.clone(), 0, 6);
     let places = Places { images: folder.clone(), loaders: folder.clone(), cache: folder.clone() };
+    let parts = (core.desk.clone(), channel.clone());
     let house = House {
+        installer: Installer::new(parts, (spec.clone(), None), (folder.clone(), folder.join("shelf"))),
         desk: core.desk.clone(),
         doctor: Doctor::new(Clock::after(None), spec, folder.clone(), places),
         failures: Failures::of(&folder),

@@ -102,6 +102,8 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         }
         Fact::LoaderSilent { node } => about(lab, node, |m| m.silent = Some(at.since_start)),
         Fact::ParkEnded { node, .. } => about(lab, node, |m| park_ended(m, at)),
+        // What starts a machine is told by whoever it asks.
+        Fact::DiskLoaderChanged { .. } => Touched::Lab,
         Fact::PortSeen { node, open, .. } => about(lab, node, |m| m.port = Some((*open, at.since_start))),
         Fact::SecretsReady { run, fingerprint } => secrets_ready(lab, *run, fingerprint),
         Fact::TalosSeen { node, sight } => about(lab, node, |m| m.hears_talos(sight, at.since_start)),

@@ -51,6 +51,7 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         | Fact::WipeGivenUp { .. }
         | Fact::LoaderSilent { .. }
         | Fact::ParkEnded { .. }
+        | Fact::DiskLoaderChanged { .. }
         | Fact::PortSeen { .. }
         | Fact::SecretsReady { .. }
         | Fact::TalosSeen { .. }

@@ -216,6 +216,15 @@ pub enum Fact {
         /// Why, for a person.
         because: String,
     },
+    /// Our loader was put onto a disk of a machine, or taken from it, and the firmware's order with it.
+    DiskLoaderChanged {
+        /// Of which machine.
+        node: NodeName,
+        /// What was done, step by step.
+        done: Vec<String>,
+        /// Who asked.
+        by: Origin,
+    },
     /// A TCP port of a machine began or ceased to accept connections.
     PortSeen {
         /// Of which machine.
@@ -436,6 +445,7 @@ impl Fact {
             | Self::DeviceSeen { .. }
             | Self::LinkSeen { .. }
             | Self::StandbyLearned { .. }
+            | Self::DiskLoaderChanged { .. }
             | Self::PortSeen { .. }
             | Self::SecretsReady { .. }
             | Self::TalosSeen { .. }

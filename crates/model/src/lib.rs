@@ -7,7 +7,7 @@
 //! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs` |
 //! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `renew.rs`, `spoken.rs`, `seal.rs`, `channel.rs`, `health.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
-//! | what is wished | `command.rs`, `boot.rs`, `wipe.rs` |
+//! | what is wished | `command.rs`, `boot.rs`, `wipe.rs`, `disk_loader.rs` |
 //! | what people look at | `machine.rs`, `trace.rs`, `trial.rs`, `snapshot.rs` |
 
 extern crate alloc;
@@ -16,6 +16,7 @@ mod agent;
 mod boot;
 mod channel;
 mod command;
+mod disk_loader;
 mod fact;
 mod guest;
 mod health;
@@ -47,6 +48,7 @@ pub use agent::*;
 pub use boot::*;
 pub use channel::*;
 pub use command::*;
+pub use disk_loader::*;
 pub use fact::*;
 pub use guest::*;
 pub use health::*;

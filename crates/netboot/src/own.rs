@@ -7,6 +7,7 @@
 //! The lab's key never comes here, and the counter's own is gone when it ends: what can be stolen from it signs answers
 //! for as long as no later delegation was seen. Without a delegation firmware is given iPXE.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use wire::dhcp::{Caller, Family};
 use wire::loader::{
     ANSWER_PURPOSE, Answer, Ask, Delegation, FILE_X64, Medium, Order, Piece, Plan, Sealed, Seed, Signed,
-    Word, plant, planted, signed_text,
+    Unfit, Word, fitted, signed_text,
 };
 
 use crate::board::Board;
@@ -179,26 +180,12 @@ impl Counter {
     }
 }
 
-/// The file as it is handed out. One that has a lab's key already was signed with it for Secure Boot, and must stay as it
-/// is.
-fn handed(plain: &Loader, seed: &Seed) -> Result<Loader, String> {
-    match planted(&plain.bytes).map_err(|why| why.to_string())? {
-        None => {
-            let bytes = plant(&plain.bytes, seed).map_err(|why| why.to_string())?;
-            Ok(Loader::new(bytes, SystemTime::now()))
-        }
-        // One without an address asks where its lease says.
-        Some(there) if there.lab_key == seed.lab_key && (there.boss.is_none() || there.boss == seed.boss) => {
-            Ok(plain.clone())
-        }
-        Some(there) if there.lab_key == seed.lab_key => {
-            Err("it was made for this lab at another address; make it anew: `labinator secure-boot loader`"
-                .to_owned())
-        }
-        Some(_) => {
-            Err("it has another lab's key in it; make it anew: `labinator secure-boot loader`".to_owned())
-        }
-    }
+/// The file as it is handed out.
+fn handed(plain: &Loader, seed: &Seed) -> Result<Loader, Unfit> {
+    Ok(match fitted(&plain.bytes, seed)? {
+        Cow::Borrowed(_) => plain.clone(),
+        Cow::Owned(bytes) => Loader::new(bytes, SystemTime::now()),
+    })
 }
 
 /// Answers a loader's question; one that may wait is held until there is news or its time is up.

@@ -3,6 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST /v1/nudge` | 202; the boss is asked now instead of with the next heartbeat |
+//! | `POST /v1/loader` | the body says what to do with our loader on the machine's disks; 200 and how it is then, or 409 and why not |
 //! | `POST /v1/build` | the body is the build to take; 202, or 409 and why not |
 //! | `GET /v1/guests` | names of the guests with a console, JSON |
 //! | `GET /v1/guests/NODE/console?labinator-from=N` | what it wrote from byte N on, and what it writes; `labinator-from` says where it really begins. It ends when the reader falls too far behind |
@@ -21,9 +22,10 @@ use h2::server::{self, SendResponse};
 use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode};
 use model::{
-    AgentBuild, CHANNEL_BUILD_PATH, CHANNEL_FROM, CHANNEL_GUESTS_PATH, CHANNEL_NUDGE_PATH, GUEST_CONSOLE_LOG,
-    GUEST_CONSOLE_SOCKET, GUEST_VNC_SOCKET, NodeName,
+    CHANNEL_BUILD_PATH, CHANNEL_FROM, CHANNEL_GUESTS_PATH, CHANNEL_LOADER_PATH, CHANNEL_NUDGE_PATH,
+    GUEST_CONSOLE_LOG, GUEST_CONSOLE_SOCKET, GUEST_VNC_SOCKET, NodeName,
 };
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
@@ -85,6 +87,10 @@ async fn answer(asked: Arc<Asked>, request: Request<RecvStream>, mut respond: Se
         drop(build(&asked, request.into_body(), &mut respond).await);
         return;
     }
+    if path == CHANNEL_LOADER_PATH && request.method() == Method::POST {
+        drop(loader(&asked, request.into_body(), &mut respond).await);
+        return;
+    }
     if path == CHANNEL_NUDGE_PATH && request.method() == Method::POST {
         asked.nudged.notify_one();
         drop(answer_bare(&mut respond, StatusCode::ACCEPTED));
@@ -137,30 +143,53 @@ async fn guests(folder: &Path, respond: &mut SendResponse<Bytes>) -> Result<(), 
 }
 
 /// Takes the order for another build.
-async fn build(
-    asked: &Asked,
-    mut body: RecvStream,
-    respond: &mut SendResponse<Bytes>,
-) -> Result<(), h2::Error> {
+async fn build(asked: &Asked, body: RecvStream, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
+    let build = match read(body).await? {
+        Ok(build) => build,
+        Err(status) => return answer_bare(respond, status),
+    };
+    let (status, why) = match asked.renewer.order(build) {
+        Ok(()) => (StatusCode::ACCEPTED, String::new()),
+        Err(why) => (StatusCode::CONFLICT, why),
+    };
+    answer_text(respond, status, why).await
+}
+
+/// Does what is ordered about our loader on the machine's disks.
+async fn loader(asked: &Asked, body: RecvStream, respond: &mut SendResponse<Bytes>) -> Result<(), h2::Error> {
+    let order = match read(body).await? {
+        Ok(order) => order,
+        Err(status) => return answer_bare(respond, status),
+    };
+    let (status, text) = match asked.loader.carry_out(order, asked.renewer.boss()).await {
+        Ok(how) => (StatusCode::OK, serde_json::to_string(&how).unwrap_or_default()),
+        Err(why) => (StatusCode::CONFLICT, why),
+    };
+    answer_text(respond, status, text).await
+}
+
+/// An order, or the status of one that cannot be read.
+async fn read<T: DeserializeOwned>(mut body: RecvStream) -> Result<Result<T, StatusCode>, h2::Error> {
     let mut text = Vec::new();
     while let Some(piece) = body.data().await {
         let piece = piece?;
         body.flow_control().release_capacity(piece.len())?;
         text.extend_from_slice(&piece);
         if text.len() > LONGEST_ORDER {
-            return answer_bare(respond, StatusCode::PAYLOAD_TOO_LARGE);
+            return Ok(Err(StatusCode::PAYLOAD_TOO_LARGE));
         }
     }
-    let Ok(build) = serde_json::from_slice::<AgentBuild>(&text) else {
-        return answer_bare(respond, StatusCode::BAD_REQUEST);
-    };
-    let (status, why) = match asked.renewer.order(build) {
-        Ok(()) => (StatusCode::ACCEPTED, String::new()),
-        Err(why) => (StatusCode::CONFLICT, why),
-    };
+    Ok(serde_json::from_slice(&text).map_err(|_| StatusCode::BAD_REQUEST))
+}
+
+async fn answer_text(
+    respond: &mut SendResponse<Bytes>,
+    status: StatusCode,
+    text: String,
+) -> Result<(), h2::Error> {
     let response = Response::builder().status(status).body(()).unwrap_or_default();
     let mut to = respond.send_response(response, false)?;
-    send(&mut to, why.into()).await?;
+    send(&mut to, text.into()).await?;
     to.send_data(Bytes::new(), true)
 }
 

@@ -30,6 +30,7 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, SignatureScheme};
 
 use crate::key::BootKey;
+use crate::loader::DiskLoader;
 use crate::renew::Renewer;
 
 /// Longest time for connecting and the handshake.
@@ -47,6 +48,8 @@ pub(crate) struct Asked {
     pub(crate) folder: PathBuf,
     /// Takes other builds.
     pub(crate) renewer: Arc<Renewer>,
+    /// Puts our loader onto disks.
+    pub(crate) loader: DiskLoader,
     /// Told when the boss is to be asked now.
     pub(crate) nudged: Arc<Notify>,
 }

@@ -55,7 +55,12 @@ fn folder(name: &str) -> PathBuf {
 
 fn asked(folder: &Path) -> Asked {
     let renewer = Renewer::new(folder.join("builds"), Some(model::Digest([1; 32])), "b");
-    Asked { folder: folder.to_owned(), renewer: Arc::new(renewer), nudged: Arc::default() }
+    Asked {
+        folder: folder.to_owned(),
+        renewer: Arc::new(renewer),
+        loader: DiskLoader::default(),
+        nudged: Arc::default(),
+    }
 }
 
 fn log_of(folder: &Path) -> File {

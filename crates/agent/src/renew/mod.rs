@@ -105,6 +105,11 @@ impl Renewer {
         self.state().boss = Some(boss);
     }
 
+    /// Where the boss serves files, once somebody said so.
+    pub(crate) fn boss(&self) -> Option<SocketAddr> {
+        self.state().boss
+    }
+
     /// What heartbeats tell.
     pub(crate) fn told(&self) -> Option<Renewal> {
         self.state().told.clone()

@@ -7,13 +7,8 @@ use std::path::{Path, PathBuf};
 /// speaks against it.
 pub(super) fn why_not(root: &Path, name: &str) -> Option<String> {
     let folder = root.join("sys/block").join(name);
-    if word(&folder.join("removable")) == "1" {
-        return Some("it is removable".to_owned());
-    }
-    let on_usb =
-        |path: PathBuf| path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("usb"));
-    if fs::canonicalize(&folder).is_ok_and(on_usb) {
-        return Some("it hangs on USB".to_owned());
+    if let Some(why) = comes_and_goes(root, name) {
+        return Some(why);
     }
     if word(&folder.join("ro")) == "1" {
         return Some("it is write-protected".to_owned());
@@ -22,6 +17,17 @@ pub(super) fn why_not(root: &Path, name: &str) -> Option<String> {
     let mut all = vec![(name.to_owned(), folder.clone())];
     all.extend(parts.map(|part| (part.clone(), folder.join(part))));
     all.iter().find_map(|(name, folder)| used(root, name, folder))
+}
+
+/// Why this disk is none of the box: it may be pulled, and be another one tomorrow.
+pub(super) fn comes_and_goes(root: &Path, name: &str) -> Option<String> {
+    let folder = root.join("sys/block").join(name);
+    if word(&folder.join("removable")) == "1" {
+        return Some("it is removable".to_owned());
+    }
+    let on_usb =
+        |path: PathBuf| path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("usb"));
+    fs::canonicalize(&folder).is_ok_and(on_usb).then(|| "it hangs on USB".to_owned())
 }
 
 /// What uses this disk or partition.

@@ -189,6 +189,11 @@ pub(crate) fn why_not(root: &Path, name: &str) -> Option<String> {
     guard::why_not(root, name)
 }
 
+/// Why this disk is none of the box.
+pub(crate) fn comes_and_goes(root: &Path, name: &str) -> Option<String> {
+    guard::comes_and_goes(root, name)
+}
+
 #[cfg(test)]
 mod erase_tests;
 #[cfg(test)]

@@ -1,16 +1,14 @@
-//! Telling an agent which build to take.
+//! Telling an agent which build to take, and what to do with our loader on its machine's disks.
 
-use std::future::poll_fn;
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Method, StatusCode};
-use model::{AgentBuild, CHANNEL_BUILD_PATH, NodeName};
-use tokio::time::timeout;
+use http::StatusCode;
+use model::{AgentBuild, CHANNEL_BUILD_PATH, CHANNEL_LOADER_PATH, DiskLoaderOrder, DiskLoaders, NodeName};
 
-use super::{Channel, LIMIT, Unreached, request};
+use super::{Channel, LIMIT, Unreached};
 
-/// Longest reason that is read; what is longer is cut.
-const LONGEST_REASON: usize = 4 << 10;
+/// Longest time of an order about a loader: it is fetched and written meanwhile.
+const PLACING: Duration = Duration::from_secs(18);
 
 /// What an agent says to the order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +18,20 @@ pub enum Answered {
     /// It does not, and why.
     Refuses(String),
     /// It is older than such orders.
+    Unknown,
+}
+
+/// Why nothing was done about a loader, or nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unplaced {
+    /// Nobody was asked, or no answer came: what was begun may be done.
+    #[error(transparent)]
+    Unreached(#[from] Unreached),
+    /// The agent says why not.
+    #[error("{0}")]
+    Refused(String),
+    /// It is older than such orders.
+    #[error("its agent is older than this: it takes the build of this boss, or starts again")]
     Unknown,
 }
 
@@ -35,31 +47,36 @@ impl Channel {
     /// # Errors
     /// [`Unreached`].
     pub async fn order_build(&self, host: &NodeName, build: &AgentBuild) -> Result<Answered, Unreached> {
-        let asker = self.lines().get(host).map(|line| line.asker.clone());
-        let mut asker = asker.ok_or(Unreached::NoAgent)?;
-        let text = serde_json::to_vec(build).map_err(|_| Unreached::Broken)?;
-        let asked = async {
-            poll_fn(|cx| asker.poll_ready(cx)).await?;
-            let (answer, mut to) = asker.send_request(request(Method::POST, CHANNEL_BUILD_PATH), false)?;
-            to.send_data(text.into(), true)?;
-            let answer = answer.await?;
-            let (status, mut body) = (answer.status(), answer.into_body());
-            let mut reason: Vec<u8> = Vec::new();
-            while let Some(piece) = body.data().await {
-                let piece: Bytes = piece?;
-                body.flow_control().release_capacity(piece.len())?;
-                let room = LONGEST_REASON.saturating_sub(reason.len());
-                reason.extend_from_slice(piece.get(..room.min(piece.len())).unwrap_or_default());
-            }
-            Ok::<_, h2::Error>((status, reason))
-        };
-        let asked = timeout(LIMIT, asked).await.map_err(|_| Unreached::Broken)?;
-        let (status, reason) = asked.map_err(|_| Unreached::Broken)?;
+        let (status, reason) = self.order(host, CHANNEL_BUILD_PATH, serde_json::to_vec(build), LIMIT).await?;
         Ok(match status {
             StatusCode::ACCEPTED => Answered::Takes,
             StatusCode::NOT_FOUND => Answered::Unknown,
-            status if reason.is_empty() => Answered::Refuses(format!("it answers with status {status}")),
-            _ => Answered::Refuses(String::from_utf8_lossy(&reason).into_owned()),
+            status => Answered::Refuses(reason_of(status, &reason)),
         })
+    }
+
+    /// Has the agent of a machine look after our loader on the machine's disks.
+    ///
+    /// # Errors
+    /// [`Unplaced`].
+    pub async fn order_loader(
+        &self,
+        host: &NodeName,
+        order: &DiskLoaderOrder,
+    ) -> Result<DiskLoaders, Unplaced> {
+        let order = serde_json::to_vec(order);
+        let (status, said) = self.order(host, CHANNEL_LOADER_PATH, order, PLACING).await?;
+        match status {
+            StatusCode::OK => serde_json::from_slice(&said).map_err(|_| Unreached::Broken.into()),
+            StatusCode::NOT_FOUND => Err(Unplaced::Unknown),
+            status => Err(Unplaced::Refused(reason_of(status, &said))),
+        }
+    }
+}
+
+fn reason_of(status: StatusCode, said: &[u8]) -> String {
+    match String::from_utf8_lossy(said).into_owned() {
+        reason if reason.is_empty() => format!("it answers with status {status}"),
+        reason => reason,
     }
 }

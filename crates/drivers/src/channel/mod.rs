@@ -10,6 +10,7 @@
 mod build;
 mod consoles;
 mod key;
+mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -32,7 +33,7 @@ use tokio_rustls::server::TlsStream;
 use crate::here::Here;
 use crate::way::{self, Inlet, Outlet};
 
-pub use build::Answered;
+pub use build::{Answered, Unplaced};
 pub use consoles::{Consoles, Part};
 pub use key::CoreKey;
 

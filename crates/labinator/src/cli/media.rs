@@ -1,4 +1,7 @@
-//! `media build`: a stick or disk from which a machine boots by our own loader, with a cache and without PXE.
+//! `media`: a stick or disk from which a machine boots by our own loader, with a cache and without PXE; and the loader on
+//! the disk of a machine.
+
+mod disk;
 
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -13,7 +16,9 @@ use super::args_image::IMAGES_HELP;
 use super::{Failure, Globals, out};
 use crate::config;
 use crate::delegate::Delegate;
-use crate::media::{Bios, BiosError, GRUB_FOLDER, Holes, LKRN, MediaError, Medium, Seeded, Written};
+use crate::media::{
+    Bios, BiosError, GRUB_FOLDER, Holes, LKRN, MediaError, Medium, Seeded, Written, address_of,
+};
 use crate::secure_boot::{SecureBoot, sign};
 use crate::start::{LOADERS, images_folder, loader_beside, loaders_folder, state_folder};
 
@@ -24,7 +29,58 @@ const HTTP: u16 = 80;
 #[derive(Debug, Clone, Subcommand)]
 pub enum MediaVerb {
     /// Write the image of a stick or disk that starts a machine by Labinator's own loader, and caches what it boots
-    Build(MediaArgs),
+    Build(Box<MediaArgs>),
+    /// Put the loader onto the disk of a machine that runs a live image, and let its firmware start it first
+    Install(InstallArgs),
+    /// Take the loader from a machine's disk, and out of its firmware's order: undoes `install`
+    Uninstall(UninstallArgs),
+    /// What of the loader is on a machine's disks, and what its firmware starts
+    Show(ShowArgs),
+}
+
+/// Options of `media install`.
+#[derive(Debug, Clone, Args)]
+pub struct InstallArgs {
+    /// Which machine.
+    #[command(flatten)]
+    pub target: DiskArgs,
+    /// The loader has the address of the lab file, and asks no DHCP
+    #[arg(long = "static")]
+    pub fixed_address: bool,
+}
+
+/// Options of `media uninstall`.
+#[derive(Debug, Clone, Args)]
+pub struct UninstallArgs {
+    /// Which machine.
+    #[command(flatten)]
+    pub target: DiskArgs,
+}
+
+/// A disk of a machine.
+#[derive(Debug, Clone, Args)]
+pub struct DiskArgs {
+    /// The machine
+    pub node: String,
+    /// Which disk, by kernel name or serial [default: where there is one that it could be]
+    #[arg(long, value_name = "DISK")]
+    pub disk: Option<String>,
+    /// Also where the loader of another lab is
+    #[arg(long)]
+    pub force: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `media show`.
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// The machine
+    pub node: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `media build`.
@@ -104,7 +160,15 @@ impl From<MediaError> for Failure {
 /// # Errors
 /// What is missing or wrong, with what helps.
 pub async fn media(globals: &Globals, verb: MediaVerb) -> Result<(), Failure> {
-    let MediaVerb::Build(args) = verb;
+    match verb {
+        MediaVerb::Build(args) => build(globals, *args).await,
+        MediaVerb::Install(args) => disk::change(globals, args.target, Some(args.fixed_address)).await,
+        MediaVerb::Uninstall(args) => disk::change(globals, args.target, None).await,
+        MediaVerb::Show(args) => disk::show(globals, args).await,
+    }
+}
+
+async fn build(globals: &Globals, args: MediaArgs) -> Result<(), Failure> {
     free(&args.output, args.force)?;
     let lab = config::load(&args.lab).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
     let state = args.state.unwrap_or_else(state_folder);
@@ -209,19 +273,10 @@ fn free(output: &Path, force: bool) -> Result<(), Failure> {
 
 /// The address that the lab has for a machine.
 fn of_node(lab: &LabSpec, node: &NodeName) -> Result<StaticAddress, Failure> {
-    let known = &lab.board.nodes;
-    let spec = known.get(node).ok_or_else(|| {
-        let all: Vec<&str> = known.keys().map(|node| node.as_str()).collect();
+    address_of(lab, node).ok_or_else(|| {
+        let all: Vec<&str> = lab.board.nodes.keys().map(|node| node.as_str()).collect();
         Failure::with_advice(format!("{node} is not on the board"), format!("it has {}", all.join(", ")))
-    })?;
-    let network = &lab.network;
-    let inside = |subnet: Ipv4Addr, prefix: u8| {
-        let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
-        u32::from(spec.ip) & mask == u32::from(subnet) & mask
-    };
-    let relay = network.relays.iter().find(|relay| inside(relay.subnet, relay.prefix));
-    let (prefix, gateway) = relay.map_or((network.prefix, network.gateway), |r| (r.prefix, Some(r.gateway)));
-    Ok(StaticAddress { address: spec.ip, prefix, gateway })
+    })
 }
 
 /// Our loader as it is built, from this folder or from where it lies.

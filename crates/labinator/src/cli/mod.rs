@@ -61,7 +61,7 @@ pub use display::{DisplayVerb, Dots, PngArgs, display};
 pub use failure::Failure;
 pub use images::images;
 pub use import::import;
-pub use media::{BiosArgs, MediaArgs, MediaVerb, media};
+pub use media::{BiosArgs, DiskArgs, InstallArgs, MediaArgs, MediaVerb, ShowArgs, UninstallArgs, media};
 pub use secret::{SecretArgs, SecretVerb, secret};
 pub use secure_boot::{KeysArgs, LoaderArgs, SecureBootVerb, secure_boot};
 pub use socket::{Server, socket_path};

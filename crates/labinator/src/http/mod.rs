@@ -7,6 +7,7 @@ mod care;
 mod consoles;
 mod files;
 mod lab;
+mod loaders;
 mod machines;
 mod screens;
 mod status;
@@ -20,6 +21,7 @@ use drivers::channel::Channel;
 
 use crate::cluster::Adopter;
 use crate::desk::Desk;
+use crate::disk_loader::Installer;
 use crate::doctor::Doctor;
 use crate::failures::Failures;
 
@@ -37,6 +39,8 @@ pub struct House {
     pub channel: Channel,
     /// Who looks at a screen.
     pub screens: Screens,
+    /// Who has our loader put onto disks.
+    pub installer: Installer,
     /// Heads of packets of failed starts.
     pub failures: Failures,
     /// Where a cluster is taken over; absent in a lab that describes none.
@@ -63,6 +67,7 @@ pub fn router(house: House) -> Router {
         .route("/v1/nodes/{node}/power/seen", post(lab::power_seen))
         .route("/v1/nodes/{node}/install", post(lab::install))
         .route("/v1/nodes/{node}/wipe", post(lab::wipe))
+        .route("/v1/nodes/{node}/loader", get(loaders::look).post(loaders::change))
         .route("/v1/nodes/{node}/console", get(consoles::read).post(consoles::write))
         .route("/v1/nodes/{node}/screen", get(screens::open))
         .route("/v1/doctor", get(care::doctor))

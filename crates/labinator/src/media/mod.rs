@@ -16,12 +16,14 @@ mod seeds;
 
 use std::fmt;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::net::Ipv4Addr;
 
+use model::{LabSpec, NodeName};
 use sha2::{Digest as _, Sha256};
 use wire::loader::bios::{self as texts, Cached, ENV, FOLDER, LABEL, SYSTEM_NAME};
 use wire::loader::cache::{BLOCK, Layout, LayoutError};
 use wire::loader::gpt::{self, Guid, Part, SECTOR, Table};
-use wire::loader::{KEYS_PATH, SETTINGS_PATH, Seed, SeedError, Settings, plant};
+use wire::loader::{KEYS_PATH, SETTINGS_PATH, Seed, SeedError, Settings, StaticAddress, plant};
 
 use crate::image::fat::{self, FatError, Volume};
 
@@ -284,6 +286,20 @@ impl Medium {
         number.iter_mut().zip(all.finalize()).for_each(|(to, from)| *to = from);
         Guid::derived(number)
     }
+}
+
+/// The address that the lab file has for a machine, with the router of its segment; nothing for one that is not in it.
+#[must_use]
+pub fn address_of(lab: &LabSpec, node: &NodeName) -> Option<StaticAddress> {
+    let spec = lab.board.nodes.get(node)?;
+    let network = &lab.network;
+    let inside = |subnet: Ipv4Addr, prefix: u8| {
+        let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or(0);
+        u32::from(spec.ip) & mask == u32::from(subnet) & mask
+    };
+    let relay = network.relays.iter().find(|relay| inside(relay.subnet, relay.prefix));
+    let (prefix, gateway) = relay.map_or((network.prefix, network.gateway), |r| (r.prefix, Some(r.gateway)));
+    Some(StaticAddress { address: spec.ip, prefix, gateway })
 }
 
 fn put(out: &mut (impl Write + Seek), at: u64, bytes: &[u8]) -> io::Result<()> {

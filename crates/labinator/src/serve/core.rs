@@ -16,6 +16,7 @@ use super::{Brief, ServeError, ended, images, parent, priority, speakers};
 use crate::clock::Clock;
 use crate::conductor::{Conductor, Tools};
 use crate::delegate::Delegate;
+use crate::disk_loader::Installer;
 use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
 use crate::http::{House, Screens, Token, guarded_router, router};
@@ -65,6 +66,9 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     let here = Here::of(&spec, &folders.state.join("power"));
     let channel = Channel::new(speakers::of(&spec, Arc::clone(desk.publisher()))).beside(here.clone());
     let ends = (desk.clone(), channel.clone());
+    let lab_key = delegate.as_ref().map(Delegate::public);
+    let folders_of = (folders.loaders.clone(), folders.state.join("shelf"));
+    let installer = Installer::new((desk.clone(), channel.clone()), (spec.clone(), lab_key), folders_of);
     tasks.spawn(link::run(folders.state.clone(), ends, (leads, delegate), table, orders));
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter.clone()));
     let adopter =
@@ -85,7 +89,7 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let failures = Failures::of(&folders.state);
     let screens = Screens::default();
-    let house = House { desk: desk.clone(), doctor, failures, adopter, channel, screens };
+    let house = House { desk: desk.clone(), doctor, failures, adopter, channel, screens, installer };
     open_doors(&mut tasks, (doors, key), house, &folders.state.join("token"))?;
 
     let conductor = tokio::spawn(conductor.run());

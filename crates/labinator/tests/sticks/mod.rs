@@ -34,6 +34,10 @@ pub(crate) struct Lab {
     pub(crate) stick: PathBuf,
     /// What the firmware knows when the machine is switched on.
     pub(crate) vars: PathBuf,
+    /// It is a disk inside the machine, which the firmware starts as its own order says.
+    pub(crate) is_inside: bool,
+    /// MiB of memory.
+    pub(crate) memory: u32,
     /// What its clock shows when it is switched on, where that is not the time.
     pub(crate) clock: Option<&'static str>,
     boots: u32,
@@ -60,7 +64,7 @@ impl Lab {
         );
         house.shell(&format!("ip tuntap add {PORT} mode tap && ip link set {PORT} master br0 up"));
         let stick = house.path("stick.img");
-        Self { house, file, stick, vars: VARS.into(), clock: None, boots: 0 }
+        Self { house, file, stick, vars: VARS.into(), is_inside: false, memory: 512, clock: None, boots: 0 }
     }
 
     pub(crate) fn start(&self) -> Controller {
@@ -92,7 +96,8 @@ impl Lab {
         let mut add = |words: &str| {
             command.args(words.split_whitespace());
         };
-        add("-machine q35 -m 512 -display none -nodefaults -vga none -no-reboot -S -monitor stdio");
+        add(&format!("-machine q35 -m {} -display none -nodefaults -vga none", self.memory));
+        add("-no-reboot -S -monitor stdio");
         let path = |name: &str| folder.join(name).display().to_string();
         add(&format!("-serial file:{}", path("console.log")));
         add("-object rng-random,id=entropy,filename=/dev/urandom");
@@ -100,7 +105,10 @@ impl Lab {
         add(&format!("-drive if=pflash,unit=0,format=raw,readonly=on,file={CODE}"));
         add(&format!("-drive if=pflash,unit=1,format=raw,file={}", path("vars.fd")));
         add(&format!("-drive if=none,id=stick,format=raw,file={}", self.stick.display()));
-        add("-device qemu-xhci -device usb-storage,id=plug,drive=stick,bootindex=0,removable=on");
+        add(match self.is_inside {
+            true => "-device virtio-blk-pci,drive=stick,serial=INSIDE",
+            false => "-device qemu-xhci -device usb-storage,id=plug,drive=stick,bootindex=0,removable=on",
+        });
         if let Some(clock) = self.clock {
             add(&format!("-rtc base={clock}"));
         }

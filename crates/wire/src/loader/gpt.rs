@@ -252,12 +252,20 @@ impl Header {
     /// # Errors
     /// [`GptError::Damaged`].
     pub fn parts(&self, entries: &[u8]) -> Result<Vec<Part>, GptError> {
+        Ok(self.numbered(entries)?.into_iter().map(|(_, part)| part).collect())
+    }
+
+    /// The same, each with its number: the place of its entry, from 1.
+    ///
+    /// # Errors
+    /// [`GptError::Damaged`].
+    pub fn numbered(&self, entries: &[u8]) -> Result<Vec<(u32, Part)>, GptError> {
         let entries = entries.get(..self.count * self.entry).ok_or(GptError::Odd)?;
         if crc32(entries) != self.sum {
             return Err(GptError::Damaged);
         }
-        let parts = entries.chunks_exact(self.entry).filter_map(part);
-        Ok(parts.collect())
+        let all = (1..).zip(entries.chunks_exact(self.entry));
+        Ok(all.filter_map(|(number, entry)| Some((number, part(entry)?))).collect())
     }
 }
 

@@ -19,6 +19,7 @@
 //! | `ladder.rs` | what is started when something better is not there |
 //! | `unified.rs` | a unified kernel image, taken apart |
 //! | `gpt.rs` | the partitions of a local medium |
+//! | `entry.rs` | boot entries of firmware, and their order |
 //! | `settings.rs` | what a person may set on one |
 //! | `cache/` | how images lie on a local medium, and get there |
 //! | `bios/` | how a local medium starts a machine where the loader cannot run: texts for GRUB and iPXE, what GRUB remembers |
@@ -31,6 +32,7 @@ mod answer;
 mod ask;
 pub mod bios;
 pub mod cache;
+pub mod entry;
 pub mod gpt;
 pub mod http;
 mod judge;
@@ -51,7 +53,7 @@ pub use ladder::{Controller, Rung, Seen, rung};
 pub use lines::TextError;
 pub use refusal::Refusal;
 pub use sealed::{ANSWER_PURPOSE, DELEGATION_PURPOSE, Delegation, Sealed, Signed, signed_text};
-pub use seed::{PLACE_SIZE, Seed, SeedError, plant, planted, read_place};
+pub use seed::{PLACE_SIZE, Seed, SeedError, Unfit, fitted, plant, planted, read_place};
 pub use settings::{KEYS_PATH, SETTINGS_PATH, Settings, StaticAddress};
 pub use word::Word;
 

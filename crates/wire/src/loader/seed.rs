@@ -3,6 +3,7 @@
 //! The file has one place for it, found by a mark of 32 bytes. A loader that came over the network is trusted no more
 //! than that network; one on a stick carries the key with it, and keeps it.
 
+use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -95,6 +96,54 @@ pub fn planted(file: &[u8]) -> Result<Option<Seed>, SeedError> {
     let at = place_of(file)?;
     let place = file.get(at..).and_then(|rest| rest.first_chunk()).ok_or(SeedError::NoPlace)?;
     read_place(place).map_err(|_| SeedError::Damaged)
+}
+
+/// Why a loader's file is not for a lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// It is no loader.
+    Place(SeedError),
+    /// It was made and signed for this lab at another address.
+    OtherAddress,
+    /// It was made and signed for another lab.
+    OtherLab,
+}
+
+impl From<SeedError> for Unfit {
+    fn from(error: SeedError) -> Self {
+        Self::Place(error)
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(error) => error.fmt(f),
+            Self::OtherAddress => f.write_str(
+                "it was made for this lab at another address; make it anew: `labinator secure-boot loader`",
+            ),
+            Self::OtherLab => {
+                f.write_str("it has another lab's key in it; make it anew: `labinator secure-boot loader`")
+            }
+        }
+    }
+}
+
+impl core::error::Error for Unfit {}
+
+/// The file as it is handed out with this seed. One that has this lab's key already was signed with it for Secure Boot, and
+/// stays as it is.
+///
+/// # Errors
+/// [`Unfit`].
+pub fn fitted<'a>(file: &'a [u8], seed: &Seed) -> Result<Cow<'a, [u8]>, Unfit> {
+    match planted(file)? {
+        None => Ok(Cow::Owned(plant(file, seed)?)),
+        Some(there) if there.lab_key != seed.lab_key => Err(Unfit::OtherLab),
+        // One without an address asks where its lease says.
+        Some(there) if there.boss.is_none() || there.boss == seed.boss => Ok(Cow::Borrowed(file)),
+        Some(_) => Err(Unfit::OtherAddress),
+    }
 }
 
 fn place_of(file: &[u8]) -> Result<usize, SeedError> {

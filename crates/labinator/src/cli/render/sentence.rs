@@ -101,6 +101,9 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         Fact::WipeGivenUp { node, why, .. } => format!("{node}: the wipe is given up: {why}"),
         Fact::LoaderSilent { node } => format!("{node}: its loader waited, and asks no more"),
         Fact::ParkEnded { node, because } => format!("{node}: parked no longer: {because}"),
+        Fact::DiskLoaderChanged { node, done, by } => {
+            format!("{node}: our loader on its disk, asked for by {by}: {}", done.join("; "))
+        }
         Fact::PortSeen { node, port, open: true } => format!("{node}: port {port} accepts connections"),
         Fact::PortSeen { node, port, open: false } => format!("{node}: port {port} accepts no connections"),
         Fact::SecretsReady { run, fingerprint } => {
