@@ -169,6 +169,7 @@ pub(crate) fn live(workspace: &Workspace) -> Outcome<Tally> {
         let (parts, key) = image::build_live_for_tests(workspace)?;
         let mut given = given_images(parts);
         given.push(("LABINATOR_LIVE_KEY", key.into()));
+        given.push(("LABINATOR_LOADER", loader::build(workspace)?.into()));
         Ok(given)
     })
 }

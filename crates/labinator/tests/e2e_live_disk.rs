@@ -6,10 +6,11 @@
 #![expect(clippy::print_stdout, reason = "what a failed test heard")]
 
 mod e2e;
-#[expect(dead_code, reason = "of the faults of sticks nothing is wanted")]
+#[expect(dead_code, reason = "each test file uses its own part")]
 mod sticks;
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::Path;
 
 use e2e::controller::Controller;
 use e2e::ground::{given, said, until};
@@ -18,6 +19,7 @@ use e2e::live::{there, until_there};
 use e2e::processes::told;
 use model::{DiskLoaders, FileRole, Trace};
 use sticks::{LIMIT, Lab, MAC, admitted, lab_card, ready, trace};
+use wire::loader::FILE_X64;
 
 const ADDRESS: &str = "10.79.0.12";
 
@@ -41,6 +43,18 @@ fn show(controller: &Controller) -> DiskLoaders {
     serde_json::from_str(&told(&mut controller.verb("media show one --json"))).unwrap()
 }
 
+/// A controller that hands out our loader, and iPXE to whoever comes over the network.
+fn with_loader(lab: &Lab) -> Controller {
+    let loaders = lab.house.path("loaders");
+    fs::create_dir(&loaders).unwrap();
+    for name in ["ipxe.efi", "snponly.efi"] {
+        fs::copy(Path::new("/usr/lib/ipxe").join(name), loaders.join(name)).unwrap();
+    }
+    fs::copy(given("LABINATOR_LOADER"), loaders.join(FILE_X64)).unwrap();
+    let loaders = [("LABINATOR_LOADERS", loaders.to_str().unwrap())];
+    Controller::start_in(&lab.house, &lab.file, &lab.house.path("state"), &loaders)
+}
+
 #[test]
 #[ignore = "soak live"]
 fn the_loader_is_put_onto_a_disk_started_by_its_firmware_and_taken_away_again() {
@@ -49,7 +63,7 @@ fn the_loader_is_put_onto_a_disk_started_by_its_firmware_and_taken_away_again() 
     let mut lab = Lab::of(House::new(), "authoritative", scenario);
     (lab.is_inside, lab.memory) = (true, 1024);
     File::create(&lab.stick).unwrap().set_len(256 << 20).unwrap();
-    let controller = lab.start();
+    let controller = with_loader(&lab);
     admitted(&controller);
     told(&mut controller.verb("start all"));
     let card = lab_card();

@@ -3,6 +3,8 @@
 #![expect(clippy::print_stdout, reason = "what a failed test heard, and what was measured")]
 
 mod e2e;
+#[path = "loader_media/faults.rs"]
+mod faults;
 mod sticks;
 
 use std::fs::{self, File};

@@ -20,7 +20,7 @@ pub(super) const NAME: &str = "node";
 /// Name of the image with simulated Talos, and of its folder. Whoever sees it shall see what it is.
 pub const SIMULATED_TALOS: &str = "simulated-talos";
 /// Raised when the way of building changes, so that images built before are built again.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 /// What a virtual node needs; what these depend on is found.
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_net", "virtio_rng", "virtio_blk"];
 /// `console=ttyS0`: the virtual nodes have a serial port; on metal without one this can stall a boot by
@@ -149,13 +149,20 @@ fn initramfs(agent: Vec<u8>, talosd: Option<Vec<u8>>, modules: Vec<Module>) -> R
     archive.bytes().ok_or(ImageError::TooLarge("the initramfs"))
 }
 
-/// Packs with one thread: with more, zstd's output depends on their number.
+/// Where an archive behind another one begins.
+const ALIGNED: usize = 4;
+
+/// Packs with one thread: with more, zstd's output depends on their number. Zeros fill it up to a multiple of four: the
+/// kernel passes over them, and takes what follows only if it begins at one, while older EFI stubs put files behind each
+/// other as they are (Linux 6.1, `drivers/firmware/efi/libstub/file.c` and `init/initramfs.c`).
 pub(super) async fn compress(plain: &[u8], work: &Path) -> Result<Vec<u8>, ImageError> {
     let (from, to) = (work.join("initrd"), work.join("initrd.zst"));
     fs::write(&from, plain).map_err(|e| ImageError::io(&from, e))?;
     let options = ["-q", "-f", "-19", "--single-thread", "--no-check"].map(Path::new);
     run_once(ZSTD, options.into_iter().chain([from.as_path(), Path::new("-o"), &to]), LIMIT).await?;
-    read(&to)
+    let mut packed = read(&to)?;
+    packed.resize(packed.len().next_multiple_of(ALIGNED), 0);
+    Ok(packed)
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
@@ -184,6 +191,17 @@ impl Drop for Scratch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn whatever_is_packed_another_archive_may_follow_it() {
+        let folder = std::env::temp_dir().join(format!("node-packed-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for size in 0..32 {
+            let plain: Vec<u8> = (0..size).map(|byte: u8| byte.wrapping_mul(37)).collect();
+            assert_eq!(compress(&plain, &folder).await.unwrap().len() % ALIGNED, 0, "{size} bytes");
+        }
+        fs::remove_dir_all(folder).unwrap();
+    }
     use crate::image::pe::tests::stub;
 
     fn modules() -> Vec<Module> {

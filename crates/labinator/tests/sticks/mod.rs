@@ -1,7 +1,5 @@
 //! A machine with a stick of ours in real firmware: made, plugged in, pulled, and looked at.
 
-pub(crate) mod faults;
-
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};

@@ -21,7 +21,7 @@ pub enum Extra {
 }
 
 /// Raised when the way of building changes, so that images built before are built again.
-pub(super) const RECIPE: u32 = 3;
+pub(super) const RECIPE: u32 = 4;
 
 /// Modules that the initramfs needs to reach its own root; what these depend on is found.
 pub(super) const EARLY_MODULES: [&str; 3] = ["loop", "overlay", "squashfs"];

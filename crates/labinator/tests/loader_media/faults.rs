@@ -6,10 +6,10 @@ use std::process::Command;
 use model::Secret;
 use pki::vault::Vault;
 
-use super::{LIMIT, Lab, MAC, admitted, fetched, lab_card, percents, ready, word};
 use crate::e2e::ground::{given, until};
 use crate::e2e::house::House;
 use crate::e2e::processes::told;
+use crate::sticks::{LIMIT, Lab, MAC, admitted, fetched, lab_card, percents, ready, word};
 
 /// Zeros behind an initramfs change nothing for a kernel, and take seconds on their way.
 const LONG: u64 = 96 << 20;
