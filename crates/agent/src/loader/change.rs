@@ -49,7 +49,7 @@ pub(super) fn install(
     let entry = BootEntry::of_file(NAME, &wanted.drive, wanted.file);
     let on_this = |number: &u16| boot.entries.get(number).and_then(BootEntry::drive) == Some(wanted.drive);
     let known = boot.ours().into_iter().find(on_this);
-    let free = || boot.free().ok_or("the firmware has no number left for a boot entry".to_owned());
+    let free = || boot.free().ok_or_else(|| "the firmware has no number left for a boot entry".to_owned());
     let number = known.map_or_else(free, Ok)?;
     if boot.entries.get(&number) != Some(&entry) {
         step(&format!("wrote {} of the firmware", name_of(number)))?;

@@ -191,7 +191,7 @@ fn a_newer_loader_takes_the_place_of_the_older_one_and_the_entry_stays_one() {
     sample.variables().set_order(&order.led_by(0)).unwrap();
     let newer = loader(OURS, "two");
     let how = sample.install(&newer, None, false).unwrap();
-    assert_eq!(sample.starts("sda1"), Some(newer.clone()));
+    assert_eq!(sample.starts("sda1"), Some(newer));
     assert_eq!(how.entries.iter().filter(|entry| entry.is_ours).count(), 1);
     assert_eq!(how.places[0].loaders.len(), 1);
     sample.remove(None, false).unwrap();
