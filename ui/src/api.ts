@@ -3259,6 +3259,11 @@ export interface components {
             limits: components["schemas"]["Limits"];
             /** @description Addresses. */
             network: components["schemas"]["NetworkSpec"];
+            /**
+             * @description Whether other programs may switch machines as they do through pdudaemon.
+             * @default null
+             */
+            pdudaemon: components["schemas"]["PdudaemonSpec"] | null;
             /** @description Power drivers by name. */
             power: {
                 [key: string]: components["schemas"]["PowerDriver"];
@@ -4044,7 +4049,7 @@ export interface components {
             victim: string | null;
         };
         /** @description Who asked for something. */
-        Origin: "page" | "cli" | "demo" | "scenario";
+        Origin: "page" | "cli" | "demo" | "scenario" | "pdudaemon";
         /** @description What a group or a machine gets instead of what the scenario says. */
         OverrideSpec: {
             /** @description Kernel arguments after the scenario's. */
@@ -4059,6 +4064,18 @@ export interface components {
         /** @description Whose configs a patch changes. */
         PatchTarget: "all" | "control-plane" | "worker" | {
             node: components["schemas"]["NodeName"];
+        };
+        /** @description Where other programs switch machines as they do through pdudaemon, and what they must know. */
+        PdudaemonSpec: {
+            /** @description Address that it listens on. */
+            address: string;
+            /** @description Where its password, or `USER:PASSWORD`, is kept. */
+            credentials: components["schemas"]["SecretRef"];
+            /**
+             * Format: uint16
+             * @description TCP port.
+             */
+            port: number;
         };
         /**
          * @description What is being done with the lab as a whole; derived from the machines, for people.

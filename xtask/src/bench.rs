@@ -14,6 +14,7 @@ mod idle;
 mod loader;
 mod mint;
 mod plain;
+mod power;
 mod raised;
 mod report;
 mod segment;
@@ -104,6 +105,12 @@ const BENCHES: &[Bench] = &[
         about: "configs and certificates of a lab of 27 machines on Talos",
         packages: &[],
         run: mint::run,
+    },
+    Bench {
+        name: "power",
+        about: "what power drivers add to the hardware's own time, and cost while nothing is ordered",
+        packages: &[],
+        run: power::run,
     },
     Bench {
         name: "start",

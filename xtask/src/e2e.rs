@@ -58,6 +58,8 @@ pub(crate) const CLIENTS: &[&str] = &[
     "gpiod",
     "python3-venv",
     "pypi/sushy-tools",
+    "pypi/labgrid",
+    "bookworm/pdudaemon-client",
     // What cloud-init stands on; itself it would take over the machine's next start.
     "python3-configobj",
     "python3-jinja2",

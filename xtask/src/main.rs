@@ -12,6 +12,7 @@ mod demo;
 mod doors;
 mod e2e;
 mod finding;
+mod firmware;
 mod hardware;
 mod image;
 mod licences;
@@ -60,6 +61,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "ui", about: "build the page into ui/dist [--check]", run: ui::run },
     Verb { name: "image", about: "build the node image that the demo boots", run: image::run },
     Verb { name: "loader", about: "build our UEFI loader", run: loader::run },
+    Verb { name: "firmware", about: "build the relay board's mind for its chip", run: firmware::run },
     Verb { name: "bench", about: "measure against peers in the same run: bench NAME", run: bench::run },
     Verb { name: "soak", about: "long runs: many property cases, fuzzing [--only STAGE]", run: soak::run },
 ];

@@ -40,6 +40,7 @@ fn release(package: &str) -> String {
     let version = match package {
         "sushy-tools" => "2.2.0",
         "snmpsim" => "1.2.2",
+        "labgrid" => "26.0.1",
         _ => return package.to_owned(),
     };
     format!("{package}=={version}")

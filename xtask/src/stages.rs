@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::stage::{Stage, Tally, run_table};
 use crate::workspace::{Outcome, Workspace, quietly, succeeds};
-use crate::{counting, debian, doors, e2e, hardware, licences, loader, openapi, tidy, ui};
+use crate::{counting, debian, doors, e2e, firmware, hardware, licences, loader, openapi, tidy, ui};
 
 /// Everything the test run has, quick and telling ones first.
 const STAGES: &[Stage] = &[
@@ -27,6 +27,12 @@ const STAGES: &[Stage] = &[
         about: "clippy finds nothing in any target; the fuzz targets compile",
         packages: &[],
         run: lints,
+    },
+    Stage {
+        name: "firmware",
+        about: "the relay board's mind builds for its chip",
+        packages: &[],
+        run: firmware::check,
     },
     Stage { name: "unit", about: "every test that needs only cargo", packages: &[], run: unit },
     Stage {

@@ -78,6 +78,7 @@ fn lab() -> LabSpec {
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
         secure_boot: model::SecureBootRule::default(),
+        pdudaemon: None,
     }
 }
 

@@ -150,7 +150,7 @@ fn explain_doctor_plan_power_and_scenarios_read_well() {
     let lab = busy_lab();
     same_as_golden("scenarios.txt", &render_scenarios(&lab, 100, false));
     let machines: Vec<_> = lab.machines.iter().map(AsRef::as_ref).collect();
-    same_as_golden("power.txt", &render_power(&machines, 100, false));
+    same_as_golden("power.txt", &render_power(&machines, lab.at.since_start, 100, false));
     same_as_golden("plan.txt", &render_plan(&plan(None), false));
 }
 

@@ -76,6 +76,7 @@ fn spec(boxes: usize) -> LabSpec {
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
         secure_boot: model::SecureBootRule::default(),
+        pdudaemon: None,
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Origin {
     Demo,
     /// The scenario that was started, as its lab file says.
     Scenario,
+    /// Another program, by pdudaemon's interface.
+    Pdudaemon,
 }
 
 impl fmt::Display for Origin {
@@ -48,6 +50,7 @@ impl fmt::Display for Origin {
             Self::Cli => "the command line",
             Self::Demo => "the demo",
             Self::Scenario => "the scenario",
+            Self::Pdudaemon => "another program (pdudaemon)",
         })
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentUpdates, DeviceSpec, DnsSpec, DriverName, GuestSpec, LabName, MacAddr, MachineUuid, Mebibytes,
-    NodeName, NtpMode, ScenarioName, Span, SystemSpec, TalosSpec, Variables,
+    NodeName, NtpMode, PdudaemonSpec, ScenarioName, Span, SystemSpec, TalosSpec, Variables,
 };
 
 /// A whole lab.
@@ -38,6 +38,9 @@ pub struct LabSpec {
     /// Whether what firmware starts must be signed by the owner.
     #[serde(default)]
     pub secure_boot: SecureBootRule,
+    /// Whether other programs may switch machines as they do through pdudaemon.
+    #[serde(default)]
+    pub pdudaemon: Option<PdudaemonSpec>,
 }
 
 /// What a lab asks of the programs that firmware starts.

@@ -4,7 +4,7 @@
 //! | noun | file |
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
-//! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs` |
+//! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs`, `pdudaemon.rs` |
 //! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `renew.rs`, `spoken.rs`, `seal.rs`, `channel.rs`, `health.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs`, `wipe.rs`, `disk_loader.rs` |
@@ -25,6 +25,7 @@ mod machine;
 mod moment;
 mod mqtt_device;
 mod names;
+mod pdudaemon;
 mod pods;
 mod power;
 mod relays_device;
@@ -57,6 +58,7 @@ pub use machine::*;
 pub use moment::*;
 pub use mqtt_device::*;
 pub use names::*;
+pub use pdudaemon::*;
 pub use pods::*;
 pub use power::*;
 pub use relays_device::*;

@@ -79,7 +79,8 @@ impl Cabinet {
         }
     }
 
-    fn press(&mut self, now: u64) {
+    /// Its button is pressed.
+    pub fn press(&mut self, now: u64) {
         if self.down.replace(now).is_some() {
             return;
         }
@@ -93,11 +94,13 @@ impl Cabinet {
         };
     }
 
-    fn release(&mut self) {
+    /// Its button is let go.
+    pub fn release(&mut self) {
         self.down = None;
     }
 
-    fn lives(&mut self, now: u64) {
+    /// Lets time pass.
+    pub fn lives(&mut self, now: u64) {
         if self.doing != Doing::Off && self.down.is_some_and(|since| now >= since + CUT) {
             self.doing = Doing::Off;
         }

@@ -13,6 +13,7 @@
 //! | DHCPv6 from the client's side | `exchange6.rs`, `program6.rs` |
 //! | several boxes and one server on a cable | `segment.rs`, `cable.rs` |
 //! | the power ports | `board.rs` |
+//! | a relay board with boxes on its buttons; a serial line to it | `buttons.rs`, `pty.rs` |
 //! | the original status display | `status_display.rs` |
 //! | a boot as a capture of it shows it; its questions, asked again | `observe/`, `replay/` |
 //! | all of it running by itself over streams | `net/` |
@@ -20,7 +21,7 @@
 //! | Talos nodes and their machine API | `talos/` |
 //! | who was connected to these two | `visits.rs` |
 //!
-//! Outside `net`, `kubernetes` and `talos` nothing reads a clock or opens a socket: time is an argument in
+//! Outside `net`, `pty`, `kubernetes` and `talos` nothing reads a clock or opens a socket: time is an argument in
 //! milliseconds, frames and HTTP
 //! answers go in, [`Effect`]s come out, and the same seed gives the same history. Timers are those of
 //! the named firmware's source; what only a real chip can tell (POST, decompression) is drawn from
@@ -53,6 +54,7 @@ mod parked;
 mod port;
 mod program;
 mod program6;
+pub mod pty;
 mod relay;
 pub mod replay;
 mod segment;

@@ -180,6 +180,22 @@ impl Power {
         Ok(power)
     }
 
+    /// Drives one device without a lab, for whoever types an order; each of its ports goes by the name of a machine. What
+    /// it tells is reported once when it is first read.
+    ///
+    /// The task ends when this door is dropped, after that reading.
+    #[must_use]
+    pub fn of_device(
+        (driver, device): (DriverName, &DeviceSpec),
+        ports: Vec<(String, NodeName)>,
+        reveal: &Reveal,
+        reports: &mpsc::Sender<DriverReport>,
+    ) -> Self {
+        let mut power = Self { ports: BTreeMap::new(), devices: BTreeMap::new(), guard: Guard::default() };
+        Plan::Device { driver, device: device.clone(), nodes: ports }.spawn(&mut power, reveal, reports);
+        power
+    }
+
     /// The lab sees a machine so now. Buttons of machines that are seen otherwise than when they were ordered to be
     /// pressed are not pressed.
     pub fn saw(&self, node: &NodeName, state: PowerState) {

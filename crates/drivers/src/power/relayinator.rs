@@ -1,4 +1,5 @@
-//! The original relay board: eight buttons on a serial line, and a memory that is no truth.
+//! Relay boards: eight buttons on a serial line. The original has a memory that is no truth; those of ours, which speak
+//! frames, sense what runs and know when they began (`frames.rs`).
 //!
 //! ```text
 //!   read      status ─▶ what it believes; `starting`, or a belief that was lost: it began anew
@@ -16,10 +17,12 @@ use std::time::Duration;
 use model::{OUT_OF_STEP, PortReading, PortSense};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
-use wire::relay::{HOLD, Heard, Lines, PORTS, PRESS, STATUS, Word, heard, press};
+use wire::relay::{Ask, Asked, HOLD, Heard, Lines, PORTS, PRESS, STATUS, Said, Word, heard, press};
 
 use super::device::{Act, Device, DeviceError, Manner, Ports, Taken, Told};
 use super::tty::Line;
+
+mod frames;
 
 /// Speed of the line, in bits a second.
 pub(super) const BAUD: u32 = 9600;
@@ -40,23 +43,46 @@ pub(super) struct Relayinator<L: Line> {
     held: [bool; 8],
     /// How it was seen to begin anew since it was read last.
     restarted: Option<String>,
+    /// Number of the last frame.
+    number: u16,
+    /// Which start of a board that speaks frames is known.
+    boot: Option<u32>,
 }
 
 #[derive(Debug)]
 struct Open<S> {
     stream: S,
     lines: Lines,
+    /// What the board at its end speaks; nothing until it has answered.
+    speaks: Option<Speaks>,
+}
+
+/// What a board speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Words,
+    Frames,
+}
+
+/// What a board says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// What the original believes.
+    Believes([bool; 8]),
+    /// How one of ours is.
+    Is(Said),
 }
 
 impl<L: Line> Relayinator<L> {
     pub(super) const fn new(line: L) -> Self {
-        Self { line, open: None, believed: None, held: [false; 8], restarted: None }
+        let (number, boot) = (0, None);
+        Self { line, open: None, believed: None, held: [false; 8], restarted: None, number, boot }
     }
 
     async fn opened(&mut self) -> Result<&mut Open<L::Stream>, DeviceError> {
         if self.open.is_none() {
             let stream = self.line.open().await.map_err(|why| self.cannot("opened", &why))?;
-            self.open = Some(Open { stream, lines: Lines::default() });
+            self.open = Some(Open { stream, lines: Lines::default(), speaks: None });
         }
         self.open.as_mut().ok_or_else(|| DeviceError::lost("serial", "it is not open"))
     }
@@ -66,7 +92,9 @@ impl<L: Line> Relayinator<L> {
         let cure = match why.kind() {
             io::ErrorKind::NotFound => "is it plugged in?",
             io::ErrorKind::PermissionDenied => "who runs the lab must be in the group `dialout`",
-            io::ErrorKind::ResourceBusy => "another program has it open",
+            io::ErrorKind::ResourceBusy => {
+                "another program has it open, or another device of the lab file is the same port by another name"
+            }
             _ => "look at its cable",
         };
         DeviceError::lost("serial", format!("{name} cannot be {what}: {why}; {cure}"))
@@ -93,15 +121,55 @@ impl<L: Line> Relayinator<L> {
         }
     }
 
-    /// Asks what it believes.
-    async fn status(&mut self) -> Result<[bool; 8], DeviceError> {
+    /// Takes what came since the last exchange: a greeting counts. An answer that came too late is the answer to an
+    /// older question, and taken for that of the next one it would put every later answer one question behind.
+    async fn heard_meanwhile(&mut self) -> Result<(), DeviceError> {
+        while let Some(line) = self.line(Instant::now()).await? {
+            self.greets(&line);
+        }
+        Ok(())
+    }
+
+    /// A line that nobody waits for says something only where it is a greeting.
+    fn greets(&mut self, line: &[u8]) {
+        match Said::read(line) {
+            Some(said) => self.tells_boot(&said),
+            None if matches!(heard(line), Heard::Starting | Heard::Ready) => {
+                self.began_anew("it said that it starts");
+            }
+            None => {}
+        }
+    }
+
+    /// Asks how it is: in both ways while it is not known which it speaks, for each kind takes the other's question for
+    /// noise.
+    async fn look(&mut self) -> Result<Look, DeviceError> {
+        self.heard_meanwhile().await?;
         let mut last = String::from("nothing");
         for _ in 0..ASKS {
-            self.send(STATUS).await?;
+            let number = self.next_number();
+            let frame = Asked { number, ask: Ask::Status }.frame();
+            match self.opened().await?.speaks {
+                Some(Speaks::Words) => self.send(STATUS).await?,
+                Some(Speaks::Frames) => self.send(frame.bytes()).await?,
+                None => self.send(&[frame.bytes(), STATUS].concat()).await?,
+            }
             let end = Instant::now() + ANSWER;
             while let Some(line) = self.line(end).await? {
-                match heard(&line) {
-                    Heard::Status(believes) => return Ok(self.believes(believes)),
+                let (said, words) = (Said::read(&line), heard(&line));
+                if let Some(said) = said {
+                    self.tells_boot(&said);
+                    if said.number == number {
+                        self.speaks(Speaks::Frames);
+                        return Ok(Look::Is(said));
+                    }
+                    continue;
+                }
+                match words {
+                    Heard::Status(believes) => {
+                        self.speaks(Speaks::Words);
+                        return Ok(Look::Believes(self.believes(believes)));
+                    }
                     Heard::Starting | Heard::Ready => self.began_anew("it said that it starts"),
                     Heard::Garbage => last = format!("`{}`", line.escape_ascii()),
                 }
@@ -115,6 +183,12 @@ impl<L: Line> Relayinator<L> {
                 _ => format!("what is on {name} answers `status` with {last}: is it the relay board?"),
             },
         ))
+    }
+
+    fn speaks(&mut self, way: Speaks) {
+        if let Some(open) = &mut self.open {
+            open.speaks = Some(way);
+        }
     }
 
     /// Compares with what it believed before: what nobody took from it, it lost.
@@ -151,6 +225,10 @@ impl<L: Line> Relayinator<L> {
     }
 }
 
+fn restarted() -> DeviceError {
+    DeviceError::refused("restarted", "it began anew; what is seen of its machines since counts")
+}
+
 fn no_button(port: &str) -> DeviceError {
     DeviceError::refused("no-such-port", format!("the board has buttons 1 to {PORTS}, and no `{port}`"))
 }
@@ -173,13 +251,14 @@ impl<L: Line> Device for Relayinator<L> {
 
     async fn act(&mut self, port: &str, act: Act) -> Result<Taken, DeviceError> {
         let number = button(port)?;
-        let believes = self.status().await?;
+        let look = self.look().await?;
         if self.restarted.is_some() {
-            return Err(DeviceError::refused(
-                "restarted",
-                "it began anew; what is seen of its machines since counts",
-            ));
+            return Err(restarted());
         }
+        let believes = match look {
+            Look::Is(said) => return self.act_in_frames(number, act, &said).await,
+            Look::Believes(believes) => believes,
+        };
         let on = believes.get(usize::from(number) - 1).copied().unwrap_or_default();
         let (word, busy) = match act {
             Act::Off => (Word::Off, HOLD),
@@ -219,14 +298,22 @@ impl<L: Line> Device for Relayinator<L> {
     }
 
     async fn read(&mut self, ports: &[String]) -> Result<Told, DeviceError> {
-        let believes = self.status().await?;
+        let look = self.look().await?;
         let reading = |port: &String| {
-            let on = believes.get(usize::from(button(port).ok()?) - 1).copied()?;
-            Some((port.clone(), PortReading { sense: PortSense::Believed(on), milliwatts: None }))
+            let at = usize::from(button(port).ok()?) - 1;
+            let sense = match look {
+                Look::Believes(believes) => PortSense::Believed(believes.get(at).copied()?),
+                Look::Is(said) => frames::sense(said.sensed.get(at).copied()?),
+            };
+            Some((port.clone(), PortReading { sense, milliwatts: None }))
+        };
+        let kind = match look {
+            Look::Believes(_) => "relay board",
+            Look::Is(_) => "relay board that speaks frames",
         };
         Ok(Told {
             ports: ports.iter().filter_map(reading).collect(),
-            about: format!("relay board on {}", self.line.name()),
+            about: format!("{kind} on {}", self.line.name()),
             restarted: self.restarted.take(),
         })
     }
@@ -235,10 +322,8 @@ impl<L: Line> Device for Relayinator<L> {
         // Whatever comes without being asked for is worth a look, and is read then.
         let never = Instant::now() + Duration::from_secs(86_400);
         match self.line(never).await {
-            Ok(Some(line)) if matches!(heard(&line), Heard::Starting | Heard::Ready) => {
-                self.began_anew("it said that it starts");
-            }
-            Ok(_) => {}
+            Ok(Some(line)) => self.greets(&line),
+            Ok(None) => {}
             Err(_gone) => self.open = None,
         }
     }

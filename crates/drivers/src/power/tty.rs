@@ -9,8 +9,11 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::termios::{ControlModes, OptionalActions, QueueSelector};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, major};
+use rustix::io::Errno;
+use rustix::termios::{
+    ControlModes, InputModes, OptionalActions, QueueSelector, ioctl_tiocexcl, ioctl_tiocnxcl, tcflush,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -123,6 +126,9 @@ impl AsyncWrite for SerialStream {
     }
 }
 
+/// Device numbers of pseudo-terminals (Linux, `Documentation/admin-guide/devices.txt`, 136 to 143 char).
+const PSEUDO: std::ops::RangeInclusive<u32> = 136..=143;
+
 /// A serial port of this computer: raw, 8 data bits, no parity, one stop bit, nobody else's.
 ///
 /// To the reactor it is what a pipe is: a descriptor that becomes readable and writable.
@@ -130,24 +136,53 @@ impl AsyncWrite for SerialStream {
 pub(crate) struct Tty {
     reads: Receiver,
     writes: Sender,
+    /// It was taken from programs that look at no lock, and must be given back.
+    taken: bool,
 }
 
 impl Tty {
     fn open(path: &PathBuf, baud: u32) -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        // Who comes second keeps off: its settings, and what it drops, would be those of whoever has the port. The lock
+        // ends with whoever holds it, however that ends, and it also keeps a second name for the same port out.
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|why| match why {
+            Errno::WOULDBLOCK => io::ErrorKind::ResourceBusy.into(),
+            why => io::Error::from(why),
+        })?;
         let mut settings = rustix::termios::tcgetattr(&file)?;
         settings.make_raw();
+        settings.input_modes &= !(InputModes::IXOFF | InputModes::IXANY);
         // The line's own signals are not looked at; and closing does not drop DTR, which resets boards whose reset is
         // wired to it.
         settings.control_modes |= ControlModes::CLOCAL | ControlModes::CREAD;
         settings.control_modes &= !(ControlModes::HUPCL | ControlModes::CSTOPB | ControlModes::CRTSCTS);
         settings.set_speed(baud)?;
         rustix::termios::tcsetattr(&file, OptionalActions::Now, &settings)?;
-        rustix::termios::tcflush(&file, QueueSelector::IOFlush)?;
-        rustix::termios::ioctl_tiocexcl(&file)?;
+        tcflush(&file, QueueSelector::IOFlush)?;
+        // Those who look at no lock get `EBUSY`. A pseudo-terminal would stay so after a death of ours, because its other
+        // end keeps it; a real port is new at its first opening.
+        let taken = !PSEUDO.contains(&major(fstat(&file)?.st_rdev));
+        if taken {
+            ioctl_tiocexcl(&file)?;
+        }
         let writes = Sender::from_file_unchecked(file.try_clone()?)?;
-        Ok(Self { reads: Receiver::from_file_unchecked(file)?, writes })
+        Ok(Self { reads: Receiver::from_file_unchecked(file)?, writes, taken })
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        // Closing a port waits for what is not sent yet, half a minute where an adapter hangs, and everything else here
+        // would wait with it.
+        if let Err(why) = tcflush(&self.reads, QueueSelector::IOFlush) {
+            tracing::debug!("what was not sent to a serial port: {why}");
+        }
+        if self.taken
+            && let Err(why) = ioctl_tiocnxcl(&self.reads)
+        {
+            tracing::debug!("a serial port that is given back: {why}");
+        }
     }
 }
 

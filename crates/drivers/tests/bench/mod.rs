@@ -66,6 +66,7 @@ fn lab(kind: DeviceKind, ports: &[&str]) -> LabSpec {
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
         secure_boot: model::SecureBootRule::default(),
+        pdudaemon: None,
     }
 }
 

@@ -9,6 +9,7 @@ use model::{MacAddr, NodeName, ScenarioName};
 use super::adopt::AdoptArgs;
 use super::args_image::{IMAGES_HELP, ImageVerb};
 use super::args_lab::{ImportVerb, InitArgs};
+use super::args_power::PowerVerb;
 use super::bundle::BundleVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::display::DisplayVerb;
@@ -441,47 +442,6 @@ pub enum BootVerb {
     },
 }
 
-/// What can be done with power.
-#[derive(Debug, Clone, Subcommand)]
-pub enum PowerVerb {
-    /// Switch on
-    On(PowerArgs),
-    /// Switch off
-    Off(PowerArgs),
-    /// Ask what runs there to stop: a short press, or what its controller has for that
-    Soft(PowerArgs),
-    /// Press the button for a moment, whatever that does: for whoever stands before the machine
-    Press(PowerArgs),
-    /// Show what is known of the power
-    Status(PowerArgs),
-    /// Say whether a machine runs, after a look at it
-    Set(PowerSet),
-}
-
-/// What a person saw.
-#[derive(Debug, Clone, Args)]
-pub struct PowerSet {
-    /// Which machine
-    pub node: NodeName,
-    /// What you saw
-    #[arg(value_enum)]
-    pub state: Saw,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What can be seen of a machine's power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Saw {
-    /// It runs
-    On,
-    /// It is off
-    Off,
-    /// Nobody knows: what was said before is forgotten
-    Unknown,
-}
-
 /// Which machines to show. Any of these shows a page of machines instead of the whole lab.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct StatusFilter {
@@ -516,32 +476,6 @@ impl StatusFilter {
         ];
         let pairs = pairs.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?)));
         pairs.collect::<Vec<_>>().join("&")
-    }
-}
-
-/// Which machines to switch.
-#[derive(Debug, Clone, Args)]
-pub struct PowerArgs {
-    /// A machine, or `all`
-    pub node: Choice,
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// One machine or all of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
-    /// Every machine of the board.
-    All,
-    /// This one.
-    One(NodeName),
-}
-
-impl std::str::FromStr for Choice {
-    type Err = model::NameError;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "all" { Ok(Self::All) } else { text.parse().map(Self::One) }
     }
 }
 
@@ -591,6 +525,12 @@ mod tests {
             "power on node1",
             "power off all",
             "power status all --json",
+            "power status",
+            "power status --json",
+            "power status 1 --device relayinator=/dev/ttyUSB0",
+            "power status all --device relayinator=/dev/ttyUSB0 --json",
+            "power off 3 --device relayinator=/dev/ttyUSB0 --seen on",
+            "power on switch.node1 --device home-assistant=http://10.0.0.5 --with credentials=secret:hass --state /tmp/x",
             "seed show node1 --lab lab.yaml --scenario live",
             "seed show node1 user-data",
             "install node1",
@@ -637,6 +577,9 @@ mod tests {
             "start",
             "start Bad_Name",
             "power on",
+            "power on 1 --with credentials=file:/x",
+            "power on 1 --device relayinator=/dev/ttyUSB0 --with credentials",
+            "power set 1 off --device relayinator=/dev/ttyUSB0",
             "boot trace",
             "status --frob",
             "start all --timeout 5",

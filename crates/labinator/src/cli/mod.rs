@@ -2,10 +2,11 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | what can be typed | `args.rs`, `args_image.rs`, `args_lab.rs` |
+//! | what can be typed | `args.rs`, `args_image.rs`, `args_lab.rs`, `args_power.rs` |
 //! | boot images, and media to boot from | `images.rs`, `media.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
+//! | power of the lab's machines, and of one device without a lab | `power.rs`, `by_hand.rs` |
 //! | the serial console of a machine | `console.rs` |
 //! | its screen | `vnc.rs` |
 //! | small displays, wires on paper | `display.rs`, `wiring_diagram.rs` |
@@ -25,6 +26,8 @@ pub mod adopt;
 mod args;
 mod args_image;
 mod args_lab;
+mod args_power;
+mod by_hand;
 mod capture;
 mod client;
 mod code;
@@ -35,6 +38,7 @@ mod fix;
 mod images;
 mod import;
 mod media;
+mod power;
 mod secret;
 mod secure_boot;
 mod seeds;
@@ -51,11 +55,12 @@ mod wiring_diagram;
 use std::process::ExitCode;
 
 pub use args::{
-    BootVerb, Choice, Cli, ClientVerb, Color, DemoArgs, FixVerb, Globals, InsideArgs, PowerArgs, PowerSet,
-    PowerVerb, ReplayArgs, Saw, SeedShow, SeedVerb, ServeArgs, ServiceVerb, StatusFilter, Verb, WipeArgs,
+    BootVerb, Cli, ClientVerb, Color, DemoArgs, FixVerb, Globals, InsideArgs, ReplayArgs, SeedShow, SeedVerb,
+    ServeArgs, ServiceVerb, StatusFilter, Verb, WipeArgs,
 };
 pub use args_image::{BuildArgs, FetchArgs, ImageVerb, OneImage, UpdateArgs};
 pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};
+pub use args_power::{DeviceArgs, PowerArgs, PowerSet, PowerStatus, PowerVerb, Saw, Setting, TypedDevice};
 pub use client::Client;
 pub use display::{DisplayVerb, Dots, PngArgs, display};
 pub use failure::Failure;

@@ -2,19 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use api::{
-    Accepted, Ask, Diagnosis, EventPage, Explanations, Finding, MachinePage, Plan, PowerAsk, PowerSaid,
-};
-use model::{Event, NodeName, Origin, PowerOrder, PowerState, ScenarioName, Snapshot, Trace};
+use api::{Accepted, Ask, Diagnosis, EventPage, Explanations, Finding, MachinePage, Plan};
+use model::{Event, NodeName, Origin, ScenarioName, Snapshot, Trace};
 
-use super::args::{BootVerb, Choice, ClientVerb, Globals, PowerArgs, PowerSet, PowerVerb, Saw, StatusFilter};
+use super::args::{BootVerb, ClientVerb, Globals, StatusFilter};
 use super::capture;
 use super::client::Client;
 use super::failure::Failure;
 use super::out::{self, Look};
 use super::render::{
-    Names, clock, counted, render_doctor, render_explain, render_page, render_plan, render_power,
-    render_scenarios, render_status, render_trace, sentence,
+    Names, clock, counted, render_doctor, render_explain, render_page, render_plan, render_scenarios,
+    render_status, render_trace, sentence,
 };
 use super::seeds;
 use super::wait::{Target, wait_for};
@@ -76,7 +74,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
         ClientVerb::Boot(BootVerb::Import { file, mac, as_test, json }) => {
             capture::import(&file, mac, as_test.as_deref(), (json, look))
         }
-        ClientVerb::Power(verb) => power(&client, verb, look).await,
+        ClientVerb::Power(verb) => super::power::power(&client, verb, look).await,
         ClientVerb::Doctor { json, fix: None, .. } => doctor(&client, json, look).await,
         ClientVerb::Doctor { json, fix: Some(what), interface } => {
             super::fix::fix(what, &interface.unwrap_or_default(), json, look).await
@@ -87,7 +85,11 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
 const ASK: Ask = Ask { by: Origin::Cli };
 
 /// Prints the API type as it is, or what a person reads.
-fn shown<T: serde::Serialize>(value: &T, json: bool, text: impl FnOnce() -> String) -> Result<(), Failure> {
+pub(super) fn shown<T: serde::Serialize>(
+    value: &T,
+    json: bool,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
     if json { out::json(value, true) } else { out::print(&text()) }
 }
 
@@ -202,90 +204,6 @@ async fn events(client: &Client, after: Option<u64>, json: bool) -> Result<(), F
             Some(_) | None => return Ok(()),
         }
     }
-}
-
-async fn power(client: &Client, verb: PowerVerb, look: Look) -> Result<(), Failure> {
-    let (args, order) = match verb {
-        PowerVerb::On(args) => (args, Some(PowerOrder::On)),
-        PowerVerb::Off(args) => (args, Some(PowerOrder::Off)),
-        PowerVerb::Soft(args) => (args, Some(PowerOrder::Soft)),
-        PowerVerb::Press(args) => (args, Some(PowerOrder::Press)),
-        PowerVerb::Status(args) => (args, None),
-        PowerVerb::Set(set) => return power_set(client, &set, look).await,
-    };
-    match order {
-        Some(order) => switch(client, &args, order, look).await,
-        None => power_status(client, &args, look).await,
-    }
-}
-
-async fn power_set(client: &Client, set: &PowerSet, look: Look) -> Result<(), Failure> {
-    let state = match set.state {
-        Saw::On => PowerState::On,
-        Saw::Off => PowerState::Off,
-        Saw::Unknown => PowerState::Unknown,
-    };
-    let said = PowerSaid { state, by: Origin::Cli };
-    let accepted: Accepted = client.post(&format!("/v1/nodes/{}/power/seen", set.node), &said).await?;
-    if set.json {
-        return out::json(&accepted, true);
-    }
-    if look.quiet { Ok(()) } else { out::line(&format!("{}: {state}, as you saw it", set.node)) }
-}
-
-async fn switch(client: &Client, args: &PowerArgs, order: PowerOrder, look: Look) -> Result<(), Failure> {
-    let nodes = match &args.node {
-        Choice::One(node) => vec![node.clone()],
-        Choice::All => {
-            let picture: Snapshot = client.get("/v1/snapshot").await?;
-            picture.machines.iter().map(|m| m.node.clone()).collect()
-        }
-    };
-    let mut worst = Ok(());
-    let mut all = Vec::new();
-    for node in nodes {
-        let ask = PowerAsk { order, by: Origin::Cli };
-        match client.post::<_, Accepted>(&format!("/v1/nodes/{node}/power"), &ask).await {
-            Ok(accepted) => {
-                if !args.json && !look.quiet {
-                    let already = if accepted.already { " already" } else { ": accepted" };
-                    out::line(&format!("{node}: {order}{already}"))?;
-                }
-                all.push(accepted);
-            }
-            // One machine that cannot be switched does not keep the others from it.
-            Err(Failure::Refused(body)) if args.node == Choice::All => {
-                out::complain(&format!("{node}: {}", body.message));
-                worst = Err(Failure::Said(3));
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    if args.json {
-        match (&args.node, all.as_slice()) {
-            (Choice::One(_), [one]) => out::json(one, true)?,
-            _ => out::json(&all, true)?,
-        }
-    }
-    worst
-}
-
-async fn power_status(client: &Client, args: &PowerArgs, look: Look) -> Result<(), Failure> {
-    let picture: Snapshot = client.get("/v1/snapshot").await?;
-    let wanted = |name: &NodeName| match &args.node {
-        Choice::All => true,
-        Choice::One(node) => node == name,
-    };
-    let chosen: Vec<_> = picture.machines.iter().filter(|m| wanted(&m.node)).map(AsRef::as_ref).collect();
-    if let (Choice::One(node), []) = (&args.node, chosen.as_slice()) {
-        let known: Vec<&str> = picture.machines.iter().map(|m| m.node.as_str()).collect();
-        return Err(Failure::Refused(api::ErrorBody {
-            code: "unknown_node".to_owned(),
-            message: format!("there is no machine `{node}`"),
-            advice: format!("this board has: {}", known.join(", ")),
-        }));
-    }
-    shown(&chosen, args.json, || render_power(&chosen, look.width, look.color))
 }
 
 async fn doctor(client: &Client, json: bool, look: Look) -> Result<(), Failure> {

@@ -16,7 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::file::PowerFile;
 use super::yaml::Entry;
 
-pub(super) use reads::{Read, device, is_port};
+pub(super) use reads::{Read, device, is_port, secret_ref};
 
 /// One driver.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use super::devices::Given;
 use super::fields::{Entries, Typed};
 use super::guests::GuestsFile;
+use super::pdudaemon::PdudaemonFile;
 use super::systems::{PathsFile, VarsFile};
 use super::talos::TalosFile;
 use super::yaml::Place;
@@ -42,6 +43,10 @@ pub struct LabFile {
     /// `off` unless told.
     #[schemars(with = "Option<String>", extend("enum" = ["off", "required"]))]
     pub secure_boot: Option<Typed<String>>,
+    /// Other programs, such as LAVA and labgrid, switch the lab's machines as they do through pdudaemon. Nobody may unless
+    /// this is here.
+    #[schemars(with = "Option<PdudaemonFile>")]
+    pub pdudaemon: Option<PdudaemonFile>,
     /// What every template knows.
     #[schemars(with = "Option<VarsFile>")]
     pub vars: VarsFile,

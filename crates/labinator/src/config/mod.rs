@@ -13,12 +13,14 @@ mod file;
 mod guests;
 mod mistake;
 mod network;
+mod pdudaemon;
 mod power;
 mod racks;
 mod reading;
 mod scenarios;
 mod systems;
 mod talos;
+mod typed;
 mod words;
 mod yaml;
 
@@ -37,9 +39,11 @@ pub use file::{
 pub(crate) use guests::identity;
 pub use guests::{GuestsFile, RoleFile};
 pub use mistake::{Mistake, MistakeLine, Mistakes};
+pub use pdudaemon::PdudaemonFile;
 pub(crate) use systems::{DONE, GIVEN};
 pub use systems::{PathsFile, VarsFile};
 pub use talos::{PatchesFile, TalosFile};
+pub(crate) use typed::{Device, device};
 pub(crate) use words::memory;
 pub use yaml::Place;
 
@@ -211,6 +215,10 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let agent_updates = updates.flatten().unwrap_or_default();
     let secure = file.secure_boot.as_ref().map(|typed| carriers::secure_boot(typed, found));
     let secure_boot = secure.flatten().unwrap_or_default();
+    let pdudaemon = match &file.pdudaemon {
+        Some(file) => Some(pdudaemon::judge(file, network.as_ref().map(|network| network.boss), found)),
+        None => None,
+    };
     let memory = memory_of(board.as_ref(), power.as_ref());
     let parking = board.as_ref().zip(power.as_ref()).map(|(board, power)| parking(board, power));
     let around = scenarios::Around { nodes, groups, folder, proof, memory, parking };
@@ -228,7 +236,18 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let (lab, mut power, scenarios) = (lab?, power?, scenarios?);
     guests::place((&lab, file.network.as_ref()), &segment, (&mut board, &mut power), &scenarios, found);
     let variables = variables?;
-    Some(LabSpec { lab, network, power, board, scenarios, limits, variables, agent_updates, secure_boot })
+    Some(LabSpec {
+        lab,
+        network,
+        power,
+        board,
+        scenarios,
+        limits,
+        variables,
+        agent_updates,
+        secure_boot,
+        pdudaemon: pdudaemon.flatten(),
+    })
 }
 
 /// Machines that can be parked: those that a driver can switch off again. Whether their image can hold them is known once

@@ -78,7 +78,8 @@ pub(super) fn named<N: std::str::FromStr<Err = model::NameError>>(
     }
 }
 
-fn power_driver(file: &PowerFile, found: &mut Found) -> Option<PowerDriver> {
+/// Judges one driver. `None` when something in it is wrong, which was said then.
+pub(super) fn power_driver(file: &PowerFile, found: &mut Found) -> Option<PowerDriver> {
     let word = file.driver.as_ref()?;
     if let Some(kind) = devices::kind(&word.value) {
         return devices::device(kind, (file, word), found).map(PowerDriver::Device);

@@ -10,6 +10,7 @@ use super::file::{
 };
 use super::guests;
 use super::mistake::Mistake;
+use super::pdudaemon;
 use super::systems;
 use super::yaml::{Entry, Node, Place, Value};
 
@@ -38,6 +39,7 @@ pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
         proof: fields.text("proof", found),
         agent_updates: fields.text("agent-updates", found),
         secure_boot: fields.text("secure-boot", found),
+        pdudaemon: fields.node("pdudaemon").and_then(|e| pdudaemon::read(e, found)),
         vars: systems::vars(&mut fields, found),
         groups: fields.node("groups").map(|e| entries("groups", e, found, systems::group)),
     };
@@ -161,7 +163,7 @@ fn dns(entry: &Entry, found: &mut Found) -> Option<DnsFile> {
     }
 }
 
-fn power_driver(entry: &Entry, found: &mut Found) -> Option<PowerFile> {
+pub(super) fn power_driver(entry: &Entry, found: &mut Found) -> Option<PowerFile> {
     let mut fields = Fields::open(&entry.key, entry.key_place, &entry.value, found)?;
     let file = PowerFile {
         place: fields.place,

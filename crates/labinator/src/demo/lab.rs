@@ -72,6 +72,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
         secure_boot: model::SecureBootRule::default(),
+        pdudaemon: None,
     })
 }
 

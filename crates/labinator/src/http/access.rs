@@ -44,7 +44,7 @@ impl Token {
     }
 
     /// Compares in a time that does not depend on where the texts differ.
-    fn is(&self, offered: &str) -> bool {
+    pub(super) fn is(&self, offered: &str) -> bool {
         let own = self.reveal().as_bytes();
         let differs = own.iter().zip(offered.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
         own.len() == offered.len() && differs == 0

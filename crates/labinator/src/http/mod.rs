@@ -9,6 +9,7 @@ mod files;
 mod lab;
 mod loaders;
 mod machines;
+mod pdudaemon;
 mod screens;
 mod status;
 mod stream;
@@ -26,6 +27,7 @@ use crate::doctor::Doctor;
 use crate::failures::Failures;
 
 pub use access::Token;
+pub use pdudaemon::{Door, pdudaemon_router};
 pub use screens::Screens;
 
 /// What the handlers work with.

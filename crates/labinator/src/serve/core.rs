@@ -19,11 +19,11 @@ use crate::delegate::Delegate;
 use crate::disk_loader::Installer;
 use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
-use crate::http::{House, Screens, Token, guarded_router, router};
+use crate::http::{Door, House, Screens, Token, guarded_router, pdudaemon_router, router};
 use crate::image::Places;
 use crate::journal::Journal;
 use crate::renewal::{self, Renewals};
-use crate::{hands, link, probe};
+use crate::{device_secrets, hands, link, probe};
 
 pub(super) fn run(brief: Brief) -> Result<(), ServeError> {
     priority::of_core();
@@ -39,7 +39,11 @@ pub(super) fn run(brief: Brief) -> Result<(), ServeError> {
     outcome
 }
 
-async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStream) -> Result<(), ServeError> {
+async fn serve(
+    brief: Brief,
+    mut doors: Doors,
+    parent: std::os::unix::net::UnixStream,
+) -> Result<(), ServeError> {
     let Brief { spec, folders } = brief;
     let (journal, past, recovery) = Journal::open(Arc::new(Disk), &folders.state.join("journal"))?;
     if recovery.dropped > 0 {
@@ -85,11 +89,19 @@ async fn serve(brief: Brief, doors: Doors, parent: std::os::unix::net::UnixStrea
     };
     let picture = Arc::clone(desk.publisher());
     tasks.spawn(renewal::run(renewals.clone(), ground, picture, channel.clone()));
+    let pdudaemon = spec.pdudaemon.clone();
     let doctor = Doctor::new(clock, spec, folders.state.clone(), places).with(renewals);
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let failures = Failures::of(&folders.state);
     let screens = Screens::default();
     let house = House { desk: desk.clone(), doctor, failures, adopter, channel, screens, installer };
+    let asked = pdudaemon.map(|asked| Door::new(asked.credentials, device_secrets::reveal(&folders.state)));
+    if let Some((listener, door)) = doors.pdudaemon.take().zip(asked) {
+        let fault = || ServeError::io("the listener of pdudaemon's clients");
+        listener.set_nonblocking(true).map_err(fault())?;
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(fault())?;
+        spawn_door(&mut tasks, listener, pdudaemon_router(desk.clone(), door));
+    }
     open_doors(&mut tasks, (doors, key), house, &folders.state.join("token"))?;
 
     let conductor = tokio::spawn(conductor.run());

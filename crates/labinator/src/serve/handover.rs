@@ -20,16 +20,19 @@ pub(super) struct Doors {
     pub(super) local: UnixListener,
     /// For agents.
     pub(super) agents: TcpListener,
+    /// For programs that switch machines as they do through pdudaemon, where the lab file lets them.
+    pub(super) pdudaemon: Option<TcpListener>,
 }
 
 impl Doors {
     /// Hands all to the process at the other end.
     pub(super) fn send_over(&self, stream: &UnixStream) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut rights = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [self.page.as_fd(), self.local.as_fd(), self.agents.as_fd()];
+        let mut descriptors = vec![self.page.as_fd(), self.local.as_fd(), self.agents.as_fd()];
+        descriptors.extend(self.pdudaemon.as_ref().map(AsFd::as_fd));
         if !rights.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-            return Err(io::Error::other("no room for three descriptors"));
+            return Err(io::Error::other("no room for four descriptors"));
         }
         sendmsg(stream, &[IoSlice::new(b"!")], &mut rights, SendFlags::NOSIGNAL)?;
         Ok(())
@@ -37,7 +40,7 @@ impl Doors {
 
     /// Takes what the supervisor sends.
     pub(super) fn receive_from(stream: &UnixStream) -> io::Result<Self> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
         let mut rights = RecvAncillaryBuffer::new(&mut space);
         let mut mark = [0; 1];
         let got = recvmsg(stream, &mut [IoSliceMut::new(&mut mark)], &mut rights, RecvFlags::CMSG_CLOEXEC)?;
@@ -56,6 +59,7 @@ impl Doors {
                 .next()
                 .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a listener is missing"))
         };
-        Ok(Self { page: next()?.into(), local: next()?.into(), agents: next()?.into() })
+        let (page, local, agents) = (next()?.into(), next()?.into(), next()?.into());
+        Ok(Self { page, local, agents, pdudaemon: next().ok().map(Into::into) })
     }
 }

@@ -63,10 +63,20 @@ impl Supervisor {
         let local = local_listener(&socket)?;
         let boot = Sockets::bind(&config)?;
         let agents = agents_listener(network.boss)?;
+        let pdudaemon = match &spec.pdudaemon {
+            Some(asked) => {
+                let at = SocketAddr::from((asked.address, asked.port));
+                Some(
+                    TcpListener::bind(at)
+                        .map_err(ServeError::io(format!("TCP {at}, for pdudaemon's clients")))?,
+                )
+            }
+            None => None,
+        };
         let token = kept_token(&state.join("token"))?;
         let brief = Brief { spec, folders };
         brief.write()?;
-        Ok(Self { brief, boot, doors: Doors { page, local, agents }, token, socket })
+        Ok(Self { brief, boot, doors: Doors { page, local, agents, pdudaemon }, token, socket })
     }
 
     /// The link that opens the page, with the token.

@@ -100,6 +100,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
         secure_boot: model::SecureBootRule::default(),
+        pdudaemon: None,
     }
 }
 

@@ -128,6 +128,7 @@ impl Board {
             variables: Variables::default(),
             agent_updates: model::AgentUpdates::default(),
             secure_boot: model::SecureBootRule::default(),
+            pdudaemon: None,
         };
         let (images, candidate) = (BTreeMap::new(), (None, Built::No));
         let mut board = Self { spec, images, images_later: false, candidate, manifests_are_wrong: false };

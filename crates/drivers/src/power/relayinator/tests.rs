@@ -25,6 +25,8 @@ struct Inside {
     mute: bool,
     garbage: bool,
     opened: u32,
+    /// How much later than at once its next answer comes.
+    late: Option<Duration>,
 }
 
 /// A board on a line in memory.
@@ -45,6 +47,9 @@ impl Bench {
         while let Ok(byte) = stream.read_u8().await {
             let Some(line) = lines.take(byte) else { continue };
             let answer = self.inside(|inside| inside.obey(&String::from_utf8(line).unwrap()));
+            if let Some(late) = self.inside(|inside| inside.late.take()) {
+                tokio::time::sleep(late).await;
+            }
             if self.inside(|inside| inside.unplugged) || stream.write_all(&answer).await.is_err() {
                 return;
             }
@@ -61,6 +66,10 @@ impl Inside {
             }
         }
         self.ends.retain(|_, (until, _)| now < *until);
+        if line.starts_with('~') {
+            // A frame is no word of this board.
+            return Vec::new();
+        }
         self.words.push((now, line.to_owned()));
         match line.split_once(' ') {
             _ if self.mute => Vec::new(),
@@ -286,6 +295,24 @@ async fn half_lines_and_garbage_are_passed_over_and_silence_ends() {
         stand.bench.words().iter().all(|(_, word)| word != "on 2"),
         "nothing is pressed by a board that is silent"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_came_too_late_is_not_taken_for_that_of_the_next_question() {
+    let mut stand = Stand::new();
+    assert!(matches!(stand.sight().await, DeviceSight::Answers { .. }));
+    // The next question is answered twice as late as is waited for: by then it was asked again.
+    stand.bench.inside(|inside| inside.late = Some(2 * ANSWER));
+    stand.order(1, 1, Act::On).await;
+    assert_eq!(code(&stand.outcome(1).await), "done");
+    stand.bench.inside(|inside| inside.believes = [false; 8]);
+    stand.order(2, 2, Act::On).await;
+    assert_eq!(
+        code(&stand.outcome(2).await),
+        "restarted",
+        "what it said before it forgot was taken for news"
+    );
+    assert_eq!(stand.bench.words().len(), 1);
 }
 
 #[test]

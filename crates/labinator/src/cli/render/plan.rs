@@ -1,7 +1,7 @@
 //! Scenarios, what starting one would do, and how machines are powered.
 
 use api::Plan;
-use model::{MachineView, NodeName, PowerState, ScenarioView, Snapshot};
+use model::{LabTime, MachineView, NodeName, PowerState, ScenarioView, Snapshot};
 
 use super::paint::{Paint, counted, cut, seconds};
 
@@ -67,9 +67,9 @@ pub fn render_plan(plan: &Plan, color: bool) -> String {
     lines.join("\n")
 }
 
-/// How the machines are powered, and how that is known.
+/// How the machines are powered at this moment, how that is known, and for how long.
 #[must_use]
-pub fn render_power(machines: &[&MachineView], width: usize, color: bool) -> String {
+pub fn render_power(machines: &[&MachineView], now: LabTime, width: usize, color: bool) -> String {
     let paint = Paint(color);
     let name_width = machines.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
     let port_width = machines.iter().map(|m| m.power.port.to_string().len()).max().unwrap_or(0);
@@ -82,9 +82,13 @@ pub fn render_power(machines: &[&MachineView], width: usize, color: bool) -> Str
             PowerState::Changing | PowerState::Unknown => paint.doubtful(&word),
         };
         let port = machine.power.port.to_string();
-        let room = width.saturating_sub(name_width + port_width + 14);
+        let age = machine
+            .power
+            .seen
+            .map_or_else(String::new, |seen| format!(", for {}", now.since(seen.since_start)));
+        let room = width.saturating_sub(name_width + port_width + 14 + age.chars().count());
         let line = format!(
-            "{:name_width$}  {word}  {port:port_width$}  {}",
+            "{:name_width$}  {word}  {port:port_width$}  {}{age}",
             machine.node,
             cut(&machine.power.evidence, room)
         );

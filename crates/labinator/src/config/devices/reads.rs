@@ -108,15 +108,7 @@ impl Read<'_> {
     /// Where a secret is kept. A secret itself is never written in the lab file.
     pub(in crate::config) fn secret(&mut self, key: &'static str) -> Option<SecretRef> {
         let typed = self.text(key)?;
-        let read = secret(&typed.value);
-        if read.is_none() {
-            self.found.push(
-                Mistake::new(format!("`{key}` says where a secret is kept"), typed.place, "not `secret:…` or `file:…`")
-                    .help("a lab file is passed around; write `file:/etc/labinator/NAME`, a file that only its owner reads")
-                    .help("or `secret:NAME`, kept by `labinator secret set NAME < FILE`"),
-            );
-        }
-        read
+        secret_ref(key, &typed, self.found)
     }
 
     /// Something is wrong.
@@ -159,6 +151,23 @@ impl Read<'_> {
         }
         self.found.len() == before
     }
+}
+
+/// A reference to a secret, or what is to be written instead.
+pub(in crate::config) fn secret_ref(
+    key: &str,
+    typed: &Typed<String>,
+    found: &mut Found,
+) -> Option<SecretRef> {
+    let read = secret(&typed.value);
+    if read.is_none() {
+        found.push(
+            Mistake::new(format!("`{key}` says where a secret is kept"), typed.place, "not `secret:…` or `file:…`")
+                .help("a lab file is passed around; write `file:/etc/labinator/NAME`, a file that only its owner reads")
+                .help("or `secret:NAME`, kept by `labinator secret set NAME < FILE`"),
+        );
+    }
+    read
 }
 
 /// A reference to a secret.
