@@ -215,10 +215,8 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let agent_updates = updates.flatten().unwrap_or_default();
     let secure = file.secure_boot.as_ref().map(|typed| carriers::secure_boot(typed, found));
     let secure_boot = secure.flatten().unwrap_or_default();
-    let pdudaemon = match &file.pdudaemon {
-        Some(file) => Some(pdudaemon::judge(file, network.as_ref().map(|network| network.boss), found)),
-        None => None,
-    };
+    let boss = network.as_ref().map(|network| network.boss);
+    let pdudaemon = file.pdudaemon.as_ref().map(|file| pdudaemon::judge(file, boss, found));
     let memory = memory_of(board.as_ref(), power.as_ref());
     let parking = board.as_ref().zip(power.as_ref()).map(|(board, power)| parking(board, power));
     let around = scenarios::Around { nodes, groups, folder, proof, memory, parking };

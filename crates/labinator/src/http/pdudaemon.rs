@@ -10,7 +10,6 @@
 //! answer says so. The answer comes when the order was carried out, as pdudaemon's does.
 //! Forms: `pdudaemon/httplistener.py`, `listener.py` and `pduclient` of pdudaemon 1.1; `PDUDaemonDriver` of labgrid 26.0.
 
-use std::future::Future;
 use std::time::Duration;
 
 use axum::Router;
@@ -258,34 +257,27 @@ fn refused(error: &DeskError) -> (StatusCode, String) {
 }
 
 /// Waits for what becomes of an order that was accepted with this event.
-fn follows<'a>(
-    desk: &'a Desk,
-    node: &'a NodeName,
-    order: PowerOrder,
-    seq: u64,
-) -> impl Future<Output = Ended> + Send + 'a {
-    async move {
-        let mut news = desk.publisher().news();
-        let mut course = Course { order, ours: Vec::new(), failed: None };
-        let mut after = seq.saturating_sub(1);
-        loop {
-            let (events, _) = desk.publisher().events(after, EVENTS);
-            for event in &events {
-                after = after.max(event.seq);
-                if let Some(ended) = course.hears(node, &event.fact) {
-                    return ended;
-                }
+async fn follows(desk: &Desk, node: &NodeName, order: PowerOrder, seq: u64) -> Ended {
+    let mut news = desk.publisher().news();
+    let mut course = Course { order, ours: Vec::new(), failed: None };
+    let mut after = seq.saturating_sub(1);
+    loop {
+        let (events, _) = desk.publisher().events(after, EVENTS);
+        for event in &events {
+            after = after.max(event.seq);
+            if let Some(ended) = course.hears(node, &event.fact) {
+                return ended;
             }
-            let picture = desk.publisher().latest();
-            let machine = picture.machines.iter().find(|machine| machine.node == *node);
-            if picture.through > seq
-                && let Some(fault) = machine.and_then(|machine| machine.fault.as_ref())
-            {
-                return Err((StatusCode::INTERNAL_SERVER_ERROR, fault.text.clone()));
-            }
-            if events.is_empty() && news.changed().await.is_err() {
-                return Err((StatusCode::SERVICE_UNAVAILABLE, "the controller is shutting down".to_owned()));
-            }
+        }
+        let picture = desk.publisher().latest();
+        let machine = picture.machines.iter().find(|machine| machine.node == *node);
+        if picture.through > seq
+            && let Some(fault) = machine.and_then(|machine| machine.fault.as_ref())
+        {
+            return Err((StatusCode::INTERNAL_SERVER_ERROR, fault.text.clone()));
+        }
+        if events.is_empty() && news.changed().await.is_err() {
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "the controller is shutting down".to_owned()));
         }
     }
 }
@@ -413,10 +405,11 @@ mod tests {
     #[test]
     fn being_asked_to_stop_is_not_being_off() {
         let node: NodeName = "node1".parse().unwrap();
+        let port = model::PortRef { driver: "relays".parse().unwrap(), port: "1".to_owned() };
         let mut course = Course { order: PowerOrder::Off, ours: Vec::new(), failed: None };
         let issued = |id, order| Fact::Issued {
             id: CommandId(id),
-            command: Command::Power { node: node.clone(), port: "relays/1".parse().unwrap(), order },
+            command: Command::Power { node: node.clone(), port: port.clone(), order },
         };
         let done = |id| Fact::Finished { id: CommandId(id), outcome: Outcome::Done };
         assert_eq!(course.hears(&node, &done(1)), None, "somebody else's");
