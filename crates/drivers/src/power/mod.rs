@@ -192,7 +192,9 @@ impl Power {
         reports: &mpsc::Sender<DriverReport>,
     ) -> Self {
         let mut power = Self { ports: BTreeMap::new(), devices: BTreeMap::new(), guard: Guard::default() };
-        Plan::Device { driver, device: device.clone(), nodes: ports }.spawn(&mut power, reveal, reports);
+        let segment = Arc::new(wake::Segment::nowhere());
+        let plan = Plan::Device { driver, device: device.clone(), nodes: ports };
+        plan.spawn(&mut power, &segment, reveal, reports);
         power
     }
 

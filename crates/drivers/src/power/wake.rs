@@ -30,6 +30,12 @@ pub(super) struct Segment {
 }
 
 impl Segment {
+    /// No network, and no machine that could be woken on it.
+    pub(super) const fn nowhere() -> Self {
+        let (boss, everybody) = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST);
+        Self { interface: String::new(), boss, everybody, macs: BTreeMap::new() }
+    }
+
     pub(super) fn of(spec: &LabSpec) -> Self {
         let network = &spec.network;
         let hosts = u32::MAX.checked_shr(u32::from(network.prefix)).unwrap_or(0);
