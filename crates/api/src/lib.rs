@@ -6,8 +6,10 @@ mod bodies;
 mod images;
 mod openapi;
 mod routes;
+mod switches;
 
 pub use bodies::*;
 pub use images::{Aged, AgedKind, Generation, GenerationState, Stock, StoredImage, TrialProgress};
 pub use openapi::openapi;
 pub use routes::{CAPTURE, Method, ROUTES, Right, Route};
+pub use switches::{CutAsk, CutView, MirrorAsk, MirrorPorts, Mirrored, RestoreAsk, SwitchList, SwitchView};

@@ -4,8 +4,9 @@ use model::{DiskLoaders, Snapshot, Trace};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
-    Accepted, AdoptAsk, Adopted, Ask, Captures, ConsolePart, Diagnosis, EventPage, Explanations, LoaderAsk,
-    MachinePage, Plan, PowerAsk, PowerSaid, Stock, StreamItem, TypeAsk, Typed, WipeAsk,
+    Accepted, AdoptAsk, Adopted, Ask, Captures, ConsolePart, CutAsk, Diagnosis, EventPage, Explanations,
+    LoaderAsk, MachinePage, MirrorAsk, Mirrored, Plan, PowerAsk, PowerSaid, RestoreAsk, Stock, StreamItem,
+    SwitchList, TypeAsk, Typed, WipeAsk,
 };
 
 /// How it is asked.
@@ -169,6 +170,20 @@ pub const ROUTES: &[Route] = &[
             shape::<()>,
         )
     },
+    get("/v1/switches", "The switches, and who hangs on which of their ports.", shape::<SwitchList>),
+    post("/v1/switches/cut", "Disable ports for a while.", shape::<CutAsk>, shape::<Accepted>),
+    post(
+        "/v1/switches/restore",
+        "Enable ports again before their time.",
+        shape::<RestoreAsk>,
+        shape::<Accepted>,
+    ),
+    post(
+        "/v1/switches/{switch}/mirror",
+        "Copy what goes through a port to another, or end that.",
+        shape::<MirrorAsk>,
+        shape::<Mirrored>,
+    ),
     get("/v1/doctor", "What is wrong with this boss, network and lab.", shape::<Diagnosis>),
     get(
         "/v1/images",

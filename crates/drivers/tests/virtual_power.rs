@@ -45,6 +45,7 @@ fn lab() -> LabSpec {
         power: port(),
         loader: model::LoaderChoice::Ipxe,
         guest: None,
+        port: None,
         memory: None,
         firmware: Some(VirtualFirmware::Bios),
     };
@@ -77,6 +78,7 @@ fn lab() -> LabSpec {
         limits: Limits::default(),
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
+        switch: [].into(),
         secure_boot: model::SecureBootRule::default(),
         pdudaemon: None,
     }

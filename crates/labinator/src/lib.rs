@@ -37,3 +37,4 @@ pub mod seed;
 pub mod serve;
 pub mod service;
 pub mod start;
+pub mod wiring;

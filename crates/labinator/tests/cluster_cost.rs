@@ -140,6 +140,7 @@ async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
         adopter: None,
         channel,
         screens: labinator::http::Screens::default(),
+        switches: drivers::switch::Switches::default(),
     };
     let mut serving = JoinSet::new();
     serving.spawn(async move { axum::serve(listener, labinator::http::router(house)).await.unwrap() });

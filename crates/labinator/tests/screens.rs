@@ -128,6 +128,7 @@ async fn lab(name: &str) -> Lab {
         adopter: None,
         channel,
         screens: Screens::default(),
+        switches: drivers::switch::Switches::default(),
     };
     let page = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let page_at = page.local_addr().unwrap();

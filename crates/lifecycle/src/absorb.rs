@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 
 use model::{
     Bar, Boot, ClusterPods, Command, CommandId, Digest, Event, Fact, Fault, Goal, GuestBoot, LabSpec,
-    MacAddr, MarkKind, Moment, NodeName, Notice, Outcome, Phase, PowerOrder, PowerState, Proof, Rung,
-    ScenarioName, Sight, Stage, Stranger, TalosStep,
+    MacAddr, MarkKind, Moment, NodeName, Outcome, Phase, PowerOrder, PowerState, Proof, Rung, ScenarioName,
+    Sight, Stage, Stranger, TalosStep,
 };
 
 use crate::cluster::{Cluster, Order, TalosKnown};
@@ -16,7 +16,7 @@ use crate::lab::{CoreStart, Install, Lab, Machine, Run};
 use crate::past::{self, PastBoot, Room};
 use crate::power::{self, record::Told};
 use crate::wipe::before::BeforeUse;
-use crate::{guests, park, record, trial, waterfall, wipe};
+use crate::{cuts, guests, notices, park, record, trial, waterfall, wipe};
 
 /// Strangers remembered.
 const STRANGERS_KEPT: usize = 32;
@@ -63,7 +63,7 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
             trial::counted(lab, (image, *generation), node, (*good, because))
         }
         Fact::CounterSeen { up } => counter_seen(lab, *up, at),
-        Fact::Noticed { notice } => noticed(lab, notice),
+        Fact::Noticed { notice } => notices::noticed(lab, notice),
         Fact::StartAccepted { run, scenario, .. } => start(lab, *run, scenario, at),
         Fact::AdoptAccepted { run, scenario, fingerprint, .. } => adopt(lab, *run, scenario, fingerprint, at),
         Fact::StopAccepted { .. } => stop(lab, at),
@@ -93,6 +93,8 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
             Some(told) => power::record::absorb(lab, &told, at),
             None => Touched::Lab,
         },
+        Fact::CutAccepted { ports, span, .. } => cuts::begin(lab, ports, *span, at.since_start),
+        Fact::CutEnded { ports, .. } => cuts::end(lab, ports, at.since_start),
         Fact::InstallAccepted { node, .. } => about(lab, node, |m| install_again(m, at)),
         Fact::WipeAccepted { node, number, disk, permit, .. } => {
             about(lab, node, |m| wipe::accepted(m, (*number, disk), *permit, at.since_start))
@@ -119,11 +121,6 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
     }
 }
 
-fn noticed(lab: &mut Lab, notice: &Notice) -> Touched {
-    note(&mut lab.notices, notice);
-    Touched::Lab
-}
-
 fn counter_seen(lab: &mut Lab, up: bool, at: Moment) -> Touched {
     if up && !lab.counter_up {
         lab.listening = at.since_start;
@@ -142,6 +139,7 @@ fn core_started(lab: &mut Lab, spec: Arc<LabSpec>, start: CoreStart, at: Moment)
         lab.machines.values_mut().for_each(|m| power::record::gap(&mut Arc::make_mut(m).senses));
     }
     lab.core = Some(start);
+    cuts::core_started(lab);
     restarted(lab, at);
 }
 
@@ -187,38 +185,6 @@ fn restarted(lab: &mut Lab, at: Moment) {
     }
     for order in lab.run.iter_mut().flat_map(|run| run.cluster.orders()) {
         order.lose(at.since_start);
-    }
-}
-
-/// Keeps one notice of each kind and subject, the newest last.
-fn note(notices: &mut Vec<Notice>, new: &Notice) {
-    notices.retain(|old| match (old, new) {
-        (Notice::ForeignDhcp { mac: a, .. }, Notice::ForeignDhcp { mac: b, .. })
-        | (Notice::OtherController { mac: a, .. }, Notice::OtherController { mac: b, .. })
-        | (Notice::ForeignDhcp { mac: a, .. }, Notice::OtherController { mac: b, .. })
-        | (Notice::ForeignDhcp6 { mac: a, .. }, Notice::ForeignDhcp6 { mac: b, .. })
-        | (Notice::Flooding { mac: a, .. }, Notice::Flooding { mac: b, .. })
-        | (Notice::ForeignRouter { mac: a, .. }, Notice::ForeignRouter { mac: b, .. }) => a != b,
-        (Notice::LedgerFull { .. }, Notice::LedgerFull { .. } | Notice::LedgerWell)
-        | (Notice::ClockStepped { .. }, Notice::ClockStepped { .. })
-        | (Notice::Merged { .. }, Notice::Merged { .. }) => false,
-        (Notice::Malformed { protocol: a, .. }, Notice::Malformed { protocol: b, .. }) => a != b,
-        (Notice::LoaderMissing { arch: a, .. }, Notice::LoaderMissing { arch: b, .. }) => a != b,
-        // A server that was heard says more than a machine that named it.
-        (
-            Notice::ForeignChoice { server: a, .. },
-            Notice::ForeignChoice { server: b, .. }
-            | Notice::ForeignDhcp { server: b, .. }
-            | Notice::OtherController { server: b, .. },
-        ) => a != b,
-        (
-            Notice::ForeignChoice6 { duid: a, .. },
-            Notice::ForeignChoice6 { duid: b, .. } | Notice::ForeignDhcp6 { duid: b, .. },
-        ) => a != b,
-        _ => true,
-    });
-    if !matches!(new, Notice::LedgerWell) {
-        notices.push(new.clone());
     }
 }
 
@@ -414,6 +380,7 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
             machine.talos.pushes = machine.talos.pushes.saturating_add(1);
             machine.talos.offered.get_or_insert(at.since_start);
         }),
+        Command::Switch { port, on } => cuts::issued(lab, (id, port, *on), at.since_start),
         Command::Mint { .. } => {
             if let Some(run) = &mut lab.run {
                 run.cluster.mint = Some(given);
@@ -438,6 +405,9 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
 fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touched {
     if lab.run.as_mut().is_some_and(|run| run.cluster.end(id, outcome, at.since_start)) {
         return Touched::Lab;
+    }
+    if let Some(touched) = cuts::finished(lab, id, outcome, at.since_start) {
+        return touched;
     }
     let pushing =
         |m: &Machine| m.talos.push.as_ref().is_some_and(|push| push.id == id && push.ended.is_none());

@@ -7,8 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-use model::{Fact, Goal, NodeName, NodeSpec, Origin, PowerDriver, PowerOrder, PowerState, ScenarioName};
+use model::{
+    Fact, Goal, NodeName, NodeSpec, Origin, PowerDriver, PowerOrder, PowerState, ScenarioName, Span,
+};
 
+use crate::cuts::{self, CutRefusal};
 use crate::lab::{Lab, Machine};
 use crate::park::is_released;
 use crate::power::judge::presses;
@@ -66,6 +69,22 @@ pub enum Request {
         /// What was seen.
         state: PowerState,
         /// Who says so.
+        by: Origin,
+    },
+    /// Disable ports of switches for a while.
+    Cut {
+        /// Ports, machines or zones; as typed.
+        what: Vec<String>,
+        /// For how long.
+        span: Span,
+        /// Who asks.
+        by: Origin,
+    },
+    /// Enable ports of switches again before their time.
+    Restore {
+        /// Ports, machines, zones, or `all`; as typed.
+        what: Vec<String>,
+        /// Who asks.
         by: Origin,
     },
     /// Switch one machine.
@@ -162,6 +181,8 @@ pub enum Refusal {
     },
     /// The disk cannot be wiped so.
     Wipe(WipeRefusal),
+    /// These ports cannot be disabled so.
+    Cut(CutRefusal),
 }
 
 impl Refusal {
@@ -184,6 +205,7 @@ impl Refusal {
             Self::NoButton { .. } => "no_button",
             Self::Protected { .. } => "protected",
             Self::Wipe(refusal) => refusal.code(),
+            Self::Cut(refusal) => refusal.code(),
         }
     }
 
@@ -224,6 +246,7 @@ impl Refusal {
                     .to_owned()
             }
             Self::Wipe(refusal) => refusal.advice(),
+            Self::Cut(refusal) => refusal.advice(),
         }
     }
 }
@@ -254,6 +277,7 @@ impl fmt::Display for Refusal {
             Self::NoButton { node } => write!(f, "{node} is not switched by a button"),
             Self::Protected { port } => write!(f, "{port} is protected"),
             Self::Wipe(refusal) => refusal.fmt(f),
+            Self::Cut(refusal) => refusal.fmt(f),
         }
     }
 }
@@ -279,6 +303,8 @@ pub fn admit(lab: &Lab, request: &Request) -> Result<Verdict, Refusal> {
             let machine = named(lab, node)?;
             admit_wipe(lab, machine, (disk.as_deref(), confirm.as_deref()), *by).map_err(Refusal::Wipe)
         }
+        Request::Cut { what, span, by } => cuts::admit_cut(lab, what, *span, *by),
+        Request::Restore { what, by } => cuts::admit_restore(lab, what, *by),
         Request::Power { node, order, by } => admit_power(lab, node, *order, *by),
         Request::Confirm { node, state, by } => {
             let node = switched(lab, node)?.node.clone();
@@ -359,7 +385,7 @@ fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
     Ok(Verdict::Record(Fact::StartAccepted { run, scenario: scenario.clone(), by }))
 }
 
-fn named<'a>(lab: &'a Lab, asked: &str) -> Result<&'a Machine, Refusal> {
+pub(crate) fn named<'a>(lab: &'a Lab, asked: &str) -> Result<&'a Machine, Refusal> {
     let machine = asked.parse().ok().and_then(|name: NodeName| lab.machines.get(&name));
     machine.map(AsRef::as_ref).ok_or_else(|| {
         let known = lab.machines.keys().cloned().collect();

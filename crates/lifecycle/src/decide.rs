@@ -10,6 +10,7 @@ use model::{
     Span, Waiting,
 };
 
+use crate::cuts;
 use crate::gates::Gate;
 use crate::gates::manifests::{self, Pods};
 use crate::judge::{Judge, Judgment, Tally};
@@ -80,7 +81,11 @@ pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate<'_>, no
         }
         (_, Goal::Ready) => match gate {
             Gate::Shut(others) if rung == Rung::Off => Step::Behind(behind_gate(lab, others, now)),
-            Gate::Open | Gate::Shut(_) => climb(lab, machine, rung, now),
+            Gate::Open | Gate::Shut(_) => match cuts::hold(lab, machine, now).filter(|_| rung != Rung::Ready)
+            {
+                Some(waiting) => Step::Wait(waiting),
+                None => climb(lab, machine, rung, now),
+            },
         },
     }
 }

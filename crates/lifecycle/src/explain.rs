@@ -10,6 +10,7 @@ use model::{
     PowerState, Proof, Waiting,
 };
 
+use crate::cuts;
 use crate::gates::manifests;
 use crate::guests;
 use crate::health;
@@ -101,6 +102,7 @@ fn seen(lab: &Lab, machine: &Machine, now: Moment) -> Vec<String> {
         None => format!("power {} ({})", machine.power, machine.evidence),
     };
     lines.push(power);
+    lines.extend(cuts::line(lab, machine, now.since_start));
     lines.extend(power::seen::lines(lab, machine, now.since_start));
     if let Some(boot) = machine.live_boot() {
         let firmware =

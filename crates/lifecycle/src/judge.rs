@@ -17,6 +17,7 @@ use model::{
 
 use crate::absorb::{Touched, absorb};
 use crate::cluster::Around;
+use crate::cuts;
 use crate::decide::{phase, step, turns_at};
 use crate::gates::{Gate, cluster, manifests};
 use crate::lab::{Lab, Machine};
@@ -201,6 +202,10 @@ impl Judge {
             judgment.facts.extend(wanted.unanswered.map(lost));
             judgment.wake_at = [judgment.wake_at, wanted.look_at].into_iter().flatten().min();
         }
+        let cut = cuts::wanted(lab, time);
+        judgment.facts.extend(cut.facts);
+        judgment.wishes.extend(cut.wishes);
+        judgment.wake_at = [judgment.wake_at, cut.look_at].into_iter().flatten().min();
         judgment
     }
 

@@ -48,6 +48,8 @@ pub fn keeping(lab: &Lab, fact: &Fact) -> Keeping {
         | Fact::PowerAccepted { .. }
         | Fact::InstallAccepted { .. }
         | Fact::WipeAccepted { .. }
+        | Fact::CutAccepted { .. }
+        | Fact::CutEnded { .. }
         | Fact::WipeGivenUp { .. }
         | Fact::LoaderSilent { .. }
         | Fact::ParkEnded { .. }

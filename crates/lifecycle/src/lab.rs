@@ -18,6 +18,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, TalosKnown};
+use crate::cuts::Cut;
 use crate::packed::PackedBoot;
 use crate::park::{Jumps, Park};
 use crate::past::{self, PastBoot, Room};
@@ -76,7 +77,10 @@ pub struct Lab {
     pub notices: Vec<Notice>,
     /// Machines that are not on the board.
     pub strangers: Vec<Stranger>,
-    /// Power devices that were seen.
+    /// Ports of switches that are disabled for a while, or were.
+    #[serde(default)]
+    pub cuts: Vec<Cut>,
+    /// Power devices and switches that were seen.
     #[serde(default)]
     pub devices: BTreeMap<DriverName, DeviceKnown>,
     /// The last start of a core.
@@ -348,6 +352,7 @@ impl Lab {
             listening: LabTime::default(),
             notices: Vec::new(),
             strangers: Vec::new(),
+            cuts: Vec::new(),
             devices: BTreeMap::new(),
             core: None,
             latest: Moment::default(),

@@ -5,6 +5,8 @@
 
 #[path = "buttons/board.rs"]
 mod board;
+#[path = "buttons/cuts.rs"]
+mod cuts;
 #[path = "buttons/mischief.rs"]
 mod mischief;
 
@@ -32,13 +34,14 @@ fn spec(boxes: usize) -> LabSpec {
         let spec = NodeSpec {
             disk: None,
             at: Cell { column: u8::try_from(at + 1).unwrap(), row: 1 },
-            zone: None,
+            zone: Some(u8::try_from(at / 2 + 1).unwrap()),
             mac: mac(at),
             ip: Ipv4Addr::new(10, 0, 0, u8::try_from(at + 11).unwrap()),
             ip6: None,
             power: PortRef { driver: "relays".parse().unwrap(), port: (at + 1).to_string() },
             loader: model::LoaderChoice::Ipxe,
             guest: None,
+            port: Some(PortRef { driver: "core".parse().unwrap(), port: (at + 1).to_string() }),
             memory: None,
             firmware: None,
         };
@@ -75,6 +78,7 @@ fn spec(boxes: usize) -> LabSpec {
         limits: Limits::default(),
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
+        switch: [("core".parse().unwrap(), cuts::switch())].into(),
         secure_boot: model::SecureBootRule::default(),
         pdudaemon: None,
     }
@@ -97,6 +101,10 @@ struct World {
     told: Vec<Option<LinkReading>>,
     /// Whether the switch is asked about links.
     watched: bool,
+    /// Orders that the switch does not carry out.
+    refuses: u32,
+    /// What the switch was told: which machine's port, and whether to enable it.
+    switched: Vec<(usize, bool)>,
     wrong: Vec<String>,
 }
 
@@ -114,6 +122,8 @@ impl World {
             pulled: vec![false; boxes],
             told: vec![None; boxes],
             watched,
+            refuses: 0,
+            switched: Vec::new(),
             wrong: Vec::new(),
         };
         world.happens(Fact::CounterSeen { up: true });
@@ -161,6 +171,9 @@ impl World {
     }
 
     fn carry_out(&mut self, id: CommandId, command: &Command) {
+        if let Command::Switch { port, on } = command {
+            return self.switch_port(id, port, *on);
+        }
         let Command::Power { node, order, .. } = command else { panic!("{command:?}") };
         let at = (0..self.board.boxes.len()).find(|at| name(*at) == *node).unwrap();
         let before = self.board.boxes[at].clone();
@@ -196,8 +209,8 @@ impl World {
             }
             if self.watched && self.turn.is_multiple_of(4) {
                 let link = match (self.cut[at], self.pulled[at]) {
-                    (true, _) => LinkReading { enabled: false, mbit: None },
-                    (false, true) => LinkReading { enabled: true, mbit: None },
+                    (true, _) => LinkReading::default(),
+                    (false, true) => LinkReading { enabled: true, ..LinkReading::default() },
                     (false, false) => self.board.boxes[at].link(self.turn),
                 };
                 if self.told[at] != Some(link) {

@@ -63,6 +63,13 @@ pub enum Command {
         /// Which way.
         order: PowerOrder,
     },
+    /// Enable or disable a port of a switch.
+    Switch {
+        /// Which port.
+        port: PortRef,
+        /// True to enable it.
+        on: bool,
+    },
     /// Make the secrets of a run's cluster and keep them, or find those that were kept.
     Mint {
         /// Which run.
@@ -106,7 +113,7 @@ impl Command {
             | Self::Push { node, .. }
             | Self::Offer { node, .. }
             | Self::Bootstrap { node } => Some(node),
-            Self::Mint { .. } | Self::Apply { .. } => None,
+            Self::Switch { .. } | Self::Mint { .. } | Self::Apply { .. } => None,
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Candidate, ClusterPods, Command, CommandId, DeviceSight, DiskId, DriverName, Fault, Image, LabSpec,
     LinkReading, MacAddr, ManifestFiles, Membership, Moment, NodeBoot, NodeName, NodePods, Notice, Outcome,
-    PortReading, PowerOrder, PowerState, Rung, ScenarioName, Sight, TalosSight, WipePermit,
+    PortReading, PortRef, PowerOrder, PowerState, Rung, ScenarioName, Sight, Span, TalosSight, WipePermit,
 };
 
 /// A fact with its number and time.
@@ -331,6 +331,23 @@ pub enum Fact {
         /// What.
         link: LinkReading,
     },
+    /// Ports of switches are to be disabled for a while.
+    CutAccepted {
+        /// Which.
+        ports: Vec<PortRef>,
+        /// For how long, in milliseconds. It ends by itself, also when nobody asks for it.
+        span: Span,
+        /// Who asked.
+        by: Origin,
+    },
+    /// Ports of switches are to be enabled again.
+    CutEnded {
+        /// Which.
+        ports: Vec<PortRef>,
+        /// Who asked; absent where their time was over.
+        #[serde(default)]
+        by: Option<Origin>,
+    },
     /// A machine is off, and this is the speed of its link meanwhile: from now on that tells something.
     StandbyLearned {
         /// Which machine.
@@ -416,6 +433,8 @@ impl Fact {
             | Self::PowerConfirmed { .. }
             | Self::InstallAccepted { .. }
             | Self::WipeAccepted { .. }
+            | Self::CutAccepted { .. }
+            | Self::CutEnded { .. }
             | Self::Issued { .. }
             | Self::CoreStarted { .. } => Keeping::Intent,
             // How a wipe ended is told until it is heard, and must be known after a restart.

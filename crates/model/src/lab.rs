@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentUpdates, DeviceSpec, DnsSpec, DriverName, GuestSpec, LabName, MacAddr, MachineUuid, Mebibytes,
-    NodeName, NtpMode, PdudaemonSpec, ScenarioName, Span, SystemSpec, TalosSpec, Variables,
+    NodeName, NtpMode, PdudaemonSpec, ScenarioName, Span, SwitchSpec, SystemSpec, TalosSpec, Variables,
 };
 
 /// A whole lab.
@@ -23,6 +23,9 @@ pub struct LabSpec {
     pub network: NetworkSpec,
     /// Power drivers by name.
     pub power: BTreeMap<DriverName, PowerDriver>,
+    /// Switches by name; none of them has the name of a power driver.
+    #[serde(default)]
+    pub switch: BTreeMap<DriverName, SwitchSpec>,
     /// The machines and where they stand.
     pub board: BoardSpec,
     /// The ways to run it.
@@ -221,10 +224,10 @@ pub enum PowerDriver {
     Device(DeviceSpec),
 }
 
-/// A port of a power driver, written `relays/1`.
+/// A port of a power driver or a switch, written `relays/1`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PortRef {
-    /// Which driver.
+    /// Which driver or switch.
     pub driver: DriverName,
     /// Which of its ports.
     pub port: String,
@@ -299,6 +302,9 @@ pub struct NodeSpec {
     pub ip6: Option<Ipv6Addr>,
     /// What switches it.
     pub power: PortRef,
+    /// The port of a switch that it is plugged into, where that is written down.
+    #[serde(default)]
+    pub port: Option<PortRef>,
     /// Memory in the box, where written down.
     pub memory: Option<Mebibytes>,
     /// Firmware, for virtual machines only.

@@ -224,11 +224,16 @@ pub struct LinkReading {
     pub enabled: bool,
     /// Speed of the link in megabits a second; absent where there is none.
     pub mbit: Option<u32>,
+    /// True while the switch itself does not answer: then nothing is known of the link, and `enabled` is false, for
+    /// silence says nothing either.
+    #[serde(default)]
+    pub lost: bool,
 }
 
 impl fmt::Display for LinkReading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.enabled, self.mbit) {
+            _ if self.lost => f.write_str("its switch does not answer"),
             (false, _) => f.write_str("its switch port is off"),
             (true, None) => f.write_str("no link"),
             (true, Some(mbit)) => write!(f, "link at {mbit} Mbit/s"),

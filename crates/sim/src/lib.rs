@@ -20,8 +20,9 @@
 //! | a cluster's API server, with what runs behind it | `kubernetes/` |
 //! | Talos nodes and their machine API | `talos/` |
 //! | who was connected to these two | `visits.rs` |
+//! | switches, and OpenWrt's door | `switch/`, `ubus.rs` |
 //!
-//! Outside `net`, `pty`, `kubernetes` and `talos` nothing reads a clock or opens a socket: time is an argument in
+//! Outside `net`, `pty`, `kubernetes`, `talos` and `switch::door` nothing reads a clock or opens a socket: time is an argument in
 //! milliseconds, frames and HTTP
 //! answers go in, [`Effect`]s come out, and the same seed gives the same history. Timers are those of
 //! the named firmware's source; what only a real chip can tell (POST, decompression) is drawn from
@@ -61,7 +62,9 @@ mod segment;
 pub mod status_display;
 mod step;
 mod stuck;
+pub mod switch;
 pub mod talos;
+pub mod ubus;
 mod visits;
 mod wipe;
 

@@ -8,7 +8,7 @@ use super::web::Login;
 
 /// A reference, and what reveals it.
 #[derive(Clone)]
-pub(super) struct Credentials {
+pub(crate) struct Credentials {
     reference: Option<SecretRef>,
     reveal: Reveal,
 }
@@ -20,12 +20,12 @@ impl std::fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    pub(super) fn new(reference: Option<SecretRef>, reveal: &Reveal) -> Self {
+    pub(crate) fn new(reference: Option<SecretRef>, reveal: &Reveal) -> Self {
         Self { reference, reveal: reveal.clone() }
     }
 
     /// The secret's text; `None` where the lab file has no reference.
-    pub(super) fn text(&self) -> Result<Option<String>, DeviceError> {
+    pub(crate) fn text(&self) -> Result<Option<String>, DeviceError> {
         let Some(reference) = &self.reference else { return Ok(None) };
         let secret = (self.reveal)(reference).map_err(|why| DeviceError::lost("no-secret", why))?;
         match std::str::from_utf8(secret.reveal()) {
@@ -37,7 +37,7 @@ impl Credentials {
     }
 
     /// A user and a password: `USER:PASSWORD`, or the password alone of a device whose user has a fixed name.
-    pub(super) fn user(&self, fixed: Option<&str>) -> Result<Option<(String, String)>, DeviceError> {
+    pub(crate) fn user(&self, fixed: Option<&str>) -> Result<Option<(String, String)>, DeviceError> {
         let Some(text) = self.text()? else { return Ok(None) };
         match (text.split_once(':'), fixed) {
             (Some((user, password)), None) => Ok(Some((user.to_owned(), password.to_owned()))),
@@ -55,13 +55,13 @@ impl Credentials {
     }
 
     /// A user for HTTP; nobody where the lab file has no reference.
-    pub(super) fn login(&self, fixed: Option<&str>) -> Result<Login, DeviceError> {
+    pub(crate) fn login(&self, fixed: Option<&str>) -> Result<Login, DeviceError> {
         let user = self.user(fixed)?;
         Ok(user.map_or(Login::Nobody, |(user, password)| Login::User(user, password)))
     }
 
     /// A token for HTTP; nobody where the lab file has no reference.
-    pub(super) fn token(&self) -> Result<Login, DeviceError> {
+    pub(crate) fn token(&self) -> Result<Login, DeviceError> {
         Ok(self.text()?.map_or(Login::Nobody, Login::Bearer))
     }
 }

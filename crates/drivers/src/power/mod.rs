@@ -10,8 +10,8 @@
 mod address;
 mod command;
 mod console;
-mod credentials;
-mod device;
+pub(crate) mod credentials;
+pub(crate) mod device;
 mod devices;
 mod gpio;
 mod guard;
@@ -21,7 +21,7 @@ mod libvirt;
 mod machine;
 mod manual;
 mod mqtt;
-mod owner;
+pub(crate) mod owner;
 mod process;
 mod qemu;
 mod relayinator;
@@ -31,7 +31,7 @@ pub(crate) mod tty;
 mod uhubctl;
 mod virtual_node;
 mod wake;
-mod web;
+pub(crate) mod web;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -40,8 +40,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    CommandId, DeviceSight, DeviceSpec, DriverName, LabSpec, NodeName, NodeSpec, Outcome, PortReading,
-    PortRef, PowerDriver, PowerOrder, PowerState,
+    CommandId, DeviceSight, DeviceSpec, DriverName, LabSpec, LinkReading, NodeName, NodeSpec, Outcome,
+    PortReading, PortRef, PowerDriver, PowerOrder, PowerState,
 };
 use tokio::sync::mpsc;
 
@@ -97,6 +97,13 @@ pub enum DriverReport {
         node: NodeName,
         /// What.
         reading: PortReading,
+    },
+    /// A switch told of the port that a machine is plugged into; anew only when it changed.
+    LinkSeen {
+        /// Of which machine.
+        node: NodeName,
+        /// What.
+        link: LinkReading,
     },
     /// A device answers, began anew, or is lost.
     DeviceSeen {

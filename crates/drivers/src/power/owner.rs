@@ -489,7 +489,7 @@ fn hangs(limit: Duration) -> DeviceError {
     DeviceError { code: "hangs", why, cure: Cure::Doubt }
 }
 
-pub(super) fn failed(code: &str, why: String) -> Outcome {
+pub(crate) fn failed(code: &str, why: String) -> Outcome {
     Outcome::Failed { code: code.to_owned(), why }
 }
 

@@ -35,6 +35,7 @@ fn lab(kind: DeviceKind, ports: &[&str]) -> LabSpec {
         power: port(name),
         loader: model::LoaderChoice::Ipxe,
         guest: None,
+        port: None,
         memory: None,
         firmware: None,
     };
@@ -65,6 +66,7 @@ fn lab(kind: DeviceKind, ports: &[&str]) -> LabSpec {
         limits: Limits::default(),
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
+        switch: [].into(),
         secure_boot: model::SecureBootRule::default(),
         pdudaemon: None,
     }

@@ -10,6 +10,7 @@ use super::adopt::AdoptArgs;
 use super::args_image::{IMAGES_HELP, ImageVerb};
 use super::args_lab::{ImportVerb, InitArgs};
 use super::args_power::PowerVerb;
+use super::args_switch::{IdentifyArgs, SwitchVerb, WiringVerb};
 use super::bundle::BundleVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::display::DisplayVerb;
@@ -86,7 +87,7 @@ pub enum Verb {
     /// Your own keys for UEFI Secure Boot, and what is signed with them
     #[command(subcommand)]
     SecureBoot(SecureBootVerb),
-    /// Passwords and tokens of power devices, kept sealed beside the controller's state
+    /// Passwords and tokens of devices, kept sealed beside the controller's state
     #[command(subcommand)]
     Secret(SecretVerb),
     /// The lab on small displays: a framebuffer, the original's status display, a picture file
@@ -306,6 +307,14 @@ pub enum ClientVerb {
         #[command(flatten)]
         filter: StatusFilter,
     },
+    /// Ports of the switches: show them, disable them for a while, copy them
+    #[command(subcommand)]
+    Switch(SwitchVerb),
+    /// Which machine hangs on which switch port
+    #[command(subcommand)]
+    Wiring(WiringVerb),
+    /// Blink with the light of a machine's link
+    Identify(IdentifyArgs),
     /// Say why everything, or one machine, is as it is
     Explain {
         /// Which machine
@@ -531,6 +540,14 @@ mod tests {
             "power status all --device relayinator=/dev/ttyUSB0 --json",
             "power off 3 --device relayinator=/dev/ttyUSB0 --seen on",
             "power on switch.node1 --device home-assistant=http://10.0.0.5 --with credentials=secret:hass --state /tmp/x",
+            "switch off core/6 node1 zone:2 --for 30s",
+            "switch on all --json",
+            "switch mirror core 1 8",
+            "switch mirror core --off",
+            "wiring learn --switch core --port 3 --anyway",
+            "wiring check",
+            "wiring show --json",
+            "identify node1 --times 2",
             "seed show node1 --lab lab.yaml --scenario live",
             "seed show node1 user-data",
             "install node1",
@@ -580,6 +597,9 @@ mod tests {
             "power on 1 --with credentials=file:/x",
             "power on 1 --device relayinator=/dev/ttyUSB0 --with credentials",
             "power set 1 off --device relayinator=/dev/ttyUSB0",
+            "switch off",
+            "switch mirror core 1",
+            "wiring learn --port 3",
             "boot trace",
             "status --frob",
             "start all --timeout 5",

@@ -2,11 +2,12 @@
 //!
 //! | part | file |
 //! |---|---|
-//! | what can be typed | `args.rs`, `args_image.rs`, `args_lab.rs`, `args_power.rs` |
+//! | what can be typed | `args.rs`, `args_image.rs`, `args_lab.rs`, `args_power.rs`, `args_switch.rs` |
 //! | boot images, and media to boot from | `images.rs`, `media.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | power of the lab's machines, and of one device without a lab | `power.rs`, `by_hand.rs` |
+//! | switches, and who hangs where | `switch.rs`, `wiring.rs` |
 //! | the serial console of a machine | `console.rs` |
 //! | its screen | `vnc.rs` |
 //! | small displays, wires on paper | `display.rs`, `wiring_diagram.rs` |
@@ -27,6 +28,7 @@ mod args;
 mod args_image;
 mod args_lab;
 mod args_power;
+mod args_switch;
 mod by_hand;
 mod capture;
 mod client;
@@ -45,11 +47,13 @@ mod seeds;
 mod socket;
 mod sse;
 mod stream;
+mod switch;
 mod verbs;
 mod vnc;
 mod wait;
 mod watch;
 mod wipe;
+mod wiring;
 mod wiring_diagram;
 
 use std::process::ExitCode;
@@ -61,6 +65,7 @@ pub use args::{
 pub use args_image::{BuildArgs, FetchArgs, ImageVerb, OneImage, UpdateArgs};
 pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};
 pub use args_power::{DeviceArgs, PowerArgs, PowerSet, PowerStatus, PowerVerb, Saw, Setting, TypedDevice};
+pub use args_switch::{IdentifyArgs, LearnArgs, SwitchVerb, WiringVerb};
 pub use client::Client;
 pub use display::{DisplayVerb, Dots, PngArgs, display};
 pub use failure::Failure;

@@ -75,6 +75,9 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
             capture::import(&file, mac, as_test.as_deref(), (json, look))
         }
         ClientVerb::Power(verb) => super::power::power(&client, verb, look).await,
+        ClientVerb::Switch(verb) => super::switch::run(&client, verb, look).await,
+        ClientVerb::Wiring(verb) => super::wiring::run(&client, verb, look).await,
+        ClientVerb::Identify(args) => super::switch::identify(&client, args, look).await,
         ClientVerb::Doctor { json, fix: None, .. } => doctor(&client, json, look).await,
         ClientVerb::Doctor { json, fix: Some(what), interface } => {
             super::fix::fix(what, &interface.unwrap_or_default(), json, look).await

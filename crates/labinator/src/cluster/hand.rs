@@ -46,7 +46,9 @@ async fn carry_out(room: Arc<Room>, id: CommandId, command: Command) {
         Command::Offer { node, boot } => room.offer(node, *boot).await,
         Command::Bootstrap { node } => room.bootstrap(node).await,
         Command::Apply { run } => room.apply(*run).await,
-        Command::Power { .. } => Err(failed("wrong_driver", "power is no matter of the cluster's")),
+        Command::Power { .. } | Command::Switch { .. } => {
+            Err(failed("wrong_driver", "power and links are no matter of the cluster's"))
+        }
     };
     let outcome = done.err().unwrap_or(Outcome::Done);
     if room.desk.tell(Fact::Finished { id, outcome }).await.is_err() {

@@ -15,6 +15,7 @@ use super::mistake::Mistake;
 use super::network::{Segment, address, taken_twice};
 use super::power::{Drivers, memory, named};
 use super::racks::{self, Rack};
+use super::switches::Wired;
 use super::yaml::Place;
 
 /// What was used first, and by which machine.
@@ -24,6 +25,7 @@ type Used<K> = BTreeMap<K, (Place, String)>;
 struct Board<'a> {
     segment: &'a Segment,
     drivers: &'a Drivers,
+    switches: &'a Wired,
     columns: Option<Typed<u8>>,
     rows: Option<Typed<u8>>,
     cells: Used<Cell>,
@@ -61,7 +63,7 @@ impl Written {
 pub(super) fn board(
     file: &BoardFile,
     segment: &Segment,
-    drivers: &Drivers,
+    (drivers, switches): (&Drivers, &Wired),
     found: &mut Found,
 ) -> Option<BoardSpec> {
     let nodes = file.nodes.as_ref();
@@ -77,6 +79,7 @@ pub(super) fn board(
     let mut board = Board {
         segment,
         drivers,
+        switches,
         columns: file.columns.as_ref().and_then(|c| small("columns", c, found)),
         rows: file.rows.as_ref().and_then(|r| small("rows", r, found)),
         cells: Used::new(),
@@ -183,8 +186,10 @@ impl Board<'_> {
             None => Some(LoaderChoice::default()),
             Some(typed) => loader(typed, found),
         };
-        let port = file.port.as_ref().is_none_or(|p| self.switch_port(name, p, found));
-        port.then_some(())?;
+        let port = match &file.port {
+            None => Some(None),
+            Some(typed) => self.switch_port(name, typed, found).map(Some),
+        };
         Some(NodeSpec {
             at: at?,
             zone: zone?,
@@ -192,6 +197,7 @@ impl Board<'_> {
             ip: ip?,
             ip6: ip6?,
             power: power?,
+            port: port?,
             memory: memory?,
             firmware: firmware?,
             disk: disk?,
@@ -424,18 +430,8 @@ impl Board<'_> {
         }
     }
 
-    fn switch_port(&mut self, name: &str, typed: &Typed<String>, found: &mut Found) -> bool {
-        if typed.value.split_once('/').is_none_or(|(s, p)| s.is_empty() || p.is_empty()) {
-            found.push(
-                Mistake::new(
-                    format!("`{}` is not a switch port", typed.value),
-                    typed.place,
-                    "not SWITCH/PORT",
-                )
-                .help("for example `core/6`"),
-            );
-            return false;
-        }
+    fn switch_port(&mut self, name: &str, typed: &Typed<String>, found: &mut Found) -> Option<PortRef> {
+        let port = self.switches.port(typed, found)?;
         if let Some((first, owner)) = self.switch_ports.get(&typed.value) {
             let label = format!("`{owner}` is plugged in there");
             found.push(taken_twice(
@@ -443,10 +439,10 @@ impl Board<'_> {
                 (typed.place, label),
                 *first,
             ));
-            return false;
+            return None;
         }
         self.switch_ports.insert(typed.value.clone(), (typed.place, name.to_owned()));
-        true
+        Some(port)
     }
 
     fn firmware(

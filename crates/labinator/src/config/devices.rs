@@ -16,7 +16,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::file::PowerFile;
 use super::yaml::Entry;
 
-pub(super) use reads::{Read, device, is_port, secret_ref};
+pub(super) use network::{address, certificate};
+pub(super) use reads::{Read, device, is_port, is_port_of, secret_ref};
 
 /// One driver.
 #[derive(Debug)]
@@ -172,7 +173,7 @@ pub(super) fn kind(word: &str) -> Option<&'static Kind> {
 }
 
 impl Shape {
-    fn schema(self) -> Schema {
+    pub(super) fn schema(self) -> Schema {
         match self {
             Self::Text => json_schema!({ "type": "string" }),
             Self::Words => json_schema!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),

@@ -25,6 +25,8 @@ pub struct LabFile {
     /// What switches the machines, by name.
     #[schemars(with = "Entries<PowerFile>")]
     pub power: Option<Entries<PowerFile>>,
+    /// The switches that the machines hang on, by name.
+    pub switch: Option<Entries<SwitchFile>>,
     /// The machines and where they stand.
     #[schemars(with = "BoardFile")]
     pub board: Option<BoardFile>,
@@ -215,6 +217,25 @@ pub struct PowerFile {
     pub options: Vec<Given>,
 }
 
+/// A switch.
+#[derive(Debug, Clone, Default)]
+pub struct SwitchFile {
+    /// Its key.
+    pub place: Place,
+    /// Which driver.
+    pub driver: Option<Typed<String>>,
+    /// The port that the boss hangs on.
+    pub boss: Option<Typed<String>>,
+    /// The port that leads to the router, or to another switch.
+    pub uplink: Option<Typed<String>>,
+    /// Further ports that nobody may disable.
+    pub protect: Option<Vec<Typed<String>>>,
+    /// Pause between two looks.
+    pub every: Option<Typed<String>>,
+    /// Options of one driver or another.
+    pub options: Vec<Given>,
+}
+
 /// The board.
 #[derive(Debug, Clone, Default, JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
@@ -313,7 +334,7 @@ pub struct NodeFile {
     /// What UEFI firmware of x86-64 boots from the network; `ipxe` unless told.
     #[schemars(with = "Option<String>", extend("enum" = ["ipxe", "labinator"]))]
     pub loader: Option<Typed<String>>,
-    /// Port of the switch, `switch/port`. Checked, and used by no driver of this version.
+    /// Port of a switch that it is plugged into, `switch/port`.
     #[schemars(with = "Option<String>", regex(pattern = r"^[a-z0-9-]+/.+$"))]
     pub port: Option<Typed<String>>,
 }

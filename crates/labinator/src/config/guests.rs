@@ -417,6 +417,7 @@ pub(super) fn place(
             disk: Some("/dev/vda".to_owned()),
             loader: model::LoaderChoice::Ipxe,
             guest: Some(uuid),
+            port: None,
         };
         board.nodes.insert(name.clone(), guest);
     }

@@ -18,6 +18,7 @@ mod power;
 mod racks;
 mod reading;
 mod scenarios;
+mod switches;
 mod systems;
 mod talos;
 mod typed;
@@ -34,7 +35,7 @@ pub use fields::{Entries, Typed};
 pub use file::{
     BoardFile, ChoiceFile, DnsBossFile, DnsFile, GroupFile, ImageFile, ImageFilesFile, Ipv6File, LabFile,
     LimitsFile, NetworkFile, NodeFile, OverrideFile, PowerFile, RackFile, ReadyFile, RelayFile, ScenarioFile,
-    SeedFile,
+    SeedFile, SwitchFile,
 };
 pub(crate) use guests::identity;
 pub use guests::{GuestsFile, RoleFile};
@@ -202,7 +203,8 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
         Some(power) => power::power(power, found),
         None => (power::Drivers::new(), None),
     };
-    let board = file.board.as_ref().and_then(|b| board::board(b, &segment, &drivers, found));
+    let (wired, switch) = switches::switches(file.switch.as_ref(), &drivers, found);
+    let board = file.board.as_ref().and_then(|b| board::board(b, &segment, (&drivers, &wired), found));
     let nodes = match &board {
         Some(board) => scenarios::in_board_order(board),
         None => typed_nodes(file),
@@ -231,13 +233,14 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
         told.map(|file| network::names(file, (lab.as_ref(), board.as_ref()), found)).unwrap_or_default();
     let network = network.map(|network| told.complete(network));
     let (network, mut board): (NetworkSpec, BoardSpec) = (network?, board?);
-    let (lab, mut power, scenarios) = (lab?, power?, scenarios?);
+    let (lab, mut power, scenarios, switch) = (lab?, power?, scenarios?, switch?);
     guests::place((&lab, file.network.as_ref()), &segment, (&mut board, &mut power), &scenarios, found);
     let variables = variables?;
     Some(LabSpec {
         lab,
         network,
         power,
+        switch,
         board,
         scenarios,
         limits,

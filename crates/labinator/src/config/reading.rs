@@ -6,11 +6,12 @@ use super::devices::{self, Given};
 use super::fields::{Entries, Fields, Found, Typed, number_of, text_of, texts_of};
 use super::file::{
     BoardFile, ChoiceFile, DnsBossFile, DnsFile, ImageFile, ImageFilesFile, Ipv6File, LabFile, LimitsFile,
-    NetworkFile, NodeFile, PowerFile, RackFile, RelayFile, ScenarioFile,
+    NetworkFile, NodeFile, PowerFile, RackFile, RelayFile, ScenarioFile, SwitchFile,
 };
 use super::guests;
 use super::mistake::Mistake;
 use super::pdudaemon;
+use super::switches;
 use super::systems;
 use super::yaml::{Entry, Node, Place, Value};
 
@@ -33,6 +34,7 @@ pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
         power: fields
             .needed("power", "{ boxes: { driver: manual } }")
             .map(|e| entries("power", e, found, power_driver)),
+        switch: fields.node("switch").map(|e| entries("switch", e, found, switch)),
         board: fields.needed("board", "{ columns: 3, nodes: { … } }").and_then(|e| board(e, found)),
         scenarios: fields.node("scenarios").map(|e| entries("scenarios", e, found, scenario)),
         limits: fields.node("limits").and_then(|e| limits(e, found)),
@@ -43,7 +45,7 @@ pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
         vars: systems::vars(&mut fields, found),
         groups: fields.node("groups").map(|e| entries("groups", e, found, systems::group)),
     };
-    fields.close(&["switch", "airgap", "tunnel"], found);
+    fields.close(&["airgap", "tunnel"], found);
     file
 }
 
@@ -176,7 +178,7 @@ pub(super) fn power_driver(entry: &Entry, found: &mut Found) -> Option<PowerFile
             .and_then(|e| texts_of("protect", &e.value, found))
             .map(|list| list.value),
         standby: fields.text("standby", found),
-        options: options(&mut fields),
+        options: options(&mut fields, devices::keys()),
     };
     let known = file.driver.as_ref().is_none_or(|d| devices::words().contains(&d.value.as_str()));
     if known {
@@ -185,10 +187,30 @@ pub(super) fn power_driver(entry: &Entry, found: &mut Found) -> Option<PowerFile
     Some(file)
 }
 
+fn switch(entry: &Entry, found: &mut Found) -> Option<SwitchFile> {
+    let mut fields = Fields::open(&entry.key, entry.key_place, &entry.value, found)?;
+    let file = SwitchFile {
+        place: fields.place,
+        driver: fields.needed_text("driver", "web-8port", found),
+        boss: fields.text("boss", found),
+        uplink: fields.text("uplink", found),
+        protect: fields
+            .node("protect")
+            .and_then(|e| texts_of("protect", &e.value, found))
+            .map(|list| list.value),
+        every: fields.text("every", found),
+        options: options(&mut fields, switches::keys()),
+    };
+    if file.driver.as_ref().is_none_or(|driver| switches::is_driver(&driver.value)) {
+        fields.close(&[], found);
+    }
+    Some(file)
+}
+
 /// The options that some driver or other has, as they were typed.
-fn options(fields: &mut Fields<'_>) -> Vec<Given> {
+fn options(fields: &mut Fields<'_>, keys: Vec<&'static str>) -> Vec<Given> {
     let given = |key| Some(Given { key, entry: fields.node(key)?.clone() });
-    devices::keys().into_iter().filter_map(given).collect()
+    keys.into_iter().filter_map(given).collect()
 }
 
 fn board(entry: &Entry, found: &mut Found) -> Option<BoardFile> {

@@ -71,6 +71,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         limits: Limits::default(),
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
+        switch: [].into(),
         secure_boot: model::SecureBootRule::default(),
         pdudaemon: None,
     })
@@ -117,6 +118,7 @@ fn node(number: u8, driver: &DriverName) -> NodeSpec {
         power: PortRef { driver: driver.clone(), port: number.to_string() },
         loader: model::LoaderChoice::Ipxe,
         guest: None,
+        port: None,
         memory: None,
         firmware: FIRMWARES.get(usize::from(index) % FIRMWARES.len()).copied(),
     }

@@ -38,6 +38,7 @@ pub(super) fn describe(error: &DeskError) -> (StatusCode, ErrorBody) {
                 | Refusal::NoButton { .. }
                 | Refusal::Protected { .. }
                 | Refusal::Wipe(_)
+                | Refusal::Cut(_)
                 | Refusal::SwitchedByHand { .. } => StatusCode::CONFLICT,
             };
             (status, refusal.code(), refusal.advice())

@@ -80,7 +80,7 @@ pub(super) async fn wipe(
     ask_desk(&house, Request::Wipe { node, disk, confirm, by }).await
 }
 
-async fn ask_desk(house: &House, request: Request) -> Response {
+pub(super) async fn ask_desk(house: &House, request: Request) -> Response {
     match house.desk.ask(request).await {
         Ok(accepted) => Json(accepted).into_response(),
         Err(error) => answer::refused(&error),

@@ -13,12 +13,14 @@ mod pdudaemon;
 mod screens;
 mod status;
 mod stream;
+mod switches;
 
 use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
 
 use drivers::channel::Channel;
+use drivers::switch::Switches;
 
 use crate::cluster::Adopter;
 use crate::desk::Desk;
@@ -39,6 +41,8 @@ pub struct House {
     pub doctor: Doctor,
     /// The agents that are connected, and what their guests said.
     pub channel: Channel,
+    /// The switches: how their ports stand.
+    pub switches: Switches,
     /// Who looks at a screen.
     pub screens: Screens,
     /// Who has our loader put onto disks.
@@ -72,6 +76,10 @@ pub fn router(house: House) -> Router {
         .route("/v1/nodes/{node}/loader", get(loaders::look).post(loaders::change))
         .route("/v1/nodes/{node}/console", get(consoles::read).post(consoles::write))
         .route("/v1/nodes/{node}/screen", get(screens::open))
+        .route("/v1/switches", get(switches::list))
+        .route("/v1/switches/cut", post(switches::cut))
+        .route("/v1/switches/restore", post(switches::restore))
+        .route("/v1/switches/{switch}/mirror", post(switches::mirror))
         .route("/v1/doctor", get(care::doctor))
         .route("/v1/images", get(care::images))
         .route("/v1/failures", get(care::failures))

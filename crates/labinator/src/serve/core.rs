@@ -25,6 +25,9 @@ use crate::journal::Journal;
 use crate::renewal::{self, Renewals};
 use crate::{device_secrets, hands, link, probe};
 
+/// Orders to ports of switches that may be on their way at once, beside those of machines.
+const SWITCH_ORDERS: usize = 64;
+
 pub(super) fn run(brief: Brief) -> Result<(), ServeError> {
     priority::of_core();
     let parent = parent()?;
@@ -53,7 +56,7 @@ async fn serve(
         );
     }
     let clock = Clock::after(past.lab.as_ref());
-    let (orders, wishes) = mpsc::channel(spec.board.nodes.len().max(1) * 2);
+    let (orders, wishes) = mpsc::channel(spec.board.nodes.len().max(1) * 2 + SWITCH_ORDERS);
     let epoch = epoch(&clock);
     let tools = Tools { journal, past, clock: clock.clone(), spec: spec.clone(), epoch, hands: orders };
     let (conductor, desk, table) = Conductor::new(tools);
@@ -75,7 +78,7 @@ async fn serve(
     let installer = Installer::new((desk.clone(), channel.clone()), (spec.clone(), lab_key), folders_of);
     tasks.spawn(link::run(folders.state.clone(), ends, (leads, delegate), table, orders));
     tasks.spawn(failures::watch(Arc::clone(desk.publisher()), for_counter.clone()));
-    let adopter =
+    let hands::Started { adopter, switches } =
         hands::spawn(&mut tasks, &spec, (&folders.state, &here), wishes, (desk.clone(), for_counter));
     probe::spawn(&mut tasks, &spec, desk.clone());
     images::spawn(&mut tasks, spec.clone(), folders.clone(), desk.clone());
@@ -94,7 +97,8 @@ async fn serve(
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let failures = Failures::of(&folders.state);
     let screens = Screens::default();
-    let house = House { desk: desk.clone(), doctor, failures, adopter, channel, screens, installer };
+    let house =
+        House { desk: desk.clone(), doctor, failures, adopter, channel, screens, switches, installer };
     let asked = pdudaemon.map(|asked| Door::new(asked.credentials, device_secrets::reveal(&folders.state)));
     if let Some((listener, door)) = doors.pdudaemon.take().zip(asked) {
         let fault = || ServeError::io("the listener of pdudaemon's clients");

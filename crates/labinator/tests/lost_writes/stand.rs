@@ -52,6 +52,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
             power,
             loader: model::LoaderChoice::Ipxe,
             guest: None,
+            port: None,
             memory: None,
             firmware: Some(VirtualFirmware::Bios),
         };
@@ -99,6 +100,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         limits: Limits::default(),
         variables: model::Variables::default(),
         agent_updates: model::AgentUpdates::default(),
+        switch: [].into(),
         secure_boot: model::SecureBootRule::default(),
         pdudaemon: None,
     }

@@ -87,7 +87,7 @@ impl Box {
             Doing::Post(since) if now < since + POST / 2 => None,
             Doing::Post(_) | Doing::Runs | Doing::Hangs | Doing::Stops(_) => Some(1000),
         };
-        LinkReading { enabled: true, mbit }
+        LinkReading { enabled: true, mbit, lost: false }
     }
 
     pub(crate) fn speaks(&self, now: u64) -> bool {

@@ -86,6 +86,7 @@ impl Board {
                 power: PortRef { driver: driver.parse().unwrap(), port: name.as_str().to_owned() },
                 loader: model::LoaderChoice::Ipxe,
                 guest: None,
+                port: None,
                 memory: None,
                 firmware: None,
                 disk: None,
@@ -127,6 +128,7 @@ impl Board {
             limits: Limits::default(),
             variables: Variables::default(),
             agent_updates: model::AgentUpdates::default(),
+            switch: [].into(),
             secure_boot: model::SecureBootRule::default(),
             pdudaemon: None,
         };

@@ -37,7 +37,8 @@ use digest::Challenge;
 pub(super) use amt::Amt;
 pub(super) use esphome::Esphome;
 pub(super) use home_assistant::HomeAssistant;
-pub(super) use pinned::{Fingerprint, Pinned};
+pub(crate) use pinned::Fingerprint;
+pub(super) use pinned::Pinned;
 pub(super) use plug::{Plug, milliwatts};
 pub(super) use proxmox::Proxmox;
 pub(super) use redfish::Redfish;
@@ -56,7 +57,7 @@ const SHOWN: usize = 160;
 
 /// Where a device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     tls: bool,
     host: String,
     port: u16,
@@ -66,7 +67,7 @@ pub(super) struct Origin {
 
 impl Origin {
     /// Reads `HOST`, `HOST:PORT` or a whole address, `http://HOST/PATH`.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let (tls, rest) = match text.split_once("://") {
             None => (false, text),
             Some(("http", rest)) => (false, rest),
@@ -106,7 +107,7 @@ impl std::fmt::Display for Origin {
 
 /// Who we are to a device.
 #[derive(Clone)]
-pub(super) enum Login {
+pub(crate) enum Login {
     /// Nobody in particular.
     Nobody,
     /// A user with a password: Basic or Digest, whichever it asks for.
@@ -129,44 +130,53 @@ impl std::fmt::Debug for Login {
 
 /// A question.
 #[derive(Debug, Clone)]
-pub(super) struct Question {
-    pub(super) method: Method,
+pub(crate) struct Question {
+    pub(crate) method: Method,
     /// Path and query, from the origin on.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// A body, of JSON unless the headers say otherwise.
-    pub(super) body: Option<String>,
+    pub(crate) body: Option<String>,
     /// Further headers.
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(crate) headers: Vec<(&'static str, String)>,
 }
 
 impl Question {
-    pub(super) fn get(path: impl Into<String>) -> Self {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
         Self { method: Method::GET, path: path.into(), body: None, headers: Vec::new() }
     }
 
-    pub(super) fn post(path: impl Into<String>, body: impl Into<String>) -> Self {
+    pub(crate) fn post(path: impl Into<String>, body: impl Into<String>) -> Self {
         Self { method: Method::POST, path: path.into(), body: Some(body.into()), headers: Vec::new() }
+    }
+
+    /// A form as a browser posts it.
+    pub(crate) fn form(path: impl Into<String>, fields: &[(&str, &str)]) -> Self {
+        let pairs =
+            fields.iter().map(|(name, value)| format!("{}={}", plug::encoded(name), plug::encoded(value)));
+        let headers = vec![("content-type", "application/x-www-form-urlencoded".to_owned())];
+        let body = pairs.collect::<Vec<_>>().join("&");
+        Self { method: Method::POST, path: path.into(), body: Some(body), headers }
     }
 }
 
 /// An answer.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     /// The words beside the status, where they are not the standard's.
     words: Option<String>,
 }
 
 impl Answer {
     /// The body as JSON.
-    pub(super) fn json(&self) -> Option<serde_json::Value> {
+    pub(crate) fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
     /// The body's beginning, in one line, for a person.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
         let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         line.chars().take(SHOWN).collect()
@@ -187,7 +197,7 @@ impl Answer {
 
 /// A way to one device.
 #[derive(Debug)]
-pub(super) struct Web {
+pub(crate) struct Web {
     origin: Origin,
     login: Login,
     pinned: Option<Arc<Pinned>>,
@@ -207,17 +217,17 @@ enum Scheme {
 impl Web {
     /// Nothing is dialed yet. Over TLS the device's certificate is known by its fingerprint, and by nothing else: those
     /// of plugs and controllers are signed by nobody.
-    pub(super) fn new(origin: Origin, login: Login, certificate: Option<Fingerprint>) -> Self {
+    pub(crate) fn new(origin: Origin, login: Login, certificate: Option<Fingerprint>) -> Self {
         let pinned = origin.tls.then(|| Arc::new(Pinned::new(certificate)));
         Self { origin, login, pinned, scheme: None }
     }
 
-    pub(super) const fn origin(&self) -> &Origin {
+    pub(crate) const fn origin(&self) -> &Origin {
         &self.origin
     }
 
     /// Asks, and gives every answer back that is not about who we are.
-    pub(super) async fn ask(&mut self, question: &Question) -> Result<Answer, DeviceError> {
+    pub(crate) async fn ask(&mut self, question: &Question) -> Result<Answer, DeviceError> {
         let answer = self.once(question).await?;
         if answer.status == StatusCode::FORBIDDEN {
             return Err(self.locked(&answer));
@@ -243,7 +253,7 @@ impl Web {
     }
 
     /// Asks, and takes success for the only answer.
-    pub(super) async fn expect(&mut self, question: &Question) -> Result<Answer, DeviceError> {
+    pub(crate) async fn expect(&mut self, question: &Question) -> Result<Answer, DeviceError> {
         let answer = self.ask(question).await?;
         self.judged(question, answer)
     }
@@ -264,13 +274,13 @@ impl Web {
     }
 
     /// As [`Web::expect`], with JSON in the answer.
-    pub(super) async fn json(&mut self, question: &Question) -> Result<serde_json::Value, DeviceError> {
+    pub(crate) async fn json(&mut self, question: &Question) -> Result<serde_json::Value, DeviceError> {
         let answer = self.expect(question).await?;
         answer.json().ok_or_else(|| self.garbled(&question.path, &answer.shown()))
     }
 
     /// An answer that is not what the device's documentation says.
-    pub(super) fn garbled(&self, path: &str, shown: &str) -> DeviceError {
+    pub(crate) fn garbled(&self, path: &str, shown: &str) -> DeviceError {
         let shown: String = shown.chars().take(SHOWN).collect();
         let why = format!("{} answers {path} with what is not understood: {shown}", self.origin);
         DeviceError::doubt("not-understood", why)

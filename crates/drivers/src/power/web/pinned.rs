@@ -47,7 +47,7 @@ impl fmt::Display for Fingerprint {
 
 /// Takes one certificate and no other.
 #[derive(Debug)]
-pub(in crate::power) struct Pinned {
+pub(crate) struct Pinned {
     wanted: Option<Fingerprint>,
     /// What the device showed last.
     shown: Mutex<Option<Fingerprint>>,
@@ -55,12 +55,12 @@ pub(in crate::power) struct Pinned {
 }
 
 impl Pinned {
-    pub(in crate::power) fn new(wanted: Option<Fingerprint>) -> Self {
+    pub(crate) fn new(wanted: Option<Fingerprint>) -> Self {
         Self { wanted, shown: Mutex::default(), provider: Arc::new(provider::default_provider()) }
     }
 
     /// Opens TLS on a connection.
-    pub(in crate::power) async fn shake_hands(
+    pub(crate) async fn shake_hands(
         self: &Arc<Self>,
         stream: TcpStream,
         host: &str,

@@ -33,6 +33,10 @@ impl Names {
 }
 
 /// An order to a driver.
+fn listed(ports: &[model::PortRef]) -> String {
+    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn asked(command: &Command) -> String {
     match command {
         Command::Power { node, port, order: PowerOrder::On } => {
@@ -46,6 +50,9 @@ fn asked(command: &Command) -> String {
         }
         Command::Power { node, port, order: PowerOrder::Press } => {
             format!("{node}: the button of {port} is pressed")
+        }
+        Command::Switch { port, on } => {
+            format!("{port} is asked to be {}", if *on { "enabled" } else { "disabled" })
         }
         Command::Mint { run } => format!("the secrets of run {run} are to be made"),
         Command::Push { node, proof, .. } => format!("{node}: its config is pushed, proven by {proof}"),
@@ -93,6 +100,15 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         }
         Fact::StopAccepted { by } => format!("stop accepted from {by}"),
         Fact::PowerAccepted { node, order, by } => format!("{node}: power {order} accepted from {by}"),
+        Fact::CutAccepted { ports, span, by } => {
+            format!("{}: to be disabled for {span}, accepted from {by}", listed(ports))
+        }
+        Fact::CutEnded { ports, by: Some(by) } => {
+            format!("{}: to be enabled again, asked for by {by}", listed(ports))
+        }
+        Fact::CutEnded { ports, by: None } => {
+            format!("{}: to be enabled again, its time is over", listed(ports))
+        }
         Fact::InstallAccepted { node, by } => format!("{node}: another installation accepted from {by}"),
         Fact::WipeAccepted { node, disk, by, permit: WipePermit::Typed, .. } => {
             format!("{node}: wipe of {disk} accepted from {by}, its serial typed")
@@ -139,7 +155,7 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         Fact::LinkSeen { node, link } => format!("{node}: {link}"),
         Fact::StandbyLearned { node, mbit: 0 } => format!("{node}: off, it has no link"),
         Fact::StandbyLearned { node, mbit } => format!("{node}: off, its link has {mbit} Mbit/s"),
-        Fact::DeviceSeen { driver, sight } => format!("power device {driver}: {sight}"),
+        Fact::DeviceSeen { driver, sight } => format!("device {driver}: {sight}"),
         Fact::Sighted { mac, sight } => format!("{}: {}", names.of_mac(*mac), seen(sight)),
         Fact::Published { table } => format!("boot table {table} published"),
         Fact::Entered { node, rung } => format!("{node} is {rung}"),

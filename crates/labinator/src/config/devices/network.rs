@@ -199,7 +199,7 @@ pub(super) fn host(read: &mut Read<'_>, example: &str) -> Option<String> {
 }
 
 /// An address, perhaps with the method before it; passwords do not belong in one.
-fn address(read: &mut Read<'_>, key: &'static str) -> Option<String> {
+pub(in crate::config) fn address(read: &mut Read<'_>, key: &'static str) -> Option<String> {
     let typed = read.text(key)?;
     let url = typed.value.rsplit(' ').next().unwrap_or_default();
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
@@ -219,7 +219,8 @@ fn address(read: &mut Read<'_>, key: &'static str) -> Option<String> {
 }
 
 #[expect(clippy::option_option, reason = "left out is no mistake")]
-pub(super) fn certificate(read: &mut Read<'_>) -> Option<Option<String>> {
+/// The fingerprint of a certificate that may be left out; the outer `None` when it is wrong.
+pub(in crate::config) fn certificate(read: &mut Read<'_>) -> Option<Option<String>> {
     let Some(typed) = read.maybe("certificate", Read::text)? else { return Some(None) };
     let digits = typed.value.strip_prefix("sha256:").unwrap_or_default().replace(':', "");
     if digits.len() != 64 || !digits.chars().all(|c| c.is_ascii_hexdigit()) {

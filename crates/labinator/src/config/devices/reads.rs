@@ -10,22 +10,39 @@ use super::super::mistake::Mistake;
 use super::super::network::duration;
 use super::super::words::listed;
 use super::super::yaml::{Node, Place};
-use super::{Given, Kind, PortNames, Shape};
+use super::{Given, Kind, Opt, PortNames, Shape};
 
 /// Pause between two machines that are switched on, unless told: what six small supplies take at once trips one of them.
 const STAGGER: Span = Span(500);
 
+/// What every device can be told.
+const COMMON: &[&str] = &["stagger", "protect", "standby"];
+
 /// The options of one device, being read.
 #[derive(Debug)]
 pub(in crate::config) struct Read<'a> {
-    kind: &'static Kind,
+    /// The driver's name in the lab file.
+    word: &'static str,
+    /// What it can be told.
+    known: &'static [Opt],
+    /// What every driver of its section can be told besides.
+    common: &'static [&'static str],
     /// Where the driver is named.
     driver: Place,
     options: &'a [Given],
     found: &'a mut Found,
 }
 
-impl Read<'_> {
+impl<'a> Read<'a> {
+    /// The options of a driver, as they were typed.
+    pub(in crate::config) const fn of(
+        (word, known, common): (&'static str, &'static [Opt], &'static [&'static str]),
+        (options, driver): (&'a [Given], Place),
+        found: &'a mut Found,
+    ) -> Self {
+        Self { word, known, common, driver, options, found }
+    }
+
     fn node(&self, key: &str) -> Option<&Node> {
         self.options.iter().find(|given| given.key == key).map(|given| &given.entry.value)
     }
@@ -37,7 +54,7 @@ impl Read<'_> {
 
     /// Some options are missing that others do not make up for.
     pub(in crate::config) fn lacks(&mut self, keys: &[&str], help: &str) {
-        let title = format!("the driver `{}` needs {}", self.kind.word, listed(keys.iter().copied()));
+        let title = format!("the driver `{}` needs {}", self.word, listed(keys.iter().copied()));
         self.found.push(Mistake::new(title, self.driver, "as it is written here").help(help));
     }
 
@@ -56,11 +73,11 @@ impl Read<'_> {
     /// One of the words that the option may be.
     pub(in crate::config) fn choice(&mut self, key: &'static str) -> Option<&'static str> {
         let typed = self.text(key)?;
-        let shape = self.kind.options.iter().find(|option| option.key == key).map(|option| option.shape);
+        let shape = self.known.iter().find(|option| option.key == key).map(|option| option.shape);
         let Some(Shape::Choice(words)) = shape else { return None };
         let found = words.iter().find(|word| **word == typed.value).copied();
         if found.is_none() {
-            let title = format!("`{}` is no `{key}` of the driver `{}`", typed.value, self.kind.word);
+            let title = format!("`{}` is no `{key}` of the driver `{}`", typed.value, self.word);
             let mistake = Mistake::new(title, typed.place, "not known");
             self.found.push(mistake.nearest(&typed.value, words.iter().copied(), "there are"));
         }
@@ -117,14 +134,14 @@ impl Read<'_> {
     }
 
     /// Says which options are missing, and which are another driver's. True when all is there.
-    fn complete(&mut self, driver: &Typed<String>) -> bool {
+    pub(in crate::config) fn complete(&mut self, driver: &Typed<String>) -> bool {
         let before = self.found.len();
-        let own: Vec<&str> = self.kind.options.iter().map(|option| option.key).collect();
+        let own: Vec<&str> = self.known.iter().map(|option| option.key).collect();
         for given in self.options.iter().filter(|given| !own.contains(&given.key)) {
-            let all = own.iter().copied().chain(["stagger", "protect", "standby"]);
+            let all = own.iter().copied().chain(self.common.iter().copied());
             self.found.push(
                 Mistake::new(
-                    format!("`{}` is not an option of the driver `{}`", given.key, self.kind.word),
+                    format!("`{}` is not an option of the driver `{}`", given.key, self.word),
                     given.entry.key_place,
                     "no use here",
                 )
@@ -132,7 +149,7 @@ impl Read<'_> {
                 .help(format!("it has {}", listed(all))),
             );
         }
-        let missing = self.kind.options.iter().filter(|option| option.needed.is_some());
+        let missing = self.known.iter().filter(|option| option.needed.is_some());
         let missing: Vec<_> = missing.filter(|option| self.node(option.key).is_none()).collect();
         if !missing.is_empty() {
             let keys = listed(missing.iter().map(|option| option.key));
@@ -142,7 +159,7 @@ impl Read<'_> {
                 .collect();
             self.found.push(
                 Mistake::new(
-                    format!("the driver `{}` needs {keys}", self.kind.word),
+                    format!("the driver `{}` needs {keys}", self.word),
                     driver.place,
                     "without it there is nothing to speak to",
                 )
@@ -202,7 +219,8 @@ pub(in crate::config) fn device(
         None => Some(None),
         Some(typed) => watts(typed, found).map(Some),
     };
-    let mut read = Read { kind, driver: driver.place, options: &file.options, found };
+    let about = (kind.word, kind.options, COMMON);
+    let mut read = Read::of(about, (&file.options, driver.place), found);
     let complete = read.complete(driver);
     let kind = complete.then(|| (kind.build)(&mut read)).flatten();
     Some(DeviceSpec { kind: kind?, stagger: stagger?, protect: protect?, standby: standby? })
@@ -210,7 +228,16 @@ pub(in crate::config) fn device(
 
 /// Says when a device has no such port.
 pub(in crate::config) fn is_port(kind: &Kind, port: &Typed<String>, found: &mut Found) -> bool {
-    let right = match kind.ports {
+    is_port_of((kind.word, kind.ports), port, found)
+}
+
+/// Says when a driver of this name has no such port.
+pub(in crate::config) fn is_port_of(
+    (word, ports): (&str, PortNames),
+    port: &Typed<String>,
+    found: &mut Found,
+) -> bool {
+    let right = match ports {
         PortNames::Any => true,
         // A port has one name: `01` is none.
         PortNames::UpTo(last) => {
@@ -218,8 +245,8 @@ pub(in crate::config) fn is_port(kind: &Kind, port: &Typed<String>, found: &mut 
             number.is_some_and(|number| number.to_string() == port.value)
         }
     };
-    if let (false, PortNames::UpTo(last)) = (right, kind.ports) {
-        let title = format!("a `{}` has no port `{}`", kind.word, port.value);
+    if let (false, PortNames::UpTo(last)) = (right, ports) {
+        let title = format!("a `{word}` has no port `{}`", port.value);
         found
             .push(Mistake::new(title, port.place, "no such port").help(format!("its ports are 1 to {last}")));
     }
