@@ -91,6 +91,13 @@ export function sentence(event: LabEvent, known: Known): Line | null {
       return plain("", `Stop was asked for ${BY[fact.by]}.`);
     case "power-accepted":
       return plain(fact.node, `Power ${fact.order} was asked for ${BY[fact.by]}.`);
+    case "cut-accepted":
+      return plain("", `${portsOf(fact.ports)} to be disabled for ${span(fact.span)}, asked for ${BY[fact.by]}.`);
+    case "cut-ended":
+      return plain(
+        "",
+        `${portsOf(fact.ports)} to be enabled again, ${fact.by ? `asked for ${BY[fact.by]}` : "as the time is over"}.`,
+      );
     case "install-accepted":
       return plain(fact.node, `Another installation was asked for ${BY[fact.by]}.`);
     case "wipe-accepted":
@@ -196,7 +203,7 @@ export function sentence(event: LabEvent, known: Known): Line | null {
 }
 
 function deviceSeen(fact: Extract<Fact, { fact: "device-seen" }>): Line {
-  const device = `Power device ${fact.driver}`;
+  const device = `Device ${fact.driver}`;
   switch (fact.device) {
     case "answers":
       return { who: "", text: `${device} answers.`, tone: "well" };
@@ -219,12 +226,17 @@ function stop(text: string): string {
   return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
+const portsOf = (ports: { driver: string; port: string }[]) =>
+  `Switch ${ports.length === 1 ? "port" : "ports"} ${ports.map((port) => `${port.driver}/${port.port}`).join(", ")}`;
+
 type Issued = Extract<Fact, { fact: "issued" }>;
 
 function issued(fact: Issued): Line {
   switch (fact.command) {
     case "power":
       return plain(fact.node, `Power ${fact.order} sent to ${fact.port.driver}/${fact.port.port}.`);
+    case "switch":
+      return plain("", `${fact.port.driver}/${fact.port.port} is asked to be ${fact.on ? "enabled" : "disabled"}.`);
     case "mint":
       return plain("", `The secrets of run ${count(fact.run)} are to be made.`);
     case "push":

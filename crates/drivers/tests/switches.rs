@@ -1,5 +1,5 @@
 //! Drivers of switches, through the door that the lab uses, against switches that do not exist.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
 
 #[path = "switches/bench.rs"]
 mod bench;

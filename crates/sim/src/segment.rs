@@ -55,6 +55,8 @@ pub struct Segment {
     clients: BTreeMap<MacAddr, Vec<usize>>,
     cable: Cable,
     dice: Dice,
+    /// Machines whose link is cut.
+    unplugged: BTreeSet<usize>,
     /// Guests that run, with their hypervisors.
     hosts: BTreeMap<usize, usize>,
     /// Frames on their way, by arrival and order of sending.
@@ -89,6 +91,7 @@ impl Segment {
             clients,
             cable,
             dice: Dice::new(seed),
+            unplugged: BTreeSet::new(),
             hosts: BTreeMap::new(),
             flight: BTreeMap::new(),
             sent: 0,
@@ -170,6 +173,21 @@ impl Segment {
         }
     }
 
+    /// Cuts a machine's link, or mends it. What is on its way is lost, and so are its connections.
+    pub fn cut(&mut self, at: usize, cut: bool) {
+        if cut {
+            self.unplugged.insert(at);
+        } else {
+            self.unplugged.remove(&at);
+        }
+    }
+
+    /// True while a machine's link is cut.
+    #[must_use]
+    pub fn is_cut(&self, at: usize) -> bool {
+        self.unplugged.contains(&at)
+    }
+
     /// The server sends a frame.
     pub fn from_server(&mut self, frame: &[u8], now: u64) {
         let Some(to) = frame.first_chunk::<6>().map(|b| MacAddr(*b)) else { return };
@@ -197,6 +215,7 @@ impl Segment {
 
     /// Something happened to a request that a machine opened.
     pub fn on_http(&mut self, at: usize, id: u64, event: &HttpEvent, now: u64) {
+        let event = if self.is_cut(at) { &HttpEvent::Failed } else { event };
         if let Some(machine) = self.machines.get_mut(at) {
             machine.on_http(id, event, now);
             self.refresh(at, now);
@@ -230,6 +249,7 @@ impl Segment {
         {
             match entry.remove() {
                 (Target::Server, frame) => self.arrivals.push(Arrival::Frame(frame.to_vec())),
+                (Target::Machine(at), _) if self.unplugged.contains(&at) => {}
                 (Target::Machine(at), frame) => {
                     if let Some(machine) = self.machines.get_mut(at) {
                         machine.on_frame(&frame, now);
@@ -241,9 +261,12 @@ impl Segment {
     }
 
     fn poll(&mut self, at: usize, now: u64) {
+        let cut = self.is_cut(at);
         let Some(machine) = self.machines.get_mut(at) else { return };
         for effect in machine.poll(now) {
             match effect {
+                Effect::Frame(_) if cut => {}
+                Effect::Http(request) if cut => self.on_http(at, request.id, &HttpEvent::Failed, now),
                 Effect::Frame(frame) => self.fly(Target::Server, &frame.into(), now),
                 Effect::Http(request) => self.arrivals.push(Arrival::Http { machine: at, request }),
                 Effect::Console(line) => self.arrivals.push(Arrival::Console { machine: at, line }),

@@ -285,7 +285,9 @@ impl<S: Switch> Owner<S> {
                 mbit: seen.mbit.filter(|_| seen.enabled),
                 macs,
                 node: self.around.nodes.get(&seen.port).cloned(),
-                guarded: guarded.or(boss.then_some("the boss itself is heard on it")).map(str::to_owned),
+                guarded: guarded
+                    .or_else(|| boss.then_some("the boss itself is heard on it"))
+                    .map(str::to_owned),
             }
         });
         Ok(Ports { about: look.about.clone(), ports: ports.collect(), lost: None })

@@ -140,7 +140,7 @@ impl Cooperation {
                     continue;
                 }
                 Command::Offer { .. } => unreachable!("no scenario here lets machines fetch their configs"),
-                Command::Bootstrap { .. } | Command::Apply { .. } => {
+                Command::Switch { .. } | Command::Bootstrap { .. } | Command::Apply { .. } => {
                     world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
                     continue;
                 }

@@ -32,6 +32,7 @@ pub(crate) fn add(board: &mut Board) {
             ip: Ipv4Addr::new(10, 0, 0, 10 + guest),
             ip6: None,
             power: PortRef { driver: driver.clone(), port: name(guest).to_string() },
+            port: None,
             loader: model::LoaderChoice::Ipxe,
             guest: Some(MachineUuid([guest; 16])),
             memory: None,

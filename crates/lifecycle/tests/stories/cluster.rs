@@ -33,6 +33,8 @@ fn said(stage: &str, rest: &[&str]) -> Result<Sight, String> {
 pub(crate) fn named(command: &model::Command) -> String {
     match command {
         model::Command::Power { node, order, .. } => format!("{order} {node}"),
+        model::Command::Switch { port, on: true } => format!("enable {port}"),
+        model::Command::Switch { port, on: false } => format!("disable {port}"),
         model::Command::Mint { .. } => "mint".to_owned(),
         model::Command::Push { node, .. } => format!("push {node}"),
         model::Command::Offer { node, .. } => format!("offer {node}"),

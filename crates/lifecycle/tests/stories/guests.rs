@@ -46,6 +46,7 @@ impl Board {
                 ip: Ipv4Addr::new(10, 0, 0, number),
                 ip6: None,
                 power: PortRef { driver: driver.clone(), port: guest.to_string() },
+                port: None,
                 loader: model::LoaderChoice::Ipxe,
                 guest: Some(MachineUuid([number; 16])),
                 memory: None,

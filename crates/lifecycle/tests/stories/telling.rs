@@ -170,6 +170,8 @@ impl Teller {
                 Command::Power { node, order, .. } => {
                     *order == PowerOrder::On || before.get(node).map(|(_, order)| order) == Some(order)
                 }
+                // A port is told again until its switch has answered.
+                Command::Switch { .. } => false,
                 // Before anything is seen of the machine, nobody knows whether it took its config.
                 Command::Push { .. } | Command::Offer { .. } => self.named.contains_key(&named(command)),
                 // Secrets that were kept are found again, and whoever begins etcd looks first.

@@ -58,6 +58,26 @@ fn asset(name: &str) -> Asset {
     Asset { name: name.to_owned(), digest: Digest([7; 32]), size: 1_000_000 }
 }
 
+fn network() -> NetworkSpec {
+    NetworkSpec {
+        interface: "lab0".to_owned(),
+        subnet: Ipv4Addr::new(10, 0, 0, 0),
+        prefix: 24,
+        boss: Ipv4Addr::new(10, 0, 0, 1),
+        gateway: None,
+        dns: Vec::new(),
+        domain: None,
+        names: None,
+        ntp: model::NtpMode::Off,
+        pool: None,
+        dhcp: DhcpMode::Authoritative,
+        lease_seconds: 3600,
+        relays: Vec::new(),
+        tftp: model::TftpPorts::default(),
+        ipv6: None,
+    }
+}
+
 impl Board {
     /// A later generation of the image of `demo`.
     pub(crate) fn later(&mut self, generation: u32, after: u32, node: Option<NodeName>) {
@@ -93,25 +113,10 @@ impl Board {
             };
             (name.clone(), spec)
         };
+        let columns = u8::try_from(nodes.len()).unwrap();
         let spec = LabSpec {
             lab: "bench".parse().unwrap(),
-            network: NetworkSpec {
-                interface: "lab0".to_owned(),
-                subnet: Ipv4Addr::new(10, 0, 0, 0),
-                prefix: 24,
-                boss: Ipv4Addr::new(10, 0, 0, 1),
-                gateway: None,
-                dns: Vec::new(),
-                domain: None,
-                names: None,
-                ntp: model::NtpMode::Off,
-                pool: None,
-                dhcp: DhcpMode::Authoritative,
-                lease_seconds: 3600,
-                relays: Vec::new(),
-                tftp: model::TftpPorts::default(),
-                ipv6: None,
-            },
+            network: network(),
             power: BTreeMap::from([
                 (
                     "vms".parse().unwrap(),
@@ -119,11 +124,7 @@ impl Board {
                 ),
                 ("hands".parse().unwrap(), PowerDriver::Manual),
             ]),
-            board: BoardSpec {
-                columns: u8::try_from(nodes.len()).unwrap(),
-                rows: 1,
-                nodes: (1..).zip(&nodes).map(node).collect(),
-            },
+            board: BoardSpec { columns, rows: 1, nodes: (1..).zip(&nodes).map(node).collect() },
             scenarios: BTreeMap::new(),
             limits: Limits::default(),
             variables: Variables::default(),
@@ -132,8 +133,14 @@ impl Board {
             secure_boot: model::SecureBootRule::default(),
             pdudaemon: None,
         };
-        let (images, candidate) = (BTreeMap::new(), (None, Built::No));
-        let mut board = Self { spec, images, images_later: false, candidate, manifests_are_wrong: false };
+        let candidate = (None, Built::No);
+        let mut board = Self {
+            spec,
+            images: BTreeMap::new(),
+            images_later: false,
+            candidate,
+            manifests_are_wrong: false,
+        };
         board.scenario("demo", nodes, None);
         board
     }

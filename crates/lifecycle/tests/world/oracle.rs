@@ -380,7 +380,7 @@ impl Oracle {
             {
                 return Err(format!("{command:?} was asked of a cluster that was taken over"));
             }
-            Command::Mint { .. } | Command::Apply { .. } => return Ok(()),
+            Command::Switch { .. } | Command::Mint { .. } | Command::Apply { .. } => return Ok(()),
             Command::Push { node, .. } => return self.push(node, at),
             Command::Offer { node, .. } => return self.offer(node, at),
             Command::Bootstrap { node } => return self.bootstrap(node, id, at),

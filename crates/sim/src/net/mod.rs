@@ -155,6 +155,11 @@ impl Lab {
         self.change(|inside, now| inside.segment.reset(at, now));
     }
 
+    /// Cuts a machine's link, or mends it.
+    pub fn cut(&self, at: usize, cut: bool) {
+        self.change(|inside, _| inside.segment.cut(at, cut));
+    }
+
     /// Ends what runs a guest, in this way.
     pub fn end_guest(&self, at: usize, end: GuestEnd) {
         self.change(|inside, now| inside.segment.end_guest(at, end, now));

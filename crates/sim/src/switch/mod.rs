@@ -80,8 +80,8 @@ impl Switch {
 
     /// Somebody is plugged in, or is another than before.
     pub fn plug(&mut self, name: &str, plugged: Plugged) {
-        for port in self.ports.iter_mut().filter(|port| port.name == name) {
-            port.plugged = plugged.clone();
+        if let Some(port) = self.ports.iter_mut().find(|port| port.name == name) {
+            port.plugged = plugged;
             port.settle();
         }
     }

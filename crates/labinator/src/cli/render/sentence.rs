@@ -32,11 +32,31 @@ impl Names {
     }
 }
 
-/// An order to a driver.
+fn came_of(id: model::CommandId, outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done => format!("command {} done", id.0),
+        Outcome::Failed { code, why } => format!("command {} failed: {why} ({code})", id.0),
+        Outcome::Unknown => format!("command {} was under way when the controller ended", id.0),
+    }
+}
+
+fn standby(node: &NodeName, mbit: u32) -> String {
+    match mbit {
+        0 => format!("{node}: off, it has no link"),
+        mbit => format!("{node}: off, its link has {mbit} Mbit/s"),
+    }
+}
+
+fn ended(ports: &[model::PortRef], by: Option<model::Origin>) -> String {
+    let why = by.map_or_else(|| "its time is over".to_owned(), |by| format!("asked for by {by}"));
+    format!("{}: to be enabled again, {why}", listed(ports))
+}
+
 fn listed(ports: &[model::PortRef]) -> String {
     ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// An order to a driver.
 fn asked(command: &Command) -> String {
     match command {
         Command::Power { node, port, order: PowerOrder::On } => {
@@ -89,8 +109,9 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             format!("labinator {version} began with lab {} ({machines})", spec.lab)
         }
         Fact::ImagesFound { images, missing, .. } => images_sentence(images.len(), missing.keys()),
-        Fact::CounterSeen { up: true } => "the boot counter is connected".to_owned(),
-        Fact::CounterSeen { up: false } => "the boot counter was lost".to_owned(),
+        Fact::CounterSeen { up } => {
+            format!("the boot counter {}", if *up { "is connected" } else { "was lost" })
+        }
         Fact::Noticed { notice: one } => notice(one),
         Fact::StartAccepted { run, scenario, by } => {
             format!("start of {scenario} accepted from {by} (run {run})")
@@ -103,12 +124,7 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         Fact::CutAccepted { ports, span, by } => {
             format!("{}: to be disabled for {span}, accepted from {by}", listed(ports))
         }
-        Fact::CutEnded { ports, by: Some(by) } => {
-            format!("{}: to be enabled again, asked for by {by}", listed(ports))
-        }
-        Fact::CutEnded { ports, by: None } => {
-            format!("{}: to be enabled again, its time is over", listed(ports))
-        }
+        Fact::CutEnded { ports, by } => ended(ports, *by),
         Fact::InstallAccepted { node, by } => format!("{node}: another installation accepted from {by}"),
         Fact::WipeAccepted { node, disk, by, permit: WipePermit::Typed, .. } => {
             format!("{node}: wipe of {disk} accepted from {by}, its serial typed")
@@ -120,8 +136,9 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         Fact::DiskLoaderChanged { node, done, by } => {
             format!("{node}: our loader on its disk, asked for by {by}: {}", done.join("; "))
         }
-        Fact::PortSeen { node, port, open: true } => format!("{node}: port {port} accepts connections"),
-        Fact::PortSeen { node, port, open: false } => format!("{node}: port {port} accepts no connections"),
+        Fact::PortSeen { node, port, open } => {
+            format!("{node}: port {port} accepts {}connections", if *open { "" } else { "no " })
+        }
         Fact::SecretsReady { run, fingerprint } => {
             let short: String = fingerprint.chars().take(12).collect();
             format!("the secrets of run {run} are kept ({short})")
@@ -142,19 +159,14 @@ pub fn sentence(event: &Event, names: &Names) -> String {
         Fact::PodsSeen { pods, .. } => pods_sentence(pods),
         Fact::NodePodsSeen { node, pods } => node_pods_sentence(node, pods),
         Fact::Issued { id, command } => format!("{} (command {})", asked(command), id.0),
-        Fact::Finished { id, outcome } => match outcome {
-            Outcome::Done => format!("command {} done", id.0),
-            Outcome::Failed { code, why } => format!("command {} failed: {why} ({code})", id.0),
-            Outcome::Unknown => format!("command {} was under way when the controller ended", id.0),
-        },
+        Fact::Finished { id, outcome } => came_of(*id, outcome),
         Fact::PowerSeen { node, state, evidence } => format!("{node}: power is {state} ({evidence})"),
         Fact::PowerConfirmed { node, state, by } => {
             format!("{node}: power is {state}, told by a person at {by}")
         }
         Fact::PortRead { node, reading } => format!("{node}: its power port tells {reading}"),
         Fact::LinkSeen { node, link } => format!("{node}: {link}"),
-        Fact::StandbyLearned { node, mbit: 0 } => format!("{node}: off, it has no link"),
-        Fact::StandbyLearned { node, mbit } => format!("{node}: off, its link has {mbit} Mbit/s"),
+        Fact::StandbyLearned { node, mbit } => standby(node, *mbit),
         Fact::DeviceSeen { driver, sight } => format!("device {driver}: {sight}"),
         Fact::Sighted { mac, sight } => format!("{}: {}", names.of_mac(*mac), seen(sight)),
         Fact::Published { table } => format!("boot table {table} published"),
