@@ -38,7 +38,7 @@ const LONGEST_PAUSE: u64 = 300_000;
 
 /// One port that is disabled for a while, or is enabled again after that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cut {
+pub struct PortCut {
     /// Which.
     pub port: PortRef,
     /// Since when it is wanted.
@@ -55,7 +55,7 @@ pub struct Cut {
     pub tries: u8,
 }
 
-impl Cut {
+impl PortCut {
     /// True when it is to be enabled.
     const fn wants(&self) -> bool {
         self.until.is_none()
@@ -80,7 +80,7 @@ pub(crate) fn begin(lab: &mut Lab, ports: &[PortRef], span: Span, at: LabTime) -
                 cut.refused = None;
                 cut.tries = 0;
             }
-            None => lab.cuts.push(Cut {
+            None => lab.cuts.push(PortCut {
                 port: port.clone(),
                 since: at,
                 until,
@@ -115,11 +115,11 @@ pub(crate) fn issued(lab: &mut Lab, (id, port, on): (CommandId, &PortRef, bool),
 
 /// A switch answered; none when the order was another's.
 pub(crate) fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: LabTime) -> Option<Touched> {
-    let flies = |cut: &Cut| cut.in_flight.is_some_and(|(flying, ..)| flying == id);
+    let flies = |cut: &PortCut| cut.in_flight.is_some_and(|(flying, ..)| flying == id);
     let place = lab.cuts.iter().position(flies)?;
     let cut = lab.cuts.get_mut(place)?;
     let (_, on, _) = cut.in_flight.take()?;
-    let failed = |why: &str, cut: &mut Cut| {
+    let failed = |why: &str, cut: &mut PortCut| {
         let pause = FIRST_PAUSE.checked_shl(u32::from(cut.tries)).unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
         cut.tries = cut.tries.saturating_add(1).min(16);
         // It may have been done all the same.
@@ -207,7 +207,7 @@ pub(crate) fn wanted(lab: &Lab, now: LabTime) -> Wanted {
     wanted
 }
 
-fn of<'a>(lab: &'a Lab, machine: &Machine) -> Option<&'a Cut> {
+fn of<'a>(lab: &'a Lab, machine: &Machine) -> Option<&'a PortCut> {
     let port = lab.node(&machine.node)?.port.as_ref()?;
     lab.cuts.iter().find(|cut| cut.port == *port)
 }
@@ -413,7 +413,7 @@ pub(crate) fn admit_restore(lab: &Lab, what: &[String], by: Origin) -> Result<Ve
         some => Some(all_ports(lab, some)?),
     };
     let is_cut =
-        |cut: &&Cut| cut.until.is_some() && asked.as_ref().is_none_or(|ports| ports.contains(&cut.port));
+        |cut: &&PortCut| cut.until.is_some() && asked.as_ref().is_none_or(|ports| ports.contains(&cut.port));
     let ports: Vec<PortRef> = lab.cuts.iter().filter(is_cut).map(|cut| cut.port.clone()).collect();
     if ports.is_empty() {
         return Ok(Verdict::Already);

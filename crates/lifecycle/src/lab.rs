@@ -18,7 +18,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Cluster, TalosKnown};
-use crate::cuts::Cut;
+use crate::cuts::PortCut;
 use crate::packed::PackedBoot;
 use crate::park::{Jumps, Park};
 use crate::past::{self, PastBoot, Room};
@@ -79,7 +79,7 @@ pub struct Lab {
     pub strangers: Vec<Stranger>,
     /// Ports of switches that are disabled for a while, or were.
     #[serde(default)]
-    pub cuts: Vec<Cut>,
+    pub cuts: Vec<PortCut>,
     /// Power devices and switches that were seen.
     #[serde(default)]
     pub devices: BTreeMap<DriverName, DeviceKnown>,

@@ -45,7 +45,7 @@ mod wipe;
 pub use absorb::{Touched, absorb};
 pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, may_adopt, plan};
 pub use cluster::{Cluster, Order, TalosKnown};
-pub use cuts::{Cut, CutRefusal};
+pub use cuts::{CutRefusal, PortCut};
 pub use decide::{Decision, decide};
 pub use explain::{explain, explain_lab};
 pub use health::HealthWatch;

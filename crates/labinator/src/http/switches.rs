@@ -28,13 +28,13 @@ pub(super) async fn list(State(house): State<House>) -> Response {
     }
     let cuts = house.desk.look(|look| {
         let now = look.now.since_start;
-        let view = |cut: &lifecycle::Cut| CutView {
+        let view = |cut: &lifecycle::PortCut| CutView {
             port: cut.port.clone(),
             left: cut.until.map(|until| until.since(now)),
             done: cut.done.is_some_and(|(on, _)| on == cut.until.is_none()),
             refused: cut.refused.as_ref().map(|(why, _)| why.clone()),
         };
-        let open = |cut: &&lifecycle::Cut| cut.until.is_some() || !cut.done.is_some_and(|(on, _)| on);
+        let open = |cut: &&lifecycle::PortCut| cut.until.is_some() || !cut.done.is_some_and(|(on, _)| on);
         look.lab.cuts.iter().filter(open).map(view).collect()
     });
     match cuts.await {

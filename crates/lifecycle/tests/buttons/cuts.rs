@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lifecycle::{Cut, CutRefusal, decide};
+use lifecycle::{CutRefusal, PortCut, decide};
 use model::{BOSS_PORT, SecretRef, SwitchKind, SwitchSpec};
 
 use super::*;
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    fn live(&self) -> Vec<&Cut> {
+    fn live(&self) -> Vec<&PortCut> {
         self.lab.cuts.iter().filter(|cut| cut.until.is_some()).collect()
     }
 }
