@@ -1187,6 +1187,200 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/switches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The switches, and who hangs on which of their ports. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["SwitchList"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/switches/cut": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Disable ports for a while. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["CutAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Accepted"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/switches/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Enable ports again before their time. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["RestoreAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Accepted"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/switches/{switch}/mirror": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Copy what goes through a port to another, or end that. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    switch: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["MirrorAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["Mirrored"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1688,6 +1882,26 @@ export interface components {
              */
             next: number;
         };
+        /** @description Body of a request to disable ports for a while. */
+        CutAsk: {
+            /** @description Who asks. */
+            by: components["schemas"]["Origin"];
+            /** @description For how long, in milliseconds, from 500 to 3600000. They are enabled again by themselves. */
+            span: components["schemas"]["Span"];
+            /** @description Ports (`core/6`), machines (`node1`) or zones (`zone:2`). */
+            what: string[];
+        };
+        /** @description A port that is disabled for a while. */
+        CutView: {
+            /** @description Whether the switch did what was wanted of it last. */
+            done: boolean;
+            /** @description How much longer, in milliseconds; absent when that is over and it is being enabled again. */
+            left?: components["schemas"]["Span"] | null;
+            /** @description Which. */
+            port: components["schemas"]["PortRef"];
+            /** @description Why it did not. */
+            refused?: string | null;
+        };
         /** @description A device that switches machines: a relay board, a plug, a controller inside the machine. */
         DeviceSpec: {
             /**
@@ -1776,6 +1990,24 @@ export interface components {
              * @default null
              */
             status: string | null;
+        } | components["schemas"]["SnmpDevice"] | components["schemas"]["MqttDevice"] | {
+            /** @constant */
+            kind: "wake-on-lan";
+        } | {
+            /** @constant */
+            kind: "libvirt";
+            /** @description Where it is, as `virsh -c` takes it. */
+            uri: string;
+        } | {
+            /** @constant */
+            kind: "uhubctl";
+        } | components["schemas"]["RelaysDevice"] | {
+            /** @description True where a pin presses when it is low. */
+            active_low: boolean;
+            /** @description The chip, such as `gpiochip0`. */
+            chip: string;
+            /** @constant */
+            kind: "gpio";
         });
         /** @description How the boot counter answers DHCP. */
         DhcpMode: "authoritative" | "proxy" | "off";
@@ -2365,6 +2597,13 @@ export interface components {
             port: components["schemas"]["PortRef"];
         } | {
             /** @constant */
+            command: "switch";
+            /** @description True to enable it. */
+            on: boolean;
+            /** @description Which port. */
+            port: components["schemas"]["PortRef"];
+        } | {
+            /** @constant */
             command: "mint";
             /**
              * Format: uint32
@@ -2469,6 +2708,25 @@ export interface components {
             link: components["schemas"]["LinkReading"];
             /** @description Of which machine. */
             node: components["schemas"]["NodeName"];
+        } | {
+            /** @description Who asked. */
+            by: components["schemas"]["Origin"];
+            /** @constant */
+            fact: "cut-accepted";
+            /** @description Which. */
+            ports: components["schemas"]["PortRef"][];
+            /** @description For how long, in milliseconds. It ends by itself, also when nobody asks for it. */
+            span: components["schemas"]["Span"];
+        } | {
+            /**
+             * @description Who asked; absent where their time was over.
+             * @default null
+             */
+            by: components["schemas"]["Origin"] | null;
+            /** @constant */
+            fact: "cut-ended";
+            /** @description Which. */
+            ports: components["schemas"]["PortRef"][];
         } | {
             /** @constant */
             fact: "standby-learned";
@@ -3278,6 +3536,13 @@ export interface components {
              */
             secure_boot: components["schemas"]["SecureBootRule"];
             /**
+             * @description Switches by name; none of them has the name of a power driver.
+             * @default {}
+             */
+            switch: {
+                [key: string]: components["schemas"]["SwitchSpec"];
+            };
+            /**
              * @description What templates know.
              * @default {
              *       "groups": [],
@@ -3404,6 +3669,12 @@ export interface components {
         LinkReading: {
             /** @description False while the switch keeps the port off: then the link says nothing about the machine. */
             enabled: boolean;
+            /**
+             * @description True while the switch itself does not answer: then nothing is known of the link, and `enabled` is false, for
+             *     silence says nothing either.
+             * @default false
+             */
+            lost: boolean;
             /**
              * Format: uint32
              * @description Speed of the link in megabits a second; absent where there is none.
@@ -3711,12 +3982,70 @@ export interface components {
             /** @constant */
             member: "ready";
         };
+        /** @description Body of a request to copy what goes through a port. */
+        MirrorAsk: {
+            /** @description From which port to which; absent to end it. */
+            copy?: components["schemas"]["MirrorPorts"] | null;
+        };
+        /** @description Two ports of one switch. */
+        MirrorPorts: {
+            /** @description What goes through this one */
+            from: string;
+            /** @description comes out of this one, too. */
+            to: string;
+        };
+        /** @description Answer to a request about mirrors. */
+        Mirrored: {
+            /** @description As it is now. */
+            copy?: components["schemas"]["MirrorPorts"] | null;
+        };
         /** @description When something happened, on both clocks. */
         Moment: {
             /** @description For limits and durations. */
             since_start: components["schemas"]["LabTime"];
             /** @description For people and certificates. */
             wall: components["schemas"]["WallTime"];
+        };
+        /** @description Switches behind a broker. `{port}` in a topic becomes the port. */
+        MqttDevice: {
+            /**
+             * @description SHA-256 of the broker's certificate, for mqtts: `sha256:` and 64 hexadecimal digits.
+             * @default null
+             */
+            certificate: string | null;
+            /**
+             * @description Where `USER:PASSWORD` is kept.
+             * @default null
+             */
+            credentials: components["schemas"]["SecretRef"] | null;
+            /** @description What is said and heard. */
+            topics: components["schemas"]["MqttTopics"];
+            /** @description Where the broker is: `mqtt://HOST` or `mqtts://HOST`, with a port where that is not 1883 or 8883. */
+            url: string;
+        };
+        /** @description What is said and heard of switches. */
+        MqttTopics: {
+            /** @description What stands before every topic. */
+            base: string;
+            /** @constant */
+            way: "zigbee2mqtt";
+        } | {
+            /** @description Where it is said whether the device is there: `online` or anything else. */
+            availability?: string | null;
+            /** @description Which field of it is meant, where a state is JSON. */
+            key?: string | null;
+            /** @description What is said to switch off, and heard of one that is off. */
+            off: string;
+            /** @description What is said to switch on, and heard of one that is on. */
+            on: string;
+            /** @description Where it is told. */
+            set: string;
+            /** @description Where it tells. */
+            state: string;
+            /** @description Which field is the power that it takes, in watts. */
+            watts?: string | null;
+            /** @constant */
+            way: "own";
         };
         /** @description The lab's segment. */
         NetworkSpec: {
@@ -3909,6 +4238,11 @@ export interface components {
             mac: components["schemas"]["MacAddr"];
             /** @description Memory in the box, where written down. */
             memory?: components["schemas"]["Mebibytes"] | null;
+            /**
+             * @description The port of a switch that it is plugged into, where that is written down.
+             * @default null
+             */
+            port: components["schemas"]["PortRef"] | null;
             /** @description What switches it. */
             power: components["schemas"]["PortRef"];
             /**
@@ -4157,9 +4491,9 @@ export interface components {
             /** @description What it senses, or believes. */
             sense: components["schemas"]["PortSense"];
         };
-        /** @description A port of a power driver, written `relays/1`. */
+        /** @description A port of a power driver or a switch, written `relays/1`. */
         PortRef: {
-            /** @description Which driver. */
+            /** @description Which driver or switch. */
             driver: components["schemas"]["DriverName"];
             /** @description Which of its ports. */
             port: string;
@@ -4283,6 +4617,23 @@ export interface components {
             /** @constant */
             when: "port";
         };
+        /** @description How relays on a serial port are spoken to. */
+        RelayBoard: {
+            /** @constant */
+            words: "lcus";
+        } | {
+            /** @constant */
+            words: "numato";
+        } | {
+            /** @description Sent to open it. */
+            off: string;
+            /** @description Sent to close a relay. */
+            on: string;
+            /** @constant */
+            words: "own";
+        };
+        /** @description What a relay is wired to. */
+        RelayWiring: "supply" | "button";
         /** @description A subnet behind a DHCP relay. */
         RelayedSubnet: {
             /** @description Default router told to its machines. */
@@ -4299,6 +4650,20 @@ export interface components {
             prefix: number;
             /** @description Network address. */
             subnet: string;
+        };
+        /** @description Relays on a serial port. Ports are its relays, by its own numbers. */
+        RelaysDevice: {
+            /**
+             * Format: uint32
+             * @description Speed of the line, in bits a second.
+             */
+            baud: number;
+            /** @description How it is spoken to. */
+            board: components["schemas"]["RelayBoard"];
+            /** @description The serial port, such as `/dev/serial/by-id/usb-…`, or `tcp://HOST:PORT` of one elsewhere. */
+            device: string;
+            /** @description What its relays are wired to. */
+            wiring: components["schemas"]["RelayWiring"];
         };
         /** @description What an agent tells, with each heartbeat, of another build that it was told to take in this boot. */
         Renewal: {
@@ -4317,6 +4682,13 @@ export interface components {
         };
         /** @description How far an agent is with another build. Whoever has taken it reports again, as that build. */
         RenewalState: "fetching" | "ready" | "refused" | "other";
+        /** @description Body of a request to enable ports again before their time. */
+        RestoreAsk: {
+            /** @description Who asks. */
+            by: components["schemas"]["Origin"];
+            /** @description Ports, machines, zones, or `all`. */
+            what: string[];
+        };
         /** @description Somebody who answers an agent as its boss does, and is not the one who proved to be it. */
         Rival: {
             /** @description Where the answer came from. */
@@ -4511,6 +4883,57 @@ export interface components {
              */
             through: number;
         };
+        /** @description A strip of outlets, or whatever else switches by SNMP. Ports are its outlets. */
+        SnmpDevice: {
+            /** @description Where the community is kept that may write. */
+            credentials: components["schemas"]["SecretRef"];
+            /** @description Where it is: a name or address, and `:PORT` where that is not 161. */
+            host: string;
+            /** @description What its outlets are called. */
+            outlets: components["schemas"]["SnmpOutlets"];
+            /** @description Which version it speaks. */
+            version: components["schemas"]["SnmpVersion"];
+        };
+        /** @description What the outlets of a strip are called, and what its numbers mean. `{port}` in a name becomes the port. */
+        SnmpOutlets: {
+            /** @constant */
+            profile: "apc-masterswitch";
+        } | {
+            /** @constant */
+            profile: "apc-rpdu";
+        } | {
+            /** @constant */
+            profile: "apc-rpdu2";
+        } | {
+            /**
+             * Format: int32
+             * @description What is read of one that is off.
+             */
+            is_off: number;
+            /**
+             * Format: int32
+             * @description What is read of an outlet that is on.
+             */
+            is_on: number;
+            /**
+             * Format: int32
+             * @description What is set to switch off.
+             */
+            off: number;
+            /**
+             * Format: int32
+             * @description What is set to switch on.
+             */
+            on: number;
+            /** @constant */
+            profile: "own";
+            /** @description The name that is set. */
+            set: string;
+            /** @description The name that is read. */
+            state: string;
+        };
+        /** @description Version of the protocol. */
+        SnmpVersion: "1" | "2c";
         /** @description Columns 2 and 3 of `/proc/net/softnet_stat`, which has a line for each processor. */
         Softnet: {
             /**
@@ -4620,6 +5043,96 @@ export interface components {
             data: components["schemas"]["Moment"];
             /** @constant */
             event: "beat";
+        };
+        /** @description The switches of a lab, looked at for this answer. */
+        SwitchList: {
+            /** @description Ports that are disabled for a while, or are enabled again after that. */
+            cuts: components["schemas"]["CutView"][];
+            /** @description By name. */
+            switches: components["schemas"]["SwitchView"][];
+        };
+        /** @description What a switch told of one of its ports last. */
+        SwitchPort: {
+            /** @description False while the switch keeps it off. */
+            enabled: boolean;
+            /**
+             * @description Why nobody may disable it; absent where that is allowed.
+             * @default null
+             */
+            guarded: string | null;
+            /**
+             * @description Ethernet addresses that the switch has heard on it; absent where it does not tell.
+             * @default null
+             */
+            macs: components["schemas"]["MacAddr"][] | null;
+            /**
+             * Format: uint32
+             * @description Speed of its link in megabits a second; absent where there is none.
+             */
+            mbit?: number | null;
+            /**
+             * @description The machine that the lab file says hangs on it.
+             * @default null
+             */
+            node: components["schemas"]["NodeName"] | null;
+            /** @description Its name. */
+            port: string;
+        };
+        /** @description A switch that the lab's machines hang on. */
+        SwitchSpec: {
+            /**
+             * @description The port that the boss hangs on.
+             * @default null
+             */
+            boss: string | null;
+            /** @description Pause between two looks at its links, in milliseconds. */
+            every: components["schemas"]["Span"];
+            /**
+             * @description Further ports that nobody may disable.
+             * @default []
+             */
+            protect: string[];
+            /**
+             * @description The port that leads to the router, or to another switch.
+             * @default null
+             */
+            uplink: string | null;
+        } & ({
+            /** @description Where `USER:PASSWORD` is kept, or the password of `admin`. */
+            credentials: components["schemas"]["SecretRef"];
+            /** @constant */
+            kind: "web-8port";
+            /** @description Where it is: `http://HOST`. */
+            url: string;
+        } | {
+            /**
+             * @description SHA-256 of its certificate, for https.
+             * @default null
+             */
+            certificate: string | null;
+            /** @description Where `USER:PASSWORD` is kept, or the password of `root`. */
+            credentials: components["schemas"]["SecretRef"];
+            /** @constant */
+            kind: "openwrt";
+            /**
+             * @description Name of its switch where that is one of swconfig, such as `switch0`; absent where each port is an interface
+             *     (DSA).
+             * @default null
+             */
+            swconfig: string | null;
+            /** @description Where it is: `http://HOST` or `https://HOST`. */
+            url: string;
+        });
+        /** @description One switch. */
+        SwitchView: {
+            /** @description What it says it is. */
+            about: string;
+            /** @description Why it does not answer; absent when it does. */
+            lost?: string | null;
+            /** @description Its name in the lab file. */
+            name: components["schemas"]["DriverName"];
+            /** @description Its ports, in its order. */
+            ports: components["schemas"]["SwitchPort"][];
         };
         /** @description A partition from which firmware starts programs (UEFI 2.10 section 13.3.3). */
         SystemPartition: {
@@ -4999,7 +5512,7 @@ export interface components {
             total_ms: number;
         };
         /** @description Which of the makers' ways a device speaks. */
-        WebDialect: "tasmota" | "shelly" | "esphome" | "home-assistant" | "redfish";
+        WebDialect: "tasmota" | "shelly" | "esphome" | "home-assistant" | "redfish" | "proxmox" | "amt";
         /** @description A group or one machine. */
         Whose: {
             group: components["schemas"]["GroupName"];
