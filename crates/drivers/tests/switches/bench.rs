@@ -62,6 +62,7 @@ fn lab(kind: SwitchKind, ports: &[&str]) -> LabSpec {
         },
         power: [("hand".parse().unwrap(), PowerDriver::Manual)].into(),
         switch: [(name(), switch)].into(),
+        pdudaemon: None,
         board: BoardSpec { columns: 8, rows: 1, nodes: nodes.collect() },
         scenarios: [].into(),
         limits: Limits::default(),

@@ -185,6 +185,7 @@ impl Hand {
             Some(
                 DriverReport::DeviceSeen { sight: DeviceSight::Restarted { .. }, .. }
                 | DriverReport::Finished { .. }
+                | DriverReport::LinkSeen { .. }
                 | DriverReport::PowerSeen { .. },
             )
             | None => {}
