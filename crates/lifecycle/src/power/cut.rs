@@ -4,6 +4,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
 
 use model::{Goal, MachineView, NodeWord, Phase, PowerState, Snapshot, Span, Stranger};
 
@@ -59,7 +60,7 @@ pub fn may_cut(picture: &Snapshot) -> Cut {
     let mut hurt = machines().filter_map(|machine| hurts(machine));
     if let Some(first) = hurt.next() {
         let others: usize = hurt.clone().count();
-        let next: alloc::vec::Vec<String> = hurt.take(NAMED - 1).collect();
+        let next: Vec<String> = hurt.take(NAMED - 1).collect();
         let mut why = first;
         for one in &next {
             why.push_str("; ");
