@@ -14,17 +14,10 @@ type Input = (String, Vec<u8>);
 pub(super) fn of(root: &Path, target: &str) -> Outcome<Vec<Input>> {
     let packets = root.join("crates/wire/tests/captures");
     let captures = root.join("crates/labinator/tests/captures");
+    if let Some(inputs) = of_power(target) {
+        return Ok(inputs);
+    }
     match target {
-        "board_said" => Ok(texts(
-            &[
-                "<a:Envelope><a:Header><b:RelatesTo>1</b:RelatesTo></a:Header><a:Body><g:CIM_AssociatedPowerManagementService>\
-                 <g:PowerState>2</g:PowerState></g:CIM_AssociatedPowerManagementService></a:Body></a:Envelope>",
-                "<a:Envelope><a:Body><a:Fault><a:Reason><a:Text>&lt;no&#x21;</a:Text></a:Reason></a:Fault></a:Body></a:Envelope>",
-                "CH1: ON\r\nCH2: OFF\r\n",
-                "relay read 0\n\ron\n\r>",
-            ],
-            |text| text.as_bytes().to_vec(),
-        )),
         "capture_read" => files(&captures, |name| name.contains(".pcap"), Ok),
         "dhcp_decode" | "dhcp_proxy" => {
             let of_dhcp = |name: &str| {
@@ -46,15 +39,6 @@ pub(super) fn of(root: &Path, target: &str) -> Outcome<Vec<Input>> {
             ],
             // As long as GRUB's block.
             |text| format!("{text:#<1024}").into_bytes(),
-        )),
-        "mqtt_packets" => Ok(texts(
-            &[
-                "\u{32}\u{9}\0\u{3}a/b\0\u{a}ON",
-                " \u{2}\0\0",
-                "\u{10}\u{16}\0\u{4}MQTT\u{4}\u{2}\0\u{3c}\0\u{a}labinator1",
-                "a/+/#\na/b/c",
-            ],
-            |text| text.as_bytes().to_vec(),
         )),
         "pxelinux_path" => Ok(texts(
             &["pxelinux.cfg/default", "pxelinux.cfg/01-52-54-00-00-00-01", "pxelinux.cfg/0A000005"],
@@ -79,16 +63,6 @@ pub(super) fn of(root: &Path, target: &str) -> Outcome<Vec<Input>> {
                 Ok([text.as_slice(), &length.to_be_bytes()].concat())
             },
         ),
-        // A GET of version 1, as net-snmp asks.
-        "snmp_message" => Ok(texts(
-            &[
-                "0&\u{2}\u{1}\0\u{4}\u{6}public\u{22}\u{19}\u{2}\u{1}\u{1}\u{2}\u{1}\0\u{2}\u{1}\00\u{e}0\u{c}\u{6}\u{8}+\u{6}\u{1}\u{2}\u{1}\u{1}\u{1}\0\u{5}\0",
-            ],
-            |text| {
-                // The tag of an answer is no character of its own.
-                text.bytes().map(|byte| if byte == b'"' { 0xa2 } else { byte }).collect()
-            },
-        )),
         "talos_yaml" => Ok(texts(
             &[
                 "version: v1alpha1\nmachine:\n    type: worker\n    certSANs: []\n---\nkind: HostnameConfig\nauto: off\n",
@@ -103,6 +77,42 @@ pub(super) fn of(root: &Path, target: &str) -> Outcome<Vec<Input>> {
             |text| hexadecimal(&text).map(|frame| frame.get(HEADERS..).unwrap_or_default().to_vec()),
         ),
         _ => Ok(Vec::new()),
+    }
+}
+
+/// First inputs of the targets of what switches power.
+fn of_power(target: &str) -> Option<Vec<Input>> {
+    match target {
+        "board_said" => Some(texts(
+            &[
+                "<a:Envelope><a:Header><b:RelatesTo>1</b:RelatesTo></a:Header><a:Body><g:CIM_AssociatedPowerManagementService>\
+                 <g:PowerState>2</g:PowerState></g:CIM_AssociatedPowerManagementService></a:Body></a:Envelope>",
+                "<a:Envelope><a:Body><a:Fault><a:Reason><a:Text>&lt;no&#x21;</a:Text></a:Reason></a:Fault></a:Body></a:Envelope>",
+                "CH1: ON\r\nCH2: OFF\r\n",
+                "relay read 0\n\ron\n\r>",
+            ],
+            |text| text.as_bytes().to_vec(),
+        )),
+        "mqtt_packets" => Some(texts(
+            &[
+                "\u{32}\u{9}\0\u{3}a/b\0\u{a}ON",
+                " \u{2}\0\0",
+                "\u{10}\u{16}\0\u{4}MQTT\u{4}\u{2}\0\u{3c}\0\u{a}labinator1",
+                "a/+/#\na/b/c",
+            ],
+            |text| text.as_bytes().to_vec(),
+        )),
+        // A GET of version 1, as net-snmp asks.
+        "snmp_message" => Some(texts(
+            &[
+                "0&\u{2}\u{1}\0\u{4}\u{6}public\u{22}\u{19}\u{2}\u{1}\u{1}\u{2}\u{1}\0\u{2}\u{1}\u{0}0\u{e}0\u{c}\u{6}\u{8}+\u{6}\u{1}\u{2}\u{1}\u{1}\u{1}\0\u{5}\0",
+            ],
+            |text| {
+                // The tag of an answer is no character of its own.
+                text.bytes().map(|byte| if byte == b'"' { 0xa2 } else { byte }).collect()
+            },
+        )),
+        _ => None,
     }
 }
 
