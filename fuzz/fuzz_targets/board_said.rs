@@ -1,6 +1,8 @@
 //! What boards and controllers say that switch power: documents of WS-Management, relays' answers, frames that wake.
 #![no_main]
 
+use std::hint::black_box;
+
 use libfuzzer_sys::fuzz_target;
 use model::MacAddr;
 use wire::relays::{lcus_states, numato_state};
@@ -9,7 +11,7 @@ use wire::wsman::{Power, Said, answer};
 
 fuzz_target!(|bytes: &[u8]| {
     assert!(lcus_states(bytes).len() <= bytes.len());
-    numato_state("0", bytes);
+    black_box(numato_state("0", bytes));
     if let Some(mac) = wakes(bytes) {
         assert!(bytes.windows(102).any(|part| part == magic(mac)));
     }
@@ -19,10 +21,10 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(said) = Said::read(text) {
-        said.power().and_then(Power::runs);
-        said.returned();
-        said.answers();
-        said.refusal();
+        black_box(said.power().and_then(Power::runs));
+        black_box(said.returned());
+        black_box(said.answers());
+        black_box(said.refusal());
     }
     // Whatever a field says is read as it was said, without the blanks around it.
     let class = "CIM_AssociatedPowerManagementService";

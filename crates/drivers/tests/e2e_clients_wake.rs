@@ -62,14 +62,15 @@ async fn a_magic_packet_goes_out_on_the_labs_wire_to_the_machines_own_address() 
     ];
     let fields = fields.iter().flat_map(|field| ["-e", field]);
     let mut tshark = Command::new("tshark")
+        // A filter before the first interface is for all of them.
         .args([
+            "-f",
+            "udp port 9",
             "-l",
             "-i",
             "lab",
             "-i",
             "far",
-            "-f",
-            "udp port 9",
             "-c",
             "6",
             "-T",
