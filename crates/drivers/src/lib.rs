@@ -9,5 +9,6 @@ pub mod here;
 mod openwrt;
 pub mod power;
 pub mod process;
+pub mod router;
 pub mod switch;
 pub mod way;

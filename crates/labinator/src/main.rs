@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Verb::SecureBoot(verb) => cli::ended(cli::secure_boot(&cli.globals, verb)),
         Verb::Secret(verb) => cli::ended(cli::secret(&cli.globals, verb)),
         Verb::Display(verb) => in_runtime(runtime(), cli::display(&cli.globals, verb)),
+        Verb::Router(verb) => in_runtime(runtime(), cli::router(&cli.globals, verb)),
         Verb::Show(verb) => cli::ended(cli::show(&cli.globals, verb)),
         Verb::Talos(verb) => cli::ended(cli::talos::run(&cli.globals, verb)),
         Verb::Bundle(verb) => in_runtime(runtime(), cli::bundle::bundle(&cli.globals, verb)),

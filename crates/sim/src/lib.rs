@@ -15,6 +15,7 @@
 //! | the power ports | `board.rs` |
 //! | a relay board with boxes on its buttons; a serial line to it | `buttons.rs`, `pty.rs` |
 //! | the original status display | `status_display.rs` |
+//! | a router that runs OpenWrt | `router.rs` |
 //! | a boot as a capture of it shows it; its questions, asked again | `observe/`, `replay/` |
 //! | all of it running by itself over streams | `net/` |
 //! | a cluster's API server, with what runs behind it | `kubernetes/` |
@@ -58,6 +59,7 @@ mod program6;
 pub mod pty;
 mod relay;
 pub mod replay;
+pub mod router;
 mod segment;
 pub mod status_display;
 mod step;

@@ -15,6 +15,7 @@ use super::bundle::BundleVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::display::DisplayVerb;
 use super::media::MediaVerb;
+use super::router::RouterVerb;
 use super::secret::SecretVerb;
 use super::secure_boot::SecureBootVerb;
 use super::talos::TalosVerb;
@@ -93,6 +94,9 @@ pub enum Verb {
     /// The lab on small displays: a framebuffer, the original's status display, a picture file
     #[command(subcommand)]
     Display(DisplayVerb),
+    /// A router that runs `OpenWrt`: what it does, Wi-Fi, uplink
+    #[command(subcommand)]
+    Router(RouterVerb),
     /// Draw what the lab file says
     #[command(subcommand)]
     Show(ShowVerb),
@@ -577,6 +581,10 @@ mod tests {
             "display framebuffer /dev/fb1",
             "display serial tcp://bench:2001",
             "display terminal",
+            "router status --at http://10.0.0.1 --json",
+            "router scan --at http://10.0.0.1 --credentials file:/etc/labinator/router",
+            "router connect guests --password secret:guests --at http://10.0.0.1",
+            "router uplink off wwan --at http://10.0.0.1",
             "show wiring lab.yaml --out wiring.svg",
             "--color never status",
         ] {

@@ -10,6 +10,7 @@
 //! | switches, and who hangs where | `switch.rs`, `wiring.rs` |
 //! | the serial console of a machine | `console.rs` |
 //! | its screen | `vnc.rs` |
+//! | the router | `router.rs` |
 //! | small displays, wires on paper | `display.rs`, `wiring_diagram.rs` |
 //! | error numbers of iPXE | `code.rs` |
 //! | Talos without its own tool | `talos/` |
@@ -41,6 +42,7 @@ mod images;
 mod import;
 mod media;
 mod power;
+mod router;
 mod secret;
 mod secure_boot;
 mod seeds;
@@ -72,6 +74,7 @@ pub use failure::Failure;
 pub use images::images;
 pub use import::import;
 pub use media::{BiosArgs, DiskArgs, InstallArgs, MediaArgs, MediaVerb, ShowArgs, UninstallArgs, media};
+pub use router::{RouterAt, RouterVerb, Way, router};
 pub use secret::{SecretArgs, SecretVerb, secret};
 pub use secure_boot::{KeysArgs, LoaderArgs, SecureBootVerb, secure_boot};
 pub use socket::{Server, socket_path};
