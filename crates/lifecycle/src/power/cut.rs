@@ -76,6 +76,7 @@ pub fn may_cut(picture: &Snapshot) -> Cut {
     Cut::May(match (machines().count(), waiting) {
         (0, _) => String::from("the board has no machines"),
         (_, 0) => String::from("every machine was seen off"),
+        (_, 1) => String::from("one waits in its loader, the others were seen off"),
         (_, waiting) => format!("{waiting} wait in their loaders, the others were seen off"),
     })
 }
