@@ -115,8 +115,10 @@ async fn ports() {
         // So that all sixty-four do something: what the firmware pressed is forgotten.
         for board in &stand.boards {
             board.with(|board, now| {
-                board.hear(b"off 7\n", now);
-                board.lives(now + 6000);
+                // Its own press ends first: until then it believes 7 off, and takes no "off".
+                board.lives(now + 1000);
+                board.hear(b"off 7\n", now + 1000);
+                board.lives(now + 7000);
                 board.take_said();
             });
         }
