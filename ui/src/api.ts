@@ -3700,13 +3700,15 @@ export interface components {
              * @default false
              */
             force: boolean;
-            /** @description True to put it there, and let the firmware start it first; false to take it away. */
-            installed: boolean;
+            /** @description What shall be. */
+            wish: components["schemas"]["LoaderWish"];
         };
         /** @description Which program UEFI firmware of x86-64 is given to boot from the network. All others get iPXE. */
         LoaderChoice: "ipxe" | "labinator";
         /** @description A step of a boot that only our loader can tell of, or a live image that takes its part. */
         LoaderStep: "asks" | "starts" | "parks" | "fails";
+        /** @description What shall become of our loader on a machine's disk. */
+        LoaderWish: "install" | "remove";
         /** @description A line of a log that was sent here. */
         LogLine: {
             /** @description When it came. */

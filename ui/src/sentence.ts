@@ -62,6 +62,7 @@ const BY = {
   cli: "from the command line",
   demo: "by the demo",
   scenario: "by the scenario",
+  pdudaemon: "by another program (pdudaemon)",
 } as const;
 
 const plain = (who: string, text: string): Line => ({ who, text, tone: "plain" });

@@ -115,11 +115,21 @@ pub struct WipeAsk {
     pub by: Origin,
 }
 
+/// What shall become of our loader on a machine's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoaderWish {
+    /// It is there, and the firmware starts it first.
+    Install,
+    /// It is not there, and no boot entry names it.
+    Remove,
+}
+
 /// Body of a request about our loader on a machine's disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoaderAsk {
-    /// True to put it there, and let the firmware start it first; false to take it away.
-    pub installed: bool,
+    /// What shall be.
+    pub wish: LoaderWish,
     /// Which disk, by kernel name or serial; may be left out where there is one that it could be.
     #[serde(default)]
     pub disk: Option<String>,

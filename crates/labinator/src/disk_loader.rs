@@ -9,7 +9,7 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use api::LoaderAsk;
+use api::{LoaderAsk, LoaderWish};
 use drivers::channel::{Channel, Unplaced, Unreached};
 use lifecycle::Refusal;
 use model::{AgentBuild, AgentKey, Digest, DiskLoaderOrder, DiskLoaders, Fact, LabSpec, NodeName};
@@ -139,9 +139,9 @@ impl Installer {
             return Err(InstallError::Wiping(node));
         }
         let key = self.0.lab_key.ok_or(InstallError::NoKey)?;
-        let LoaderAsk { installed, disk, force, fixed_address, by } = ask;
+        let LoaderAsk { wish, disk, force, fixed_address, by } = ask;
         let lab_key = AgentKey(key);
-        let order = if installed {
+        let order = if wish == LoaderWish::Install {
             let boss = SocketAddrV4::new(self.0.spec.network.boss, HTTP);
             let program = self.shelved(Seed { lab_key: key, boss: Some(boss) }).await?;
             let address = fixed_address.then(|| address_of(&self.0.spec, &node)).flatten();

@@ -23,7 +23,7 @@ pub(super) async fn change(
     match body {
         Ok(Json(ask)) => told(house.installer.change(&node, ask).await),
         Err(why) => {
-            let advice = "`installed` is true or false, `by` says who asks";
+            let advice = "`wish` is `install` or `remove`, `by` says who asks";
             answer::error(StatusCode::BAD_REQUEST, "bad_body", &why.body_text(), advice)
         }
     }

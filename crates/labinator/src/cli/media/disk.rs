@@ -1,6 +1,6 @@
 //! The loader on a machine's own disk: put there, taken away, looked at.
 
-use api::LoaderAsk;
+use api::{LoaderAsk, LoaderWish};
 use model::{DiskLoaders, FirmwareEntry, Origin, SystemPartition};
 
 use super::{DiskArgs, ShowArgs};
@@ -16,7 +16,7 @@ pub(super) async fn change(
 ) -> Result<(), Failure> {
     let DiskArgs { node, disk, force, json } = args;
     let ask = LoaderAsk {
-        installed: fixed_address.is_some(),
+        wish: if fixed_address.is_some() { LoaderWish::Install } else { LoaderWish::Remove },
         disk,
         force,
         fixed_address: fixed_address.unwrap_or_default(),
@@ -29,9 +29,9 @@ pub(super) async fn change(
     if Look::new(globals).quiet {
         return Ok(());
     }
-    match (how.done.is_empty(), ask.installed) {
-        (true, true) => out::line(&format!("{node}: all of it is there already"))?,
-        (true, false) => out::line(&format!("{node}: nothing of it is there"))?,
+    match (how.done.is_empty(), ask.wish) {
+        (true, LoaderWish::Install) => out::line(&format!("{node}: all of it is there already"))?,
+        (true, LoaderWish::Remove) => out::line(&format!("{node}: nothing of it is there"))?,
         (false, _) => how.done.iter().try_for_each(|step| out::line(&format!("{node}: {step}")))?,
     }
     tell(&how)

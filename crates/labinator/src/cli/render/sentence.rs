@@ -144,11 +144,7 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             format!("the secrets of run {run} are kept ({short})")
         }
         Fact::TalosSeen { node, sight } => format!("{node}: its Talos is {sight}"),
-        Fact::MemberSeen { node, membership } => match membership {
-            Membership::Absent => format!("{node}: the cluster does not know it"),
-            Membership::NotReady { why } => format!("{node}: the cluster gives it no work ({why})"),
-            Membership::Ready => format!("{node}: the cluster gives it work"),
-        },
+        Fact::MemberSeen { node, membership } => member_sentence(node, membership),
         Fact::ManifestsRead { scenario, manifests } if manifests.mistakes.is_empty() => {
             let files = counted(manifests.files.len(), "manifest file");
             format!("{files} of scenario {scenario} were read")
@@ -183,6 +179,14 @@ pub fn sentence(event: &Event, names: &Names) -> String {
             format!("generation {generation} of {image} is given up: {because}")
         }
         Fact::PhaseEntered { phase, because } => format!("the lab is {phase}: {because}"),
+    }
+}
+
+fn member_sentence(node: &NodeName, membership: &Membership) -> String {
+    match membership {
+        Membership::Absent => format!("{node}: the cluster does not know it"),
+        Membership::NotReady { why } => format!("{node}: the cluster gives it no work ({why})"),
+        Membership::Ready => format!("{node}: the cluster gives it work"),
     }
 }
 
