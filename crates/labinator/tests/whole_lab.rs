@@ -7,6 +7,8 @@ mod floor;
 mod house;
 #[path = "whole_lab/hypervisors.rs"]
 mod hypervisors;
+#[path = "whole_lab/links.rs"]
+mod links;
 #[path = "whole_lab/park.rs"]
 mod park;
 #[path = "lost_writes/stand.rs"]
