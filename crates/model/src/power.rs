@@ -217,6 +217,10 @@ pub enum DeviceSight {
     },
 }
 
+/// Megabits a second of a link whose speed a switch does not tell: slower than any that is, so that nothing is taken for
+/// the link of a machine that runs by that.
+pub const SPEED_UNTOLD: u32 = 1;
+
 /// What a switch tells of the port that a machine is plugged into.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkReading {
@@ -236,6 +240,7 @@ impl fmt::Display for LinkReading {
             _ if self.lost => f.write_str("its switch does not answer"),
             (false, _) => f.write_str("its switch port is off"),
             (true, None) => f.write_str("no link"),
+            (true, Some(SPEED_UNTOLD)) => f.write_str("a link whose speed is not told"),
             (true, Some(mbit)) => write!(f, "link at {mbit} Mbit/s"),
         }
     }

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use model::MacAddr;
+use model::{MacAddr, SPEED_UNTOLD};
 use serde_json::{Value, json};
 
 use super::device::{Look, Manner, Seen, Switch, mirrors_not};
@@ -39,7 +39,7 @@ fn interfaces(devices: &Value) -> Vec<Seen> {
         let speed =
             device.pointer("/link/speed").and_then(Value::as_i64).and_then(|mbit| u32::try_from(mbit).ok());
         // A link whose speed is not told is one all the same.
-        let mbit = is("/link/carrier").then(|| speed.filter(|mbit| *mbit > 0).unwrap_or(1));
+        let mbit = is("/link/carrier").then(|| speed.filter(|mbit| *mbit > 0).unwrap_or(SPEED_UNTOLD));
         Seen { port: name.clone(), enabled: is("/flags/up") || is("/up"), mbit }
     });
     seen.collect()
@@ -67,7 +67,7 @@ fn ports(text: &str) -> Vec<Seen> {
         } else if words.starts_with("link:") && words.contains("link:up") {
             let speed = words.split_whitespace().find_map(|word| word.strip_prefix("speed:"));
             let digits: String = speed.unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
-            seen.mbit = Some(digits.parse().unwrap_or(1));
+            seen.mbit = Some(digits.parse().unwrap_or(SPEED_UNTOLD));
         }
     }
     ports.into_values().collect()

@@ -10,7 +10,7 @@ use super::file::PowerFile;
 use super::mistake::Mistake;
 use super::network::duration;
 use super::words;
-use super::yaml::Place;
+use super::yaml::{Place, Value};
 
 /// Drivers of later versions.
 const LATER: &[&str] = &["poe"];
@@ -49,7 +49,25 @@ pub(super) fn power(
             (None, _, _) | (_, None, _) | (_, _, None) => spec = None,
         }
     }
+    one_owner(file, found);
     (drivers, spec)
+}
+
+/// A serial port belongs to one: whoever comes second is refused it, and its answers would be the other's.
+fn one_owner(file: &Entries<PowerFile>, found: &mut Found) {
+    let mut owners: BTreeMap<&str, &Typed<String>> = BTreeMap::new();
+    for (name, driver) in &file.0 {
+        let Some(device) = driver.options.iter().find(|given| given.key == "device") else { continue };
+        let Value::Word(path, _) = &device.entry.value.value else { continue };
+        if let Some(owner) = owners.get(path.as_str()) {
+            let title = format!("`{}` and `{}` are one device", owner.value, name.value);
+            let mistake = Mistake::new(title, device.entry.value.place, "it has an owner already");
+            let help = format!("name its other ports behind `{}/`", owner.value);
+            found.push(mistake.other(owner.place, "this one").help(help));
+        } else {
+            owners.insert(path, name);
+        }
+    }
 }
 
 /// Reads a name and says which character is wrong.
