@@ -161,15 +161,7 @@ pub(super) async fn identify(client: &Client, args: IdentifyArgs, look: Look) ->
         ));
     }
     let list = list(client).await?;
-    let (port, seen) = port_of(&list, &args.node).ok_or_else(|| {
-        Failure::with_advice(
-            format!("nothing of {} can blink: which switch port it hangs on is not written down", args.node),
-            format!(
-                "write `port: SWITCH/PORT` behind {}; `labinator wiring learn` finds out which",
-                args.node
-            ),
-        )
-    })?;
+    let (port, seen) = port_of(&list, &args.node).ok_or_else(|| no_light(&list, &args.node))?;
     if seen.mbit.is_none() {
         return Err(Failure::with_advice(
             format!("nothing of {} can blink: {port} has no link", args.node),
@@ -192,6 +184,21 @@ pub(super) async fn identify(client: &Client, args: IdentifyArgs, look: Look) ->
         return out::json(&Identified { node: args.node, by, port, times: args.times }, true);
     }
     Ok(())
+}
+
+/// Why there is no port of a machine: a switch that does not answer tells none.
+fn no_light(list: &SwitchList, node: &NodeName) -> Failure {
+    let lost = list.switches.iter().find_map(|switch| Some((&switch.name, switch.lost.as_ref()?)));
+    match lost {
+        Some((name, why)) => Failure::with_advice(
+            format!("nothing of {node} can blink while {name} does not answer: {why}"),
+            "labinator switch show",
+        ),
+        None => Failure::with_advice(
+            format!("nothing of {node} can blink: which switch port it hangs on is not written down"),
+            format!("write `port: SWITCH/PORT` behind {node}; `labinator wiring learn` finds out which"),
+        ),
+    }
 }
 
 /// True while a machine needs its link to come up.
@@ -251,5 +258,33 @@ pub(super) async fn until(
             return Err(Failure::TimedOut(format!("{port} is {state} after {} s", limit.as_secs())));
         }
         sleep(AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api::SwitchView;
+
+    use super::*;
+
+    fn why(lost: Option<&str>) -> String {
+        let about = "a switch".to_owned();
+        let switch = SwitchView {
+            name: "core".parse().unwrap(),
+            about,
+            lost: lost.map(str::to_owned),
+            ports: Vec::new(),
+        };
+        let list = SwitchList { switches: vec![switch], cuts: Vec::new() };
+        match no_light(&list, &"node1".parse().unwrap()) {
+            Failure::Failed { why, .. } => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_blink_is_told_by_its_cause() {
+        assert!(why(Some("no route")).contains("core does not answer: no route"));
+        assert!(why(None).contains("is not written down"));
     }
 }
