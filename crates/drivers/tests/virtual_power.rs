@@ -7,6 +7,8 @@
     reason = "a test may stop"
 )]
 
+mod lab;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -17,8 +19,8 @@ use drivers::channel::{Channel, Unreached};
 use drivers::here::Here;
 use drivers::power::{DriverReport, Power, PowerCommand, Reveal, tap_name};
 use model::{
-    BoardSpec, Cell, CommandId, DhcpMode, LabSpec, Limits, MacAddr, Mebibytes, NetworkSpec, NodeName,
-    NodeSpec, Outcome, PortRef, PowerDriver, PowerOrder, PowerState, Span, VirtualFirmware,
+    CommandId, LabSpec, MacAddr, Mebibytes, NodeName, NodeSpec, Outcome, PortRef, PowerDriver, PowerOrder,
+    PowerState, Span, VirtualFirmware,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -35,53 +37,9 @@ fn no_secrets() -> Reveal {
 }
 
 fn lab() -> LabSpec {
-    let node = NodeSpec {
-        disk: None,
-        at: Cell { column: 1, row: 1 },
-        zone: None,
-        mac: MAC,
-        ip: [10, 77, 0, 11].into(),
-        ip6: None,
-        power: port(),
-        loader: model::LoaderChoice::Ipxe,
-        guest: None,
-        port: None,
-        memory: None,
-        firmware: Some(VirtualFirmware::Bios),
-    };
-    LabSpec {
-        lab: "test".parse().unwrap(),
-        network: NetworkSpec {
-            interface: "br0".to_owned(),
-            subnet: [10, 77, 0, 0].into(),
-            prefix: 24,
-            boss: [10, 77, 0, 1].into(),
-            gateway: None,
-            dns: Vec::new(),
-            domain: None,
-            names: None,
-            ntp: model::NtpMode::Off,
-            pool: None,
-            dhcp: DhcpMode::Off,
-            lease_seconds: 600,
-            relays: Vec::new(),
-            tftp: model::TftpPorts::default(),
-            ipv6: None,
-        },
-        power: [(
-            "qemu".parse().unwrap(),
-            PowerDriver::Virtual { memory: Mebibytes(64), stagger: Span(1), disk: None },
-        )]
-        .into(),
-        board: BoardSpec { columns: 1, rows: 1, nodes: [("node1".parse().unwrap(), node)].into() },
-        scenarios: [].into(),
-        limits: Limits::default(),
-        variables: model::Variables::default(),
-        agent_updates: model::AgentUpdates::default(),
-        switch: [].into(),
-        secure_boot: model::SecureBootRule::default(),
-        pdudaemon: None,
-    }
+    let machine = NodeSpec { mac: MAC, firmware: Some(VirtualFirmware::Bios), ..lab::machine(1, port()) };
+    let qemu = PowerDriver::Virtual { memory: Mebibytes(64), stagger: Span(1), disk: None };
+    LabSpec { power: [("qemu".parse().unwrap(), qemu)].into(), ..lab::of([machine]) }
 }
 
 struct Driver {

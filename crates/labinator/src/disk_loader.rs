@@ -5,24 +5,20 @@
 //! ```
 //! Nothing is kept of it here: what starts a machine stands in its firmware, and is looked at where it stands.
 
-use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::{LoaderAsk, LoaderWish};
 use drivers::channel::{Channel, Unplaced, Unreached};
-use lifecycle::Refusal;
+use lifecycle::{Lab, Refusal, admit_disks, named};
 use model::{AgentBuild, AgentKey, Digest, DiskLoaderOrder, DiskLoaders, Fact, LabSpec, NodeName};
 use store::shelf::Shelf;
 use tokio::task::spawn_blocking;
-use wire::loader::{FILE_X64, Seed, Settings, Unfit, fitted};
+use wire::loader::{Seed, Settings, Unfit, fitted};
 
 use crate::desk::{Desk, DeskError};
-use crate::media::address_of;
-use crate::start::loader_beside;
-
-/// Port of the controller's boot HTTP.
-const HTTP: u16 = 80;
+use crate::media::{address_of, seed_of};
+use crate::start::own_loader;
 
 /// Why nothing was done, or nobody knows.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +37,6 @@ pub enum InstallError {
         /// What is wrong.
         why: String,
     },
-    /// A disk of it is being wiped.
-    #[error("{0}: a disk of it is being wiped")]
-    Wiping(NodeName),
     /// Its agent did not do it.
     #[error("{node}: {why}")]
     Unplaced {
@@ -62,7 +55,6 @@ impl InstallError {
             Self::Desk(_) => "unknown_node",
             Self::NoKey => "no_lab_key",
             Self::Loader { .. } => "no_loader",
-            Self::Wiping(_) => "wiping",
             Self::Unplaced { why: Unplaced::Unreached(_), .. } => "unreached",
             Self::Unplaced { why: Unplaced::Unknown, .. } => "old_agent",
             Self::Unplaced { why: Unplaced::Refused(_), .. } => "not_placed",
@@ -79,7 +71,6 @@ impl InstallError {
                 "build it with `cargo xtask loader`, and name its folder with `labinator serve --loaders`"
                     .to_owned()
             }
-            Self::Wiping(node) => format!("labinator explain {node} says how far that is"),
             Self::Unplaced { why: Unplaced::Unreached(Unreached::Broken), node } => {
                 format!("what was begun may be done: labinator media show {node}")
             }
@@ -121,7 +112,8 @@ impl Installer {
     /// # Errors
     /// [`InstallError`].
     pub async fn look(&self, node: &str) -> Result<DiskLoaders, InstallError> {
-        let node = self.known(node)?;
+        let node =
+            self.asked(node, |lab, asked| named(lab, asked).map(|machine| machine.node.clone())).await?;
         self.order(&node, &DiskLoaderOrder::Look).await
     }
 
@@ -130,23 +122,17 @@ impl Installer {
     /// # Errors
     /// [`InstallError`]; the machine is started by what started it, or by what was asked for.
     pub async fn change(&self, node: &str, ask: LoaderAsk) -> Result<DiskLoaders, InstallError> {
-        let node = self.known(node)?;
-        let picture = self.0.desk.publisher().latest();
-        let machine = picture.machines.iter().find(|machine| machine.node == node);
-        let beat = machine.and_then(|machine| machine.agent.as_ref()?.beat.as_ref());
-        let wipe = beat.and_then(|beat| beat.wipe.as_ref());
-        if wipe.is_some_and(|wipe| !wipe.state.is_end()) {
-            return Err(InstallError::Wiping(node));
-        }
+        let node = self.asked(node, admit_disks).await?;
         let key = self.0.lab_key.ok_or(InstallError::NoKey)?;
         let LoaderAsk { wish, disk, force, fixed_address, by } = ask;
         let lab_key = AgentKey(key);
         let order = if wish == LoaderWish::Install {
-            let boss = SocketAddrV4::new(self.0.spec.network.boss, HTTP);
-            let program = self.shelved(Seed { lab_key: key, boss: Some(boss) }).await?;
+            let seed = seed_of(&self.0.spec, key);
+            let boss = seed.boss;
+            let program = self.shelved(seed).await?;
             let address = fixed_address.then(|| address_of(&self.0.spec, &node)).flatten();
             // Nobody else is told by this medium who it is: whoever takes the disk elsewhere is not this machine.
-            let settings = Settings { boss: Some(boss), node: None, address, patience: None };
+            let settings = Settings { boss, node: None, address, patience: None };
             DiskLoaderOrder::Install { program, lab_key, settings: settings.text(), disk, force }
         } else {
             DiskLoaderOrder::Remove { lab_key, disk, force }
@@ -159,13 +145,14 @@ impl Installer {
         Ok(how)
     }
 
-    fn known(&self, asked: &str) -> Result<NodeName, DeskError> {
-        let known = &self.0.spec.board.nodes;
-        let node = known.keys().find(|node| node.as_str() == asked).cloned();
-        node.ok_or_else(|| {
-            let known = known.keys().cloned().collect();
-            Refusal::UnknownNode { asked: asked.to_owned(), known }.into()
-        })
+    /// The machine that is meant, by the lab's judgment.
+    async fn asked(
+        &self,
+        word: &str,
+        judge: fn(&Lab, &str) -> Result<NodeName, Refusal>,
+    ) -> Result<NodeName, DeskError> {
+        let word = word.to_owned();
+        Ok(self.0.desk.look(move |look| judge(look.lab, &word)).await??)
     }
 
     async fn order(&self, node: &NodeName, order: &DiskLoaderOrder) -> Result<DiskLoaders, InstallError> {
@@ -175,8 +162,7 @@ impl Installer {
 
     /// The loader with this seed, on the shelf.
     async fn shelved(&self, seed: Seed) -> Result<AgentBuild, InstallError> {
-        let named = self.0.loaders.join(FILE_X64);
-        let path = if named.is_file() { named } else { loader_beside().unwrap_or(named) };
+        let path = own_loader(&self.0.loaders);
         let shelf = Shelf::new(&self.0.shelf);
         let from = path.clone();
         let work = move || {

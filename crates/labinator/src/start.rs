@@ -1,7 +1,7 @@
 //! The verbs that start something on this machine: the controller, the demo, a replay.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use store::Disk;
 
@@ -70,6 +70,13 @@ pub fn agent_beside() -> Option<PathBuf> {
 pub fn loader_beside() -> Option<PathBuf> {
     let beside = std::env::current_exe().ok()?.parent()?.join(wire::loader::FILE_X64);
     beside.is_file().then_some(beside)
+}
+
+/// Where our own UEFI loader lies: in this folder of loaders, else beside this program.
+#[must_use]
+pub fn own_loader(loaders: &Path) -> PathBuf {
+    let named = loaders.join(wire::loader::FILE_X64);
+    if named.is_file() { named } else { loader_beside().unwrap_or(named) }
 }
 
 /// Runs the controller of a lab file until it is told to end.

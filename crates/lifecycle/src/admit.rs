@@ -385,7 +385,11 @@ fn admit_start(lab: &Lab, asked: &str, by: Origin) -> Result<Verdict, Refusal> {
     Ok(Verdict::Record(Fact::StartAccepted { run, scenario: scenario.clone(), by }))
 }
 
-pub(crate) fn named<'a>(lab: &'a Lab, asked: &str) -> Result<&'a Machine, Refusal> {
+/// The machine that is meant by this word.
+///
+/// # Errors
+/// There is none; what there is.
+pub fn named<'a>(lab: &'a Lab, asked: &str) -> Result<&'a Machine, Refusal> {
     let machine = asked.parse().ok().and_then(|name: NodeName| lab.machines.get(&name));
     machine.map(AsRef::as_ref).ok_or_else(|| {
         let known = lab.machines.keys().cloned().collect();
@@ -436,15 +440,29 @@ fn admit_button(lab: &Lab, machine: &Machine, order: PowerOrder) -> Result<(), R
     }
 }
 
+/// Refuses what must not come between while a disk of the machine may be being wiped.
+fn not_wiping(machine: &Machine) -> Result<(), Refusal> {
+    machine.may_be_wiping().map_or(Ok(()), |wipe| {
+        let (node, disk) = (machine.node.clone(), Box::new(wipe.disk.clone()));
+        Err(Refusal::Wipe(WipeRefusal::Wiping { node, disk }))
+    })
+}
+
+/// The machine that is meant by this word, whose disks may be written to besides what runs there.
+///
+/// # Errors
+/// There is no such machine, or a disk of it is being wiped.
+pub fn admit_disks(lab: &Lab, asked: &str) -> Result<NodeName, Refusal> {
+    let machine = named(lab, asked)?;
+    not_wiping(machine).map(|()| machine.node.clone())
+}
+
 fn admit_power(lab: &Lab, asked: &str, order: PowerOrder, by: Origin) -> Result<Verdict, Refusal> {
     let machine = switched(lab, asked)?;
     if is_by_hand(lab, machine) {
         return Err(Refusal::SwitchedByHand { node: machine.node.clone() });
     }
-    if let Some(wipe) = machine.may_be_wiping() {
-        let (node, disk) = (machine.node.clone(), Box::new(wipe.disk.clone()));
-        return Err(Refusal::Wipe(WipeRefusal::Wiping { node, disk }));
-    }
+    not_wiping(machine)?;
     admit_button(lab, machine, order)?;
     let so_already = match order {
         PowerOrder::On => {

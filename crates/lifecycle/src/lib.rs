@@ -43,7 +43,7 @@ mod waterfall;
 mod wipe;
 
 pub use absorb::{Touched, absorb};
-pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, may_adopt, plan};
+pub use admit::{PlanOutline, Refusal, Request, Verdict, admit, admit_disks, may_adopt, named, plan};
 pub use cluster::{Cluster, Order, TalosKnown};
 pub use cuts::{CutRefusal, PortCut};
 pub use decide::{Decision, decide};

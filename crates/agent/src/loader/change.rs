@@ -8,6 +8,7 @@
 //! What is as it should be is not written: firmware's memory wears, and a second time changes nothing. Nothing of the
 //! order before is kept anywhere: taking ours out gives it back, and keeps what others changed since.
 
+use wire::loader::SETTINGS_PATH;
 use wire::loader::entry::{BootEntry, HardDrive, NAME, name_of};
 
 use super::variables::{Boot, Variables};
@@ -41,9 +42,9 @@ pub(super) fn install(
         step(&format!("wrote {}", wanted.file))?;
         volume.put(wanted.file, wanted.loader).map_err(|why| on_disk(wanted.file, why))?;
     }
-    if !volume.settings_are(wanted.settings) {
+    if !volume.has(SETTINGS_PATH, wanted.settings.as_bytes()) {
         step("wrote its settings")?;
-        volume.set(wanted.settings).map_err(|why| on_disk("its settings", why))?;
+        volume.put(SETTINGS_PATH, wanted.settings.as_bytes()).map_err(|why| on_disk("its settings", why))?;
     }
     let boot = variables.read()?;
     let entry = BootEntry::of_file(NAME, &wanted.drive, wanted.file);

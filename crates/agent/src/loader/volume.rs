@@ -104,19 +104,6 @@ impl Volume {
         put
     }
 
-    /// Text of the settings, if there are any.
-    pub(super) fn settings_are(&self, text: &str) -> bool {
-        self.has(SETTINGS_PATH, text.as_bytes())
-    }
-
-    /// Sets them.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub(super) fn set(&self, text: &str) -> io::Result<()> {
-        self.put(SETTINGS_PATH, text.as_bytes())
-    }
-
     /// Files of ours besides this one and the settings.
     ///
     /// # Errors

@@ -32,6 +32,23 @@ impl From<PowerOrder> for Act {
     }
 }
 
+impl Act {
+    /// Whether to give supply, of what switches supply and nothing else.
+    ///
+    /// # Errors
+    /// It can neither ask a machine to stop nor press its button.
+    pub(crate) fn supply(self) -> Result<bool, DeviceError> {
+        match self {
+            Self::On => Ok(true),
+            Self::Off => Ok(false),
+            Self::Soft | Self::Press => Err(DeviceError::refused(
+                "not-supported",
+                "it switches the supply, and knows nothing of the machine",
+            )),
+        }
+    }
+}
+
 /// How its ports answer to being told twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ports {

@@ -27,6 +27,7 @@ mod qemu;
 mod relayinator;
 mod relays;
 mod snmp;
+pub(crate) mod standing;
 pub(crate) mod tty;
 mod uhubctl;
 mod virtual_node;

@@ -21,16 +21,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::DriverReport;
 use super::device::{Act, Cure, Device, DeviceError, Manner, Ports, Taken, Told};
 use super::guard::Guard;
+use super::standing::{NobodyListens, Standing, hangs};
 
 #[cfg(test)]
 mod tests;
 
 /// Acts that are tried for one order before it fails.
 const TRIES: u8 = 3;
-/// Pause before a device that was lost is asked again; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Pause between two looks for the result of an act.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -88,22 +85,6 @@ struct Busy {
     until: Instant,
 }
 
-/// How the device stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Standing {
-    /// Not asked yet.
-    New,
-    /// It answers.
-    Well,
-    /// It does not; asked again after a pause.
-    Lost { code: &'static str, pause: Duration },
-    /// It does not know us.
-    Locked { why: String },
-}
-
-/// The one who listens to reports is gone, so there is nothing to drive for.
-struct NobodyListens;
-
 /// What is to be done now.
 enum Work {
     Act(String),
@@ -131,7 +112,7 @@ impl<D: Device> Owner<D> {
             free_at: now,
             next_on: now,
             poll_at: Some(now),
-            standing: Standing::New,
+            standing: Standing::default(),
         }
     }
 
@@ -203,7 +184,7 @@ impl<D: Device> Owner<D> {
 
     async fn take(&mut self, order: Ordered) -> Result<(), NobodyListens> {
         let Ordered { id, port: name, act } = order;
-        if let Standing::Locked { why } = &self.standing {
+        if let Some(why) = self.standing.locked() {
             let why = format!("{why}; {} is not asked again until that is put right", self.driver);
             return self.finished(id, failed("credentials", why)).await;
         }
@@ -418,8 +399,7 @@ impl<D: Device> Owner<D> {
     }
 
     async fn is_well(&mut self, told: Option<&Told>) -> Result<(), NobodyListens> {
-        let before = std::mem::replace(&mut self.standing, Standing::Well);
-        if before == Standing::Well {
+        if !self.standing.rises() {
             return Ok(());
         }
         // What it said before it was lost is said again: nobody knows how it was meanwhile.
@@ -432,24 +412,12 @@ impl<D: Device> Owner<D> {
 
     async fn is_lost(&mut self, error: DeviceError) -> Result<(), NobodyListens> {
         self.device.forget();
-        let DeviceError { code, why, cure } = error;
-        let (before, pause) = match &self.standing {
-            Standing::New | Standing::Well => (None, FIRST_PAUSE),
-            Standing::Lost { code, pause } => (Some(*code), pause.saturating_mul(2).min(LONGEST_PAUSE)),
-            Standing::Locked { .. } => return Ok(()),
-        };
-        if cure == Cure::Locked {
-            self.standing = Standing::Locked { why: why.clone() };
-            self.poll_at = None;
-        } else {
-            self.standing = Standing::Lost { code, pause };
-            self.poll_at = self.manner.poll.map(|_| Instant::now() + pause);
-        }
-        if before == Some(code) {
-            return Ok(());
-        }
-        self.sight(DeviceSight::Lost { code: code.to_owned(), why }).await?;
-        if cure == Cure::Locked {
+        let news = self.standing.falls(error);
+        let pause = self.standing.pause();
+        self.poll_at = self.manner.poll.zip(pause).map(|(_, pause)| Instant::now() + pause);
+        let Some(sight) = news else { return Ok(()) };
+        self.sight(sight).await?;
+        if pause.is_none() {
             let refused = self.ports.values_mut().flat_map(|port| port.waiting.drain(..));
             let ids: Vec<CommandId> = refused.map(|(id, _)| id).collect();
             for id in ids {
@@ -481,12 +449,6 @@ fn is_like(told: &PortReading, new: &PortReading) -> bool {
         (None, Some(_)) | (Some(_), None) => false,
     };
     near && told.sense == new.sense
-}
-
-fn hangs(limit: Duration) -> DeviceError {
-    let why =
-        format!("it did not come to an end within {} s: it hangs, or the line to it does", limit.as_secs());
-    DeviceError { code: "hangs", why, cure: Cure::Doubt }
 }
 
 pub(crate) fn failed(code: &str, why: String) -> Outcome {

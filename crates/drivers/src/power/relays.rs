@@ -189,13 +189,9 @@ impl<L: Line> Device for Relays<L> {
 
     async fn act(&mut self, port: &str, act: Act) -> Result<Taken, DeviceError> {
         match (self.wiring, act) {
-            (RelayWiring::Supply, Act::On | Act::Off) => {
-                let order = self.order(port, act == Act::On)?;
+            (RelayWiring::Supply, act) => {
+                let order = self.order(port, act.supply()?)?;
                 self.send(&order).await?;
-            }
-            (RelayWiring::Supply, Act::Soft | Act::Press) => {
-                let why = "a relay in the supply knows nothing of the machine";
-                return Err(DeviceError::refused("not-supported", why));
             }
             (RelayWiring::Button, Act::Off) => self.pulse(port, HOLD).await?,
             (RelayWiring::Button, Act::On | Act::Soft | Act::Press) => self.pulse(port, PRESS).await?,

@@ -92,14 +92,7 @@ impl Device for Uhubctl {
     }
 
     async fn act(&mut self, port: &str, act: Act) -> Result<Taken, DeviceError> {
-        let word = match act {
-            Act::On => "on",
-            Act::Off => "off",
-            Act::Soft | Act::Press => {
-                let why = "a hub switches the supply, and knows nothing of the machine";
-                return Err(DeviceError::refused("not-supported", why));
-            }
-        };
+        let word = if act.supply()? { "on" } else { "off" };
         let (hub, number) = place(port)?;
         run_once(UHUBCTL, ["-l", hub, "-p", number, "-a", word], LIMIT).await.map_err(|why| error(&why))?;
         Ok(Taken::AT_ONCE)

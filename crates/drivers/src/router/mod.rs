@@ -64,7 +64,7 @@ impl Router {
     /// password come from where `credentials` leads, when it is first asked.
     #[must_use]
     pub fn new(url: &str, certificate: Option<&str>, credentials: SecretRef, reveal: &Reveal) -> Self {
-        Self { ubus: Ubus::new(url, certificate, Some(credentials), reveal), joins: JOINS }
+        Self { ubus: Ubus::new(url, certificate, credentials, reveal), joins: JOINS }
     }
 
     /// With another patience for a Wi-Fi that is joined.

@@ -20,6 +20,7 @@ use std::time::Duration;
 use model::{CommandId, DriverName, LabSpec, MacAddr, NodeName, Outcome, PortRef, SwitchKind, SwitchPort};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::openwrt::ubus::Ubus;
 use crate::power::owner::failed;
 use crate::power::{DriverReport, Reveal};
 
@@ -83,12 +84,7 @@ impl Switches {
                     spawn(Pages::new(url, credentials, reveal), around, queue);
                 }
                 SwitchKind::OpenWrt { url, credentials, certificate, swconfig } => {
-                    let ubus = crate::openwrt::ubus::Ubus::new(
-                        url,
-                        certificate.as_deref(),
-                        Some(credentials.clone()),
-                        reveal,
-                    );
+                    let ubus = Ubus::new(url, certificate.as_deref(), credentials.clone(), reveal);
                     spawn(OpenWrt::new(ubus, swconfig.clone()), around, queue);
                 }
             }

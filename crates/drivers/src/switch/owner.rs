@@ -23,6 +23,7 @@ use super::device::{Look, Manner, Switch};
 use crate::power::DriverReport;
 use crate::power::device::{Cure, DeviceError};
 use crate::power::owner::failed;
+use crate::power::standing::{NobodyListens, Standing, hangs};
 
 #[cfg(test)]
 mod tests;
@@ -31,10 +32,6 @@ mod tests;
 const TRIES: u8 = 3;
 /// Looks that must fail one after the other before a switch counts as lost: a single answer may be lost on its way.
 const MISSES: u8 = 2;
-/// Pause before a switch that was lost is asked again; doubled each time.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest such pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Pause between two looks for the result of an order.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -76,28 +73,10 @@ pub(super) struct Owner<S> {
     misses: u8,
     /// What was told of each machine last.
     told: BTreeMap<NodeName, LinkReading>,
-    /// Machines of which it was said that the switch has no such port.
+    /// It was said that it lacks a port of the lab file.
     missing: bool,
     look_at: Instant,
 }
-
-/// How the switch stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Standing {
-    New,
-    Well,
-    Lost {
-        code: &'static str,
-        pause: Duration,
-    },
-    /// It does not know us, and is asked no more.
-    Locked {
-        why: String,
-    },
-}
-
-/// The one who listens to reports is gone, so there is nothing to drive for.
-struct NobodyListens;
 
 impl<S: Switch> Owner<S> {
     pub(super) fn new(switch: S, around: Around) -> Self {
@@ -106,7 +85,7 @@ impl<S: Switch> Owner<S> {
             switch,
             manner,
             around,
-            standing: Standing::New,
+            standing: Standing::default(),
             misses: 0,
             told: BTreeMap::new(),
             missing: false,
@@ -118,7 +97,7 @@ impl<S: Switch> Owner<S> {
     pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Asked>) {
         loop {
             let listens = self.standing == Standing::Well;
-            let locked = matches!(self.standing, Standing::Locked { .. });
+            let locked = self.standing.locked().is_some();
             let told = tokio::select! {
                 asked = asks.recv() => match asked {
                     Some(asked) => self.answer(asked).await,
@@ -148,9 +127,9 @@ impl<S: Switch> Owner<S> {
             Asked::Mirror { copy, answer } => {
                 let limit = self.manner.limit;
                 let copy = copy.as_ref().map(|(from, to)| (from.as_str(), to.as_str()));
-                let done = match &self.standing {
-                    Standing::Locked { why } => Err(DeviceError::locked(why.clone())),
-                    Standing::New | Standing::Well | Standing::Lost { .. } => {
+                let done = match self.standing.locked() {
+                    Some(why) => Err(DeviceError::locked(why)),
+                    None => {
                         timeout(limit, self.switch.mirror(copy)).await.unwrap_or_else(|_| Err(hangs(limit)))
                     }
                 };
@@ -179,7 +158,7 @@ impl<S: Switch> Owner<S> {
 
     /// Does an order, and sees that it was done.
     async fn set(&mut self, port: &str, on: bool) -> Result<Outcome, NobodyListens> {
-        if let Standing::Locked { why } = &self.standing {
+        if let Some(why) = self.standing.locked() {
             let why = format!("{why}; {} is not asked again until that is put right", self.around.name);
             return Ok(failed("credentials", why));
         }
@@ -257,8 +236,8 @@ impl<S: Switch> Owner<S> {
 
     /// A look with everything, for people.
     async fn ports(&mut self) -> Result<Ports, NobodyListens> {
-        if let Standing::Locked { why } = &self.standing {
-            return Ok(Ports { lost: Some(why.clone()), ..Ports::default() });
+        if let Some(why) = self.standing.locked() {
+            return Ok(Ports { lost: Some(why.to_owned()), ..Ports::default() });
         }
         let look = match self.look_once().await {
             Ok(look) => look,
@@ -296,8 +275,7 @@ impl<S: Switch> Owner<S> {
     /// It answered: links that changed are told.
     async fn is_well(&mut self, look: &Look) -> Result<(), NobodyListens> {
         self.misses = 0;
-        if self.standing != Standing::Well {
-            self.standing = Standing::Well;
+        if self.standing.rises() {
             let sight = DeviceSight::Answers { about: look.about.clone() };
             self.report(DriverReport::DeviceSeen { driver: self.around.name.clone(), sight }).await?;
         }
@@ -334,7 +312,7 @@ impl<S: Switch> Owner<S> {
     async fn missed(&mut self, error: DeviceError) -> Result<(), NobodyListens> {
         self.switch.forget();
         self.misses = self.misses.saturating_add(1);
-        if self.misses < MISSES && matches!(self.standing, Standing::Well) && error.cure != Cure::Locked {
+        if self.misses < MISSES && self.standing == Standing::Well && error.cure != Cure::Locked {
             self.look_at = Instant::now();
             return Ok(());
         }
@@ -342,19 +320,9 @@ impl<S: Switch> Owner<S> {
     }
 
     async fn is_lost(&mut self, error: DeviceError) -> Result<(), NobodyListens> {
-        let DeviceError { code, why, cure } = error;
-        let (before, pause) = match &self.standing {
-            Standing::New | Standing::Well => (None, FIRST_PAUSE),
-            Standing::Lost { code, pause } => (Some(*code), pause.saturating_mul(2).min(LONGEST_PAUSE)),
-            Standing::Locked { .. } => return Ok(()),
-        };
-        self.look_at = Instant::now() + pause;
-        self.standing = match cure {
-            Cure::Locked => Standing::Locked { why: why.clone() },
-            Cure::Again | Cure::Doubt | Cure::Refused => Standing::Lost { code, pause },
-        };
-        if before != Some(code) || cure == Cure::Locked {
-            let sight = DeviceSight::Lost { code: code.to_owned(), why };
+        let news = self.standing.falls(error);
+        self.look_at = Instant::now() + self.standing.pause().unwrap_or_default();
+        if let Some(sight) = news {
             self.report(DriverReport::DeviceSeen { driver: self.around.name.clone(), sight }).await?;
         }
         let nodes: Vec<NodeName> = self.around.nodes.values().cloned().collect();
@@ -373,12 +341,6 @@ impl<S: Switch> Owner<S> {
 
 /// Of a port nothing is known.
 const LOST: LinkReading = LinkReading { enabled: false, mbit: None, lost: true };
-
-fn hangs(limit: Duration) -> DeviceError {
-    let why =
-        format!("it did not come to an end within {} s: it hangs, or the line to it does", limit.as_secs());
-    DeviceError { code: "hangs", why, cure: Cure::Doubt }
-}
 
 fn listed(look: &Look) -> String {
     let ports: Vec<&str> = look.ports.iter().map(|seen| seen.port.as_str()).collect();

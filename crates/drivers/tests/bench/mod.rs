@@ -1,5 +1,8 @@
 //! One device, driven through the door that the lab uses.
 
+#[path = "../lab/mod.rs"]
+mod lab;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +10,8 @@ use std::time::Duration;
 use drivers::here::Here;
 use drivers::power::{DriverReport, Power, PowerCommand, Reveal};
 use model::{
-    BoardSpec, Cell, CommandId, DeviceKind, DeviceSight, DeviceSpec, DhcpMode, LabSpec, Limits, MacAddr,
-    NetworkSpec, NodeSpec, Outcome, PortReading, PortRef, PowerDriver, PowerOrder, Secret, SecretRef, Span,
+    CommandId, DeviceKind, DeviceSight, DeviceSpec, LabSpec, Outcome, PortReading, PortRef, PowerDriver,
+    PowerOrder, Secret, SecretRef, Span,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -24,52 +27,10 @@ fn port(name: &str) -> PortRef {
     PortRef { driver: "device".parse().unwrap(), port: name.to_owned() }
 }
 
-fn lab(kind: DeviceKind, ports: &[&str]) -> LabSpec {
-    let node = |number: u8, name: &str| NodeSpec {
-        disk: None,
-        at: Cell { column: number, row: 1 },
-        zone: None,
-        mac: MacAddr([2, 0, 0, 0, 0, number]),
-        ip: [10, 77, 0, number].into(),
-        ip6: None,
-        power: port(name),
-        loader: model::LoaderChoice::Ipxe,
-        guest: None,
-        port: None,
-        memory: None,
-        firmware: None,
-    };
-    let nodes = (1_u8..).zip(ports).map(|(n, name)| (format!("node{n}").parse().unwrap(), node(n, name)));
+fn lab_of(kind: DeviceKind, ports: &[&str]) -> LabSpec {
     let device = DeviceSpec { kind, stagger: Span(0), protect: [].into(), standby: None };
-    LabSpec {
-        lab: "test".parse().unwrap(),
-        network: NetworkSpec {
-            interface: "br0".to_owned(),
-            subnet: [10, 77, 0, 0].into(),
-            prefix: 24,
-            boss: [10, 77, 0, 250].into(),
-            gateway: None,
-            dns: Vec::new(),
-            domain: None,
-            names: None,
-            ntp: model::NtpMode::Off,
-            pool: None,
-            dhcp: DhcpMode::Off,
-            lease_seconds: 600,
-            relays: Vec::new(),
-            tftp: model::TftpPorts::default(),
-            ipv6: None,
-        },
-        power: [("device".parse().unwrap(), PowerDriver::Device(device))].into(),
-        board: BoardSpec { columns: 8, rows: 1, nodes: nodes.collect() },
-        scenarios: [].into(),
-        limits: Limits::default(),
-        variables: model::Variables::default(),
-        agent_updates: model::AgentUpdates::default(),
-        switch: [].into(),
-        secure_boot: model::SecureBootRule::default(),
-        pdudaemon: None,
-    }
+    let machines = (1..).zip(ports).map(|(number, name)| lab::machine(number, port(name)));
+    LabSpec { power: [("device".parse().unwrap(), PowerDriver::Device(device))].into(), ..lab::of(machines) }
 }
 
 /// A device that is driven.
@@ -86,7 +47,7 @@ impl Driven {
     /// Drives a device; each secret is a name and what is kept under it.
     pub(crate) fn new(kind: DeviceKind, ports: &[&str], secrets: &[(&str, &str)]) -> Self {
         let (tell, reports) = mpsc::channel(64);
-        let spec = lab(kind, ports);
+        let spec = lab_of(kind, ports);
         let secrets: Vec<(SecretRef, String)> =
             secrets.iter().map(|(name, text)| (kept(name), (*text).to_owned())).collect();
         let reveal: Reveal = Arc::new(move |wanted| {

@@ -1,13 +1,16 @@
 //! One switch, driven through the door that the lab uses.
 
+#[path = "../lab/mod.rs"]
+mod lab;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use drivers::power::{DriverReport, Reveal};
 use drivers::switch::{Ports, Switches};
 use model::{
-    BoardSpec, Cell, CommandId, DeviceSight, DhcpMode, DriverName, LabSpec, Limits, LinkReading, MacAddr,
-    NetworkSpec, NodeName, NodeSpec, Outcome, PortRef, PowerDriver, Secret, Span, SwitchKind, SwitchSpec,
+    CommandId, DeviceSight, DriverName, LabSpec, LinkReading, MacAddr, NodeName, NodeSpec, Outcome, PortRef,
+    PowerDriver, Secret, Span, SwitchKind, SwitchSpec,
 };
 use sim::switch::Plugged;
 use tokio::sync::mpsc;
@@ -24,51 +27,17 @@ pub(crate) fn plugged(last: u8, mbit: u32) -> Plugged {
     Plugged { macs: vec![MacAddr([2, 0, 0, 0, 0, last])], mbit, speaks: true }
 }
 
-fn lab(kind: SwitchKind, ports: &[&str]) -> LabSpec {
-    let node = |number: u8, port: &str| NodeSpec {
-        disk: None,
-        at: Cell { column: number, row: 1 },
-        zone: None,
-        mac: MacAddr([2, 0, 0, 0, 0, number]),
-        ip: [10, 77, 0, number].into(),
-        ip6: None,
-        power: PortRef { driver: "hand".parse().unwrap(), port: number.to_string() },
-        port: Some(PortRef { driver: name(), port: port.to_owned() }),
-        loader: model::LoaderChoice::Ipxe,
-        guest: None,
-        memory: None,
-        firmware: None,
+fn lab_of(kind: SwitchKind, ports: &[&str]) -> LabSpec {
+    let machine = |(number, port): (u8, &&str)| {
+        let power = PortRef { driver: "hand".parse().unwrap(), port: number.to_string() };
+        let port = PortRef { driver: name(), port: (*port).to_owned() };
+        NodeSpec { port: Some(port), ..lab::machine(number, power) }
     };
-    let nodes = (1_u8..).zip(ports).map(|(n, port)| (format!("node{n}").parse().unwrap(), node(n, port)));
     let switch = SwitchSpec { kind, boss: None, uplink: None, protect: [].into(), every: Span(300) };
     LabSpec {
-        lab: "test".parse().unwrap(),
-        network: NetworkSpec {
-            interface: "br0".to_owned(),
-            subnet: [10, 77, 0, 0].into(),
-            prefix: 24,
-            boss: [10, 77, 0, 250].into(),
-            gateway: None,
-            dns: Vec::new(),
-            domain: None,
-            names: None,
-            ntp: model::NtpMode::Off,
-            pool: None,
-            dhcp: DhcpMode::Off,
-            lease_seconds: 600,
-            relays: Vec::new(),
-            tftp: model::TftpPorts::default(),
-            ipv6: None,
-        },
         power: [("hand".parse().unwrap(), PowerDriver::Manual)].into(),
         switch: [(name(), switch)].into(),
-        pdudaemon: None,
-        board: BoardSpec { columns: 8, rows: 1, nodes: nodes.collect() },
-        scenarios: [].into(),
-        limits: Limits::default(),
-        variables: model::Variables::default(),
-        agent_updates: model::AgentUpdates::default(),
-        secure_boot: model::SecureBootRule::default(),
+        ..lab::of((1..).zip(ports).map(machine))
     }
 }
 
@@ -87,7 +56,7 @@ impl Driven {
         let (tell, reports) = mpsc::channel(256);
         let reveal: Reveal = Arc::new(move |_| Ok(Secret::new(secret.as_bytes().to_vec())));
         let own = [MacAddr([2, 0, 0, 0, 0, 0xfe])];
-        let switches = Switches::spawn(&lab(kind, ports), &own, &reveal, &tell);
+        let switches = Switches::spawn(&lab_of(kind, ports), &own, &reveal, &tell);
         Self { switches, reports, orders: 0, passed: Vec::new() }
     }
 

@@ -4,7 +4,7 @@
 mod disk;
 
 use std::fs::{File, OpenOptions};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -17,13 +17,10 @@ use super::{Failure, Globals, out};
 use crate::config;
 use crate::delegate::Delegate;
 use crate::media::{
-    Bios, BiosError, GRUB_FOLDER, Holes, LKRN, MediaError, Medium, Seeded, Written, address_of,
+    self, Bios, BiosError, GRUB_FOLDER, Holes, LKRN, MediaError, Medium, Seeded, Written, address_of,
 };
 use crate::secure_boot::{SecureBoot, sign};
-use crate::start::{LOADERS, images_folder, loader_beside, loaders_folder, state_folder};
-
-/// Port of the controller's boot HTTP.
-const HTTP: u16 = 80;
+use crate::start::{LOADERS, images_folder, loaders_folder, own_loader, state_folder};
 
 /// What can be done with media.
 #[derive(Debug, Clone, Subcommand)]
@@ -248,7 +245,7 @@ pub(super) fn seed_of(lab: &LabSpec, state: &Path) -> Result<Seed, Failure> {
     let key = Delegate::kept(state, lab.lab.clone())
         .map_err(|error| Failure::with_advice(error.to_string(), error.advice()))?
         .public();
-    Ok(Seed { lab_key: key, boss: Some(SocketAddrV4::new(lab.network.boss, HTTP)) })
+    Ok(media::seed_of(lab, key))
 }
 
 /// The loader with its seed in it, signed for Secure Boot: whoever changes the seed breaks the signature.
@@ -281,8 +278,7 @@ fn of_node(lab: &LabSpec, node: &NodeName) -> Result<StaticAddress, Failure> {
 
 /// Our loader as it is built, from this folder or from where it lies.
 pub(super) fn loader(folder: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
-    let named = folder.unwrap_or_else(loaders_folder).join(FILE_X64);
-    let path = if named.is_file() { named } else { loader_beside().unwrap_or(named) };
+    let path = own_loader(&folder.unwrap_or_else(loaders_folder));
     std::fs::read(&path).map_err(|why| {
         let advice = "build it with `cargo xtask loader`, and name its folder with --loaders";
         Failure::with_advice(format!("{}: {why}", path.display()), advice)

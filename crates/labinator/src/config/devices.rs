@@ -172,6 +172,16 @@ pub(super) fn kind(word: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.word == word)
 }
 
+/// Adds options to the properties of a schema; of those with one name the first.
+pub(super) fn describe(properties: &mut serde_json::Value, options: impl Iterator<Item = &'static Opt>) {
+    let Some(all) = properties.as_object_mut() else { return };
+    for option in options {
+        let mut schema = option.shape.schema();
+        schema.insert("description".to_owned(), option.about.into());
+        all.entry(option.key).or_insert_with(|| schema.to_value());
+    }
+}
+
 impl Shape {
     pub(super) fn schema(self) -> Schema {
         match self {
@@ -222,13 +232,7 @@ impl JsonSchema for PowerFile {
                 "description": "A machine that takes this much or less is off, such as `3W`; for devices that measure."
             }
         });
-        for option in KINDS.iter().flat_map(|kind| kind.options) {
-            if let Some(all) = properties.as_object_mut() {
-                let mut schema = option.shape.schema();
-                schema.insert("description".to_owned(), option.about.into());
-                all.entry(option.key).or_insert_with(|| schema.to_value());
-            }
-        }
+        describe(&mut properties, KINDS.iter().flat_map(|kind| kind.options));
         json_schema!({
             "description": "How machines are switched.",
             "type": "object",

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{DriverName, PortRef, Span, SwitchKind, SwitchSpec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::devices::{self, Opt, PortNames, Read, Shape, is_port_of};
+use super::devices::{self, Opt, PortNames, Read, Shape, describe, is_port_of};
 use super::fields::{Entries, Found, Typed};
 use super::file::SwitchFile;
 use super::mistake::Mistake;
@@ -267,13 +267,7 @@ impl JsonSchema for SwitchFile {
                 "description": "Pause between two looks at its links; `500ms` unless told."
             }
         });
-        for option in KINDS.iter().flat_map(|kind| kind.options) {
-            if let Some(all) = properties.as_object_mut() {
-                let mut schema = option.shape.schema();
-                schema.insert("description".to_owned(), option.about.into());
-                all.entry(option.key).or_insert_with(|| schema.to_value());
-            }
-        }
+        describe(&mut properties, KINDS.iter().flat_map(|kind| kind.options));
         json_schema!({
             "description": "A switch that the machines hang on.",
             "type": "object",

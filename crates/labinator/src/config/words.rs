@@ -5,7 +5,9 @@ use model::{Mebibytes, Span};
 /// The candidate that `word` was probably meant to be: same letters in another case first, then the one
 /// with the fewest letters changed, added, dropped or swapped (at most a third of the word).
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (word.chars().count() / 3).max(1);
+    // Of one letter another one is not the same word.
+    let count = word.chars().count();
+    let limit = (count / 3).max(usize::from(count > 1));
     candidates
         .into_iter()
         .map(|c| (if c.eq_ignore_ascii_case(word) { 0 } else { distance(word, c) }, c))
@@ -92,6 +94,7 @@ mod tests {
         assert_eq!(nearest("mca", ["mac", "at"]), Some("mac"));
         assert_eq!(nearest("flavour", ["mac", "at"]), None);
         assert_eq!(nearest("nodes", std::iter::empty()), None);
+        assert_eq!(nearest("3", ["1", "2c"]), None, "one letter is no part of a word");
     }
 
     #[test]

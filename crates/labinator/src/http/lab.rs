@@ -5,8 +5,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lifecycle::{Refusal, Request, admit, explain, explain_lab, plan as outline, waterfall_of};
-use model::{NodeName, Origin, ScenarioName, Trace};
+use lifecycle::{Refusal, Request, admit, explain, explain_lab, named, plan as outline, waterfall_of};
+use model::{Origin, ScenarioName, Trace};
 use serde::Deserialize;
 
 use super::{House, answer};
@@ -134,18 +134,9 @@ pub(super) async fn explain_all(State(house): State<House>) -> Response {
     .await
 }
 
-/// The machine called `asked`, or the names there are.
-fn find<'a>(look: &Look<'a>, asked: &str) -> Result<&'a lifecycle::Machine, Refusal> {
-    let machine = asked.parse::<NodeName>().ok().and_then(|name| look.lab.machines.get(&name));
-    machine.map(AsRef::as_ref).ok_or_else(|| Refusal::UnknownNode {
-        asked: asked.to_owned(),
-        known: look.lab.machines.keys().cloned().collect(),
-    })
-}
-
 pub(super) async fn explain_one(State(house): State<House>, Path(asked): Path<String>) -> Response {
     look(&house, move |look| {
-        let machine = find(&look, &asked)?;
+        let machine = named(look.lab, &asked)?;
         let node = explain(look.lab, machine, look.waits.get(&machine.node), look.now);
         Ok(Explanations { lab: explain_lab(look.lab, look.now), nodes: vec![node] })
     })
@@ -165,7 +156,7 @@ pub(super) async fn trace(
     let seen = house
         .desk
         .look(move |look| {
-            let machine = find(&look, &asked)?;
+            let machine = named(look.lab, &asked)?;
             let boot = match query.boot {
                 Some(number) => machine.boot_number(number),
                 None => machine.boot.clone(),

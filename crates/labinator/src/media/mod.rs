@@ -16,7 +16,7 @@ mod seeds;
 
 use std::fmt;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use model::{LabSpec, NodeName};
 use sha2::{Digest as _, Sha256};
@@ -286,6 +286,15 @@ impl Medium {
         number.iter_mut().zip(all.finalize()).for_each(|(to, from)| *to = from);
         Guid::derived(number)
     }
+}
+
+/// Port of the controller's boot HTTP.
+const HTTP: u16 = 80;
+
+/// What a loader of this lab has in it: its key, and where to ask.
+#[must_use]
+pub const fn seed_of(lab: &LabSpec, key: [u8; 32]) -> Seed {
+    Seed { lab_key: key, boss: Some(SocketAddrV4::new(lab.network.boss, HTTP)) }
 }
 
 /// The address that the lab file has for a machine, with the router of its segment; nothing for one that is not in it.

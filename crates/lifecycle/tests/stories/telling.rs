@@ -5,7 +5,9 @@ use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use lifecycle::{Machine, Refusal, Request, Verdict, explain, lab_view, machine_view, waterfall};
+use lifecycle::{
+    Machine, Refusal, Request, Verdict, admit_disks, explain, lab_view, machine_view, waterfall,
+};
 use model::{
     AgentBeat, AgentClash, AgentKey, AgentReport, BootAnswer, Carrier, ClientKind, Command, CommandId, Fact,
     FileRole, Inventory, Kexec, LabTime, LoaderStep, MacAddr, NodeName, Notice, Origin, Outcome, PowerOrder,
@@ -671,6 +673,10 @@ impl Teller {
                 same((*may).to_owned(), if entry.good.is_empty() { "no" } else { "yes" }.to_owned())
             }
             ("wish", [order]) => same((*order).to_owned(), self.wish(node)?.to_string()),
+            ("disks", [word]) => {
+                let free = admit_disks(&self.world.lab, node.as_str());
+                same((*word).to_owned(), free.map_or_else(|refusal| refusal.code(), |_| "free").to_owned())
+            }
             ("wipes", order) => same(order.join(" "), self.order_to_wipe(node)?),
             ("off-at", [when]) => same((*when).to_owned(), self.off_at(node)?),
             ("order", [order]) => {

@@ -10,8 +10,10 @@ with machines n1
 > n1 takes its address as ipxe
 > n1 takes its image
 > n1 reports b1 with sda
+? disks n1 free
 > wipe n1 confirm n1-sda
 > n1 is given wipe 1 as b1
+? disks n1 wiping
 @ 13
 > n1 wipes 1 10
 > n1 falls silent

@@ -108,14 +108,7 @@ impl Device for Mqtt {
     }
 
     async fn act(&mut self, port: &str, act: Act) -> Result<Taken, DeviceError> {
-        let on = match act {
-            Act::On => true,
-            Act::Off => false,
-            Act::Soft | Act::Press => {
-                let why = "a plug switches the supply, and knows nothing of the machine";
-                return Err(DeviceError::refused("not-supported", why));
-            }
-        };
+        let on = act.supply()?;
         let order = self.switches.order(port, on).ok_or_else(|| {
             DeviceError::refused("no-such-port", format!("`{port}` makes no topic: it has `+` or `#` in it"))
         })?;

@@ -164,14 +164,7 @@ impl Device for Snmp {
     }
 
     async fn act(&mut self, port: &str, act: Act) -> Result<Taken, DeviceError> {
-        let on = match act {
-            Act::On => true,
-            Act::Off => false,
-            Act::Soft | Act::Press => {
-                let why = "an outlet switches the supply, and knows nothing of the machine";
-                return Err(DeviceError::refused("not-supported", why));
-            }
-        };
+        let on = act.supply()?;
         let (name, value) = self.outlets.order(port, on).ok_or_else(|| no_outlet(port))?;
         let answer = self.ask(|id| Pdu::set(id, name.clone(), value)).await?;
         if answer.status == Status::OK {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::credentials::Credentials;
 use super::super::device::{Act, DeviceError, Told};
-use super::plug::{Dialect, encoded, on_or_off, supply};
+use super::plug::{Dialect, encoded, supply};
 use super::{Login, Question, Web};
 
 /// A device with `ESPHome`.
@@ -37,7 +37,7 @@ impl Dialect for Esphome {
     }
 
     async fn act(&mut self, web: &mut Web, port: &str, act: Act) -> Result<(), DeviceError> {
-        let word = if on_or_off(act)? { "turn_on" } else { "turn_off" };
+        let word = if act.supply()? { "turn_on" } else { "turn_off" };
         web.expect(&Question::post(format!("/switch/{}/{word}", encoded(port)), "")).await.map(|_| ())
     }
 

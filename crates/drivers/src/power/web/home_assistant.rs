@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::credentials::Credentials;
 use super::super::device::{Act, DeviceError, Told};
-use super::plug::{Dialect, encoded, on_or_off, supply};
+use super::plug::{Dialect, encoded, supply};
 use super::{Login, Question, Web};
 use model::PortReading;
 
@@ -57,7 +57,7 @@ impl Dialect for HomeAssistant {
     }
 
     async fn act(&mut self, web: &mut Web, port: &str, act: Act) -> Result<(), DeviceError> {
-        let word = if on_or_off(act)? { "turn_on" } else { "turn_off" };
+        let word = if act.supply()? { "turn_on" } else { "turn_off" };
         // An entity that is not there is answered with success, and nothing happens.
         Self::state(web, port).await?;
         let body = json!({ "entity_id": port }).to_string();

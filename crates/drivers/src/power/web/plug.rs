@@ -99,18 +99,6 @@ impl<D: Dialect> Device for Plug<D> {
     }
 }
 
-/// Whether to switch on; a plug can neither ask a machine to stop nor press its button.
-pub(super) fn on_or_off(act: Act) -> Result<bool, DeviceError> {
-    match act {
-        Act::On => Ok(true),
-        Act::Off => Ok(false),
-        Act::Soft | Act::Press => Err(DeviceError::refused(
-            "not-supported",
-            "a plug switches the supply, and knows nothing of the machine",
-        )),
-    }
-}
-
 /// What a plug tells of one port.
 pub(super) fn supply(on: bool, watts: Option<f64>) -> PortReading {
     PortReading { sense: PortSense::Supply(on), milliwatts: watts.and_then(milliwatts) }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::credentials::Credentials;
 use super::super::device::{Act, DeviceError, Told};
-use super::plug::{Dialect, encoded, on_or_off, supply};
+use super::plug::{Dialect, encoded, supply};
 use super::{Login, Question, Web};
 
 /// A plug, relay or strip.
@@ -68,7 +68,7 @@ impl Dialect for Shelly {
     }
 
     async fn act(&mut self, web: &mut Web, port: &str, act: Act) -> Result<(), DeviceError> {
-        let on = on_or_off(act)?;
+        let on = act.supply()?;
         let port = encoded(port);
         let (path, key) = match self.kind(web).await?.first {
             true => (format!("/relay/{port}?turn={}", if on { "on" } else { "off" }), "ison"),

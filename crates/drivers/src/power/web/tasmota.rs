@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::credentials::Credentials;
 use super::super::device::{Act, DeviceError, Told};
-use super::plug::{Dialect, encoded, on_or_off, supply};
+use super::plug::{Dialect, encoded, supply};
 use super::{Login, Question, Web};
 
 /// A plug or strip with Tasmota.
@@ -63,7 +63,7 @@ impl Dialect for Tasmota {
     }
 
     async fn act(&mut self, web: &mut Web, port: &str, act: Act) -> Result<(), DeviceError> {
-        let word = if on_or_off(act)? { "On" } else { "Off" };
+        let word = if act.supply()? { "On" } else { "Off" };
         let answer = self.command(web, &format!("Power{port} {word}")).await?;
         match relay(&answer, port) {
             Some(_) => Ok(()),

@@ -8,7 +8,7 @@ use model::{PortReading, PortSense};
 use super::super::command::sense;
 use super::super::credentials::Credentials;
 use super::super::device::{Act, Device, DeviceError, Manner, Ports, Taken, Told};
-use super::plug::{encoded, on_or_off};
+use super::plug::encoded;
 use super::{Fingerprint, Login, Origin, Question, Web};
 
 /// How often it is asked while nobody orders anything.
@@ -77,7 +77,7 @@ impl Device for Webhook {
     }
 
     async fn act(&mut self, port: &str, act: Act) -> Result<Taken, DeviceError> {
-        let target = if on_or_off(act)? { &self.on } else { &self.off };
+        let target = if act.supply()? { &self.on } else { &self.off };
         self.ask(target, Method::POST, port).await?;
         Ok(Taken::AT_ONCE)
     }
