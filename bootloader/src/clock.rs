@@ -67,7 +67,19 @@ impl Nap {
 }
 
 /// The processor's counter.
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn ticks() -> u64 {
     // SAFETY: every x86-64 processor has the instruction, and it touches no memory.
     unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// The processor's counter; the barrier keeps it from being read before what stands above.
+#[cfg(target_arch = "aarch64")]
+pub(crate) fn ticks() -> u64 {
+    let count: u64;
+    // SAFETY: every 64-bit Arm processor has the counter, firmware may read it, and it touches no memory.
+    unsafe {
+        core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) count, options(nomem, nostack, preserves_flags));
+    }
+    count
 }

@@ -104,6 +104,26 @@ pub(crate) const FIRMWARE: &[&str] = &[
     "sid/kubectl",
 ];
 
+/// What the tests of `e2e_loader*.rs` may call.
+pub(crate) const LOADER: &[&str] = &[
+    "qemu-system-x86",
+    "ovmf",
+    "qemu-system-arm",
+    "qemu-efi-aarch64",
+    "debian-installer-12-netboot-arm64",
+    "ipxe",
+    "grub-common",
+    "grub-efi-amd64-signed",
+    "grub-pc-bin",
+    "dnsmasq-base",
+    "iproute2",
+    "curl",
+    "systemd-boot-efi",
+    "busybox-static",
+    "binutils",
+    "cpio",
+];
+
 /// What builds live images, and what they are started by.
 pub(crate) const LIVE: &[&str] = &[
     "mmdebstrap",

@@ -6,14 +6,15 @@ use std::process::{Command, ExitCode};
 use crate::debian;
 use crate::workspace::{Outcome, Workspace, printed, quietly, succeeds};
 
-/// Firmware of x86-64.
+/// Firmware of x86-64, which lints and examples are for.
 pub(crate) const TARGET: &str = "x86_64-unknown-uefi";
+/// Every firmware that it is built for, and the name that its file is served by (`wire::loader::Processor`).
+const TARGETS: [(&str, &str); 2] =
+    [(TARGET, "labinator-x64.efi"), ("aarch64-unknown-uefi", "labinator-arm64.efi")];
 /// Its workspace.
 pub(crate) const MANIFEST: &str = "bootloader/Cargo.toml";
 /// Debian's newest Rust, the sources of its libraries, and a linker for programs of this kind.
 pub(crate) const PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld"];
-/// The name it is served by (`wire::loader::FILE_X64`).
-const FILE: &str = "labinator-x64.efi";
 /// What the loader may weigh, in bytes: every machine fetches it by TFTP before anything else.
 const SIZE: u64 = 300 << 10;
 
@@ -25,17 +26,26 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome<ExitCo
     if let Some(word) = arguments.first() {
         return Err(format!("loader takes no arguments, not `{word}`").into());
     }
-    println!("{}", build(workspace)?.display());
+    for (target, name) in TARGETS {
+        println!("{}", built_for(workspace, target, name)?.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds it and returns where it lies.
+/// Builds it for every firmware, and returns where that for x86-64 lies; the others lie beside it.
 ///
 /// # Errors
 /// It does not build, or weighs more than it may.
 pub(crate) fn build(workspace: &Workspace) -> Outcome<PathBuf> {
-    let folder = workspace.target.join("bootloader");
-    let built = compile(workspace, &[])?.join("labinator.efi");
+    let [x64, others @ ..] = TARGETS;
+    for (target, name) in others {
+        built_for(workspace, target, name)?;
+    }
+    built_for(workspace, x64.0, x64.1)
+}
+
+fn built_for(workspace: &Workspace, target: &str, name: &str) -> Outcome<PathBuf> {
+    let built = compile(workspace, target, &[])?.join("labinator.efi");
     let size = std::fs::metadata(&built)?.len();
     if size > SIZE {
         return Err(format!(
@@ -44,7 +54,7 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome<PathBuf> {
         )
         .into());
     }
-    let named = folder.join(FILE);
+    let named = workspace.target.join("bootloader").join(name);
     std::fs::copy(built, &named)?;
     Ok(named)
 }
@@ -54,36 +64,36 @@ pub(crate) fn build(workspace: &Workspace) -> Outcome<PathBuf> {
 /// # Errors
 /// It does not build.
 pub(crate) fn tcp4(workspace: &Workspace) -> Outcome<PathBuf> {
-    Ok(compile(workspace, &["--example", "tcp4"])?.join("examples").join("tcp4.efi"))
+    Ok(compile(workspace, TARGET, &["--example", "tcp4"])?.join("examples").join("tcp4.efi"))
 }
 
 /// Has cargo build what these words say, and returns the folder that it puts programs into.
-fn compile(workspace: &Workspace, what: &[&str]) -> Outcome<PathBuf> {
+fn compile(workspace: &Workspace, target: &str, what: &[&str]) -> Outcome<PathBuf> {
     let folder = workspace.target.join("bootloader");
-    let mut command = if has_target(workspace) {
+    let mut command = if has_target(workspace, target) {
         workspace.cargo(&[])
     } else {
         debian::ensure(PACKAGES)?;
         debians(workspace)
     };
     command.env("CARGO_TARGET_DIR", &folder);
-    command.args(["build", "--locked", "--release", "--manifest-path", MANIFEST, "--target", TARGET]);
+    command.args(["build", "--locked", "--release", "--manifest-path", MANIFEST, "--target", target]);
     if !succeeds(command.args(what))? {
         return Err("the loader does not build".into());
     }
-    Ok(folder.join(TARGET).join("release"))
+    Ok(folder.join(target).join("release"))
 }
 
 /// Whether the toolchain that started us can build for firmware; rustup fetches the target where it is.
-fn has_target(workspace: &Workspace) -> bool {
+fn has_target(workspace: &Workspace, target: &str) -> bool {
     let there = || {
         let mut ask = workspace.command("rustc");
-        let libraries = printed(ask.args(["--print", "target-libdir", "--target", TARGET])).ok();
+        let libraries = printed(ask.args(["--print", "target-libdir", "--target", target])).ok();
         libraries.is_some_and(|folder| PathBuf::from(folder.trim()).is_dir())
     };
     there()
         || (debian::on_path("rustup")
-            && quietly(workspace.command("rustup").args(["target", "add", TARGET]))
+            && quietly(workspace.command("rustup").args(["target", "add", target]))
             && there())
 }
 
@@ -91,7 +101,10 @@ fn has_target(workspace: &Workspace) -> bool {
 fn debians(workspace: &Workspace) -> Command {
     let mut command = workspace.command("/usr/bin/cargo");
     command.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTUP_TOOLCHAIN");
-    command.env("CARGO_TARGET_X86_64_UNKNOWN_UEFI_LINKER", "lld-link");
+    for (target, _) in TARGETS {
+        let word = target.to_uppercase().replace('-', "_");
+        command.env(format!("CARGO_TARGET_{word}_LINKER"), "lld-link");
+    }
     command.arg("-Zbuild-std=core,alloc,compiler_builtins");
     command
 }
@@ -101,7 +114,7 @@ fn debians(workspace: &Workspace) -> Command {
 /// # Errors
 /// Cargo cannot be started.
 pub(crate) fn lints(workspace: &Workspace) -> Outcome<Option<bool>> {
-    if !has_target(workspace) {
+    if !has_target(workspace, TARGET) {
         return Ok(None);
     }
     let mut format = workspace.cargo(&["fmt", "--manifest-path", MANIFEST, "--", "--check", "-l"]);

@@ -36,7 +36,7 @@ const STAGES: &[Stage] = &[
     Stage {
         name: "loader",
         about: "our UEFI loader, built for firmware and started by it",
-        packages: e2e::FIRMWARE,
+        packages: e2e::LOADER,
         run: e2e::own_loader,
     },
     Stage {

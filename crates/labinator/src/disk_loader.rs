@@ -14,7 +14,7 @@ use lifecycle::{Lab, Refusal, admit_disks, named};
 use model::{AgentBuild, AgentKey, Digest, DiskLoaderOrder, DiskLoaders, Fact, LabSpec, NodeName};
 use store::shelf::Shelf;
 use tokio::task::spawn_blocking;
-use wire::loader::{Seed, Settings, Unfit, fitted};
+use wire::loader::{Processor, Seed, Settings, Unfit, fitted};
 
 use crate::desk::{Desk, DeskError};
 use crate::media::{address_of, seed_of};
@@ -162,7 +162,7 @@ impl Installer {
 
     /// The loader with this seed, on the shelf.
     async fn shelved(&self, seed: Seed) -> Result<AgentBuild, InstallError> {
-        let path = own_loader(&self.0.loaders);
+        let path = own_loader(&self.0.loaders, Processor::X64);
         let shelf = Shelf::new(&self.0.shelf);
         let from = path.clone();
         let work = move || {

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use store::Disk;
+use wire::loader::Processor;
 
 use crate::cli::render::render_replay;
 use crate::cli::{DemoArgs, Failure, Globals, InsideArgs, ReplayArgs, ServeArgs, out, socket_path};
@@ -65,18 +66,19 @@ pub fn agent_beside() -> Option<PathBuf> {
     beside.is_file().then_some(beside)
 }
 
-/// Our own UEFI loader that was installed with this program.
+/// The folder of our own UEFI loaders that were installed with this program.
 #[must_use]
-pub fn loader_beside() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok()?.parent()?.join(wire::loader::FILE_X64);
-    beside.is_file().then_some(beside)
+pub fn loaders_beside() -> Option<PathBuf> {
+    Some(std::env::current_exe().ok()?.parent()?.to_owned())
 }
 
-/// Where our own UEFI loader lies: in this folder of loaders, else beside this program.
+/// Where our own UEFI loader for a processor lies: in this folder of loaders, else beside this program.
 #[must_use]
-pub fn own_loader(loaders: &Path) -> PathBuf {
-    let named = loaders.join(wire::loader::FILE_X64);
-    if named.is_file() { named } else { loader_beside().unwrap_or(named) }
+pub fn own_loader(loaders: &Path, processor: Processor) -> PathBuf {
+    let named = loaders.join(processor.file());
+    let beside =
+        || loaders_beside().map(|folder| folder.join(processor.file())).filter(|path| path.is_file());
+    if named.is_file() { named } else { beside().unwrap_or(named) }
 }
 
 /// Runs the controller of a lab file until it is told to end.

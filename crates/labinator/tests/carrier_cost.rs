@@ -188,7 +188,7 @@ impl Fetched {
                 state: folder.join("state"),
                 loaders,
                 shelf: shelf.clone(),
-                own_loader: None,
+                own_loaders: None,
                 transfers: 4,
             };
             let (bench, _) = Bench::open(sockets, &settings).unwrap();

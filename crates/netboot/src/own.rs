@@ -8,6 +8,7 @@
 //! for as long as no later delegation was seen. Without a delegation firmware is given iPXE.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -19,9 +20,9 @@ use model::{
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde::{Deserialize, Serialize};
-use wire::dhcp::{Caller, Family};
+use wire::dhcp::Caller;
 use wire::loader::{
-    ANSWER_PURPOSE, Answer, Ask, Delegation, FILE_X64, Medium, Order, Piece, Plan, Sealed, Seed, Signed,
+    ANSWER_PURPOSE, Answer, Ask, Delegation, Medium, Order, Piece, Plan, Processor, Sealed, Seed, Signed,
     Unfit, Word, fitted, signed_text,
 };
 
@@ -73,8 +74,8 @@ struct Trusted {
     lab_key: [u8; 32],
     delegation: String,
     signature: [u8; 64],
-    /// The file for this address.
-    file: Option<(SocketAddrV4, Loader)>,
+    /// The files for this address.
+    files: HashMap<Processor, (SocketAddrV4, Loader)>,
 }
 
 impl Own {
@@ -111,7 +112,8 @@ impl Own {
             return;
         };
         let lab_key = trust.lab_key.0;
-        *self.trusted() = Some(Trusted { lab_key, delegation: trust.delegation, signature, file: None });
+        *self.trusted() =
+            Some(Trusted { lab_key, delegation: trust.delegation, signature, files: HashMap::new() });
     }
 
     /// A signed answer.
@@ -149,19 +151,17 @@ impl Counter {
     /// A network boot program by its file name; our own with the lab's key and this counter's address in it.
     pub(crate) fn loader(&self, name: &str) -> Option<Loader> {
         let plain = self.loaders.get(name)?;
-        if name != FILE_X64 {
-            return Some(plain.clone());
-        }
+        let Some(processor) = Processor::of_file(name) else { return Some(plain.clone()) };
         let board = self.board()?;
         let boss = SocketAddrV4::new(board.table().network.boss, self.http_port());
         let mut trusted = self.own.trusted();
         let trusted = trusted.as_mut()?;
-        if let Some((_, file)) = trusted.file.as_ref().filter(|(at, _)| *at == boss) {
+        if let Some((_, file)) = trusted.files.get(&processor).filter(|(at, _)| *at == boss) {
             return Some(file.clone());
         }
         match handed(plain, &Seed { lab_key: trusted.lab_key, boss: Some(boss) }) {
             Ok(file) => {
-                trusted.file = Some((boss, file.clone()));
+                trusted.files.insert(processor, (boss, file.clone()));
                 Some(file)
             }
             Err(why) => {
@@ -174,9 +174,9 @@ impl Counter {
     /// The name of our own loader, where this client is to have it and can run it.
     pub(crate) fn own_loader(&self, board: &Board, mac: MacAddr, caller: &Caller) -> Option<&'static str> {
         let wanted = board.entry(mac).is_some_and(|entry| entry.loader == LoaderChoice::Labinator);
-        let archs = caller.archs.iter().chain(caller.arch.as_ref());
-        let fits = archs.filter_map(|arch| arch.family()).any(|family| family == Family::EfiX64);
-        (wanted && fits && self.loader(FILE_X64).is_some()).then_some(FILE_X64)
+        let archs = caller.archs.iter().chain(caller.arch.as_ref()).filter(|_| wanted);
+        let mut files = archs.filter_map(|arch| Processor::of_family(arch.family()?)).map(Processor::file);
+        files.find(|name| self.loader(name).is_some())
     }
 }
 

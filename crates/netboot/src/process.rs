@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -16,7 +16,7 @@ use store::shelf::Shelf;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use wire::loader::FILE_X64;
+use wire::loader::Processor;
 
 use crate::counter::{Both, Counter, OpenError, Parts, Served};
 use crate::dhcp::Dhcp;
@@ -42,8 +42,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// Network boot programs.
     pub loaders: PathBuf,
-    /// Our own loader, where it is not among them.
-    pub own_loader: Option<PathBuf>,
+    /// Folder of our own loaders, for those that are not among them.
+    pub own_loaders: Option<PathBuf>,
     /// Content by SHA-256.
     pub shelf: PathBuf,
     /// Image transfers at once; see [`TRANSFERS`].
@@ -95,6 +95,20 @@ impl RunError {
     }
 }
 
+/// Adds those of our own loaders in a folder that were not among the network boot programs.
+fn add_own(loaders: &mut Loaders, folder: &Path) {
+    for name in Processor::ALL.map(Processor::file) {
+        let path = folder.join(name);
+        if loaders.get(name).is_some() || !path.is_file() {
+            continue;
+        }
+        match std::fs::read(&path) {
+            Ok(bytes) => loaders.add(name, bytes),
+            Err(why) => tracing::error!("{} cannot be read, machines get iPXE: {why}", path.display()),
+        }
+    }
+}
+
 /// A counter with its sockets, not yet serving.
 #[derive(Debug)]
 pub struct Bench {
@@ -111,11 +125,8 @@ impl Bench {
     pub fn open(sockets: Sockets, settings: &Settings) -> Result<(Self, Recovery), RunError> {
         std::fs::create_dir_all(&settings.state).map_err(RunError::io("the state folder"))?;
         let mut loaders = Loaders::read(&settings.loaders)?;
-        if let Some(own) = settings.own_loader.as_ref().filter(|_| loaders.get(FILE_X64).is_none()) {
-            match std::fs::read(own) {
-                Ok(bytes) => loaders.add(FILE_X64, bytes),
-                Err(why) => tracing::error!("{} cannot be read, machines get iPXE: {why}", own.display()),
-            }
+        if let Some(folder) = &settings.own_loaders {
+            add_own(&mut loaders, folder);
         }
         let http = sockets.http.local_addr().map_err(RunError::io("the HTTP port"))?;
         let (counter, recovery) = Counter::open(Parts {

@@ -186,7 +186,7 @@ async fn the_ports_of_ipv6_answer_beside_those_of_ipv4_and_name_the_boss_as_they
         state: folder.0.join("state"),
         loaders: folder.0.join("state"),
         shelf: folder.0.join("store"),
-        own_loader: None,
+        own_loaders: None,
         transfers: 4,
     };
     std::fs::create_dir_all(&settings.state).unwrap();

@@ -17,7 +17,7 @@ use stand::{BOSS, Core, NODE1, NODE1_IP, NODE2, NODE2_IP, STRANGER, Stand, table
 use wire::dhcp::{Architecture, Message, MessageType, OptionCode};
 use wire::loader::{
     ASK_PATH, Answer, Ask, Asked, DELEGATION_PURPOSE, Delegation, FILE_X64, Medium, Nonce, Order, PLACE_SIZE,
-    Refusal, Seed, Trust, WORD_PATH, Word, judge, plant, read_place, signed_text,
+    Processor, Refusal, Seed, Trust, WORD_PATH, Word, judge, plant, read_place, signed_text,
 };
 
 /// A file with the place in it that the lab's key goes to.
@@ -59,10 +59,16 @@ fn plain() -> Vec<u8> {
 }
 
 async fn house_with(file: &[u8]) -> (Stand, Core, AgentKey) {
+    house_of(&[(FILE_X64, file)]).await
+}
+
+async fn house_of(files: &[(&str, &[u8])]) -> (Stand, Core, AgentKey) {
     let folder = stand::Folder::new();
     let loaders = folder.0.join("loaders");
     std::fs::create_dir_all(&loaders).unwrap();
-    std::fs::write(loaders.join(FILE_X64), file).unwrap();
+    for (name, file) in files {
+        std::fs::write(loaders.join(name), file).unwrap();
+    }
     let stand = Stand::start_in(folder, 4);
     let mut core = stand.core().await;
     let key = core.find(|up| if let Up::Hello { loader_key, .. } = up { *loader_key } else { None }).await;
@@ -122,6 +128,19 @@ async fn without_the_labs_word_nothing_is_signed_and_firmware_gets_ipxe() {
     assert!(answer(&stand, NODE1_IP, &ask(&[NODE1], 0)).await.is_ok());
     assert_eq!(offered(&stand, NODE1, Architecture::EFI_BC).await, FILE_X64);
     assert_eq!(offered(&stand, NODE1, Architecture::BIOS).await, "undionly.kpxe");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_processor_gets_its_own_file_with_the_key_in_it_and_ipxe_where_there_is_none() {
+    let arm64 = Processor::Arm64.file();
+    let (stand, mut core, key) = house_of(&[(arm64, &plain()), ("snponly.efi", b"ipxe")]).await;
+    core.tell(&word(key)).await;
+    core.publish(own(table(&stand.shelf(), 2))).await;
+    assert_eq!(offered(&stand, NODE1, Architecture::EFI_ARM64).await, arm64);
+    assert_eq!(offered(&stand, NODE1, Architecture::EFI_BC).await, "snponly.efi");
+    let file = stand.get(NODE1_IP, &format!("/{arm64}")).await;
+    let place = file.body[PLACE..PLACE + PLACE_SIZE].try_into().unwrap();
+    assert_eq!(read_place(&place).unwrap().unwrap().lab_key, public(&lab_key()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,7 +83,7 @@ fn bench(config: &BindConfig, folder: &Folder) -> Bench {
         state: folder.0.join("state"),
         loaders,
         shelf: folder.0.join("store"),
-        own_loader: None,
+        own_loaders: None,
         transfers: 1,
     };
     Bench::open(Sockets::bind(config).unwrap(), &settings).unwrap().0

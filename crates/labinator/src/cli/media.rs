@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use model::{LabSpec, Mebibytes, NodeName};
 use pki::secure_boot::Signer;
-use wire::loader::{FILE_X64, Seed, Settings, StaticAddress, plant};
+use wire::loader::{Processor, Seed, Settings, StaticAddress, plant};
 
 use super::args_image::IMAGES_HELP;
 use super::{Failure, Globals, out};
@@ -115,7 +115,7 @@ pub struct MediaArgs {
     /// Write the file anew if it is there
     #[arg(long)]
     pub force: bool,
-    /// Folder with labinator-x64.efi, and ipxe.lkrn for a BIOS [default: `LABINATOR_LOADERS`, else beside this program, else /usr/lib/ipxe]
+    /// Folder with labinator-x64.efi, labinator-arm64.efi or both, and ipxe.lkrn for a BIOS [default: `LABINATOR_LOADERS`, else beside this program, else /usr/lib/ipxe]
     #[arg(long, value_name = "DIR")]
     pub loaders: Option<PathBuf>,
     /// Folder of boot images.
@@ -182,13 +182,11 @@ async fn build(globals: &Globals, args: MediaArgs) -> Result<(), Failure> {
         Err(why) if args.bios.bios => return Err(Failure::with_advice(why.to_string(), why.advice())),
         Err(why) => (None, Some(why)),
     };
-    let loader = loader(args.loaders)?;
     let keys = SecureBoot::of(&images);
     let signer = keys.signer()?;
+    let loaders = loaders(args.loaders, &seed, signer.as_ref())?;
     let medium = Medium {
-        loader: signer
-            .as_ref()
-            .map_or_else(|| Ok(loader.clone()), |signer| signed(&loader, &seed, signer))?,
+        loaders,
         settings: Settings { boss: seed.boss, node: args.node, address, patience: args.patience },
         seed,
         images: args.image.iter().map(|name| Seeded::of(&images, name)).collect::<Result<_, _>>()?,
@@ -201,7 +199,9 @@ async fn build(globals: &Globals, args: MediaArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let output = args.output.display();
-    out::line(&format!("{output}: boots machines of the lab {}, {written}", lab.lab))?;
+    let processors: Vec<String> = medium.loaders.iter().map(|(processor, _)| processor.to_string()).collect();
+    let processors = processors.join(" and ");
+    out::line(&format!("{output}: boots {processors} machines of the lab {}, {written}", lab.lab))?;
     out::line(&match medium.settings.address {
         Some(fixed) => {
             format!("its machine has {}/{} and asks {}", fixed.address, fixed.prefix, lab.network.boss)
@@ -248,10 +248,15 @@ pub(super) fn seed_of(lab: &LabSpec, state: &Path) -> Result<Seed, Failure> {
     Ok(media::seed_of(lab, key))
 }
 
-/// The loader with its seed in it, signed for Secure Boot: whoever changes the seed breaks the signature.
-pub(super) fn signed(loader: &[u8], seed: &Seed, signer: &Signer) -> Result<Vec<u8>, Failure> {
-    let planted = plant(loader, seed).map_err(|why| Failure::failed(format!("{FILE_X64}: {why}")))?;
-    Ok(sign(&planted, signer, FILE_X64)?)
+/// The loader of a processor with its seed in it, signed for Secure Boot: whoever changes the seed breaks the signature.
+pub(super) fn signed(
+    (processor, loader): (Processor, &[u8]),
+    seed: &Seed,
+    signer: &Signer,
+) -> Result<Vec<u8>, Failure> {
+    let file = processor.file();
+    let planted = plant(loader, seed).map_err(|why| Failure::failed(format!("{file}: {why}")))?;
+    Ok(sign(&planted, signer, file)?)
 }
 
 /// Refuses to write over what is no file, and over a file without being told to.
@@ -276,9 +281,33 @@ fn of_node(lab: &LabSpec, node: &NodeName) -> Result<StaticAddress, Failure> {
     })
 }
 
-/// Our loader as it is built, from this folder or from where it lies.
-pub(super) fn loader(folder: Option<PathBuf>) -> Result<Vec<u8>, Failure> {
-    let path = own_loader(&folder.unwrap_or_else(loaders_folder));
+/// Our loaders of all processors that there are in this folder or where they lie, signed where there are keys.
+fn loaders(
+    folder: Option<PathBuf>,
+    seed: &Seed,
+    signer: Option<&Signer>,
+) -> Result<Vec<(Processor, Vec<u8>)>, Failure> {
+    let folder = folder.unwrap_or_else(loaders_folder);
+    let there = |processor: &Processor| own_loader(&folder, *processor).is_file();
+    let mut processors: Vec<Processor> = Processor::ALL.into_iter().filter(there).collect();
+    if processors.is_empty() {
+        // Whose absence is then told.
+        processors.push(Processor::X64);
+    }
+    let read = |processor: Processor| {
+        let plain = loader(&folder, processor)?;
+        let loader = match signer {
+            Some(signer) => signed((processor, &plain), seed, signer)?,
+            None => plain,
+        };
+        Ok((processor, loader))
+    };
+    processors.into_iter().map(read).collect()
+}
+
+/// Our loader of a processor as it is built, from this folder or from where it lies.
+pub(super) fn loader(folder: &Path, processor: Processor) -> Result<Vec<u8>, Failure> {
+    let path = own_loader(folder, processor);
     std::fs::read(&path).map_err(|why| {
         let advice = "build it with `cargo xtask loader`, and name its folder with --loaders";
         Failure::with_advice(format!("{}: {why}", path.display()), advice)

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use pki::secure_boot::{Signer, signed_by};
+use wire::loader::Processor;
 
 use super::args_image::IMAGES_HELP;
 use super::{Failure, Globals, media, out};
 use crate::config;
 use crate::image;
 use crate::secure_boot::{Brought, SecureBoot, SecureBootFailure, sign};
-use crate::start::{images_folder, state_folder};
+use crate::start::{images_folder, loaders_folder, state_folder};
 
 /// What can be done about Secure Boot.
 #[derive(Debug, Clone, Subcommand)]
@@ -62,7 +63,8 @@ pub struct KeysArgs {
 /// Options of `secure-boot loader`.
 #[derive(Debug, Clone, Args)]
 pub struct LoaderArgs {
-    /// The file to write: labinator-x64.efi in the folder that `labinator serve` has as --loaders
+    /// The file to write: labinator-x64.efi or labinator-arm64.efi in the folder that `labinator serve` has as --loaders;
+    /// its name says for which processor it is
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     /// The lab file
@@ -72,7 +74,7 @@ pub struct LoaderArgs {
     /// ~/.local/state/labinator]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// Folder with labinator-x64.efi as it was built [default: `LABINATOR_LOADERS`, else beside this program]
+    /// Folder with the loader as it was built [default: `LABINATOR_LOADERS`, else beside this program]
     #[arg(long, value_name = "DIR")]
     pub loaders: Option<PathBuf>,
     /// Folder of boot images.
@@ -118,7 +120,10 @@ fn loader(globals: &Globals, args: LoaderArgs) -> Result<(), Failure> {
     let lab = config::load(&args.lab).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?;
     let signer = signer(args.images)?;
     let seed = media::seed_of(&lab, &args.state.unwrap_or_else(state_folder))?;
-    let signed = media::signed(&media::loader(args.loaders)?, &seed, &signer)?;
+    let named = args.output.file_name().and_then(|name| Processor::of_file(name.to_str()?));
+    let processor = named.unwrap_or(Processor::X64);
+    let built = media::loader(&args.loaders.unwrap_or_else(loaders_folder), processor)?;
+    let signed = media::signed((processor, &built), &seed, &signer)?;
     write(&args.output, &signed)?;
     let by = signer.certificate().name();
     told(globals, &format!("{}: for the lab {}, signed by {by}", args.output.display(), lab.lab))?;

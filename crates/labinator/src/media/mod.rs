@@ -4,7 +4,7 @@
 //! ```text
 //! 0        1 MiB                    37 MiB                                        end
 //! │ GPT │GRUB│ EFI system partition │ cache: journal │ slot 0 │ slot 1 │  │ GPT's copy │
-//!            │ EFI/BOOT/BOOTX64.EFI
+//!            │ EFI/BOOT/BOOTX64.EFI, BOOTAA64.EFI
 //!            │ EFI/LABINATOR/SETTINGS.TXT
 //!            │ GRUB/
 //! ```
@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use wire::loader::bios::{self as texts, Cached, ENV, FOLDER, LABEL, SYSTEM_NAME};
 use wire::loader::cache::{BLOCK, Layout, LayoutError};
 use wire::loader::gpt::{self, Guid, Part, SECTOR, Table};
-use wire::loader::{KEYS_PATH, SETTINGS_PATH, Seed, SeedError, Settings, StaticAddress, plant};
+use wire::loader::{KEYS_PATH, Processor, SETTINGS_PATH, Seed, SeedError, Settings, StaticAddress, plant};
 
 use crate::image::fat::{self, FatError, Volume};
 
@@ -40,8 +40,6 @@ const ALIGNED: u64 = MIB;
 const SYSTEM: u64 = 36 * MIB;
 /// The smallest medium.
 const SMALLEST: u64 = 48 * MIB;
-/// Where firmware looks on a medium that it knows nothing of (UEFI 2.10 section 3.5.1.1).
-const LOADER_PATH: &str = "EFI/BOOT/BOOTX64.EFI";
 
 /// Why a medium cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -138,8 +136,8 @@ impl MediaError {
 /// What a medium is made of.
 #[derive(Debug, Clone)]
 pub struct Medium {
-    /// Our loader as it was built; or with this seed in it and signed, which writing the same seed does not change.
-    pub loader: Vec<u8>,
+    /// Our loaders as they were built; or with this seed in them and signed, which writing the same seed does not change.
+    pub loaders: Vec<(Processor, Vec<u8>)>,
     /// Whose answers it follows, and where it asks.
     pub seed: Seed,
     /// What a person may change afterwards.
@@ -176,7 +174,10 @@ impl Medium {
     /// [`MediaError`].
     pub fn write(&self, out: &mut (impl Write + Seek)) -> Result<Written, MediaError> {
         let table = self.table()?;
-        let loader = plant(&self.loader, &self.seed).map_err(MediaError::Loader)?;
+        let planted =
+            |(processor, loader): &(Processor, Vec<u8>)| Ok((*processor, plant(loader, &self.seed)?));
+        let loaders: Vec<_> =
+            self.loaders.iter().map(planted).collect::<Result<_, _>>().map_err(MediaError::Loader)?;
         let (Some(system), Some(cache)) = (table.parts.first(), table.parts.get(1)) else {
             return Err(MediaError::Size(self.size));
         };
@@ -185,7 +186,7 @@ impl Medium {
         let cached = seeds::write(&self.images, (layout, cache.first * SECTOR_SIZE), out)?;
         self.head(&table, out)?;
         out.seek(SeekFrom::Start(system.first * SECTOR_SIZE)).map_err(MediaError::Write)?;
-        self.system(&loader, &cached)?.write(out)?;
+        self.system(&loaders, &cached)?.write(out)?;
         put(out, (table.sectors - gpt::TAIL) * SECTOR_SIZE, &table.tail()).map_err(MediaError::Write)?;
         out.flush().map_err(MediaError::Write)?;
         let for_bios = cached.into_iter().map(|image| image.name).collect();
@@ -231,7 +232,11 @@ impl Medium {
         Ok(Table { disk: self.number("disk"), sectors: self.size / SECTOR_SIZE, parts })
     }
 
-    fn system<'a>(&'a self, loader: &'a [u8], cached: &[Cached]) -> Result<Volume<'a>, MediaError> {
+    fn system<'a>(
+        &'a self,
+        loaders: &'a [(Processor, Vec<u8>)],
+        cached: &[Cached],
+    ) -> Result<Volume<'a>, MediaError> {
         let [a, b, c, d, ..] = self.number("volume").0;
         let settings = fat::Settings {
             size: SYSTEM,
@@ -241,7 +246,9 @@ impl Medium {
         };
         let length = |bytes: &[u8]| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let mut volume = Volume::wide(settings)?;
-        volume.file(LOADER_PATH, length(loader), loader)?;
+        for (processor, loader) in loaders {
+            volume.file(processor.removable_path(), length(loader), loader.as_slice())?;
+        }
         let text = self.settings.text().into_bytes();
         volume.file(SETTINGS_PATH, length(&text), io::Cursor::new(text))?;
         for (name, bytes) in &self.keys {
@@ -276,7 +283,7 @@ impl Medium {
         let mut all = Sha256::new();
         let seed = format!("{word} {} {:?}\n{}", self.size, self.seed, self.settings.text());
         all.update(seed.as_bytes());
-        all.update(&self.loader);
+        self.loaders.iter().for_each(|(_, loader)| all.update(loader));
         self.keys.iter().for_each(|(_, bytes)| all.update(bytes));
         self.bios.iter().flat_map(Bios::all).for_each(|bytes| all.update(bytes));
         for image in &self.images {

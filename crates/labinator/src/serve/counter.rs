@@ -2,7 +2,7 @@
 
 use netboot::{Bench, Settings, Sockets, TRANSFERS};
 
-use crate::start::loader_beside;
+use crate::start::loaders_beside;
 
 use super::{Folders, ServeError, ended, parent, priority, rights};
 
@@ -13,7 +13,7 @@ pub(super) fn run(folders: &Folders) -> Result<(), ServeError> {
     let settings = Settings {
         state: folders.state.clone(),
         loaders: folders.loaders.clone(),
-        own_loader: loader_beside(),
+        own_loaders: loaders_beside(),
         shelf: folders.state.join("shelf"),
         transfers: TRANSFERS,
     };

@@ -66,7 +66,7 @@ impl House {
         let events = sockets.events.as_ref().unwrap().local_addr().unwrap();
         let lines = sockets.lines.as_ref().unwrap().local_addr().unwrap();
         let (loaders, shelf) = (folder.join("loaders"), folder.join("shelf"));
-        let settings = Settings { state: folder.clone(), loaders, shelf, own_loader: None, transfers: 1 };
+        let settings = Settings { state: folder.clone(), loaders, shelf, own_loaders: None, transfers: 1 };
         let (bench, _) = Bench::open(sockets, &settings).unwrap();
         let lab = lab(machines);
         bench.counter().publish(lifecycle::boot_table(&lab, 1)).unwrap();

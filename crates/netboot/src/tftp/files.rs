@@ -6,7 +6,7 @@ use bytes::Bytes;
 use model::{FileRole, MacAddr};
 use store::Digest;
 use store::shelf::{Content, ShelfError};
-use wire::loader::FILE_X64;
+use wire::loader::Processor;
 use wire::tftp::{ErrorCode, Limits, Mode, Packet, Request, Step, Transfer, netascii};
 
 use crate::counter::{Counter, Over};
@@ -156,7 +156,7 @@ pub(super) fn loader(counter: &Counter, name: &str) -> Result<Found, Refused> {
     let name: Arc<str> = name.into();
     Ok(Found {
         // Our own has the lab's key in it, which may become another one.
-        kept: Some(Kept::Loader(Arc::clone(&name), false)).filter(|_| &*name != FILE_X64),
+        kept: Some(Kept::Loader(Arc::clone(&name), false)).filter(|_| Processor::of_file(&name).is_none()),
         name,
         role: FileRole::Loader,
         source: Source::Memory(loader.bytes),

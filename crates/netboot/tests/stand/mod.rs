@@ -175,7 +175,7 @@ impl Stand {
         let state = folder.0.join("state");
         let shelf = folder.0.join("store");
         let (bench, _) =
-            Bench::open(sockets, &Settings { state, loaders, shelf, own_loader: None, transfers }).unwrap();
+            Bench::open(sockets, &Settings { state, loaders, shelf, own_loaders: None, transfers }).unwrap();
         let (counter, http) = (Arc::clone(bench.counter()), bench.http());
         let mut running = JoinSet::new();
         running.spawn(async move { bench.run().await.unwrap() });

@@ -14,6 +14,7 @@
 //! | `judge.rs` | what a sealed answer is worth |
 //! | `refusal.rs` | why it is not followed, and what helps |
 //! | `word.rs` | a line that the loader says on its way |
+//! | `processor.rs` | processors that it is built for, and names of its files |
 //! | `seed.rs` | what the controller writes into the loader's file before it hands it out |
 //! | `smbios.rs` | what the firmware's tables say of a machine |
 //! | `ladder.rs` | what is started when something better is not there |
@@ -38,6 +39,7 @@ pub mod http;
 mod judge;
 mod ladder;
 mod lines;
+mod processor;
 mod refusal;
 mod sealed;
 mod seed;
@@ -51,6 +53,7 @@ pub use ask::{Ask, Medium, Nonce, PORTS};
 pub use judge::{Asked, Check, Judged, Trust, judge};
 pub use ladder::{Controller, Rung, Seen, rung};
 pub use lines::TextError;
+pub use processor::Processor;
 pub use refusal::Refusal;
 pub use sealed::{ANSWER_PURPOSE, DELEGATION_PURPOSE, Delegation, Sealed, Signed, signed_text};
 pub use seed::{PLACE_SIZE, Seed, SeedError, Unfit, fitted, plant, planted, read_place};
@@ -64,6 +67,6 @@ pub const WORD_PATH: &str = "/boot/word";
 /// What the loader calls itself in HTTP; its version follows.
 pub const USER_AGENT: &str = "LabinatorLoader/";
 /// Name of the loader for x86-64 among the network boot programs.
-pub const FILE_X64: &str = "labinator-x64.efi";
+pub const FILE_X64: &str = Processor::X64.file();
 /// Largest text of either side in bytes.
 pub const LONGEST_TEXT: usize = 64 << 10;
