@@ -17,7 +17,7 @@ export default defineConfig({
     viewport: { width: 1024, height: 600 },
   },
   projects: [
-    { name: "scripted", testMatch: /(consoles|page|racks|shots)\.spec\.ts/ },
+    { name: "scripted", testMatch: /(consoles|look|page|racks|shots)\.spec\.ts/ },
     { name: "real", testMatch: /real\.spec\.ts/ },
   ],
 });

@@ -1,32 +1,44 @@
-// Light, dark, or as the system says; kept in this browser only.
+// How the page looks: colours, and a size for the back of a room. Kept in this browser only.
 
-/** What can be chosen. */
-export type Theme = "system" | "light" | "dark";
-const ORDER: readonly Theme[] = ["system", "light", "dark"];
-const KEY = "labinator-theme";
+/** Colours that can be chosen; `contrast` is black, white and the strongest of each hue. */
+export const COLOURS = ["system", "light", "dark", "contrast"] as const;
+export type Colours = (typeof COLOURS)[number];
+/** Sizes that can be chosen; `projector` is read from ten metres. */
+export const SIZES = ["normal", "projector"] as const;
+export type Size = (typeof SIZES)[number];
+
+/** What is chosen. */
+export interface Look {
+  colours: Colours;
+  size: Size;
+}
+
+const KEYS = { colours: "labinator-theme", size: "labinator-size" } as const;
+
+function kept<T extends string>(key: string, of: readonly T[], otherwise: T): T {
+  try {
+    return of.find((word) => word === localStorage.getItem(key)) ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
 
 /** What was chosen last. */
-export function chosenTheme(): Theme {
-  try {
-    return ORDER.find((theme) => theme === localStorage.getItem(KEY)) ?? "system";
-  } catch {
-    return "system";
-  }
+export function chosenLook(): Look {
+  return { colours: kept(KEYS.colours, COLOURS, "system"), size: kept(KEYS.size, SIZES, "normal") };
 }
 
-/** Shows a theme and keeps it. */
-export function showTheme(theme: Theme): void {
-  const root = document.documentElement;
-  if (theme === "system") delete root.dataset["theme"];
-  else root.dataset["theme"] = theme;
+/** Shows a look and keeps it. */
+export function showLook(look: Look): void {
+  const { dataset } = document.documentElement;
+  if (look.colours === "system") delete dataset["theme"];
+  else dataset["theme"] = look.colours;
+  if (look.size === "normal") delete dataset["size"];
+  else dataset["size"] = look.size;
   try {
-    localStorage.setItem(KEY, theme);
+    localStorage.setItem(KEYS.colours, look.colours);
+    localStorage.setItem(KEYS.size, look.size);
   } catch {
-    // A browser that keeps nothing shows the theme until it is closed.
+    // A browser that keeps nothing has the look until it is closed.
   }
-}
-
-/** The one after. */
-export function nextTheme(theme: Theme): Theme {
-  return ORDER[(ORDER.indexOf(theme) + 1) % ORDER.length] ?? "system";
 }

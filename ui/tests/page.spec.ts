@@ -1,43 +1,9 @@
 // What the page promises, tried in a browser against a server that says each thing on purpose.
-import axe from "axe-core";
-import { expect, type Page, test as base } from "@playwright/test";
-import { explanations, machine, moment, NOW, plans, snapshot, stock, story, waterfall } from "./demo";
-import { ScriptedLab } from "./server";
+import { expect, type Page } from "@playwright/test";
+import { broken, cell, test } from "./bench";
+import { machine, moment, NOW, snapshot, stock, waterfall } from "./demo";
 import type { MachineView, NodeWord } from "../src/types";
 
-const test = base.extend<{ lab: ScriptedLab; link: string; faults: string[] }>({
-  lab: async ({}, use) => {
-    const lab = new ScriptedLab(snapshot());
-    lab.events = story();
-    lab.plans = plans();
-    lab.explanations = explanations();
-    await use(lab);
-    await lab.close();
-  },
-  link: async ({ lab }, use) => use(await lab.open()),
-  // Every test fails on an error in the console, on a breach of the policy and on a request to anybody else.
-  faults: [
-    async ({ page, lab }, use) => {
-      const faults: string[] = [];
-      page.on("pageerror", (error) => faults.push(`error: ${error.message}`));
-      page.on("console", (said) => {
-        if (/Content Security Policy|Refused to/i.test(said.text())) faults.push(said.text());
-      });
-      page.on("dialog", (dialog) => {
-        faults.push(`dialog: ${dialog.message()}`);
-        void dialog.dismiss();
-      });
-      page.on("request", (request) => {
-        if (!request.url().startsWith(lab.origin())) faults.push(`foreign request: ${request.url()}`);
-      });
-      await use(faults);
-      expect(faults).toEqual([]);
-    },
-    { auto: true },
-  ],
-});
-
-const cell = (page: Page, name: string) => page.getByRole("gridcell", { name: new RegExp(`^${name}\\b`) });
 const boxes = (page: Page) =>
   page.locator('[role="gridcell"]').evaluateAll((cells) =>
     cells.map((c) => {
@@ -185,28 +151,23 @@ for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme });
     await page.goto(link);
     await expect(page.getByText("Was offered 10.77.0.16.")).toHaveCount(1);
-    const broken = async () => {
-      await page.evaluate(axe.source);
-      const { violations } = (await page.evaluate("axe.run()")) as axe.AxeResults;
-      return violations.flatMap((v) =>
-        v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 120)} ${n.failureSummary ?? ""}`),
-      );
-    };
-    expect(await broken()).toEqual([]);
+    expect(await broken(page)).toEqual([]);
     for (const [key, title] of [
       ["?", "Help"],
       ["s", "Start"],
       ["x", "Stop"],
+      ["v", "What happens here"],
+      ["Control+k", "Go to"],
     ] as const) {
       await page.keyboard.press(key);
       await expect(page.getByRole("dialog", { name: title })).toBeVisible();
-      expect(await broken(), title).toEqual([]);
+      expect(await broken(page), title).toEqual([]);
       await page.keyboard.press("Escape");
       await expect(page.getByRole("dialog")).toHaveCount(0);
     }
     await cell(page, "node4").click();
     await expect(page.getByText("never-asked")).toBeVisible();
-    expect(await broken(), "node4").toEqual([]);
+    expect(await broken(page), "node4").toEqual([]);
   });
 }
 
@@ -477,19 +438,6 @@ test("changes are told to a screen reader, gathered", async ({ page, lab, link }
   await expect(said).toHaveText("node5 ready; node6 bad.");
   lab.change([machine("node2", 2, 1, "ready")], { phase: "ready" });
   await expect(said).toHaveText("node2 ready; the lab is ready.", { timeout: 5_000 });
-});
-
-test("colours can be chosen and are kept", async ({ page, link }) => {
-  await page.goto(link);
-  const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-  const light = await paper();
-  await page.getByRole("button", { name: "Colours: system" }).click();
-  await page.getByRole("button", { name: "Colours: light" }).click();
-  await expect(page.getByRole("button", { name: "Colours: dark" })).toBeVisible();
-  expect(await paper()).not.toBe(light);
-  await page.reload();
-  await expect(page.getByRole("button", { name: "Colours: dark" })).toBeVisible();
-  expect(await paper()).not.toBe(light);
 });
 
 test("guests stand in the cell of the machine that runs them, and their sheets open from there", async ({

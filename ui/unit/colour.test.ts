@@ -63,6 +63,7 @@ function contrast(a: Rgb, b: Rgb): number {
 describe.each([
   ["light", ":root {"],
   ["dark", ':root[data-theme="dark"]'],
+  ["contrast", ':root[data-theme="contrast"]'],
 ])("%s", (_, start) => {
   const of = theme(start);
   test.each(["ink", "quiet", "plain", "busy", "well", "care", "bad"])("%s is readable on paper and wash", (name) => {
