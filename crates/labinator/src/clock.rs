@@ -93,7 +93,8 @@ impl Clock {
     }
 }
 
-fn wall_now() -> WallTime {
+/// The wall clock of this computer, right or wrong.
+pub(crate) fn wall_now() -> WallTime {
     WallTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis))
 }
 

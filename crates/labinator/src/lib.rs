@@ -4,6 +4,7 @@
 pub mod assets;
 pub mod boss;
 mod bulletin;
+pub mod burn_in;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

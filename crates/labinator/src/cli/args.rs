@@ -12,6 +12,7 @@ use super::args_lab::{ImportVerb, InitArgs};
 use super::args_power::PowerVerb;
 use super::args_switch::{IdentifyArgs, SwitchVerb, WiringVerb};
 use super::bundle::BundleVerb;
+use super::burn_in::BurnInArgs;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::display::DisplayVerb;
 use super::media::MediaVerb;
@@ -285,6 +286,8 @@ pub enum ClientVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Start a lab again and again, and say how often it came up and how sure that is
+    BurnIn(Box<BurnInArgs>),
     /// Take over a cluster that runs, with its secrets and without a write to it
     Adopt(AdoptArgs),
     /// Switch the lab's machines off

@@ -7,6 +7,7 @@
 //! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | power of the lab's machines, and of one device without a lab | `power.rs`, `by_hand.rs` |
+//! | a lab started again and again | `burn_in.rs` |
 //! | switches, and who hangs where | `switch.rs`, `wiring.rs` |
 //! | the serial console of a machine | `console.rs` |
 //! | its screen | `vnc.rs` |
@@ -30,6 +31,7 @@ mod args_image;
 mod args_lab;
 mod args_power;
 mod args_switch;
+mod burn_in;
 mod by_hand;
 mod capture;
 mod client;
@@ -68,6 +70,7 @@ pub use args_image::{BuildArgs, FetchArgs, ImageVerb, OneImage, UpdateArgs};
 pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};
 pub use args_power::{DeviceArgs, PowerArgs, PowerSet, PowerStatus, PowerVerb, Saw, Setting, TypedDevice};
 pub use args_switch::{IdentifyArgs, LearnArgs, SwitchVerb, WiringVerb};
+pub use burn_in::BurnInArgs;
 pub use client::Client;
 pub use display::{DisplayVerb, Dots, PngArgs, display};
 pub use failure::Failure;

@@ -47,6 +47,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
                 false => told(&accepted, &Target::Idle.to_string(), json, look),
             }
         }
+        ClientVerb::BurnIn(args) => super::burn_in::burn_in(&client, *args, look).await,
         ClientVerb::Status { watch: true, json, .. } => watch_status(&client, json, look).await,
         ClientVerb::Status { watch: false, json, filter } if filter != StatusFilter::default() => {
             let page: MachinePage = client.get(&format!("/v1/nodes?{}", filter.query())).await?;

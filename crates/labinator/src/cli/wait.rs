@@ -39,9 +39,13 @@ impl fmt::Display for Target {
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
+pub(super) enum Outcome {
+    /// As it was wanted.
     Reached,
+    /// Otherwise, and why.
     Failed(String),
+    /// Not within the limit, and what was waited for then.
+    Late(String),
 }
 
 /// Whether the wait is over. A picture from before the request was recorded says nothing about it.
@@ -125,21 +129,49 @@ pub(super) async fn wait_for(
     limit: Duration,
     (look, json): (Look, bool),
 ) -> Result<(), Failure> {
+    let mut lines = PhaseLines::new(look, look.paper == Paper::Terminal && !look.quiet && !json);
+    let followed = follow(client, target, accepted, limit, |picture| lines.show(picture)).await;
+    lines.settle()?;
+    let (outcome, picture) = followed?;
+    if json && let (Some(now), Outcome::Reached | Outcome::Failed(_)) = (&picture, &outcome) {
+        out::json(now, true)?;
+    }
+    match (outcome, picture) {
+        (Outcome::Late(why), _) => Err(Failure::TimedOut(why)),
+        (Outcome::Failed(why), _) => {
+            Err(Failure::with_advice(why, "`labinator explain` says it for each machine"))
+        }
+        (Outcome::Reached, Some(now)) if !look.quiet && !json => out::line(&match target {
+            Target::Wiped(node) => wiped_line(node, &now).unwrap_or_default(),
+            Target::Ready(_) | Target::Idle => last_line(&now, look),
+        }),
+        (Outcome::Reached, _) => Ok(()),
+    }
+}
+
+/// The same without a word but what `show` makes of each picture: how it ended, and the last picture.
+///
+/// # Errors
+/// The controller is away for too long, or `show` failed.
+pub(super) async fn follow(
+    client: &Client,
+    target: &Target,
+    accepted: &Accepted,
+    limit: Duration,
+    mut show: impl FnMut(&Snapshot) -> Result<(), Failure>,
+) -> Result<(Outcome, Option<Box<Snapshot>>), Failure> {
     let deadline = Instant::now() + limit;
     let mut follower = Follower::open(client).await?;
-    let mut lines = PhaseLines::new(look, look.paper == Paper::Terminal && !look.quiet && !json);
     let mut picture: Option<Box<Snapshot>> = None;
     let mut away: Option<Instant> = None;
     loop {
         let Ok(heard) = tokio::time::timeout_at(deadline, follower.next()).await else {
-            lines.settle()?;
-            return Err(Failure::TimedOut(overdue(target, limit, picture.as_deref())));
+            return Ok((Outcome::Late(overdue(target, limit, picture.as_deref())), picture));
         };
         match heard? {
             Heard::Lost(why) => {
                 let since = *away.get_or_insert_with(Instant::now);
                 if since.elapsed() > ABSENCE {
-                    lines.settle()?;
                     return Err(why);
                 }
                 continue;
@@ -151,25 +183,8 @@ pub(super) async fn wait_for(
         }
         let Some(now) = picture.as_deref() else { continue };
         match outcome(target, accepted, now) {
-            None => lines.show(now)?,
-            Some(Outcome::Reached) => {
-                lines.settle()?;
-                if json {
-                    return out::json(now, true);
-                }
-                let line = match target {
-                    Target::Wiped(node) => wiped_line(node, now).unwrap_or_default(),
-                    Target::Ready(_) | Target::Idle => last_line(now, look),
-                };
-                return if look.quiet { Ok(()) } else { out::line(&line) };
-            }
-            Some(Outcome::Failed(why)) => {
-                lines.settle()?;
-                if json {
-                    out::json(now, true)?;
-                }
-                return Err(Failure::with_advice(why, "`labinator explain` says it for each machine"));
-            }
+            None => show(now)?,
+            Some(outcome) => return Ok((outcome, picture)),
         }
     }
 }
