@@ -1,5 +1,10 @@
-//! Trust: where secrets are kept, and who signed what, here and for firmware.
+//! Trust: where secrets are kept, the lab's own authority and its leaves, and who signed what, here and for firmware.
 
+pub mod ca;
+pub mod clock;
+pub mod renewal;
 pub mod secure_boot;
 pub mod signing;
+pub mod slot;
 pub mod vault;
+pub mod x509;

@@ -9,10 +9,12 @@ pub mod kubeconfig;
 pub mod load;
 pub mod mistake;
 pub mod patch;
-pub mod pki;
 pub mod release;
 pub mod schematic;
 pub mod secrets;
 pub mod talosconfig;
 pub mod validate;
 pub mod yaml;
+
+/// Keys and certificates, as the room of trust writes them.
+pub use ::pki::x509 as pki;

@@ -1,4 +1,4 @@
-//! Keys and certificates in the shapes that Talos Linux makes and reads.
+//! Keys and certificates: for the lab's own servers, and in the shapes that Talos Linux makes and reads.
 //!
 //! Everything here is a function of its arguments: the clock and the random source are handed in, so the same
 //! seed gives the same bytes. Two libraries share the work: `p256` for ECDSA, because its keys come from a given
@@ -14,6 +14,8 @@ mod key;
 mod pem;
 mod random;
 mod read;
+mod request;
+mod tree;
 
 pub use authority::{Authority, BACKDATE, CA_LIFETIME, CLIENT_LIFETIME, Identity, Leaf, Name, Usage};
 pub use certificate::Certificate;
@@ -21,3 +23,5 @@ pub use error::PkiError;
 pub use key::{KeyKind, PrivateKey};
 pub use pem::{PemBlock, pem_decode, pem_encode};
 pub use random::{NoRandom, OsRandom, Random, Seeded};
+pub use request::Request;
+pub use tree::Rank;

@@ -28,7 +28,7 @@ pub(crate) const SERVER_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 /// 1.3.6.1.5.5.7.3.2
 pub(crate) const CLIENT_AUTH: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
 
-type Read<T> = Result<T, &'static str>;
+pub(super) type Read<T> = Result<T, &'static str>;
 
 pub(super) fn certificate(bytes: &[u8]) -> Read<Parts> {
     let mut outside = Reader(bytes);
@@ -38,13 +38,14 @@ pub(super) fn certificate(bytes: &[u8]) -> Read<Parts> {
     }
     let mut body = whole.inside().take(der::SEQUENCE).ok_or("no body")?.inside();
     body.take(0xa0);
-    body.take(der::INTEGER).ok_or("no serial number")?;
+    let serial = body.take(der::INTEGER).ok_or("no serial number")?;
     body.take(der::SEQUENCE).ok_or("no signature algorithm")?;
     let issuer = body.take(der::SEQUENCE).ok_or("no issuer")?;
     let mut validity = body.take(der::SEQUENCE).ok_or("no validity")?.inside();
     let subject = body.take(der::SEQUENCE).ok_or("no subject")?;
     let public = body.take(der::SEQUENCE).ok_or("no public key")?;
     let mut parts = Parts {
+        serial: serial.content.to_vec(),
         issuer: issuer.whole.to_vec(),
         subject: subject.whole.to_vec(),
         public: public.whole.to_vec(),
@@ -65,7 +66,8 @@ pub(super) fn certificate(bytes: &[u8]) -> Read<Parts> {
     Ok(parts)
 }
 
-fn name(subject: Item<'_>, parts: &mut Parts) -> Read<()> {
+/// The subject of a certificate, or of a request for one.
+pub(super) fn name(subject: Item<'_>, parts: &mut Parts) -> Read<()> {
     let mut sets = subject.inside();
     while let Some(set) = sets.take(der::SET) {
         let mut pairs = set.inside();
@@ -84,7 +86,8 @@ fn name(subject: Item<'_>, parts: &mut Parts) -> Read<()> {
     Ok(())
 }
 
-fn one_extension(mut extension: Reader<'_>, parts: &mut Parts) -> Read<()> {
+/// One extension of a certificate, or of a request for one.
+pub(super) fn one_extension(mut extension: Reader<'_>, parts: &mut Parts) -> Read<()> {
     let kind = extension.take(der::OID).ok_or("an extension without a kind")?;
     extension.take(der::BOOLEAN);
     let value = extension.take(der::OCTET_STRING).ok_or("an extension without a value")?;
@@ -96,6 +99,10 @@ fn one_extension(mut extension: Reader<'_>, parts: &mut Parts) -> Read<()> {
         }
         SUBJECT_KEY_ID => {
             parts.key_identifier = inside.take(der::OCTET_STRING).map(|id| id.content.to_vec());
+        }
+        AUTHORITY_KEY_ID => {
+            let mut names = inside.take(der::SEQUENCE).ok_or("broken authorityKeyIdentifier")?.inside();
+            parts.issued_by = names.take(0x80).map(|id| id.content.to_vec());
         }
         EXTENDED_USAGE => {
             let mut usages = inside.take(der::SEQUENCE).ok_or("broken extendedKeyUsage")?.inside();

@@ -38,7 +38,7 @@ pub struct Identity {
 
 /// A certificate that may sign others, and its key.
 #[derive(Debug, Clone)]
-pub struct Authority(Identity);
+pub struct Authority(pub(super) Identity);
 
 /// A name a server answers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,7 +221,18 @@ impl Authority {
         random: &mut dyn Random,
     ) -> Result<Identity, PkiError> {
         let key = PrivateKey::mint(self.0.key.kind_of_leaf(), random)?;
-        let public = key.public()?;
+        let certificate = self.certify(leaf, &key.public()?, now, random)?;
+        Ok(Identity { certificate, key })
+    }
+
+    /// Issues a certificate for a public key (`SubjectPublicKeyInfo`) whose private half is elsewhere.
+    pub(super) fn certify(
+        &self,
+        leaf: &Leaf<'_>,
+        public: &[u8],
+        now: WallTime,
+        random: &mut dyn Random,
+    ) -> Result<Certificate, PkiError> {
         let subject = name(leaf.organizations, leaf.common_name);
         // Unused bits, then digitalSignature, and keyEncipherment for Kubernetes.
         let (usage, extended): (&[u8], _) = match leaf.usage {
@@ -232,8 +243,7 @@ impl Authority {
         let mut extensions =
             vec![extension(KEY_USAGE, true, usage), extension(EXTENDED_USAGE, false, &usages(&[extended]))];
         if let Some(identifier) = &self.0.certificate.parts.key_identifier {
-            let issued_by = der::sequence(&[&der::tlv(0x80, identifier)]);
-            extensions.push(extension(AUTHORITY_KEY_ID, false, &issued_by));
+            extensions.push(issued_by(identifier));
         }
         if !leaf.names.is_empty() {
             let nameless = leaf.organizations.is_empty() && leaf.common_name.is_none();
@@ -242,27 +252,31 @@ impl Authority {
         let form = Form {
             issuer: &self.0.certificate.parts.subject,
             subject: &subject,
-            public: &public,
+            public,
             valid: (before(now, leaf.backdate), after(now, leaf.lifetime)),
             extensions: &extensions,
         };
-        let certificate = form.signed(&self.0.key, random)?;
-        Ok(Identity { certificate, key })
+        form.signed(&self.0.key, random)
     }
 }
 
+/// authorityKeyIdentifier: whose key signed (RFC 5280 section 4.2.1.1).
+pub(super) fn issued_by(identifier: &[u8]) -> Vec<u8> {
+    extension(AUTHORITY_KEY_ID, false, &der::sequence(&[&der::tlv(0x80, identifier)]))
+}
+
 /// A certificate before it is signed.
-struct Form<'a> {
-    issuer: &'a [u8],
-    subject: &'a [u8],
-    public: &'a [u8],
-    valid: (WallTime, WallTime),
-    extensions: &'a [Vec<u8>],
+pub(super) struct Form<'a> {
+    pub(super) issuer: &'a [u8],
+    pub(super) subject: &'a [u8],
+    pub(super) public: &'a [u8],
+    pub(super) valid: (WallTime, WallTime),
+    pub(super) extensions: &'a [Vec<u8>],
 }
 
 impl Form<'_> {
     /// `Certificate` (RFC 5280 section 4.1), version 3, with a random serial number of 127 bits.
-    fn signed(&self, key: &PrivateKey, random: &mut dyn Random) -> Result<Certificate, PkiError> {
+    pub(super) fn signed(&self, key: &PrivateKey, random: &mut dyn Random) -> Result<Certificate, PkiError> {
         let mut serial = draw::<16>(random)?;
         let [first, .., last] = &mut serial;
         *first &= 0x7f;
@@ -285,16 +299,16 @@ impl Form<'_> {
     }
 }
 
-const fn before(now: WallTime, span: Span) -> WallTime {
+pub(super) const fn before(now: WallTime, span: Span) -> WallTime {
     WallTime(now.0.saturating_sub(span.0))
 }
 
-const fn after(now: WallTime, span: Span) -> WallTime {
+pub(super) const fn after(now: WallTime, span: Span) -> WallTime {
     WallTime(now.0.saturating_add(span.0))
 }
 
 /// `Name`: all organizations in one set, then the common name, as Go writes it.
-fn name(organizations: &[&str], common_name: Option<&str>) -> Vec<u8> {
+pub(super) fn name(organizations: &[&str], common_name: Option<&str>) -> Vec<u8> {
     let pair = |kind: &[u8], value: &str| {
         let printable = |b: u8| b.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&b);
         let tag = if value.bytes().all(printable) { der::PRINTABLE } else { der::UTF8 };
@@ -318,7 +332,7 @@ fn usages(kinds: &[&[u8]]) -> Vec<u8> {
     der::tlv(der::SEQUENCE, &all.concat())
 }
 
-fn alt_names(names: &[Name]) -> Vec<u8> {
+pub(super) fn alt_names(names: &[Name]) -> Vec<u8> {
     let all: Vec<Vec<u8>> = names
         .iter()
         .map(|name| match name {
@@ -330,7 +344,7 @@ fn alt_names(names: &[Name]) -> Vec<u8> {
     der::tlv(der::SEQUENCE, &all.concat())
 }
 
-fn extension(kind: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
+pub(super) fn extension(kind: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
     let flag: &[u8] = if critical { &[der::BOOLEAN, 1, 0xff] } else { &[] };
     der::sequence(&[&der::tlv(der::OID, kind), flag, &der::tlv(der::OCTET_STRING, value)])
 }
@@ -365,7 +379,7 @@ fn civil(date: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pki::Seeded;
+    use crate::x509::Seeded;
 
     const NOW: WallTime = WallTime(1_795_672_800_000);
 

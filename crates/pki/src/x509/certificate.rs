@@ -19,6 +19,10 @@ pub struct Certificate {
 /// What was read out of the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Parts {
+    /// Content of the INTEGER, with its sign byte.
+    pub(crate) serial: Vec<u8>,
+    /// The issuer's key identifier.
+    pub(crate) issued_by: Option<Vec<u8>>,
     /// `Name`, whole.
     pub(crate) issuer: Vec<u8>,
     /// `Name`, whole.
@@ -123,6 +127,24 @@ impl Certificate {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.parts.names
+    }
+
+    /// The serial number: the content of its INTEGER, as ARI wants it (RFC 9773 section 4.1).
+    #[must_use]
+    pub fn serial(&self) -> &[u8] {
+        &self.parts.serial
+    }
+
+    /// The key identifier of who issued it (RFC 5280 section 4.2.1.1).
+    #[must_use]
+    pub fn issued_by(&self) -> Option<&[u8]> {
+        self.parts.issued_by.as_deref()
+    }
+
+    /// SHA-256 of the whole certificate: what people compare.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(&self.der).into()
     }
 
     /// SHA-256 of the public key (`SubjectPublicKeyInfo`): what Talos prints, in base64, as the server's
