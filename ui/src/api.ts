@@ -4,6 +4,194 @@
  */
 
 export interface paths {
+    "/v1/certificates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The lab's certificates: what serves with one, what waits for one and why, and whether the clock is believed. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["CertificateList"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/certificates/issue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Issue a server's certificate for a request (PKCS #10). */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["IssueAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["IssuedCertificate"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/certificates/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make the lab's own certificates anew, without closing a connection. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["RenewAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["CertificateList"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/certificates/root": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The root that clients are told. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["RootCertificate"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/doctor": {
         parameters: {
             query?: never;
@@ -1796,6 +1984,28 @@ export interface components {
              */
             row: number;
         };
+        /** @description The lab's certificates, and whether the clock that they go by is believed. */
+        CertificateList: {
+            /** @description The clock. */
+            clock: components["schemas"]["ClockView"];
+            /** @description The lab's own authority, which is thrown away with the lab. */
+            lab?: components["schemas"]["CertificateView"] | null;
+            /** @description The root that clients are told; absent until the clock was believed once. */
+            root?: components["schemas"]["CertificateView"] | null;
+            /** @description What serves with a certificate, or waits for one. */
+            services: components["schemas"]["ServiceCertificate"][];
+        };
+        /** @description A certificate. */
+        CertificateView: {
+            /** @description SHA-256 of the whole certificate, `sha256:` and 64 hexadecimal digits. */
+            fingerprint: string;
+            /** @description Names and addresses it stands for; none for an authority. */
+            names: string[];
+            /** @description Valid until. */
+            not_after: components["schemas"]["WallTime"];
+            /** @description Valid from. */
+            not_before: components["schemas"]["WallTime"];
+        };
         /** @description The changed parts of the picture. */
         Change: {
             /** @description When it was made. */
@@ -1825,6 +2035,19 @@ export interface components {
         };
         /** @description Which program is asking, as far as it says (DHCP options 60, 77, 93). */
         ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "raspberry-pi" | "u-boot" | "agent" | "loader" | "live-image" | "unknown-firmware" | "other";
+        /** @description The boss's wall clock. */
+        ClockView: {
+            /** @description True when it is believed. */
+            believed: boolean;
+            /** @description Stable word for why not; empty when it is. */
+            code: string;
+            /** @description What a person can do. */
+            help: string;
+            /** @description What it says. */
+            now: components["schemas"]["WallTime"];
+            /** @description The same for a person. */
+            why: string;
+        };
         /** @description The pods of a cluster: what its manifests ask for, and all there are. */
         ClusterPods: {
             /** @description Why the API server is not heard, once it has been silent for longer than a hiccup: all of this is how it was. */
@@ -3490,6 +3713,25 @@ export interface components {
              */
             irq: number;
         };
+        /** @description Body of a request for a server's certificate. */
+        IssueAsk: {
+            /** @description Who asks. */
+            by: components["schemas"]["Origin"];
+            /**
+             * Format: uint32
+             * @description How long it shall be valid, in hours; 24 unless told, 8760 at most.
+             */
+            hours?: number | null;
+            /** @description The request (PKCS #10) as PEM. The key stays with whoever asks. */
+            request: string;
+        };
+        /** @description A certificate that was issued. */
+        IssuedCertificate: {
+            /** @description The leaf. */
+            certificate: components["schemas"]["CertificateView"];
+            /** @description Leaf and the lab's authority as PEM, as servers take it. */
+            chain: string;
+        };
         /** @description Whether a running kernel can start another one without firmware in between (`kexec_file_load(2)`). */
         Kexec: {
             /** @constant */
@@ -4667,6 +4909,21 @@ export interface components {
             /** @description What its relays are wired to. */
             wiring: components["schemas"]["RelayWiring"];
         };
+        /** @description Body of a request to make the lab's certificates anew. */
+        RenewAsk: {
+            /** @description Who asks. */
+            by: components["schemas"]["Origin"];
+            /**
+             * @description Throw the root away and make another, which every client must be told.
+             * @default false
+             */
+            new_root: boolean;
+            /**
+             * @description Believe the clock as it is, though it lies before or far behind what was seen already.
+             * @default false
+             */
+            trust_clock: boolean;
+        };
         /** @description What an agent tells, with each heartbeat, of another build that it was told to take in this boot. */
         Renewal: {
             /** @description SHA-256 of that build. */
@@ -4705,6 +4962,13 @@ export interface components {
              * @default null
              */
             lab: components["schemas"]["LabName"] | null;
+        };
+        /** @description The root, for clients to be told. */
+        RootCertificate: {
+            /** @description What of it people compare. */
+            certificate: components["schemas"]["CertificateView"];
+            /** @description As PEM. */
+            pem: string;
         };
         /**
          * @description How far up a machine is. Re-derived from what is seen, never believed.
@@ -4852,6 +5116,31 @@ export interface components {
             /** @description Chip and place, such as `coretemp Package id 0`. */
             name: string;
         };
+        /** @description A service and its certificate. */
+        ServiceCertificate: {
+            /** @description Its certificate, valid or not. */
+            certificate?: components["schemas"]["CertificateView"] | null;
+            /** @description Stable word for what it waits for; empty while it serves. */
+            code: string;
+            /** @description What the last try said, if it failed. */
+            failed?: string | null;
+            /** @description When it will be renewed. */
+            renew_at?: components["schemas"]["WallTime"] | null;
+            /** @description When it was made. */
+            renewed_at?: components["schemas"]["WallTime"] | null;
+            /** @description Why it was made. */
+            renewed_because: string;
+            /** @description Which service: `page` is the API and the page. */
+            service: string;
+            /** @description Since when. */
+            since: components["schemas"]["Moment"];
+            /** @description Whether it serves. */
+            state: components["schemas"]["ServiceState"];
+            /** @description The same for a person. */
+            why: string;
+        };
+        /** @description Whether a service serves. */
+        ServiceState: "serving" | "waiting";
         /** @description A workload of the manifests that has not all its pods. */
         ShortWorkload: {
             /**

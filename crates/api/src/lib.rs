@@ -3,12 +3,17 @@
 //! [`ROUTES`] is the one list of what can be asked; the OpenAPI file is made from it.
 
 mod bodies;
+mod certificates;
 mod images;
 mod openapi;
 mod routes;
 mod switches;
 
 pub use bodies::*;
+pub use certificates::{
+    CertificateList, CertificateView, ClockView, IssueAsk, IssuedCertificate, RenewAsk, RootCertificate,
+    ServiceCertificate, ServiceState,
+};
 pub use images::{Aged, AgedKind, Generation, GenerationState, Stock, StoredImage, TrialProgress};
 pub use openapi::openapi;
 pub use routes::{CAPTURE, Method, ROUTES, Right, Route};

@@ -4,9 +4,9 @@ use model::{DiskLoaders, Snapshot, Trace};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
-    Accepted, AdoptAsk, Adopted, Ask, Captures, ConsolePart, CutAsk, Diagnosis, EventPage, Explanations,
-    LoaderAsk, MachinePage, MirrorAsk, Mirrored, Plan, PowerAsk, PowerSaid, RestoreAsk, Stock, StreamItem,
-    SwitchList, TypeAsk, Typed, WipeAsk,
+    Accepted, AdoptAsk, Adopted, Ask, Captures, CertificateList, ConsolePart, CutAsk, Diagnosis, EventPage,
+    Explanations, IssueAsk, IssuedCertificate, LoaderAsk, MachinePage, MirrorAsk, Mirrored, Plan, PowerAsk,
+    PowerSaid, RenewAsk, RestoreAsk, RootCertificate, Stock, StreamItem, SwitchList, TypeAsk, Typed, WipeAsk,
 };
 
 /// How it is asked.
@@ -194,6 +194,27 @@ pub const ROUTES: &[Route] = &[
     Route {
         media: Some(CAPTURE),
         ..get("/v1/failures/{file}", "One of them, for tshark or Wireshark.", shape::<String>)
+    },
+    get(
+        "/v1/certificates",
+        "The lab's certificates: what serves with one, what waits for one and why, and whether the clock is believed.",
+        shape::<CertificateList>,
+    ),
+    post(
+        "/v1/certificates/renew",
+        "Make the lab's own certificates anew, without closing a connection.",
+        shape::<RenewAsk>,
+        shape::<CertificateList>,
+    ),
+    post(
+        "/v1/certificates/issue",
+        "Issue a server's certificate for a request (PKCS #10).",
+        shape::<IssueAsk>,
+        shape::<IssuedCertificate>,
+    ),
+    Route {
+        right: Right::Anyone,
+        ..get("/v1/certificates/root", "The root that clients are told.", shape::<RootCertificate>)
     },
     Route {
         right: Right::Anyone,

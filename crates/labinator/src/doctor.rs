@@ -7,13 +7,15 @@
 //! | a program that spins where frames are taken | `hog.rs`, and what is done about it `fix.rs` |
 //! | the lab's interface, routes, firewall | `network.rs` |
 //! | the boss's memory, disks, warmth | `boss.rs` |
-//! | clock, disks, loaders, QEMU, rights | `folders.rs` |
+//! | the clock, and certificates that go by it | `certificates.rs` |
+//! | disks, loaders, QEMU, rights | `folders.rs` |
 //! | virtual machines with too large a content in `fw_cfg` | `guests.rs` |
 //! | agents of another build, and a second boss that answers them | `agents.rs` |
 //! | the lab's own picture, what the counter noticed | here |
 
 mod agents;
 mod boss;
+mod certificates;
 pub mod fix;
 mod folders;
 mod guests;
@@ -34,6 +36,7 @@ use crate::clock::Clock;
 use crate::image::{Places, stock};
 use crate::publisher::Publisher;
 use crate::renewal::Renewals;
+use crate::trust::Trust;
 
 /// How often the boss is looked at without being asked.
 const EVERY: Duration = Duration::from_secs(60);
@@ -56,6 +59,7 @@ struct Patient {
     readings: Mutex<Readings>,
     light: Mutex<Option<Light>>,
     renewals: Renewals,
+    trust: Option<Trust>,
 }
 
 impl Doctor {
@@ -75,16 +79,17 @@ impl Doctor {
             readings,
             light,
             renewals: Renewals::default(),
+            trust: None,
         }))
     }
 
-    /// The same, and it knows which build agents should be.
+    /// The same, and it knows which build agents should be, and the lab's certificates.
     #[must_use]
-    pub fn with(self, renewals: Renewals) -> Self {
+    pub fn with(self, renewals: Renewals, trust: Trust) -> Self {
+        let trust = Some(trust);
         // Nobody else has it yet.
-        Self(
-            Arc::try_unwrap(self.0).map_or_else(|shared| shared, |own| Arc::new(Patient { renewals, ..own })),
-        )
+        let own = |own| Arc::new(Patient { renewals, trust, ..own });
+        Self(Arc::try_unwrap(self.0).map_or_else(|shared| shared, own))
     }
 
     /// Now, on the lab's clocks.
@@ -200,7 +205,10 @@ impl Patient {
 
     fn examine(&self) -> Vec<Check> {
         let network = &self.spec.network;
-        let mut checks = vec![folders::clock(self.clock.now().wall)];
+        let mut checks = match &self.trust {
+            Some(trust) => certificates::examine(&trust.list()),
+            None => vec![certificates::clock(self.clock.now().wall)],
+        };
         checks.extend(network::examine(network));
         checks.extend(kernel::neighbours(network, self.spec.board.nodes.len()));
         checks.extend(folders::disks(&self.state));
@@ -363,6 +371,7 @@ mod tests {
             include_str!("doctor/kernel.rs"),
             include_str!("doctor/network.rs"),
             include_str!("doctor/folders.rs"),
+            include_str!("doctor/certificates.rs"),
             include_str!("doctor/boss.rs"),
             include_str!("doctor/hog.rs"),
         ];

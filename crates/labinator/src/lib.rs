@@ -38,4 +38,5 @@ pub mod seed;
 pub mod serve;
 pub mod service;
 pub mod start;
+pub mod trust;
 pub mod wiring;

@@ -310,7 +310,7 @@ async fn refusals_failures_and_absence_have_their_own_exit_codes() {
         ("explain", 1, "is it the same version as this program?"),
         ("power status node9", 3, "there is no machine `node9`"),
         ("start Bad_Name", 2, "`B` cannot stand here"),
-        ("--server https://boss status", 2, "plain HTTP"),
+        ("--server ftp://boss status", 2, "https://HOST:PORT"),
         ("--server /nowhere/api.sock status", 1, "labinator serve --lab lab.yaml"),
         ("check /nowhere/lab.yaml", 1, ""),
     ] {

@@ -138,6 +138,7 @@ async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
         doctor,
         failures: Failures::of(&board.state),
         adopter: None,
+        trust: labinator::trust::Trust::new(Clock::after(None), &board.spec, &board.state, at),
         channel,
         screens: labinator::http::Screens::default(),
         switches: drivers::switch::Switches::default(),

@@ -123,9 +123,10 @@ async fn lab(name: &str) -> Lab {
     let house = House {
         installer: Installer::new(parts, (spec.clone(), None), (folder.clone(), folder.join("shelf"))),
         desk: core.desk.clone(),
-        doctor: Doctor::new(Clock::after(None), spec, folder.clone(), places),
+        doctor: Doctor::new(Clock::after(None), spec.clone(), folder.clone(), places),
         failures: Failures::of(&folder),
         adopter: None,
+        trust: labinator::trust::Trust::new(Clock::after(None), &spec, &folder, ([127, 0, 0, 1], 0).into()),
         channel,
         screens: Screens::default(),
         switches: drivers::switch::Switches::default(),

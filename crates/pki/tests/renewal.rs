@@ -48,6 +48,7 @@ impl Boss {
     /// One look, as a service has it: judged, acted on, judged again.
     fn look(&mut self) -> Verdict {
         let verdict = self.tries.decide(self.now(), &self.floor(), self.leaf.as_ref());
+        assert!(!verdict.serves() || self.valid(), "{verdict:?}");
         if let Some(why) = verdict.renewal() {
             if self.authority {
                 let end = WallTime(self.wall + LIFETIME.0);

@@ -13,6 +13,7 @@ use super::args_power::PowerVerb;
 use super::args_switch::{IdentifyArgs, SwitchVerb, WiringVerb};
 use super::bundle::BundleVerb;
 use super::burn_in::BurnInArgs;
+use super::cert::CertVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::display::DisplayVerb;
 use super::media::MediaVerb;
@@ -37,13 +38,19 @@ pub struct Cli {
 /// Options of every verb.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Globals {
-    /// Controller to ask: a socket's path or http://HOST:PORT [default: the local Unix socket]
+    /// Controller to ask: a socket's path, http://HOST:PORT or https://HOST:PORT [default: the local Unix socket]
     #[arg(long, global = true, value_name = "URL")]
     pub server: Option<super::socket::Server>,
     /// Token for a controller that is asked over TCP.
     #[arg(long, global = true, value_name = "TOKEN")]
     #[arg(help = "Token for a controller that is asked over TCP [default: $LABINATOR_TOKEN]")]
     pub token: Option<String>,
+    /// How the root of a controller that is asked over TLS is known.
+    #[arg(long, global = true, value_name = "ROOT")]
+    #[arg(
+        help = "Root of a controller that is asked by https: a file, or sha256:… [default: $LABINATOR_CA]"
+    )]
+    pub ca: Option<super::tls::Known>,
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
@@ -320,6 +327,9 @@ pub enum ClientVerb {
     /// Which machine hangs on which switch port
     #[command(subcommand)]
     Wiring(WiringVerb),
+    /// Certificates: what serves with one or waits for one, the root, and some for other servers
+    #[command(subcommand)]
+    Cert(CertVerb),
     /// Blink with the light of a machine's link
     Identify(IdentifyArgs),
     /// Say why everything, or one machine, is as it is

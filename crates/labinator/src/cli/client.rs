@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::args::Globals;
 use super::failure::Failure;
 use super::socket::{Server, socket_path};
+use super::tls::{self, Known};
 
 /// Most bytes of an answer that are read.
 const ANSWER_LIMIT: usize = 64 << 20;
@@ -34,6 +35,7 @@ pub(super) type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 pub struct Client {
     server: Server,
     token: Option<Secret<String>>,
+    root: Option<Known>,
 }
 
 impl Client {
@@ -44,6 +46,7 @@ impl Client {
         Self {
             server: globals.server.clone().unwrap_or_else(|| Server::Unix(socket_path())),
             token: token.filter(|t| !t.is_empty()).map(Secret::new),
+            root: globals.ca.clone().or_else(root_of_environment),
         }
     }
 
@@ -146,7 +149,10 @@ impl Client {
     fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
         let host = match &self.server {
             Server::Unix(_) => "labinator".to_owned(),
-            tcp @ Server::Tcp { .. } => tcp.to_string().trim_start_matches("http://").to_owned(),
+            tcp @ Server::Tcp { .. } => {
+                let url = tcp.to_string();
+                url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned()
+            }
         };
         let mut request = Request::builder()
             .method(method)
@@ -170,10 +176,15 @@ impl Client {
                 Ok(stream) => exchange(stream, request).await,
                 Err(why) => Err(self.unreachable(&why)),
             },
-            Server::Tcp { host, port } => {
-                match tokio::net::TcpStream::connect((host.as_str(), *port)).await {
-                    Ok(stream) => exchange(stream, request).await,
-                    Err(why) => Err(self.unreachable(&why)),
+            Server::Tcp { tls, host, port } => {
+                let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await;
+                let stream = stream.map_err(|why| self.unreachable(&why))?;
+                match tls {
+                    true => {
+                        exchange(Box::pin(tls::connect(stream, host, self.root.as_ref())).await?, request)
+                            .await
+                    }
+                    false => exchange(stream, request).await,
                 }
             }
         }
@@ -188,6 +199,12 @@ impl Client {
         };
         Failure::with_advice(format!("no controller answers at {}: {why}", self.server), advice)
     }
+}
+
+/// `LABINATOR_CA`: a file or a fingerprint. One that is neither is as a file that is not there.
+fn root_of_environment() -> Option<Known> {
+    let text = std::env::var("LABINATOR_CA").ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| Known::File(text.into())))
 }
 
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | what can be typed | `args.rs`, `args_image.rs`, `args_lab.rs`, `args_power.rs`, `args_switch.rs` |
 //! | boot images, and media to boot from | `images.rs`, `media.rs` |
-//! | where the controller is, asking it, following its stream | `socket.rs`, `client.rs`, `sse.rs`, `stream.rs` |
+//! | where the controller is, asking it, following its stream | `socket.rs`, `tls.rs`, `client.rs`, `sse.rs`, `stream.rs` |
+//! | certificates | `cert.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | power of the lab's machines, and of one device without a lab | `power.rs`, `by_hand.rs` |
 //! | a lab started again and again | `burn_in.rs` |
@@ -34,6 +35,7 @@ mod args_switch;
 mod burn_in;
 mod by_hand;
 mod capture;
+mod cert;
 mod client;
 mod code;
 mod console;
@@ -52,6 +54,7 @@ mod socket;
 mod sse;
 mod stream;
 mod switch;
+mod tls;
 mod verbs;
 mod vnc;
 mod wait;
@@ -71,6 +74,7 @@ pub use args_lab::{ImportVerb, InitArgs, MatchboxArgs, NetworkArgs};
 pub use args_power::{DeviceArgs, PowerArgs, PowerSet, PowerStatus, PowerVerb, Saw, Setting, TypedDevice};
 pub use args_switch::{IdentifyArgs, LearnArgs, SwitchVerb, WiringVerb};
 pub use burn_in::BurnInArgs;
+pub use cert::{CertIssueArgs, CertVerb};
 pub use client::Client;
 pub use display::{DisplayVerb, Dots, PngArgs, display};
 pub use failure::Failure;
@@ -83,6 +87,7 @@ pub use secure_boot::{KeysArgs, LoaderArgs, SecureBootVerb, secure_boot};
 pub use socket::{Server, socket_path};
 pub use sse::{Message, Parser, TooLong};
 pub use stream::{Follower, Heard, apply};
+pub use tls::Known;
 pub use wipe::wipe;
 pub use wiring_diagram::{ShowVerb, WiringArgs, show};
 

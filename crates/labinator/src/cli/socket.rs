@@ -8,8 +8,10 @@ use std::str::FromStr;
 pub enum Server {
     /// A Unix socket: whoever may open it may do everything.
     Unix(PathBuf),
-    /// Host and port, plain HTTP/1.1.
+    /// Host and port, HTTP/1.1.
     Tcp {
+        /// Over TLS; without it only where a controller listens on loopback.
+        tls: bool,
         /// Name or address.
         host: String,
         /// Port.
@@ -20,7 +22,8 @@ pub enum Server {
 impl FromStr for Server {
     type Err = String;
 
-    /// Reads `/run/labinator/api.sock`, `unix:/run/…` and `http://HOST[:PORT]` (port 8080 unless told).
+    /// Reads `/run/labinator/api.sock`, `unix:/run/…`, `http://HOST[:PORT]` and `https://HOST[:PORT]` (port 8080 unless
+    /// told).
     fn from_str(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix://").or_else(|| text.strip_prefix("unix:")) {
             return Ok(Self::Unix(path.into()));
@@ -28,11 +31,12 @@ impl FromStr for Server {
         if text.starts_with('/') || text.starts_with("./") {
             return Ok(Self::Unix(text.into()));
         }
-        if text.starts_with("https://") {
-            return Err("this version speaks plain HTTP: use an SSH tunnel to the boss".to_owned());
-        }
-        let wrong = || "a socket's path or http://HOST:PORT".to_owned();
-        let rest = text.strip_prefix("http://").ok_or_else(wrong)?;
+        let wrong = || "a socket's path, http://HOST:PORT or https://HOST:PORT".to_owned();
+        let (tls, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
+            _ => return Err(wrong()),
+        };
         let authority = rest.trim_end_matches('/');
         if authority.is_empty() || authority.contains(['/', '@', '?', '#', ' ']) {
             return Err(wrong());
@@ -48,7 +52,7 @@ impl FromStr for Server {
             None => return Err(wrong()),
         };
         let host = host.to_owned();
-        if host.is_empty() { Err(wrong()) } else { Ok(Self::Tcp { host, port }) }
+        if host.is_empty() { Err(wrong()) } else { Ok(Self::Tcp { tls, host, port }) }
     }
 }
 
@@ -56,8 +60,13 @@ impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+            Self::Tcp { tls, host, port } => {
+                let scheme = if *tls { "https" } else { "http" };
+                match host.contains(':') {
+                    true => write!(f, "{scheme}://[{host}]:{port}"),
+                    false => write!(f, "{scheme}://{host}:{port}"),
+                }
+            }
         }
     }
 }
@@ -94,13 +103,18 @@ mod tests {
 
     #[test]
     fn a_server_is_a_path_or_a_host() {
-        let tcp = |host: &str, port| Ok(Server::Tcp { host: host.to_owned(), port });
+        let tcp = |host: &str, port| Ok(Server::Tcp { tls: false, host: host.to_owned(), port });
         assert_eq!("http://boss:81/".parse(), tcp("boss", 81));
         assert_eq!("http://10.0.0.1".parse(), tcp("10.0.0.1", 8080));
         assert_eq!("http://[fd00::1]:9".parse(), tcp("fd00::1", 9));
         assert_eq!("unix:/a/b".parse(), Ok(Server::Unix("/a/b".into())));
         assert_eq!("/a/b".parse(), Ok(Server::Unix("/a/b".into())));
-        for wrong in ["https://boss", "boss", "http://", "http://boss:99999", "http://boss:", "http://a b"] {
+        let tls = Ok(Server::Tcp { tls: true, host: "boss".to_owned(), port: 8080 });
+        assert_eq!("https://boss".parse(), tls);
+        assert_eq!("https://boss".parse::<Server>().unwrap().to_string(), "https://boss:8080");
+        for wrong in
+            ["ftp://boss", "boss", "https://", "http://", "http://boss:99999", "http://boss:", "http://a b"]
+        {
             assert!(wrong.parse::<Server>().is_err(), "{wrong}");
         }
     }

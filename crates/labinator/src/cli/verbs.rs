@@ -78,6 +78,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
         ClientVerb::Power(verb) => super::power::power(&client, verb, look).await,
         ClientVerb::Switch(verb) => super::switch::run(&client, verb, look).await,
         ClientVerb::Wiring(verb) => super::wiring::run(&client, verb, look).await,
+        ClientVerb::Cert(verb) => super::cert::run(&client, verb, look).await,
         ClientVerb::Identify(args) => super::switch::identify(&client, args, look).await,
         ClientVerb::Doctor { json, fix: None, .. } => doctor(&client, json, look).await,
         ClientVerb::Doctor { json, fix: Some(what), interface } => {

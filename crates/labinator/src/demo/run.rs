@@ -42,7 +42,7 @@ pub async fn run(inner: Inner) -> Result<(), Failure> {
         screen.say(&format!("  try        {own}\n             {verbs}")).map_err(|why| unread(&why))?;
     }
     let visit = visit(&mut screen, scenario, options.until_ready);
-    match running.run(visit).await? {
+    match Box::pin(running.run(visit)).await? {
         Some(outcome) => outcome,
         // Told to end: that is how a demo ends.
         None => {

@@ -1,15 +1,13 @@
-//! What has to be on the boss itself: a true clock, room on its disks, loaders, QEMU, and rights.
+//! What has to be on the boss itself: room on its disks, loaders, QEMU, and rights.
 
 use std::fs;
 use std::path::Path;
 
 use api::{Aged, Check, Finding, Stock};
-use model::{LabSpec, PowerDriver, WallTime};
+use model::{LabSpec, PowerDriver};
 
 use super::{check, well_or};
 
-/// The wall clock cannot be before this program was written: 2026-01-01.
-const EARLIEST_WALL_MS: u64 = 1_767_225_600_000;
 /// Less free space than this on a folder's disk is a warning, in bytes.
 const DISK_LOW: u64 = 256 << 20;
 /// Fewer free files than this on a folder's disk is a warning.
@@ -18,12 +16,6 @@ const FILES_LOW: u64 = 1000;
 const AGED_TOLD: usize = 3;
 /// Files a boot needs from the folder of loaders.
 const LOADERS: [&str; 2] = ["undionly.kpxe", "snponly.efi"];
-
-pub(super) fn clock(wall: WallTime) -> Check {
-    let seen = format!("the wall clock says {} s since 1970", wall.0 / 1000);
-    let finding = well_or(wall.0 >= EARLIEST_WALL_MS, Finding::Warning);
-    check("clock", finding, seen, "plug the uplink in, or set it: `date -s '2026-01-31 12:00'`")
-}
 
 /// Room on the disks of state and shelf; one line when they are the same disk.
 pub(super) fn disks(state: &Path) -> Vec<Check> {

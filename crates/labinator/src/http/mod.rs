@@ -4,7 +4,9 @@ mod access;
 mod adopt;
 mod answer;
 mod care;
+mod certificates;
 mod consoles;
+mod door;
 mod files;
 mod lab;
 mod loaders;
@@ -27,8 +29,10 @@ use crate::desk::Desk;
 use crate::disk_loader::Installer;
 use crate::doctor::Doctor;
 use crate::failures::Failures;
+use crate::trust::Trust;
 
 pub use access::Token;
+pub use door::{Peer, serve_page};
 pub use pdudaemon::{Door, pdudaemon_router};
 pub use screens::Screens;
 
@@ -51,6 +55,8 @@ pub struct House {
     pub failures: Failures,
     /// Where a cluster is taken over; absent in a lab that describes none.
     pub adopter: Option<Adopter>,
+    /// The lab's certificates.
+    pub trust: Trust,
 }
 
 /// The routes of [`api::ROUTES`], the page, and the script-free page, open to whoever connects.
@@ -84,6 +90,11 @@ pub fn router(house: House) -> Router {
         .route("/v1/images", get(care::images))
         .route("/v1/failures", get(care::failures))
         .route("/v1/failures/{file}", get(care::capture))
+        .route("/v1/certificates", get(certificates::list))
+        .route("/v1/certificates/renew", post(certificates::renew))
+        .route("/v1/certificates/issue", post(certificates::issue))
+        .route("/v1/certificates/root", get(certificates::root))
+        .route("/root.pem", get(certificates::root_download))
         .route("/v1/openapi.json", get(lab::openapi))
         .route("/status", get(status::page))
         .route("/status.css", get(status::style))

@@ -19,10 +19,11 @@ use crate::delegate::Delegate;
 use crate::disk_loader::Installer;
 use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
-use crate::http::{Door, House, Screens, Token, guarded_router, pdudaemon_router, router};
+use crate::http::{Door, House, Screens, Token, guarded_router, pdudaemon_router, router, serve_page};
 use crate::image::Places;
 use crate::journal::Journal;
 use crate::renewal::{self, Renewals};
+use crate::trust::Trust;
 use crate::{device_secrets, hands, link, probe};
 
 /// Orders to ports of switches that may be on their way at once, beside those of machines.
@@ -93,12 +94,15 @@ async fn serve(
     let picture = Arc::clone(desk.publisher());
     tasks.spawn(renewal::run(renewals.clone(), ground, picture, channel.clone()));
     let pdudaemon = spec.pdudaemon.clone();
-    let doctor = Doctor::new(clock, spec, folders.state.clone(), places).with(renewals);
+    let page = doors.page.local_addr().map_err(ServeError::io("the page's listener"))?;
+    let trust = Trust::new(clock.clone(), &spec, &folders.state, page);
+    tasks.spawn(trust.clone().run());
+    let doctor = Doctor::new(clock, spec, folders.state.clone(), places).with(renewals, trust.clone());
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let failures = Failures::of(&folders.state);
     let screens = Screens::default();
     let house =
-        House { desk: desk.clone(), doctor, failures, adopter, channel, screens, switches, installer };
+        House { desk: desk.clone(), doctor, failures, adopter, channel, screens, switches, installer, trust };
     let asked = pdudaemon.map(|asked| Door::new(asked.credentials, device_secrets::reveal(&folders.state)));
     if let Some((listener, door)) = doors.pdudaemon.take().zip(asked) {
         let fault = || ServeError::io("the listener of pdudaemon's clients");
@@ -144,7 +148,12 @@ fn open_doors(
             tracing::error!("the door of agents closed: {why}");
         }
     });
-    spawn_door(tasks, page, guarded_router(house.clone(), token));
+    let (trust, guarded) = (house.trust.clone(), guarded_router(house.clone(), token));
+    tasks.spawn(async move {
+        if let Err(why) = serve_page(page, guarded, trust).await {
+            tracing::error!("the page's door closed: {why}");
+        }
+    });
     spawn_door(tasks, local, router(house));
     Ok(())
 }

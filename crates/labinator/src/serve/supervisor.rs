@@ -82,8 +82,14 @@ impl Supervisor {
     /// The link that opens the page, with the token.
     #[must_use]
     pub fn link(&self) -> String {
-        let at = self.doors.page.local_addr().map_or_else(|_| String::from("127.0.0.1"), |at| at.to_string());
-        format!("http://{at}/?token={}", self.token.reveal())
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut at = self.doors.page.local_addr().unwrap_or(local);
+        // Beyond this machine the page is served over TLS only.
+        let scheme = if at.ip().is_loopback() { "http" } else { "https" };
+        if at.ip().is_unspecified() {
+            at.set_ip(self.brief.spec.network.boss.into());
+        }
+        format!("{scheme}://{at}/?token={}", self.token.reveal())
     }
 
     /// Starts both parts.

@@ -12,7 +12,7 @@ use super::key::{KeyKind, PrivateKey};
 use super::random::{Random, draw};
 use super::read::{
     ALT_NAMES, AUTHORITY_KEY_ID, BASIC_CONSTRAINTS, CLIENT_AUTH, COMMON_NAME, EXTENDED_USAGE, KEY_USAGE,
-    ORGANIZATION, SERVER_AUTH, SUBJECT_KEY_ID, days,
+    ORGANIZATION, SERVER_AUTH, SUBJECT_KEY_ID,
 };
 
 /// How long before now a certificate becomes valid: a day. A machine whose clock was set to local time is up to
@@ -349,31 +349,19 @@ pub(super) fn extension(kind: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
     der::sequence(&[&der::tlv(der::OID, kind), flag, &der::tlv(der::OCTET_STRING, value)])
 }
 
+/// The last second that X.509 can say: 9999-12-31 23:59:59 (RFC 5280 section 4.1.2.5), in milliseconds.
+const LAST: u64 = 253_402_300_799_000;
+
 /// `UTCTime` before 2050, `GeneralizedTime` from then on (RFC 5280 section 4.1.2.5).
 fn time(at: WallTime) -> Vec<u8> {
-    let seconds = i64::try_from(at.0 / 1000).unwrap_or(i64::MAX);
-    let (date, clock) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(date);
+    let at = at.min(WallTime(LAST));
+    let ((year, month, day), clock) = (at.civil(), at.0 / 1000 % 86_400);
     let rest = format!("{month:02}{day:02}{:02}{:02}{:02}Z", clock / 3600, clock / 60 % 60, clock % 60);
     if year < 2050 {
         der::tlv(der::UTC_TIME, format!("{:02}{rest}", year % 100).as_bytes())
     } else {
         der::tlv(der::GENERALIZED_TIME, format!("{year:04}{rest}").as_bytes())
     }
-}
-
-/// The date that lies so many days after 1970-01-01, no later than the year 9999.
-fn civil(date: i64) -> (i64, i64, i64) {
-    let date = date.min(days(9999, 12, 31));
-    let mut year = 1970 + date / 366;
-    while days(year + 1, 1, 1) <= date {
-        year += 1;
-    }
-    let mut month = 1;
-    while month < 12 && days(year, month + 1, 1) <= date {
-        month += 1;
-    }
-    (year, month, date - days(year, month, 1) + 1)
 }
 
 #[cfg(test)]

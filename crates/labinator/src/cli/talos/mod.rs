@@ -14,7 +14,7 @@ mod kubeconfig;
 mod look;
 mod nodes;
 mod patch;
-mod private;
+pub(super) mod private;
 mod schematic;
 mod validate;
 mod volume;

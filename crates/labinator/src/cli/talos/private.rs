@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 
 /// What happens to a file that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
+pub(in crate::cli) enum Written {
     /// It is replaced.
     Anew,
     /// It stays, and writing fails.
@@ -17,7 +17,7 @@ pub(super) enum Written {
 }
 
 /// Refuses when something is there.
-pub(super) fn absent(path: &Path, advice: &str) -> Result<(), Failure> {
+pub(in crate::cli) fn absent(path: &Path, advice: &str) -> Result<(), Failure> {
     match path.symlink_metadata() {
         Ok(_) => Err(Failure::with_advice(format!("{} is there already", path.display()), advice)),
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
@@ -26,19 +26,19 @@ pub(super) fn absent(path: &Path, advice: &str) -> Result<(), Failure> {
 }
 
 /// Writes a file beside its place, synced, and puts it there.
-pub(super) fn write(path: &Path, content: &str, over: Written) -> Result<(), Failure> {
+pub(in crate::cli) fn write(path: &Path, content: &str, over: Written) -> Result<(), Failure> {
     write_bytes(path, content.as_bytes(), over)
 }
 
 /// The same for what is no text.
-pub(super) fn write_bytes(path: &Path, content: &[u8], over: Written) -> Result<(), Failure> {
+pub(in crate::cli) fn write_bytes(path: &Path, content: &[u8], over: Written) -> Result<(), Failure> {
     let mut beside = Beside::of(path)?;
     beside.put(content).map_err(|why| failed(path, &why))?;
     beside.done(over)
 }
 
 /// A file that is written piece by piece beside its place; what is not done is gone when this is dropped.
-pub(super) struct Beside {
+pub(in crate::cli) struct Beside {
     path: PathBuf,
     beside: PathBuf,
     file: File,
@@ -52,7 +52,7 @@ impl Drop for Beside {
 }
 
 impl Beside {
-    pub(super) fn of(path: &Path) -> Result<Self, Failure> {
+    pub(in crate::cli) fn of(path: &Path) -> Result<Self, Failure> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".new-{}", std::process::id()));
         let beside = path.with_file_name(name);
@@ -61,12 +61,12 @@ impl Beside {
         Ok(Self { path: path.to_owned(), beside, file })
     }
 
-    pub(super) fn put(&mut self, piece: &[u8]) -> std::io::Result<()> {
+    pub(in crate::cli) fn put(&mut self, piece: &[u8]) -> std::io::Result<()> {
         self.file.write_all(piece)
     }
 
     /// Puts it into its place.
-    pub(super) fn done(self, over: Written) -> Result<(), Failure> {
+    pub(in crate::cli) fn done(self, over: Written) -> Result<(), Failure> {
         let done = self.file.sync_all().and_then(|()| match over {
             Written::Anew => std::fs::rename(&self.beside, &self.path),
             // A link fails where a rename would replace.
