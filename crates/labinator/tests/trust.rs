@@ -1,5 +1,5 @@
 //! The page over TLS as a client meets it: over real sockets, with the built program, and with clocks that the test sets.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, reason = "a test may stop")]
 
 #[path = "trust/house.rs"]
 mod house;

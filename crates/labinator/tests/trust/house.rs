@@ -149,7 +149,7 @@ impl House {
     /// The certificate that a client is shown.
     pub(crate) async fn shown(&self) -> Vec<u8> {
         let stream = self.connect().await;
-        stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+        stream.get_ref().1.peer_certificates().unwrap().first().unwrap().to_vec()
     }
 
     /// Asks over TLS, as a program without this house's client.
