@@ -1,5 +1,16 @@
 // Questions and requests to the controller. Every failure comes back as words for a person, never as an exception.
-import type { Accepted, Diagnosis, ErrorBody, EventPage, Explanations, Plan, PowerOrder, Stock, Trace } from "./types";
+import type {
+  Accepted,
+  CertificateList,
+  Diagnosis,
+  ErrorBody,
+  EventPage,
+  Explanations,
+  Plan,
+  PowerOrder,
+  Stock,
+  Trace,
+} from "./types";
 
 /** An answer, or why there is none. */
 export type Answer<T> = { ok: true; value: T } | { ok: false; error: ErrorBody };
@@ -62,6 +73,8 @@ export const explain = (node: string) => ask<Explanations>(`/v1/nodes/${encodeUR
 export const trace = (node: string) => ask<Trace>(`/v1/nodes/${encodeURIComponent(node)}/trace`);
 /** What is wrong with the boss, its network and the lab, worst first. */
 export const doctor = () => ask<Diagnosis>("/v1/doctor");
+/** The lab's certificates, and whether the clock that they go by is believed. */
+export const certificates = () => ask<CertificateList>("/v1/certificates");
 /** Images with their generations, loaders and caches, and how old each is. */
 export const stock = () => ask<Stock>("/v1/images");
 /** Earlier events, after number `after`. */

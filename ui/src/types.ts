@@ -36,6 +36,7 @@ export type Diagnosis = Shapes["Diagnosis"];
 export type ConsolePart = Shapes["ConsolePart"];
 export type Check = Shapes["Check"];
 export type Light = Shapes["Light"];
+export type CertificateList = Shapes["CertificateList"];
 export type Stock = Shapes["Stock"];
 export type Generation = Shapes["Generation"];
 export type GenerationState = Shapes["GenerationState"];

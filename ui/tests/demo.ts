@@ -1,6 +1,7 @@
 // A lab of six virtual machines as the controller would show it in the middle of a start: two with BIOS,
 // two with UEFI PXE, two with UEFI HTTP. Figures are of the kind that real boots gave.
 import type {
+  CertificateList,
   Bar,
   Boot,
   Check,
@@ -476,6 +477,45 @@ export function diagnosis(): Diagnosis {
     ],
     notices: [],
     faults: [],
+  };
+}
+
+/** Certificates of a page that serves; of one whose boss woke with a wrong clock, where that is asked for. */
+export function certificates(believed = true): CertificateList {
+  const hour = 3_600_000;
+  const certificate = (names: string[], from: number, until: number) => ({
+    fingerprint: `sha256:${"3c9e51d0".repeat(8)}`,
+    names,
+    not_before: WALL + from * hour,
+    not_after: WALL + until * hour,
+  });
+  const clock = believed
+    ? { now: WALL, believed, code: "", why: "", help: "" }
+    : {
+        now: WALL,
+        believed,
+        code: "clock_before_program",
+        why: "the clock lies before this program was written",
+        help: "plug the uplink in, or set it: `date -s '2026-01-31 12:00'`",
+      };
+  return {
+    clock,
+    root: certificate([], -1, 87_600),
+    lab: certificate([], -1, 8_760),
+    services: [
+      {
+        service: "page",
+        state: believed ? "serving" : "waiting",
+        since: moment(NOW - 60_000),
+        code: clock.code,
+        why: believed ? "" : `waiting for a right clock: ${clock.why}`,
+        certificate: certificate(["10.77.0.1"], -6, 19),
+        renew_at: WALL + 11 * hour,
+        renewed_at: WALL - 5 * hour,
+        renewed_because: "two thirds of its life were over",
+        failed: null,
+      },
+    ],
   };
 }
 

@@ -1,7 +1,7 @@
 // What the page promises, tried in a browser against a server that says each thing on purpose.
 import { expect, type Page } from "@playwright/test";
 import { broken, cell, test } from "./bench";
-import { machine, moment, NOW, snapshot, stock, waterfall } from "./demo";
+import { certificates, machine, moment, NOW, snapshot, stock, waterfall } from "./demo";
 import type { MachineView, NodeWord } from "../src/types";
 
 const boxes = (page: Page) =>
@@ -490,4 +490,25 @@ test("the boss's sheet says how old each image, loader and cache is, and how far
   await expect(part.getByText("labinator image update rescue")).toHaveCount(1);
   await expect(part.getByText("labinator update", { exact: true })).toHaveCount(0);
   await expect(part).toContainText("snponly.efi loader, 20 days old");
+});
+
+test("the boss's sheet says until when its page is served, and what it waits for instead", async ({
+  page,
+  lab,
+  link,
+}) => {
+  lab.certificates = certificates();
+  await page.goto(link);
+  await page.getByRole("button", { name: /^boss: / }).click();
+  const section = page.getByRole("region", { name: "Certificates" });
+  await expect(section).toContainText("for 19\u00a0h\u00a00\u00a0min more, until 2026-03-15");
+  await expect(section).toContainText("made anew in 11\u00a0h\u00a00\u00a0min, by itself");
+  await expect(section).toContainText("sha256:3c9e51d0");
+  await page.keyboard.press("Escape");
+  lab.certificates = certificates(false);
+  await page.getByRole("button", { name: /^boss: / }).click();
+  await expect(section).toContainText("waiting for a right clock: the clock lies before this program was written");
+  await expect(section).not.toContainText("more, until");
+  expect(await broken(page)).toEqual([]);
+  await page.screenshot({ path: "test-results/shots/certificates.png" });
 });

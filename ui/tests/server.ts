@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { showScreen } from "./rfb";
 import type {
   Boot,
+  CertificateList,
   Change,
   Diagnosis,
   Explanation,
@@ -54,6 +55,12 @@ export class ScriptedLab {
     faults: [],
   };
   stock: Stock = { images: [], others: [] };
+  certificates: CertificateList = {
+    clock: { now: 0, believed: true, code: "", why: "", help: "" },
+    root: null,
+    lab: null,
+    services: [],
+  };
   /** What was posted, in order. */
   posted: Posted[] = [];
   /** Headers of each request for the stream. */
@@ -247,6 +254,7 @@ export class ScriptedLab {
       return json(answer, 200, { epoch: this.snapshot.epoch, events, oldest: this.events[0]?.seq ?? 1 });
     }
     if (kind === "doctor") return json(answer, 200, this.diagnosis);
+    if (kind === "certificates") return json(answer, 200, this.certificates);
     if (kind === "images") return json(answer, 200, this.stock);
     if (verb === "console") return void this.#tell(name ?? "", Number(url.searchParams.get("from") ?? 0), answer);
     if (verb === "trace") {
