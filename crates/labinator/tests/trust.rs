@@ -184,3 +184,18 @@ async fn a_store_that_cannot_be_read_is_named_and_begins_by_itself_when_it_can()
     trust.renew(How::Plain).await.unwrap();
     house::soon(waits(None)).await;
 }
+
+/// A promise is as good as the test that holds it.
+#[test]
+fn every_promise_of_the_threat_model_names_a_test_that_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/threat-model.md")).unwrap();
+    let named: Vec<(&str, &str)> =
+        page.split('`').skip(1).step_by(2).filter_map(|word| word.split_once("::")).collect();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("::")).count();
+    assert!(rows >= 15 && named.len() >= rows, "{rows} promises, {} tests", named.len());
+    for (file, test) in named {
+        let source = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        assert!(source.contains(&format!("fn {test}(")), "{file} has no test {test}");
+    }
+}
