@@ -49,6 +49,7 @@ pub(crate) const CLIENTS: &[&str] = &[
     "ipmitool",
     "snmp",
     "snmpd",
+    "lldpd",
     "mosquitto",
     "mosquitto-clients",
     "libvirt-clients",

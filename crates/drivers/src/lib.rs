@@ -10,5 +10,6 @@ mod openwrt;
 pub mod power;
 pub mod process;
 pub mod router;
+mod snmp;
 pub mod switch;
 pub mod way;

@@ -104,16 +104,20 @@ fn reference(switch: &SwitchView, port: &str) -> PortRef {
     PortRef { driver: switch.name.clone(), port: port.to_owned() }
 }
 
-/// Where each machine is heard: on the port with the fewest other machines, since a port that leads to another switch
-/// hears all that hang there. Ports to the boss and uplinks tell nothing.
+/// Where each machine is heard: on the port where it says itself (by LLDP) that it hangs, else on the port with the fewest
+/// other machines, since a port that leads to another switch hears all that hang there. Ports to the boss and uplinks tell
+/// nothing.
 fn heard(list: &SwitchList, known: &Known) -> BTreeMap<NodeName, PortRef> {
     let mut best: BTreeMap<NodeName, (usize, PortRef)> = BTreeMap::new();
     for switch in &list.switches {
         for port in switch.ports.iter().filter(|port| port.guarded.is_none()) {
             let machines: BTreeSet<&NodeName> =
                 port.macs.iter().flatten().filter_map(|mac| known.get(mac)).collect();
-            for node in &machines {
-                let here = (machines.len(), reference(switch, &port.port));
+            let named: BTreeSet<&NodeName> =
+                port.neighbours.iter().flat_map(|one| &one.macs).filter_map(|mac| known.get(mac)).collect();
+            for node in machines.union(&named) {
+                let others = if named.contains(node) { 0 } else { machines.len() };
+                let here = (others, reference(switch, &port.port));
                 let better = best.get(*node).is_none_or(|known| here.0 < known.0);
                 if better {
                     best.insert((*node).clone(), here);
@@ -133,7 +137,7 @@ pub fn compare(list: &SwitchList, known: &Known, written: &BTreeMap<NodeName, Po
         let name = switch.name.to_string();
         match &switch.lost {
             Some(why) => findings.push(Finding::Lost { switch: name, why: why.clone() }),
-            None if switch.ports.iter().all(|port| port.macs.is_none()) => {
+            None if switch.ports.iter().all(|port| port.macs.is_none() && port.neighbours.is_empty()) => {
                 findings.push(Finding::Deaf { switch: name });
             }
             None => {
@@ -277,6 +281,7 @@ mod tests {
             enabled: true,
             mbit: Some(1000),
             macs: Some(macs.iter().map(|last| mac(*last)).collect()),
+            neighbours: Vec::new(),
             node: None,
             guarded: guarded.then(|| "it is the uplink".to_owned()),
         });
@@ -325,6 +330,21 @@ mod tests {
         let heard = heard(&list, &known());
         assert_eq!(heard[&node(1)], core("1"));
         assert_eq!(heard[&node(2)], PortRef { driver: "far".parse().unwrap(), port: "4".to_owned() });
+    }
+
+    #[test]
+    fn a_machine_that_names_itself_hangs_there_whoever_else_is_heard() {
+        // Three guests are heard beside node 1; a switch that forgot it hears node 2 alone on another port.
+        let mut list = list(&[("1", &[1, 2, 3, 4], false), ("2", &[1], false)]);
+        assert_eq!(heard(&list, &known())[&node(1)], core("2"));
+        let says = model::Neighbour { name: "node1".to_owned(), port: "eth0".to_owned(), macs: vec![mac(1)] };
+        list.switches[0].ports[0].neighbours = vec![says];
+        assert_eq!(heard(&list, &known())[&node(1)], core("1"));
+        // Who says so of himself need not have been heard otherwise; and nobody is believed behind the uplink.
+        list.switches[0].ports[0].macs = Some(Vec::new());
+        assert_eq!(heard(&list, &known())[&node(1)], core("1"));
+        list.switches[0].ports[0].guarded = Some("it is the uplink".to_owned());
+        assert_eq!(heard(&list, &known())[&node(1)], core("2"));
     }
 
     #[test]

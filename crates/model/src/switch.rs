@@ -3,11 +3,12 @@
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{MacAddr, NodeName, SecretRef, Span};
+use crate::{MacAddr, NodeName, SecretRef, SnmpVersion, Span};
 
 /// Code of an order to disable a port that leads to the boss itself.
 pub const BOSS_PORT: &str = "boss-port";
@@ -72,6 +73,34 @@ pub enum SwitchKind {
         #[serde(default)]
         swconfig: Option<String>,
     },
+    /// Whatever speaks SNMP, by IF-MIB, BRIDGE-MIB or Q-BRIDGE-MIB, and LLDP-MIB.
+    #[serde(rename = "snmp")]
+    Snmp {
+        /// Where it is: a name or address, and `:PORT` where that is not 161.
+        host: String,
+        /// Where the community is kept that may write.
+        credentials: SecretRef,
+        /// Which version it speaks.
+        version: SnmpVersion,
+        /// What its ports are called.
+        #[serde(default)]
+        ports: SnmpPorts,
+        /// Where its traps come in: `ADDRESS:PORT`; absent where nobody listens.
+        #[serde(default)]
+        #[schemars(with = "Option<String>")]
+        traps: Option<SocketAddr>,
+    },
+}
+
+/// What the ports of a switch that speaks SNMP are called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SnmpPorts {
+    /// As the switch calls them (`ifName`, or `ifDescr` where it has none), such as `GigabitEthernet1/0/6`.
+    #[default]
+    Names,
+    /// By their numbers (`dot1dBasePort`), such as `6`.
+    Numbers,
 }
 
 impl SwitchKind {
@@ -81,6 +110,7 @@ impl SwitchKind {
         match self {
             Self::WebPages { .. } => "web-8port",
             Self::OpenWrt { .. } => "openwrt",
+            Self::Snmp { .. } => "snmp",
         }
     }
 }
@@ -97,10 +127,24 @@ pub struct SwitchPort {
     /// Ethernet addresses that the switch has heard on it; absent where it does not tell.
     #[serde(default)]
     pub macs: Option<Vec<MacAddr>>,
+    /// Who says of himself, by LLDP, that he is at the other end of its cable.
+    #[serde(default)]
+    pub neighbours: Vec<Neighbour>,
     /// The machine that the lab file says hangs on it.
     #[serde(default)]
     pub node: Option<NodeName>,
     /// Why nobody may disable it; absent where that is allowed.
     #[serde(default)]
     pub guarded: Option<String>,
+}
+
+/// Who is at the other end of a port's cable, by his own word (LLDP, IEEE 802.1AB).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Neighbour {
+    /// What he calls himself; empty where he does not say.
+    pub name: String,
+    /// What he calls his end of the cable.
+    pub port: String,
+    /// Ethernet addresses by which he names himself and his end.
+    pub macs: Vec<MacAddr>,
 }

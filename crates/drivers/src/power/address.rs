@@ -1,7 +1,7 @@
 //! `HOST:PORT`, as devices are named.
 
 /// Host and port of `HOST` or `HOST:PORT`. Of an IPv6 address the colons are its own, unless it stands in brackets.
-pub(super) fn host_and_port(text: &str, standard: u16) -> (String, u16) {
+pub(crate) fn host_and_port(text: &str, standard: u16) -> (String, u16) {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
             port.parse().map_or((text, standard), |port| (host, port))

@@ -7,7 +7,7 @@
 //!
 //! A driver of a device is a [`device::Device`]; its [`owner`] is the task.
 
-mod address;
+pub(crate) mod address;
 mod command;
 mod console;
 pub(crate) mod credentials;

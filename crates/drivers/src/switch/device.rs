@@ -1,9 +1,9 @@
 //! What a switch is to its owner: looks at its ports, orders to them, and what it can besides.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, ready};
 use std::time::Duration;
 
-use model::MacAddr;
+use model::{MacAddr, Neighbour};
 
 use crate::power::device::DeviceError;
 
@@ -24,6 +24,8 @@ pub(crate) struct Seen {
     pub(crate) enabled: bool,
     /// Megabits a second; none without a link.
     pub(crate) mbit: Option<u32>,
+    /// Its link was gone and came back since the last look.
+    pub(crate) bounced: bool,
 }
 
 /// All ports, at one time.
@@ -57,6 +59,14 @@ pub(crate) trait Switch: Send + 'static {
     /// # Errors
     /// It could not be asked.
     fn macs(&mut self) -> impl Future<Output = Result<Option<Vec<(String, MacAddr)>>, DeviceError>> + Send;
+
+    /// Who says of himself, by LLDP, at the end of which port he is.
+    ///
+    /// # Errors
+    /// It could not be asked.
+    fn neighbours(&mut self) -> impl Future<Output = Result<Vec<(String, Neighbour)>, DeviceError>> + Send {
+        ready(Ok(Vec::new()))
+    }
 
     /// Copies what goes through one port to another, or ends that.
     ///

@@ -12,9 +12,12 @@ mod device;
 mod openwrt;
 mod owner;
 mod pages;
+mod snmp;
 mod table;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{CommandId, DriverName, LabSpec, MacAddr, NodeName, Outcome, PortRef, SwitchKind, SwitchPort};
@@ -23,11 +26,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::openwrt::ubus::Ubus;
 use crate::power::owner::failed;
 use crate::power::{DriverReport, Reveal};
+use crate::snmp::{Listener, Talk};
 
 use device::Switch;
 use openwrt::OpenWrt;
 use owner::{Asked, Owner};
 use pages::Pages;
+use snmp::Snmp;
 
 /// Orders and questions that may wait for one switch.
 const QUEUE: usize = 64;
@@ -61,6 +66,8 @@ impl Switches {
         reports: &mpsc::Sender<DriverReport>,
     ) -> Self {
         let mut queues = BTreeMap::new();
+        // Traps of several switches come in at one address.
+        let mut listeners: BTreeMap<SocketAddr, Arc<Listener>> = BTreeMap::new();
         for (name, switch) in &spec.switch {
             let (asks, queue) = mpsc::channel(QUEUE);
             let nodes: BTreeMap<String, NodeName> = spec
@@ -86,6 +93,12 @@ impl Switches {
                 SwitchKind::OpenWrt { url, credentials, certificate, swconfig } => {
                     let ubus = Ubus::new(url, certificate.as_deref(), credentials.clone(), reveal);
                     spawn(OpenWrt::new(ubus, swconfig.clone()), around, queue);
+                }
+                SwitchKind::Snmp { host, credentials, version, ports, traps } => {
+                    let listener = traps
+                        .map(|at| Arc::clone(listeners.entry(at).or_insert_with(|| Listener::spawn(at))));
+                    let talk = Talk::new(host, *version, credentials.clone(), "a port", reveal);
+                    spawn(Snmp::new(talk, *ports, listener), around, queue);
                 }
             }
             queues.insert(name.clone(), asks);

@@ -40,7 +40,7 @@ fn interfaces(devices: &Value) -> Vec<Seen> {
             device.pointer("/link/speed").and_then(Value::as_i64).and_then(|mbit| u32::try_from(mbit).ok());
         // A link whose speed is not told is one all the same.
         let mbit = is("/link/carrier").then(|| speed.filter(|mbit| *mbit > 0).unwrap_or(SPEED_UNTOLD));
-        Seen { port: name.clone(), enabled: is("/flags/up") || is("/up"), mbit }
+        Seen { port: name.clone(), enabled: is("/flags/up") || is("/up"), mbit, bounced: false }
     });
     seen.collect()
 }
@@ -61,6 +61,7 @@ fn ports(text: &str) -> Vec<Seen> {
             port: number.to_string(),
             enabled: true,
             mbit: None,
+            bounced: false,
         });
         if let Some(value) = words.strip_prefix("disable:") {
             seen.enabled = value.trim() == "0";
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
 
     fn seen(port: &str, enabled: bool, mbit: Option<u32>) -> Seen {
-        Seen { port: port.to_owned(), enabled, mbit }
+        Seen { port: port.to_owned(), enabled, mbit, bounced: false }
     }
 
     #[test]

@@ -250,6 +250,8 @@ impl<S: Switch> Owner<S> {
         self.is_well(&look).await?;
         let macs = timeout(self.manner.limit, self.switch.macs()).await;
         let macs = macs.ok().and_then(Result::ok).flatten();
+        let neighbours = timeout(self.manner.limit, self.switch.neighbours()).await;
+        let neighbours = neighbours.ok().and_then(Result::ok).unwrap_or_default();
         let ports = look.ports.iter().map(|seen| {
             let on_it = |all: &Vec<(String, MacAddr)>| {
                 let here = all.iter().filter(|(port, _)| *port == seen.port);
@@ -263,6 +265,11 @@ impl<S: Switch> Owner<S> {
                 enabled: seen.enabled,
                 mbit: seen.mbit.filter(|_| seen.enabled),
                 macs,
+                neighbours: neighbours
+                    .iter()
+                    .filter(|(port, _)| *port == seen.port)
+                    .map(|(_, neighbour)| neighbour.clone())
+                    .collect(),
                 node: self.around.nodes.get(&seen.port).cloned(),
                 guarded: guarded
                     .or_else(|| boss.then_some("the boss itself is heard on it"))
@@ -298,7 +305,12 @@ impl<S: Switch> Owner<S> {
                     listed(look)
                 );
             }
-            if self.told.insert(node.clone(), link) != Some(link) {
+            let before = self.told.insert(node.clone(), link);
+            if seen.is_some_and(|seen| seen.bounced) && link.mbit.is_some() && before == Some(link) {
+                let gone = LinkReading { mbit: None, ..link };
+                news.push(DriverReport::LinkSeen { node: node.clone(), link: gone });
+                news.push(DriverReport::LinkSeen { node: node.clone(), link });
+            } else if before != Some(link) {
                 news.push(DriverReport::LinkSeen { node: node.clone(), link });
             }
         }

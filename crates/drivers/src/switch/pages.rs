@@ -131,7 +131,7 @@ fn ports(page: &str) -> Vec<Seen> {
         // What is set, then what is.
         let Some(mbit) = row.get(at.saturating_add(2)).and_then(|cell| speed(cell)) else { continue };
         if !ports.iter().any(|seen| seen.port == name) {
-            ports.push(Seen { port: name, enabled, mbit });
+            ports.push(Seen { port: name, enabled, mbit, bounced: false });
         }
     }
     ports
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     fn seen(port: &str, enabled: bool, mbit: Option<u32>) -> Seen {
-        Seen { port: port.to_owned(), enabled, mbit }
+        Seen { port: port.to_owned(), enabled, mbit, bounced: false }
     }
 
     #[test]

@@ -27,13 +27,13 @@ pub(crate) fn plugged(last: u8, mbit: u32) -> Plugged {
     Plugged { macs: vec![MacAddr([2, 0, 0, 0, 0, last])], mbit, speaks: true }
 }
 
-fn lab_of(kind: SwitchKind, ports: &[&str]) -> LabSpec {
+fn lab_of(kind: SwitchKind, ports: &[&str], every: Span) -> LabSpec {
     let machine = |(number, port): (u8, &&str)| {
         let power = PortRef { driver: "hand".parse().unwrap(), port: number.to_string() };
         let port = PortRef { driver: name(), port: (*port).to_owned() };
         NodeSpec { port: Some(port), ..lab::machine(number, power) }
     };
-    let switch = SwitchSpec { kind, boss: None, uplink: None, protect: [].into(), every: Span(300) };
+    let switch = SwitchSpec { kind, boss: None, uplink: None, protect: [].into(), every };
     LabSpec {
         power: [("hand".parse().unwrap(), PowerDriver::Manual)].into(),
         switch: [(name(), switch)].into(),
@@ -53,10 +53,15 @@ pub(crate) struct Driven {
 impl Driven {
     /// Drives a switch with one machine on each of these ports.
     pub(crate) fn new(kind: SwitchKind, ports: &[&str], secret: &'static str) -> Self {
+        Self::every(kind, ports, secret, 300)
+    }
+
+    /// The same, looked at so seldom, in milliseconds.
+    pub(crate) fn every(kind: SwitchKind, ports: &[&str], secret: &'static str, every: u64) -> Self {
         let (tell, reports) = mpsc::channel(256);
         let reveal: Reveal = Arc::new(move |_| Ok(Secret::new(secret.as_bytes().to_vec())));
         let own = [MacAddr([2, 0, 0, 0, 0, 0xfe])];
-        let switches = Switches::spawn(&lab_of(kind, ports), &own, &reveal, &tell);
+        let switches = Switches::spawn(&lab_of(kind, ports, Span(every)), &own, &reveal, &tell);
         Self { switches, reports, orders: 0, passed: Vec::new() }
     }
 

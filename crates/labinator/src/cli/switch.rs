@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{Accepted, CutAsk, MirrorAsk, MirrorPorts, Mirrored, RestoreAsk, SwitchList};
-use model::{NodeName, NodeWord, Origin, PortRef, Snapshot, Span, SwitchPort};
+use model::{Neighbour, NodeName, NodeWord, Origin, PortRef, Snapshot, Span, SwitchPort};
 use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
@@ -111,6 +111,7 @@ pub(super) fn render(list: &SwitchList) -> String {
             }));
             says.extend(port.guarded.as_ref().map(|why| format!("never disabled: {why}")));
             says.extend(heard(port));
+            says.extend(port.neighbours.iter().map(named));
             let line = format!("  {:<width$}  {:<12}  {}", port.port, state(port), says.join(" · "));
             text += &format!("{}\n", line.trim_end());
         }
@@ -133,6 +134,19 @@ fn heard(port: &SwitchPort) -> Option<String> {
     let more = macs.len().saturating_sub(first.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     Some(format!("{}{more}", first.join(" ")))
+}
+
+/// Who says that he is at the other end.
+fn named(neighbour: &Neighbour) -> String {
+    let name = match (neighbour.name.as_str(), neighbour.macs.first()) {
+        ("", Some(mac)) => mac.to_string(),
+        ("", None) => "somebody".to_owned(),
+        (name, _) => name.to_owned(),
+    };
+    match neighbour.port.as_str() {
+        "" => format!("by LLDP {name}"),
+        port => format!("by LLDP {name}, its {port}"),
+    }
 }
 
 /// What `identify` used.

@@ -8,7 +8,7 @@ mod local;
 mod mqtt;
 mod network;
 mod reads;
-mod snmp;
+pub(super) mod snmp;
 
 use model::DeviceKind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -16,7 +16,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::file::PowerFile;
 use super::yaml::Entry;
 
-pub(super) use network::{address, certificate};
+pub(super) use network::{address, certificate, host};
 pub(super) use reads::{Read, device, is_port, is_port_of, secret_ref};
 
 /// One driver.

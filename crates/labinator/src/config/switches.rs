@@ -3,10 +3,12 @@
 //! A new driver is an entry in [`KINDS`], a variant of [`SwitchKind`], and a `Switch` in `drivers::switch`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
-use model::{DriverName, PortRef, Span, SwitchKind, SwitchSpec};
+use model::{DriverName, PortRef, SnmpPorts, Span, SwitchKind, SwitchSpec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::devices::snmp::{VERSION, version};
 use super::devices::{self, Opt, PortNames, Read, Shape, describe, is_port_of};
 use super::fields::{Entries, Found, Typed};
 use super::file::SwitchFile;
@@ -89,6 +91,51 @@ const KINDS: &[Kind] = &[
             Some(SwitchKind::OpenWrt { url: url?, credentials: credentials?, certificate, swconfig })
         },
     },
+    Kind {
+        word: "snmp",
+        about: "whatever speaks SNMP",
+        options: &[
+            Opt {
+                key: "host",
+                needed: Some("10.0.0.2"),
+                shape: Shape::Text,
+                about: "Name or address of a switch that speaks SNMP, with `:PORT` where that is not 161.",
+            },
+            CREDENTIALS,
+            VERSION,
+            option(
+                "ports",
+                Shape::Choice(&["names", "numbers"]),
+                "What ports are called: as the switch calls them (`names`, unless told), or by their numbers.",
+            ),
+            option(
+                "traps",
+                Shape::Text,
+                "Where its traps come in, such as `0.0.0.0:162`: a trap about a link makes us look at once.",
+            ),
+        ],
+        ports: PortNames::Any,
+        build: |read| {
+            let host = devices::host(read, "for example `10.0.0.2` or `core:1161`");
+            let credentials = read.secret("credentials");
+            let version = version(read);
+            let ports = match read.maybe("ports", Read::choice) {
+                Some(Some("numbers")) => Some(SnmpPorts::Numbers),
+                told => told.map(|_| SnmpPorts::Names),
+            };
+            let traps = match read.maybe("traps", Read::text)? {
+                None => None,
+                Some(typed) => Some(listening(&typed, read)?),
+            };
+            Some(SwitchKind::Snmp {
+                host: host?,
+                credentials: credentials?,
+                version: version?,
+                ports: ports?,
+                traps,
+            })
+        },
+    },
 ];
 
 /// Every key that some driver of a switch has.
@@ -106,6 +153,17 @@ pub(super) fn is_driver(word: &str) -> bool {
 
 fn kind(word: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.word == word)
+}
+
+/// Where traps come in.
+fn listening(typed: &Typed<String>, read: &mut Read<'_>) -> Option<SocketAddr> {
+    let at = typed.value.parse::<SocketAddr>().ok().filter(|at| at.port() != 0);
+    if at.is_none() {
+        let title = format!("`{}` is no address to listen on", typed.value);
+        let help = "for example `0.0.0.0:162`, which is every address of the boss, or `192.168.122.1:1162`";
+        read.wrong(title, typed.place, "not `ADDRESS:PORT`", help);
+    }
+    at
 }
 
 /// Where a switch is. What has no https is not spoken to by it.

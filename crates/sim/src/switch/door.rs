@@ -1,10 +1,10 @@
-//! The HTTP of small devices: one question a connection, on a port of loopback.
+//! Doors of small devices on loopback: HTTP, one question a connection; and datagrams.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
 /// A question.
@@ -179,4 +179,59 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
         cookie: field("cookie").unwrap_or_default(),
         body: String::from_utf8_lossy(bytes.get(head + 4..whole)?).into_owned(),
     })
+}
+
+/// A device that is spoken to in datagrams, behind a port of loopback, until this is dropped.
+#[derive(Debug)]
+pub struct Post<D> {
+    /// Where.
+    pub address: SocketAddr,
+    /// The device.
+    pub device: Arc<Mutex<D>>,
+    socket: Arc<UdpSocket>,
+    task: JoinHandle<()>,
+}
+
+impl<D> Drop for Post<D> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl<D: Send + 'static> Post<D> {
+    /// Opens it; `answer` gives what a datagram is answered with.
+    ///
+    /// # Errors
+    /// No port could be had.
+    pub async fn open(device: D, answer: fn(&mut D, &[u8]) -> Vec<Vec<u8>>) -> std::io::Result<Self> {
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+        let (address, device) = (socket.local_addr()?, Arc::new(Mutex::new(device)));
+        let (inside, ears) = (Arc::clone(&device), Arc::clone(&socket));
+        let task = tokio::spawn(async move {
+            let mut buffer = [0; 4096];
+            // A datagram that nobody took comes back as an error, which says nothing.
+            loop {
+                let Ok((size, from)) = ears.recv_from(&mut buffer).await else { continue };
+                let heard = buffer.get(..size).unwrap_or_default();
+                let answers = answer(&mut inside.lock().unwrap_or_else(PoisonError::into_inner), heard);
+                for datagram in answers {
+                    drop(ears.send_to(&datagram, from).await);
+                }
+            }
+        });
+        Ok(Self { address, device, socket, task })
+    }
+
+    /// Looks at the device, or changes it.
+    pub fn with<T>(&self, change: impl FnOnce(&mut D) -> T) -> T {
+        change(&mut self.device.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// It says something unasked.
+    ///
+    /// # Errors
+    /// It could not be sent.
+    pub async fn says(&self, to: SocketAddr, datagram: &[u8]) -> std::io::Result<()> {
+        self.socket.send_to(datagram, to).await.map(drop)
+    }
 }

@@ -5,6 +5,7 @@
 pub mod door;
 mod openwrt;
 mod pages;
+pub mod snmp;
 
 use model::MacAddr;
 

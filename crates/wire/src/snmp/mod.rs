@@ -18,6 +18,12 @@ pub use value::Value;
 
 /// The UDP port of agents (RFC 3417 section 3).
 pub const PORT: u16 = 161;
+/// The UDP port of those who listen for traps (RFC 3417 section 3).
+pub const TRAP_PORT: u16 = 162;
+/// `snmpTrapOID.0` (RFC 3418).
+const TRAP_NAME: &[u32] = &[1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0];
+/// `snmpTraps`, below which the general ones are (RFC 3418).
+const TRAPS: &[u32] = &[1, 3, 6, 1, 6, 3, 1, 1, 5];
 
 /// Bytes that are no message of ours, or not whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,15 +84,18 @@ pub enum Kind {
     /// As [`Kind::GetNext`], many times in one answer. Not in version 1. Of [`Pdu::status`] it has the number of names
     /// that are asked once, of [`Pdu::index`] how often the others are.
     GetBulk,
+    /// Something happened; nobody answers. Not in version 1, whose traps have another form.
+    Trap,
 }
 
 impl Kind {
-    const ALL: [(Self, u8); 5] = [
+    const ALL: [(Self, u8); 6] = [
         (Self::Get, 0xa0),
         (Self::GetNext, 0xa1),
         (Self::Response, 0xa2),
         (Self::Set, 0xa3),
         (Self::GetBulk, 0xa5),
+        (Self::Trap, 0xa7),
     ];
 
     fn tag(self) -> u8 {
@@ -174,6 +183,17 @@ impl Pdu {
     #[must_use]
     pub fn bulk(id: i32, behind: Oid, times: i32) -> Self {
         Self { index: times, ..Self::ask(Kind::GetBulk, id, [behind]) }
+    }
+
+    /// True of a trap about a link that came or went, or a device that started (RFC 3418: `coldStart`, `warmStart`,
+    /// `linkDown` and `linkUp`; its name is the value of `snmpTrapOID.0`).
+    #[must_use]
+    pub fn tells_of_links(&self) -> bool {
+        let is = |(name, value): &(Oid, Value)| {
+            let Value::Oid(trap) = value else { return false };
+            name.numbers() == TRAP_NAME && matches!(trap.numbers(), [known @ .., 1..=4] if known == TRAPS)
+        };
+        self.kind == Kind::Trap && self.values.iter().any(is)
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -304,6 +324,29 @@ mod tests {
         let mut trap = answer;
         trap[8] = 0xa4;
         assert_eq!(Message::decode(&trap), Err(Fault::Foreign));
+    }
+
+    /// As `snmptrap -v2c -c public … 66051 linkDown ifIndex.3 i 3` of net-snmp 5.9 sends it.
+    #[test]
+    fn traps_about_links_are_told_from_others() {
+        let trap = [
+            0x30, 0x56, 0x02, 0x01, 0x01, 0x04, 0x06, 0x70, 0x75, 0x62, 0x6c, 0x69, 0x63, 0xa7, 0x49, 0x02,
+            0x04, 0x5a, 0x07, 0x36, 0x0d, 0x02, 0x01, 0x00, 0x02, 0x01, 0x00, 0x30, 0x3b, 0x30, 0x0f, 0x06,
+            0x08, 0x2b, 0x06, 0x01, 0x02, 0x01, 0x01, 0x03, 0x00, 0x43, 0x03, 0x01, 0x02, 0x03, 0x30, 0x17,
+            0x06, 0x0a, 0x2b, 0x06, 0x01, 0x06, 0x03, 0x01, 0x01, 0x04, 0x01, 0x00, 0x06, 0x09, 0x2b, 0x06,
+            0x01, 0x06, 0x03, 0x01, 0x01, 0x05, 0x03, 0x30, 0x0f, 0x06, 0x0a, 0x2b, 0x06, 0x01, 0x02, 0x01,
+            0x02, 0x02, 0x01, 0x01, 0x03, 0x02, 0x01, 0x03,
+        ];
+        for (last, tells) in [(0, false), (1, true), (2, true), (3, true), (4, true), (5, false)] {
+            let mut other = trap;
+            other[70] = last;
+            let read = Message::decode(&other).unwrap();
+            assert_eq!((read.pdu.kind, read.pdu.tells_of_links()), (Kind::Trap, tells), "{last}");
+        }
+        let mut answer = Message::decode(&trap).unwrap();
+        assert_eq!(answer.encode(), trap);
+        answer.pdu.kind = Kind::Response;
+        assert!(!answer.pdu.tells_of_links());
     }
 
     fn name() -> impl Strategy<Value = Oid> {

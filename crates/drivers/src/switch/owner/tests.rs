@@ -25,6 +25,8 @@ struct State {
     deaf: u32,
     orders: Vec<(String, bool)>,
     macs: Option<Vec<(String, MacAddr)>>,
+    /// Links that were gone and are back.
+    bounced: Vec<String>,
     looked: u32,
     forgot: u32,
 }
@@ -47,11 +49,13 @@ impl Switch for Scripted {
             Some(Does::Hangs) => pending().await,
             Some(Does::Fails(error)) => Err(error),
             None => {
-                let state = self.0.lock().unwrap();
+                let mut state = self.0.lock().unwrap();
+                let bounced = std::mem::take(&mut state.bounced);
                 let seen = |(port, enabled, mbit): &(String, bool, Option<u32>)| Seen {
                     port: port.clone(),
                     enabled: *enabled,
                     mbit: *mbit,
+                    bounced: bounced.contains(port),
                 };
                 Ok(Look { ports: state.ports.iter().map(seen).collect(), about: "a script".to_owned() })
             }
@@ -284,4 +288,15 @@ async fn who_looks_sees_machines_addresses_and_what_is_guarded() {
     assert_eq!((ports[0].macs.as_deref(), ports[0].guarded.as_deref()), (Some([mac].as_slice()), None));
     assert_eq!(ports[2].guarded.as_deref(), Some("the boss itself is heard on it"));
     assert_eq!(ports[7].guarded.as_deref(), Some("the boss itself hangs on it"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_was_gone_between_two_looks_is_told_as_gone_and_back() {
+    let mut stand = Stand::new(eight());
+    assert_eq!(stand.link(2).await, link(true, Some(1000)));
+    stand.with(|state| state.bounced = vec!["2".to_owned()]);
+    assert_eq!(stand.link(2).await, link(true, None));
+    assert_eq!(stand.link(2).await, link(true, Some(1000)));
+    let more = timeout(Duration::from_secs(30), stand.reports.recv()).await;
+    assert!(more.is_err(), "{more:?}");
 }

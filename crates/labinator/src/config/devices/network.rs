@@ -187,7 +187,7 @@ fn web(read: &mut Read<'_>, dialect: WebDialect) -> Option<DeviceKind> {
 }
 
 /// A name or an address, perhaps with a port.
-pub(super) fn host(read: &mut Read<'_>, example: &str) -> Option<String> {
+pub(in crate::config) fn host(read: &mut Read<'_>, example: &str) -> Option<String> {
     let host = read.text("host")?;
     let wrong = host.value.contains(|c: char| c == '/' || c == '@' || c.is_whitespace());
     if wrong || host.value.is_empty() {

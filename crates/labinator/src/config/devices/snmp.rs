@@ -4,10 +4,30 @@ use model::{DeviceKind, SnmpDevice, SnmpOutlets, SnmpVersion};
 use wire::snmp::Oid;
 
 use super::network::{host, needed, option};
-use super::{Kind, PortNames, Read, Shape};
+use super::{Kind, Opt, PortNames, Read, Shape};
 
 /// Options that describe outlets of no maker that is known here.
 const OWN: &[&str] = &["oid", "state-oid", "on-value", "off-value", "state-on-value", "state-off-value"];
+
+/// Which version is spoken.
+pub(in crate::config) const VERSION: Opt =
+    option("version", Shape::Choice(&["1", "2c"]), "Version of SNMP; `2c` unless told.");
+
+/// Reads [`VERSION`].
+pub(in crate::config) fn version(read: &mut Read<'_>) -> Option<SnmpVersion> {
+    if let Some(typed) = read.maybe("version", Read::text)?
+        && matches!(typed.value.trim_start_matches('v'), "3" | "3c")
+    {
+        let help = "`2c` and `1` are; their community goes over the cable in the clear, so give the device a network \
+                    that nobody else listens on, and let it take questions from the boss's address only";
+        read.wrong("SNMP version 3 is not spoken here".to_owned(), typed.place, "not `1` or `2c`", help);
+        return None;
+    }
+    Some(match read.maybe("version", Read::choice)? {
+        Some("1") => SnmpVersion::One,
+        _ => SnmpVersion::TwoC,
+    })
+}
 
 /// Outlets by SNMP.
 pub(super) const SNMP: Kind = Kind {
@@ -16,7 +36,7 @@ pub(super) const SNMP: Kind = Kind {
     options: &[
         needed("host", "10.0.0.40", Shape::Text, "Name or address, with `:PORT` where that is not 161."),
         needed("credentials", "secret:pdu", Shape::Secret, "Where the community is kept that may write."),
-        option("version", Shape::Choice(&["1", "2c"]), "Version of SNMP; `2c` unless told."),
+        VERSION,
         option(
             "profile",
             Shape::Choice(&["apc-masterswitch", "apc-rpdu", "apc-rpdu2"]),
@@ -37,10 +57,7 @@ pub(super) const SNMP: Kind = Kind {
     build: |read| {
         let host = host(read, "for example `10.0.0.40` or `pdu1:1161`");
         let credentials = read.secret("credentials");
-        let version = match read.maybe("version", Read::choice)? {
-            Some("1") => SnmpVersion::One,
-            _ => SnmpVersion::TwoC,
-        };
+        let version = version(read)?;
         let outlets = outlets(read)?;
         Some(DeviceKind::Snmp(Box::new(SnmpDevice {
             host: host?,

@@ -1,13 +1,14 @@
 //! One agent over UDP: a question, the same again where no answer comes, and the answer that belongs to it.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use wire::snmp::{Kind, Message, PORT, Pdu, Version};
 
-use super::super::address::host_and_port;
+use crate::power::address::host_and_port;
 
 /// How long each try waits: management cards take some hundred milliseconds, and more while they switch.
 const WAITS: [Duration; 3] =
@@ -47,6 +48,11 @@ impl Agent {
 
     pub(super) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The address that is asked; none before the first question.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        Some(self.socket.as_ref()?.peer_addr().ok()?.ip())
     }
 
     /// Number of the next question. It begins by chance, so that an answer to somebody before us is not taken for ours.
