@@ -4291,6 +4291,15 @@ export interface components {
             /** @constant */
             way: "own";
         };
+        /** @description Who is at the other end of a port's cable, by his own word (LLDP, IEEE 802.1AB). */
+        Neighbour: {
+            /** @description Ethernet addresses by which he names himself and his end. */
+            macs: components["schemas"]["MacAddr"][];
+            /** @description What he calls himself; empty where he does not say. */
+            name: string;
+            /** @description What he calls his end of the cable. */
+            port: string;
+        };
         /** @description The lab's segment. */
         NetworkSpec: {
             /** @description The boss's own address. */
@@ -5223,6 +5232,8 @@ export interface components {
             /** @description The name that is read. */
             state: string;
         };
+        /** @description What the ports of a switch that speaks SNMP are called. */
+        SnmpPorts: "names" | "numbers";
         /** @description Version of the protocol. */
         SnmpVersion: "1" | "2c";
         /** @description Columns 2 and 3 of `/proc/net/softnet_stat`, which has a line for each processor. */
@@ -5362,6 +5373,11 @@ export interface components {
              */
             mbit?: number | null;
             /**
+             * @description Who says of himself, by LLDP, that he is at the other end of its cable.
+             * @default []
+             */
+            neighbours: components["schemas"]["Neighbour"][];
+            /**
              * @description The machine that the lab file says hangs on it.
              * @default null
              */
@@ -5413,6 +5429,25 @@ export interface components {
             swconfig: string | null;
             /** @description Where it is: `http://HOST` or `https://HOST`. */
             url: string;
+        } | {
+            /** @description Where the community is kept that may write. */
+            credentials: components["schemas"]["SecretRef"];
+            /** @description Where it is: a name or address, and `:PORT` where that is not 161. */
+            host: string;
+            /** @constant */
+            kind: "snmp";
+            /**
+             * @description What its ports are called.
+             * @default names
+             */
+            ports: components["schemas"]["SnmpPorts"];
+            /**
+             * @description Where its traps come in: `ADDRESS:PORT`; absent where nobody listens.
+             * @default null
+             */
+            traps: string | null;
+            /** @description Which version it speaks. */
+            version: components["schemas"]["SnmpVersion"];
         });
         /** @description One switch. */
         SwitchView: {

@@ -8,6 +8,7 @@ import type {
   Explanations,
   Plan,
   PowerOrder,
+  PowerState,
   Stock,
   Trace,
 } from "./types";
@@ -67,6 +68,9 @@ export const stop = () => request<Accepted>("/v1/stop", { by: "page" });
 /** Switches one machine. */
 export const power = (node: string, order: PowerOrder) =>
   request<Accepted>(`/v1/nodes/${encodeURIComponent(node)}/power`, { order, by: "page" });
+/** Tells what a person saw of one machine's power. */
+export const saw = (node: string, state: PowerState) =>
+  request<Accepted>(`/v1/nodes/${encodeURIComponent(node)}/power/seen`, { state, by: "page" });
 /** Why one machine is as it is. */
 export const explain = (node: string) => ask<Explanations>(`/v1/nodes/${encodeURIComponent(node)}/explain`);
 /** Where the seconds and bytes of a machine's last boot went. */

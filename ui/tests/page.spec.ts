@@ -354,6 +354,30 @@ test("power off happens only after 1.5 s of holding, by key", async ({ page, lab
   await expect(page.getByText("Power off is asked for; it is done when it is seen.")).toBeVisible();
 });
 
+test("what a person saw of a machine's power is told after 1.5 s of holding, and an answer is shown", async ({
+  page,
+  lab,
+  link,
+}) => {
+  await page.goto(link);
+  await cell(page, "node3").click();
+  const group = page.getByRole("group", { name: "What you saw of its power" });
+  await group.getByRole("button", { name: "off", exact: false }).focus();
+  await page.keyboard.press("Enter");
+  expect(lab.posted).toEqual([]);
+  await page.keyboard.down(" ");
+  await expect.poll(() => lab.posted.length).toBe(1);
+  await page.keyboard.up(" ");
+  expect(lab.posted[0]).toMatchObject({ path: "/v1/nodes/node3/power/seen", body: { state: "off", by: "page" } });
+  await expect(page.getByText("node3 is off, as you saw it.")).toBeVisible();
+  await group.getByRole("button", { name: "not to be told" }).focus();
+  await page.keyboard.down(" ");
+  await expect.poll(() => lab.posted.length).toBe(2);
+  await page.keyboard.up(" ");
+  expect(lab.posted[1]).toMatchObject({ path: "/v1/nodes/node3/power/seen", body: { state: "unknown", by: "page" } });
+  await expect(page.getByText("Nobody knows now whether node3 runs.")).toBeVisible();
+});
+
 test("a start that destroys nothing is one tap; one that does is held; a refusal has no button", async ({
   page,
   lab,
