@@ -56,6 +56,7 @@ pub use console::CONSOLE_FILE;
 pub use devices::Reveal;
 pub use machine::{Machine, tap_name};
 pub use qemu::missing;
+pub use relayinator::kept_for_board;
 
 /// Orders that may wait for one port. A person who presses more often than this is told so.
 const QUEUE: usize = 8;

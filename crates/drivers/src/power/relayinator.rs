@@ -237,12 +237,23 @@ fn button(port: &str) -> Result<u8, DeviceError> {
     port.parse().ok().filter(|port| (1..=PORTS).contains(port)).ok_or_else(|| no_button(port))
 }
 
+/// Between two exchanges: it looks at its line between two drawings of its display, and its buffer is small.
+const GAP: Duration = Duration::from_millis(20);
+/// After a press: it counts whole milliseconds from when it read the line.
+const SETTLES: Duration = Duration::from_millis(50);
+
+/// What is kept for the original board's own sake of so many presses in a row on one board, beside line and presses: a
+/// pause between every two exchanges, of which each press has two, and one after the last press.
+#[must_use]
+pub fn kept_for_board(presses: u32) -> Duration {
+    GAP * (2 * presses).saturating_sub(1) + SETTLES
+}
+
 impl<L: Line> Device for Relayinator<L> {
     fn manner(&self) -> Manner {
         Manner {
             ports: Ports::Buttons,
-            // It looks at its line between two drawings of its display, and its buffer is small.
-            gap: Duration::from_millis(20),
+            gap: GAP,
             poll: Some(Duration::from_secs(5)),
             shows: Duration::from_secs(1),
             limit: Duration::from_secs(5),
@@ -271,8 +282,7 @@ impl<L: Line> Device for Relayinator<L> {
         match (in_step, act) {
             (true, _) => {
                 self.push(word, number).await?;
-                // The board counts whole milliseconds after it read the line.
-                Ok(Taken::for_a(Duration::from_millis(busy + 50)))
+                Ok(Taken::for_a(Duration::from_millis(busy) + SETTLES))
             }
             (false, Act::On) => {
                 self.push(Word::Off, number).await?;
