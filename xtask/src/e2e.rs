@@ -76,6 +76,15 @@ pub(crate) const CLIENTS: &[&str] = &[
     "bookworm/ignition",
     // Installed, it would take the place of the machine's own clock keeper.
     "bookworm/chrony",
+    // Installed, either would take over the machine's own log.
+    "bookworm/rsyslog",
+    "bookworm/libestr0",
+    "bookworm/libfastjson4",
+    "bookworm/liblognorm5",
+    "bookworm/syslog-ng-core",
+    "bookworm/libivykis0",
+    "bookworm/libnet1",
+    "bookworm/libpcre3",
     "sid/kubectl",
 ];
 

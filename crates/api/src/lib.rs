@@ -5,6 +5,7 @@
 mod bodies;
 mod certificates;
 mod images;
+mod logs;
 mod openapi;
 mod routes;
 mod switches;
@@ -15,6 +16,10 @@ pub use certificates::{
     ServiceCertificate, ServiceState,
 };
 pub use images::{Aged, AgedKind, Generation, GenerationState, Stock, StoredImage, TrialProgress};
+pub use logs::{
+    LOG_LEVELS, LogEntry, LogFold, LogGap, LogItem, LogLoss, LogRule, LogSkew, LogSummary, LogTemplate,
+    LogsLost,
+};
 pub use openapi::openapi;
 pub use routes::{CAPTURE, Method, ROUTES, Right, Route};
 pub use switches::{CutAsk, CutView, MirrorAsk, MirrorPorts, Mirrored, RestoreAsk, SwitchList, SwitchView};

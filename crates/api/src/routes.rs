@@ -5,8 +5,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
     Accepted, AdoptAsk, Adopted, Ask, Captures, CertificateList, ConsolePart, CutAsk, Diagnosis, EventPage,
-    Explanations, IssueAsk, IssuedCertificate, LoaderAsk, MachinePage, MirrorAsk, Mirrored, Plan, PowerAsk,
-    PowerSaid, RenewAsk, RestoreAsk, RootCertificate, Stock, StreamItem, SwitchList, TypeAsk, Typed, WipeAsk,
+    Explanations, IssueAsk, IssuedCertificate, LoaderAsk, LogItem, LogSummary, MachinePage, MirrorAsk,
+    Mirrored, Plan, PowerAsk, PowerSaid, RenewAsk, RestoreAsk, RootCertificate, Stock, StreamItem,
+    SwitchList, TypeAsk, Typed, WipeAsk,
 };
 
 /// How it is asked.
@@ -190,6 +191,21 @@ pub const ROUTES: &[Route] = &[
         "Images with their generations, loaders and caches, and how old each is.",
         shape::<Stock>,
     ),
+    Route {
+        query: &[
+            ("node", "only lines of this node"),
+            ("level", "only lines this bad or worse: `emerg` to `debug`, or 0 to 7"),
+            ("grep", "only lines in which this regular expression is found"),
+            ("tail", "begin so many lines before now; 100 unless told"),
+            ("since", "begin at this time instead, in milliseconds since 1970"),
+            ("until", "leave out what is later than this time"),
+            ("after", "begin behind this `id` instead; the header `Last-Event-ID` outranks it"),
+            ("follow", "false: end with what is kept"),
+        ],
+        streams: true,
+        ..get("/v1/logs", "Lines of everybody, as they come.", shape::<LogItem>)
+    },
+    get("/v1/logs/summary", "What came, what it was, and what is missing.", shape::<LogSummary>),
     get("/v1/failures", "Heads of packets saved of starts that failed.", shape::<Captures>),
     Route {
         media: Some(CAPTURE),

@@ -26,6 +26,7 @@ pub mod import;
 pub mod init;
 pub mod journal;
 pub mod link;
+mod logbook;
 pub mod media;
 mod nudges;
 pub mod paging;

@@ -19,11 +19,13 @@ use store::Files;
 use store::log::{LogError, Recovery};
 use store::shelf::Shelf;
 use tokio::sync::watch;
+use wire::heard::HeardKind;
 
 use crate::agents::Agents;
 use crate::board::Board;
 use crate::feed::Voices;
 use crate::heads::Heads;
+use crate::heard::HandOver;
 use crate::http::Places;
 use crate::install::Taken;
 use crate::kept::KeptTable;
@@ -164,6 +166,8 @@ pub struct Counter {
     /// Architectures whose missing loader was told.
     loaders_missing: Mutex<BTreeSet<u16>>,
     served: OnceLock<Served>,
+    /// Who keeps the lines that machines send.
+    heard: OnceLock<HandOver>,
     /// What each machine's iPXE told last, so that it is told on once.
     ipxes: Mutex<HashMap<MacAddr, (String, String)>>,
     /// Packets that could not be read, by protocol.
@@ -211,6 +215,7 @@ impl Counter {
             ledger_full: AtomicBool::new(false),
             loaders_missing: Mutex::default(),
             served: OnceLock::new(),
+            heard: OnceLock::new(),
             ipxes: Mutex::default(),
             malformed: Mutex::default(),
         };
@@ -437,6 +442,19 @@ impl Counter {
         }
         drop(known);
         Some(Sight::IpxeTold { version: version.to_owned(), features })
+    }
+
+    /// Where lines that machines send go. Told once, before anything is served.
+    pub(crate) fn hand_to(&self, heard: HandOver) {
+        // A counter is opened once.
+        drop(self.heard.set(heard));
+    }
+
+    /// Hands a line on that somebody sent.
+    pub(crate) fn heard(&self, kind: HeardKind, from: IpAddr, line: &[u8]) {
+        if let Some(heard) = self.heard.get() {
+            heard.give(kind, from, line);
+        }
     }
 
     /// Which services beside booting have a port. Told once, before anything is served.

@@ -20,6 +20,7 @@ mod feed;
 mod flood;
 mod grub;
 mod heads;
+mod heard;
 pub mod http;
 mod install;
 mod kept;

@@ -1,6 +1,7 @@
 //! The log port: lines of iPXE become part of the boot they belong to.
 //!
-//! Not a log server: lines of whoever is not on the board, and of programs other than iPXE, are left unread.
+//! Every line is handed on to the log stream. Here, those of whoever is not on the board, and of programs other than iPXE,
+//! are left unread.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,14 +9,15 @@ use std::sync::Arc;
 
 use model::{MacAddr, Sight};
 use tokio::net::UdpSocket;
+use wire::heard::HeardKind;
 use wire::ipxe::{IpxeError, banner_version};
 use wire::syslog::Syslog;
 
 use crate::clock::boottime_ms;
 use crate::counter::Counter;
 
-/// Largest datagram read; iPXE sends at most 128 characters and a head.
-const LARGEST: usize = 2048;
+/// Largest datagram read. iPXE sends at most 128 characters and a head, daemons up to 8 KiB.
+const LARGEST: usize = 8192;
 /// Lines taken of one machine in [`WHILE_MS`]; the rest are left out. A whole boot of iPXE writes some thirty.
 const LINES: u32 = 100;
 /// How long [`LINES`] are counted, in milliseconds.
@@ -65,6 +67,7 @@ impl LogClerk {
 
     /// Takes a datagram in.
     pub(crate) fn take(&mut self, datagram: &[u8], from: SocketAddr, now: u64) {
+        self.counter.heard(HeardKind::Syslog, from.ip(), datagram);
         let Some(mac) = self.counter.who_has(from.ip()) else { return };
         let line = Syslog::parse(datagram);
         if !line.is_ipxe() || line.text.is_empty() || !self.afford(mac, now) {

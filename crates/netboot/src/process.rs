@@ -22,6 +22,7 @@ use crate::counter::{Both, Counter, OpenError, Parts, Served};
 use crate::dhcp::Dhcp;
 use crate::dhcp6::Dhcp6;
 use crate::dns::Dns;
+use crate::heard::HandOver;
 use crate::loaders::{LoaderError, Loaders};
 use crate::log::LogPort;
 use crate::ntp::Ntp;
@@ -139,6 +140,10 @@ impl Bench {
         })?;
         let six = sockets.six.as_ref().is_some_and(|six| six.ntp.is_some());
         let ntp = Both { four: sockets.ntp.is_some(), six };
+        if let Some(socket) = sockets.heard.as_ref() {
+            let open = || HandOver::over(socket.try_clone()?);
+            counter.hand_to(open().map_err(RunError::io("the line to the log stream"))?);
+        }
         counter.serve_also(Served { log: sockets.log.is_some(), ntp });
         Ok((Self { counter, sockets, http }, recovery))
     }

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use model::{MacAddr, TALOS_EVENTS_PORT, TALOS_LINES_PORT};
 use rustix::net::sockopt::set_socket_recv_buffer_size_force;
@@ -217,6 +217,8 @@ pub struct Sockets {
     pub packets: Option<PacketSocket>,
     /// Heads of all its frames, to look at after a failed start. Boots do not need it.
     pub heads: Option<HeadSocket>,
+    /// Where lines that machines send are handed on; not bound but given.
+    pub heard: Option<UnixDatagram>,
     /// The same over IPv6, where the lab has it.
     pub six: Option<Sockets6>,
 }
@@ -285,6 +287,7 @@ impl Sockets {
             events: config.feed.and_then(|ports| spare_tcp("Talos's events", config.address, ports.events)),
             lines: config.feed.and_then(|ports| spare_tcp("Talos's logs", config.address, ports.lines)),
             packets: packets.transpose()?,
+            heard: None,
             heads: device.and_then(|device| {
                 let opened = HeadSocket::open(device);
                 opened.inspect_err(|why| tracing::warn!("heads of packets are not kept: {why}")).ok()
@@ -306,6 +309,7 @@ impl Sockets {
         }
         named.extend(self.ntp.as_ref().map(|socket| ("ntp", socket.as_fd())));
         named.extend(self.log.as_ref().map(|socket| ("log", socket.as_fd())));
+        named.extend(self.heard.as_ref().map(|socket| ("heard", socket.as_fd())));
         named.extend(self.events.as_ref().map(|socket| ("events", socket.as_fd())));
         named.extend(self.lines.as_ref().map(|socket| ("lines", socket.as_fd())));
         if let Some(packets) = &self.packets {
@@ -382,6 +386,7 @@ impl Sockets {
             },
             ntp: delivery.take("ntp"),
             log: delivery.take("log"),
+            heard: delivery.take("heard"),
             events: delivery.take("events"),
             lines: delivery.take("lines"),
             packets: match manifest.mac {

@@ -10,6 +10,7 @@ pub mod dhcp6;
 pub mod display;
 pub mod frame;
 pub mod grub;
+pub mod heard;
 pub mod ipxe;
 pub mod loader;
 pub mod mqtt;

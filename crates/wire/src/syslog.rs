@@ -35,22 +35,49 @@ pub struct Syslog {
     pub text: String,
 }
 
-impl Syslog {
-    /// Reads a datagram. Everything is a message: what has no head is all text.
+/// One message as it stands in its bytes: nothing is copied, cleaned or cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// Who kept the log: 0 the kernel, 1 a user program, 16 to 23 local (RFC 5424 table 1).
+    pub facility: u8,
+    /// 0 emergency to 7 debug (RFC 5424 table 2).
+    pub severity: u8,
+    /// When, by its sender: RFC 3339 or `Mmm dd hh:mm:ss`; empty when it does not say.
+    pub time: &'a [u8],
+    /// The host by its own account; empty when it does not say.
+    pub host: &'a [u8],
+    /// The program; empty when it does not say.
+    pub program: &'a [u8],
+    /// What it says, with the line end it came with.
+    pub text: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Reads a datagram, or a frame of a connection. Everything is a message: what has no head is all text.
     #[must_use]
-    pub fn parse(datagram: &[u8]) -> Self {
+    pub fn of(datagram: &'a [u8]) -> Self {
         let bytes = datagram.strip_prefix(b"\xef\xbb\xbf").unwrap_or(datagram);
         let (priority, rest) = match priority(bytes) {
             Some((priority, rest)) => (priority, rest),
             None => (PRIORITY_UNTOLD, bytes),
         };
         let head = modern(rest).or_else(|| dated(rest)).unwrap_or_else(|| tagged(rest));
+        let Head { time, host, program, text } = head;
+        Self { facility: priority >> 3, severity: priority & 7, time, host, program, text }
+    }
+}
+
+impl Syslog {
+    /// Reads a datagram. Everything is a message: what has no head is all text.
+    #[must_use]
+    pub fn parse(datagram: &[u8]) -> Self {
+        let parts = Parts::of(datagram);
         Self {
-            facility: priority >> 3,
-            severity: priority & 7,
-            host: cleaned(head.host, LONGEST_NAME),
-            program: cleaned(head.program, LONGEST_NAME),
-            text: cleaned(head.text, LONGEST_TEXT),
+            facility: parts.facility,
+            severity: parts.severity,
+            host: cleaned(parts.host, LONGEST_NAME),
+            program: cleaned(parts.program, LONGEST_NAME),
+            text: cleaned(parts.text, LONGEST_TEXT),
         }
     }
 
@@ -64,6 +91,7 @@ impl Syslog {
 /// What stands before a text, and the text.
 #[derive(Debug, Default)]
 struct Head<'a> {
+    time: &'a [u8],
     host: &'a [u8],
     program: &'a [u8],
     text: &'a [u8],
@@ -94,7 +122,7 @@ fn modern(bytes: &[u8]) -> Option<Head<'_>> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let known = |name: &'_ [u8]| name != b"-";
     let named = |name| if known(name) { name } else { &[] };
-    Some(Head { host: named(host), program: named(program), text })
+    Some(Head { time: named(time), host: named(host), program: named(program), text })
 }
 
 /// Skips `-` or `[id name="value"]..`; a `]` inside a value is written `\]` (RFC 5424 section 6.3.3).
@@ -137,7 +165,7 @@ fn dated(bytes: &[u8]) -> Option<Head<'_>> {
     }
     let (host, rest) = word(rest)?;
     let Head { program, text, .. } = program(rest).unwrap_or_else(|| Head { text: rest, ..Head::default() });
-    Some(Head { host, program, text })
+    Some(Head { time: time.get(..15).unwrap_or_default(), host, program, text })
 }
 
 /// `host program: text` or `program: text`, as iPXE and small devices write.
@@ -158,7 +186,7 @@ fn program(bytes: &[u8]) -> Option<Head<'_>> {
     let text = rest.get(1..).unwrap_or_default();
     // An address or a URL has colons too, and no blank behind them.
     let text = text.strip_prefix(b" ").or_else(|| text.is_empty().then_some(text))?;
-    plain.then_some(Head { host: &[], program: name, text })
+    plain.then_some(Head { program: name, text, ..Head::default() })
 }
 
 /// Everything to the next blank, and what follows it.

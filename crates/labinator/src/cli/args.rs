@@ -16,6 +16,7 @@ use super::burn_in::BurnInArgs;
 use super::cert::CertVerb;
 use super::cluster::{ManifestsVerb, PodsArgs};
 use super::display::DisplayVerb;
+use super::logs::LogsArgs;
 use super::media::MediaVerb;
 use super::router::RouterVerb;
 use super::secret::SecretVerb;
@@ -368,6 +369,8 @@ pub enum ClientVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Show the log lines of all machines
+    Logs(LogsArgs),
     /// Look at boots
     #[command(subcommand)]
     Boot(BootVerb),

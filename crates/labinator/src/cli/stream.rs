@@ -26,10 +26,20 @@ pub enum Heard {
     Lost(Failure),
 }
 
+/// The same, before it is read.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Something was said.
+    Message(Message),
+    /// The line broke; another try is made.
+    Lost(Failure),
+}
+
 /// Follows one stream, over as many connections as it takes.
 #[derive(Debug)]
 pub struct Follower {
     client: Client,
+    path: String,
     body: Option<Incoming>,
     parser: Parser,
     waiting: VecDeque<Message>,
@@ -43,8 +53,14 @@ impl Follower {
     /// # Errors
     /// As [`Client::stream`].
     pub async fn open(client: &Client) -> Result<Self, Failure> {
+        Self::open_at(client, "/v1/stream").await
+    }
+
+    /// The same for any stream of the API.
+    pub(super) async fn open_at(client: &Client, path: &str) -> Result<Self, Failure> {
         let mut follower = Self {
             client: client.clone(),
+            path: path.to_owned(),
             body: None,
             parser: Parser::default(),
             waiting: VecDeque::new(),
@@ -56,7 +72,7 @@ impl Follower {
     }
 
     async fn connect(&mut self) -> Result<(), Failure> {
-        let body = self.client.stream("/v1/stream", self.last.as_deref()).await?;
+        let body = self.client.stream(&self.path, self.last.as_deref()).await?;
         self.body = Some(body);
         self.parser = Parser::default();
         Ok(())
@@ -68,14 +84,26 @@ impl Follower {
     /// That the controller refuses, or says what this program cannot read.
     pub async fn next(&mut self) -> Result<Heard, Failure> {
         loop {
-            while let Some(message) = self.waiting.pop_front() {
+            match self.message().await? {
+                Told::Message(message) => {
+                    if let Some(item) = item_of(&message)? {
+                        return Ok(Heard::Item(item));
+                    }
+                }
+                Told::Lost(why) => return Ok(Heard::Lost(why)),
+            }
+        }
+    }
+
+    /// The next message, unread. May be dropped at any time without losing anything.
+    pub(super) async fn message(&mut self) -> Result<Told, Failure> {
+        loop {
+            if let Some(message) = self.waiting.pop_front() {
                 if !message.id.is_empty() {
                     self.last = Some(message.id.clone());
                 }
-                if let Some(item) = item_of(&message)? {
-                    self.pause = PAUSES.0;
-                    return Ok(Heard::Item(item));
-                }
+                self.pause = PAUSES.0;
+                return Ok(Told::Message(message));
             }
             let Some(body) = &mut self.body else {
                 tokio::time::sleep(self.pause).await;
@@ -83,7 +111,7 @@ impl Follower {
                 match self.connect().await {
                     Ok(()) => continue,
                     Err(refused @ Failure::Refused(_)) => return Err(refused),
-                    Err(why) => return Ok(Heard::Lost(why)),
+                    Err(why) => return Ok(Told::Lost(why)),
                 }
             };
             let why = match tokio::time::timeout(SILENCE, body.frame()).await {
@@ -102,7 +130,7 @@ impl Follower {
                 Err(_) => format!("nothing was heard for {} s", SILENCE.as_secs()),
             };
             self.body = None;
-            return Ok(Heard::Lost(Failure::failed(why)));
+            return Ok(Told::Lost(Failure::failed(why)));
         }
     }
 }

@@ -62,6 +62,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
         ClientVerb::Vnc { node, port } => super::vnc::vnc(&client, &node, port, look).await,
         ClientVerb::Events { follow: true, after, json } => follow_events(&client, after, json, look).await,
         ClientVerb::Events { follow: false, after, json } => events(&client, after, json).await,
+        ClientVerb::Logs(args) => super::logs::logs(&client, args, look).await,
         ClientVerb::Boot(BootVerb::Trace { node, boot, json }) => {
             let query = boot.map_or_else(String::new, |n| format!("?boot={n}"));
             let trace: Trace = client.get(&format!("/v1/nodes/{node}/trace{query}")).await?;

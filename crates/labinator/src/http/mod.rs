@@ -10,6 +10,7 @@ mod door;
 mod files;
 mod lab;
 mod loaders;
+mod logs;
 mod machines;
 mod pdudaemon;
 mod screens;
@@ -51,6 +52,8 @@ pub struct House {
     pub screens: Screens,
     /// Who has our loader put onto disks.
     pub installer: Installer,
+    /// Lines of everybody.
+    pub logs: ::logs::Stream,
     /// Heads of packets of failed starts.
     pub failures: Failures,
     /// Where a cluster is taken over; absent in a lab that describes none.
@@ -88,6 +91,8 @@ pub fn router(house: House) -> Router {
         .route("/v1/switches/{switch}/mirror", post(switches::mirror))
         .route("/v1/doctor", get(care::doctor))
         .route("/v1/images", get(care::images))
+        .route("/v1/logs", get(logs::stream))
+        .route("/v1/logs/summary", get(logs::summary))
         .route("/v1/failures", get(care::failures))
         .route("/v1/failures/{file}", get(care::capture))
         .route("/v1/certificates", get(certificates::list))

@@ -24,7 +24,7 @@ use crate::image::Places;
 use crate::journal::Journal;
 use crate::renewal::{self, Renewals};
 use crate::trust::Trust;
-use crate::{device_secrets, hands, link, probe};
+use crate::{device_secrets, hands, link, logbook, probe};
 
 /// Orders to ports of switches that may be on their way at once, beside those of machines.
 const SWITCH_ORDERS: usize = 64;
@@ -59,7 +59,14 @@ async fn serve(
     let clock = Clock::after(past.lab.as_ref());
     let (orders, wishes) = mpsc::channel(spec.board.nodes.len().max(1) * 2 + SWITCH_ORDERS);
     let epoch = epoch(&clock);
-    let tools = Tools { journal, past, clock: clock.clone(), spec: spec.clone(), epoch, hands: orders };
+    let tools = Tools {
+        journal,
+        past,
+        clock: clock.clone(),
+        spec: spec.clone(),
+        epoch: epoch.clone(),
+        hands: orders,
+    };
     let (conductor, desk, table) = Conductor::new(tools);
 
     let mut tasks = JoinSet::new();
@@ -101,8 +108,21 @@ async fn serve(
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let failures = Failures::of(&folders.state);
     let screens = Screens::default();
-    let house =
-        House { desk: desk.clone(), doctor, failures, adopter, channel, screens, switches, installer, trust };
+    let sockets = logbook::Sockets { heard: doors.heard.try_clone(), syslog: doors.syslog.take() };
+    let logs = logbook::begin(epoch.clone(), sockets).map_err(ServeError::io("the log stream"))?;
+    logbook::feed(&mut tasks, &logs, desk.publisher(), channel.consoles().clone());
+    let house = House {
+        desk: desk.clone(),
+        doctor,
+        failures,
+        adopter,
+        channel,
+        screens,
+        switches,
+        installer,
+        trust,
+        logs,
+    };
     let asked = pdudaemon.map(|asked| Door::new(asked.credentials, device_secrets::reveal(&folders.state)));
     if let Some((listener, door)) = doors.pdudaemon.take().zip(asked) {
         let fault = || ServeError::io("the listener of pdudaemon's clients");

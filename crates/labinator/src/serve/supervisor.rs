@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,6 +26,8 @@ use crate::http::Token;
 const SHORT_LIFE: Duration = Duration::from_secs(2);
 /// Pause before a part that died at once is started again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// TCP port of syslog, as rsyslog and syslog-ng send it by default.
+const SYSLOG_PORT: u16 = 514;
 /// How long a part may take to end when told to.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -61,7 +63,10 @@ impl Supervisor {
         let boots_talos = spec.scenarios.values().any(|scenario| scenario.talos.is_some());
         config.feed = boots_talos.then(FeedPorts::default);
         let local = local_listener(&socket)?;
-        let boot = Sockets::bind(&config)?;
+        let mut boot = Sockets::bind(&config)?;
+        let (heard, given) = UnixDatagram::pair().map_err(ServeError::io("the line of log lines"))?;
+        boot.heard = Some(given);
+        let syslog = syslog_listener(network.boss);
         let agents = agents_listener(network.boss)?;
         let pdudaemon = match &spec.pdudaemon {
             Some(asked) => {
@@ -76,7 +81,13 @@ impl Supervisor {
         let token = kept_token(&state.join("token"))?;
         let brief = Brief { spec, folders };
         brief.write()?;
-        Ok(Self { brief, boot, doors: Doors { page, local, agents, pdudaemon }, token, socket })
+        Ok(Self {
+            brief,
+            boot,
+            doors: Doors { page, local, agents, pdudaemon, syslog, heard },
+            token,
+            socket,
+        })
     }
 
     /// The link that opens the page, with the token.
@@ -117,6 +128,13 @@ fn agents_listener(boss: Ipv4Addr) -> Result<TcpListener, ServeError> {
         tracing::warn!("TCP {taken} is taken by another program; agents are told to connect to {at}");
     }
     Ok(listener)
+}
+
+/// Where machines send syslog over TCP. A port that another program has costs only what would have been heard there.
+fn syslog_listener(boss: Ipv4Addr) -> Option<TcpListener> {
+    let at = SocketAddr::from((boss, SYSLOG_PORT));
+    let told = |why: &io::Error| tracing::warn!("no port for syslog over TCP: {at}: {why}");
+    TcpListener::bind(at).inspect_err(told).ok()
 }
 
 /// A running controller.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use talos::feed::Lines;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
+use wire::heard::HeardKind;
 
 use crate::clock::boottime_ms;
 use crate::counter::Counter;
@@ -19,7 +20,8 @@ pub(super) async fn hear(counter: &Counter, mut stream: TcpStream, from: IpAddr)
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         let now = boottime_ms();
         let Some(mac) = counter.machine_at(from) else { return };
-        for line in lines.take(buffer.get(..count).unwrap_or_default()) {
+        let bytes = buffer.get(..count).unwrap_or_default();
+        for line in lines.take_each(bytes, |line| counter.heard(HeardKind::Talos, from, line)) {
             counter.voices.line(&counter.sights, mac, line.as_ref().map(|line| line.said()).ok(), now);
         }
         // Whoever sends more than a machine does is read more slowly; the kernel's buffer fills, and he waits.

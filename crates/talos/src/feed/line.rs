@@ -117,6 +117,15 @@ pub struct Lines {
 impl Lines {
     /// Takes what was read and gives the lines that are complete, in order.
     pub fn take(&mut self, bytes: &[u8]) -> Vec<Result<Hint<Line>, LineError>> {
+        self.take_each(bytes, |_| ())
+    }
+
+    /// The same, and shows each line as it came.
+    pub fn take_each(
+        &mut self,
+        bytes: &[u8],
+        mut each: impl FnMut(&[u8]),
+    ) -> Vec<Result<Hint<Line>, LineError>> {
         let mut out = Vec::new();
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -129,6 +138,7 @@ impl Lines {
             self.kept.extend_from_slice(line);
             let whole = std::mem::take(&mut self.kept);
             if !whole.is_empty() {
+                each(&whole);
                 out.push(Line::read(&whole));
             }
         }

@@ -1,0 +1,229 @@
+//! Reading: which records a viewer wants, and how each is said.
+
+use std::io::Write as _;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::ring::{Kind, Record};
+use crate::store::{Source, Stage, Store};
+
+/// Longest expression to search with, in bytes.
+const LONGEST_GREP: usize = 1000;
+/// Most memory that an expression may take once compiled, in bytes.
+const GREP_SIZE: usize = 1 << 20;
+/// Records looked at in one go.
+const AT_ONCE: usize = 4096;
+/// Bytes said in one go, about.
+const PIECE: usize = 32 * 1024;
+
+/// An expression that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadFilter(String);
+
+/// Which lines somebody wants.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only of this node.
+    node: Option<String>,
+    /// Only this bad or worse: 0 emergency to 7 debug.
+    level: Option<u8>,
+    /// Only with this in the text, or in the program's name.
+    grep: Option<Regex>,
+}
+
+impl Filter {
+    /// A filter; whatever is absent lets everything through. `grep` is a regular expression of the crate `regex`.
+    ///
+    /// # Errors
+    /// The expression cannot be read, or is too large.
+    pub fn new(node: Option<String>, level: Option<u8>, grep: Option<&str>) -> Result<Self, BadFilter> {
+        let compile = |text: &str| {
+            if text.len() > LONGEST_GREP {
+                return Err(BadFilter(format!("it is longer than {LONGEST_GREP} bytes")));
+            }
+            let built = RegexBuilder::new(text).size_limit(GREP_SIZE).build();
+            built.map_err(|why| BadFilter(why.to_string()))
+        };
+        Ok(Self { node, level, grep: grep.map(compile).transpose()? })
+    }
+
+    fn wants(&self, node: Option<u16>, record: &Record<'_>) -> bool {
+        // Lines that are missing may be anybody's, unless it is known whose they are.
+        let missing = record.kind == Kind::Lost;
+        let of_node = self.node.is_none() || node == Some(record.node) || (missing && record.node == 0);
+        let bad_enough = self.level.is_none_or(|level| record.severity <= level || missing);
+        let found = || self.grep.as_ref().is_none_or(|grep| missing || grep.is_match(record.text));
+        of_node && bad_enough && found()
+    }
+}
+
+/// Where a viewer begins, and what it wants.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Which lines.
+    pub filter: Filter,
+    /// The last record that it knows; with another epoch it begins with what is kept.
+    pub after: Option<(String, u64)>,
+    /// Without that: from this time on, in milliseconds since 1970.
+    pub since: Option<u64>,
+    /// Not beyond this time.
+    pub until: Option<u64>,
+    /// Without either: so many of the last lines.
+    pub tail: usize,
+    /// Go on when all is said.
+    pub follow: bool,
+}
+
+/// How far a viewer is.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    pub(crate) next: u64,
+    filter: Filter,
+    until: Option<u64>,
+}
+
+impl Cursor {
+    /// Begins as asked. What is said at once goes to `out`.
+    pub(crate) fn new(asked: Asked, store: &mut Store, epoch: &str, out: &mut Vec<u8>) -> Self {
+        let Asked { filter, after, since, until, tail, .. } = asked;
+        let next = match (after, since) {
+            (Some((of, seq)), _) if of == epoch => seq.saturating_add(1).min(store.next()),
+            (Some(_), _) => {
+                say(out, "gap", epoch, 0, |out| put(out, format_args!(r#"{{"reason":"another-core"}}"#)));
+                store.oldest()
+            }
+            (None, Some(since)) => store.at(since),
+            (None, None) => last(store, &filter, tail),
+        };
+        Self { next, filter, until }
+    }
+
+    /// Says what is new, up to about 32 KiB. False when there is more.
+    pub(crate) fn tell(&mut self, store: &mut Store, epoch: &str, out: &mut Vec<u8>) -> bool {
+        let oldest = store.oldest();
+        if self.next < oldest {
+            let lines = oldest - self.next;
+            store.add_lost(Stage::Viewer, lines);
+            say(out, "gap", epoch, oldest - 1, |out| {
+                put(out, format_args!(r#"{{"reason":"viewer","from":{},"lines":{lines}}}"#, self.next));
+            });
+            self.next = oldest;
+        }
+        let node = self.filter.node.as_deref().and_then(|node| store.nodes.known(node));
+        let mut looked_at = 0;
+        for (number, record) in store.ring.from(self.next).take(AT_ONCE) {
+            if out.len() >= PIECE {
+                return false;
+            }
+            looked_at += 1;
+            self.next = number + 1;
+            if self.until.is_none_or(|until| record.at <= until) && self.filter.wants(node, &record) {
+                tell_one(store, (epoch, number), &record, out);
+            }
+        }
+        looked_at < AT_ONCE
+    }
+}
+
+impl Store {
+    /// Says everything that is kept, as server-sent events.
+    pub fn tell_all(&self, out: &mut Vec<u8>) {
+        for (number, record) in self.ring.from(0) {
+            tell_one(self, ("all", number), &record, out);
+        }
+    }
+}
+
+/// Where the last so many lines begin that a filter lets through.
+fn last(store: &Store, filter: &Filter, tail: usize) -> u64 {
+    let Some(tail) = tail.checked_sub(1) else { return store.next() };
+    let node = filter.node.as_deref().and_then(|node| store.nodes.known(node));
+    let mut wanted = std::collections::VecDeque::new();
+    for (number, record) in store.ring.from(0) {
+        if filter.wants(node, &record) {
+            if wanted.len() > tail {
+                wanted.pop_front();
+            }
+            wanted.push_back(number);
+        }
+    }
+    wanted.front().copied().unwrap_or_else(|| store.next())
+}
+
+/// One server-sent event (HTML standard, section 9.2.6).
+pub(crate) fn say(out: &mut Vec<u8>, event: &str, epoch: &str, seq: u64, body: impl FnOnce(&mut Vec<u8>)) {
+    put(out, format_args!("event: {event}\nid: {epoch}:{seq}\ndata: "));
+    body(out);
+    out.extend_from_slice(b"\n\n");
+}
+
+fn tell_one(store: &Store, (epoch, seq): (&str, u64), record: &Record<'_>, out: &mut Vec<u8>) {
+    let node = store.nodes.name(record.node);
+    let event = match record.kind {
+        Kind::Line => "line",
+        Kind::Folded => "folded",
+        Kind::Lost => "lost",
+    };
+    say(out, event, epoch, seq, |out| {
+        put(out, format_args!(r#"{{"seq":{seq},"at":{}"#, record.at));
+        if record.node != 0 {
+            text(out, "node", node.as_bytes());
+        }
+        match record.kind {
+            Kind::Line => {
+                if record.boot != 0 {
+                    put(out, format_args!(r#","boot":{}"#, record.boot));
+                }
+                let source = Source::ALL.get(usize::from(record.source)).map_or("", |source| source.word());
+                text(out, "source", source.as_bytes());
+                program(store, record, out);
+                put(out, format_args!(r#","severity":{},"template":{}"#, record.severity, record.template));
+                text(out, "text", record.text);
+            }
+            Kind::Folded => {
+                program(store, record, out);
+                put(out, format_args!(r#","severity":{},"template":{}"#, record.severity, record.template));
+                put(out, format_args!(r#","lines":{}"#, record.count));
+                text(out, "pattern", record.text);
+            }
+            Kind::Lost => {
+                let stage = Stage::ALL.get(usize::from(record.source)).map_or("", |stage| stage.word());
+                text(out, "stage", stage.as_bytes());
+                put(out, format_args!(r#","lines":{}"#, record.count));
+            }
+        }
+        out.push(b'}');
+    });
+}
+
+fn program(store: &Store, record: &Record<'_>, out: &mut Vec<u8>) {
+    if record.program != 0 {
+        text(out, "program", store.programs.name(record.program).as_bytes());
+    }
+}
+
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to memory does not fail.
+    drop(out.write_fmt(text));
+}
+
+/// A member whose value is text (RFC 8259 section 7), without control characters.
+fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    put(out, format_args!(r#","{name}":""#));
+    let plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20 | 0x7f..);
+    if value.iter().all(plain) {
+        out.extend_from_slice(value);
+    } else {
+        for character in String::from_utf8_lossy(value).chars() {
+            match character {
+                '"' => out.extend_from_slice(b"\\\""),
+                '\\' => out.extend_from_slice(b"\\\\"),
+                '\t' => out.push(b' '),
+                character if character.is_control() => out.extend_from_slice("\u{fffd}".as_bytes()),
+                character => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+    }
+    out.push(b'"');
+}
