@@ -130,6 +130,11 @@ async fn lab(name: &str) -> Lab {
         channel,
         screens: Screens::default(),
         switches: drivers::switch::Switches::default(),
+        logs: logs::Stream::new(
+            logs::Store::new(logs::Limits::default()),
+            "e1".to_owned(),
+            tokio::runtime::Handle::current(),
+        ),
     };
     let page = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let page_at = page.local_addr().unwrap();
