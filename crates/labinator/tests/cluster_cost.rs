@@ -142,6 +142,11 @@ async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
         channel,
         screens: labinator::http::Screens::default(),
         switches: drivers::switch::Switches::default(),
+        logs: logs::Stream::new(
+            logs::Store::new(logs::Limits::default()),
+            "e1".to_owned(),
+            Handle::current(),
+        ),
     };
     let mut serving = JoinSet::new();
     serving.spawn(async move { axum::serve(listener, labinator::http::router(house)).await.unwrap() });
