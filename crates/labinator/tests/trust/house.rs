@@ -115,6 +115,11 @@ impl House {
             channel,
             screens: Screens::default(),
             switches: drivers::switch::Switches::default(),
+            logs: logs::Stream::new(
+                logs::Store::new(logs::Limits::default()),
+                "e1".to_owned(),
+                tokio::runtime::Handle::current(),
+            ),
         };
         let mut running = JoinSet::new();
         let guarded = guarded_router(handles, Token::of(TOKEN.to_owned()));
