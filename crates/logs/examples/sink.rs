@@ -39,10 +39,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 store.bytes()
             );
         });
-        for field in ["VmHWM"] {
-            let status = std::fs::read_to_string("/proc/self/status")?;
-            println!("{}", status.lines().find(|line| line.starts_with(field)).unwrap_or_default());
-        }
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default());
         // utime and stime (proc(5)), in ticks of 10 ms.
         let stat = std::fs::read_to_string("/proc/self/stat")?;
         let ticks: u64 =

@@ -27,9 +27,9 @@ const fn classes() -> [u8; 256] {
         #[expect(clippy::indexing_slicing, reason = "below 256, at compile time")]
         if b.is_ascii_digit() {
             classes[byte] = DIGIT;
-        } else if b.is_ascii_whitespace() || b.is_ascii_control() {
-            classes[byte] = BETWEEN;
-        } else if matches!(b, b'=' | b',' | b';' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'') {
+        } else if b.is_ascii_control()
+            || matches!(b, b' ' | b'=' | b',' | b';' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b'\'')
+        {
             classes[byte] = BETWEEN;
         }
         byte += 1;
