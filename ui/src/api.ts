@@ -469,6 +469,113 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lines of everybody, as they come. */
+        get: {
+            parameters: {
+                query?: {
+                    /** @description only lines of this node */
+                    node?: number;
+                    /** @description only lines this bad or worse: `emerg` to `debug`, or 0 to 7 */
+                    level?: number;
+                    /** @description only lines in which this regular expression is found */
+                    grep?: number;
+                    /** @description begin so many lines before now; 100 unless told */
+                    tail?: number;
+                    /** @description begin at this time instead, in milliseconds since 1970 */
+                    since?: number;
+                    /** @description leave out what is later than this time */
+                    until?: number;
+                    /** @description begin behind this `id` instead; the header `Last-Event-ID` outranks it */
+                    after?: number;
+                    /** @description false: end with what is kept */
+                    follow?: number;
+                };
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "text/event-stream": components["schemas"]["LogItem"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/logs/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What came, what it was, and what is missing. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["LogSummary"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes": {
         parameters: {
             query?: never;
@@ -3951,6 +4058,111 @@ export interface components {
         LoaderStep: "asks" | "starts" | "parks" | "fails";
         /** @description What shall become of our loader on a machine's disk. */
         LoaderWish: "install" | "remove";
+        /** @description A line. */
+        LogEntry: {
+            /** @description When it was written, by the boss's clock: the sender's time, corrected, or when it came. */
+            at: components["schemas"]["WallTime"];
+            /**
+             * Format: uint32
+             * @description Number of the machine's boot.
+             */
+            boot?: number | null;
+            /** @description Whose: a machine of the board, or what a sender that is none calls itself. */
+            node?: string | null;
+            /** @description The program that wrote it. */
+            program?: string | null;
+            /**
+             * Format: uint64
+             * @description Its number, from 1, for this run of the controller.
+             */
+            seq: number;
+            /**
+             * Format: uint8
+             * @description 0 emergency to 7 debug.
+             */
+            severity: number;
+            /** @description Where it came in: `syslog`, `ipxe`, `talos`, `console`, `lab`. */
+            source: string;
+            /**
+             * Format: uint32
+             * @description Number of its template.
+             */
+            template: number;
+            /** @description What it says. */
+            text: string;
+        };
+        /** @description Lines that were counted and not kept. */
+        LogFold: {
+            /** @description When that was said, up to a second after the lines came. */
+            at: components["schemas"]["WallTime"];
+            /**
+             * Format: uint64
+             * @description How many.
+             */
+            lines: number;
+            /** @description Whose the last of them was. */
+            node?: string | null;
+            /** @description What they have in common, with `*` for what differs. */
+            pattern: string;
+            /** @description The program that wrote them. */
+            program?: string | null;
+            /**
+             * Format: uint64
+             * @description Its number.
+             */
+            seq: number;
+            /**
+             * Format: uint8
+             * @description The worst severity of its template.
+             */
+            severity: number;
+            /**
+             * Format: uint32
+             * @description Number of the template.
+             */
+            template: number;
+        };
+        /** @description Lines that went before a reader came to them. */
+        LogGap: {
+            /**
+             * Format: uint64
+             * @description Number of the first that is missing.
+             */
+            from?: number | null;
+            /**
+             * Format: uint64
+             * @description How many, of all that this reader did or did not want.
+             */
+            lines?: number | null;
+            /** @description `viewer`: the ring went on while this reader did not. `another-core`: the controller was started again. */
+            reason: string;
+        };
+        /**
+         * @description What the log stream says. Each is one server-sent event; `event:` is the variant's name in kebab case and `data:` its
+         *     body as JSON. `id:` is `EPOCH:SEQ`; a reader that comes back with it in `Last-Event-ID` goes on behind it, and is told
+         *     of a gap where that is not kept any more.
+         */
+        LogItem: {
+            data: components["schemas"]["LogEntry"];
+            /** @constant */
+            event: "line";
+        } | {
+            data: components["schemas"]["LogFold"];
+            /** @constant */
+            event: "folded";
+        } | {
+            data: components["schemas"]["LogLoss"];
+            /** @constant */
+            event: "lost";
+        } | {
+            data: components["schemas"]["LogGap"];
+            /** @constant */
+            event: "gap";
+        } | {
+            data: null;
+            /** @constant */
+            event: "beat";
+        };
         /** @description A line of a log that was sent here. */
         LogLine: {
             /** @description When it came. */
@@ -3970,8 +4182,133 @@ export interface components {
             /** @description What it says. */
             text: string;
         };
+        /** @description Lines that never came. */
+        LogLoss: {
+            /** @description When that was noticed. */
+            at: components["schemas"]["WallTime"];
+            /**
+             * Format: uint64
+             * @description How many.
+             */
+            lines: number;
+            /** @description Whose, where that is known. */
+            node?: string | null;
+            /**
+             * Format: uint64
+             * @description Its number.
+             */
+            seq: number;
+            /** @description Where: `hand-over`, `cut` (a message too long), `console` (bytes), `unreadable`. */
+            stage: string;
+        };
+        /** @description Lines that a rule counts. */
+        LogRule: {
+            /**
+             * Format: uint64
+             * @description How many.
+             */
+            lines: number;
+            /** @description Its name. */
+            rule: string;
+        };
+        /** @description A clock. */
+        LogSkew: {
+            /**
+             * Format: int64
+             * @description Milliseconds behind the boss's, the way of a line included; negative when ahead.
+             */
+            behind_ms: number;
+            /** @description Whose. */
+            node: string;
+        };
         /** @description Who wrote a line. */
         LogSource: "ipxe" | "talos" | "host" | "loader";
+        /** @description What came, what it was, and what is missing, since the controller began. */
+        LogSummary: {
+            /**
+             * Format: uint64
+             * @description Bytes of their texts.
+             */
+            bytes: number;
+            /** @description Clocks of nodes that write their time. */
+            clocks: components["schemas"]["LogSkew"][];
+            /**
+             * Format: uint64
+             * @description How many templates there are.
+             */
+            kinds: number;
+            /** @description Lines by severity. */
+            levels: {
+                [key: string]: number;
+            };
+            /**
+             * Format: uint64
+             * @description Lines that came.
+             */
+            lines: number;
+            /** @description Lines that are missing, by where they went. */
+            lost: components["schemas"]["LogsLost"][];
+            /**
+             * Format: uint64
+             * @description Bytes of memory that the ring has.
+             */
+            memory: number;
+            /**
+             * Format: uint64
+             * @description Number that the next one will have.
+             */
+            next: number;
+            /**
+             * Format: uint64
+             * @description Number of the oldest that is kept.
+             */
+            oldest: number;
+            /** @description Lines by rule. */
+            rules: components["schemas"]["LogRule"][];
+            /** @description Lines by where they came in. */
+            sources: {
+                [key: string]: number;
+            };
+            /** @description The most frequent of them. */
+            templates: components["schemas"]["LogTemplate"][];
+        };
+        /** @description What some lines have in common. */
+        LogTemplate: {
+            /**
+             * Format: uint64
+             * @description Those of them that were counted and not kept.
+             */
+            folded: number;
+            /**
+             * Format: uint64
+             * @description Lines so far.
+             */
+            lines: number;
+            /** @description The words, with `*` for those that differ. */
+            pattern: string;
+            /** @description The program that writes them; empty unknown. */
+            program: string;
+            /**
+             * Format: uint8
+             * @description The worst severity so far.
+             */
+            severity: number;
+            /**
+             * Format: uint32
+             * @description Its number.
+             */
+            template: number;
+        };
+        /** @description Lines that are missing. */
+        LogsLost: {
+            /**
+             * Format: uint64
+             * @description How many; bytes for `console`.
+             */
+            lines: number;
+            /** @description Where they went. */
+            stage: string;
+        };
         /** @description A machine that was looked at by the identity of its cluster. */
         LookedAt: {
             /** @description Which. */

@@ -1,6 +1,7 @@
 //! `labinator burn-in` of the built program against a controller that answers from a list: runs that end well and badly, what
 //! is kept of them, and when it ends.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
+#![expect(clippy::indexing_slicing, reason = "a test may stop")]
 #![expect(dead_code, reason = "the parts of other tests are used as they are")]
 
 mod canned;

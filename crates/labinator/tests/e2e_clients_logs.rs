@@ -1,6 +1,5 @@
 //! Real senders: logger, rsyslog and syslog-ng tell a running controller, and `labinator logs` shows whose lines they are.
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
-#![expect(clippy::panic, reason = "a test may stop")]
 
 mod e2e;
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `history.rs` | runs on disk: one line each, kept before the next begins |
 //! | `tally.rs` | how sure the number is, whether that is enough, failures by what they look like, what became slower |
-//! | `report.rs` | the same for people, as JUnit and as CSV |
+//! | `report.rs` | the same for people, as `JUnit` and as CSV |
 //!
 //! Nothing here waits or asks: `cli/burn_in.rs` does.
 

@@ -1,6 +1,6 @@
-//! Runs for people, for machines that read JUnit, and for tables.
+//! Runs for people, for machines that read `JUnit`, and for tables.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use model::Span;
 use serde::Serialize;
@@ -136,7 +136,7 @@ pub fn line(run: &Run, so_far: Tally) -> String {
     line
 }
 
-/// JUnit's XML, as labgrid, GitLab and Jenkins read it: a test case for each run.
+/// `JUnit`'s XML, as labgrid, GitLab and Jenkins read it: a test case for each run.
 #[must_use]
 pub fn junit(runs: &[Run]) -> String {
     let seconds = |span: Span| format!("{}.{:03}", span.0 / 1000, span.0 % 1000);
@@ -151,26 +151,20 @@ pub fn junit(runs: &[Run]) -> String {
     );
     for run in runs {
         let (scenario, took) = (run.scenario.as_str(), seconds(run.took));
-        // Writing into text does not fail.
-        let _ =
-            write!(xml, "  <testcase classname=\"{scenario}\" name=\"run {}\" time=\"{took}\"", run.number);
+        let number = run.number;
+        xml.push_str(&format!("  <testcase classname=\"{scenario}\" name=\"run {number}\" time=\"{took}\""));
         if run.ended.is_good() {
             xml.push_str("/>\n");
             continue;
         }
-        let symptoms: Vec<String> = run
-            .machines
-            .iter()
-            .filter_map(|machine| {
-                Some(format!("{} ({}): {}", machine.node, machine.word, machine.symptom.as_ref()?))
-            })
-            .collect();
+        let symptoms = run.machines.iter().filter_map(|machine| {
+            Some(format!("{} ({}): {}", machine.node, machine.word, machine.symptom.as_ref()?))
+        });
+        let body = escaped(&symptoms.collect::<Vec<String>>().join("\n"));
         let (kind, why) = (run.ended.word(), escaped(run.ended.why()));
-        let body = escaped(&symptoms.join("\n"));
-        let _ = write!(
-            xml,
+        xml.push_str(&format!(
             ">\n    <failure type=\"{kind}\" message=\"{why}\">{body}</failure>\n  </testcase>\n"
-        );
+        ));
     }
     xml.push_str("</testsuite>\n");
     xml

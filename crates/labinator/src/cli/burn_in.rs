@@ -65,7 +65,7 @@ pub struct BurnInArgs {
     /// Only report what the history has
     #[arg(long, conflicts_with_all = ["runs", "time", "abort_after", "before", "after", "seed", "evidence"])]
     pub report: bool,
-    /// Write JUnit's XML
+    /// Write `JUnit`'s XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Write a table
@@ -177,7 +177,7 @@ impl Session<'_> {
         let (args, tally) = (&self.args, Tally::of(&self.runs));
         let decided = self.claim().is_some_and(|claim| !matches!(tally.verdict(claim), Verdict::Open { .. }));
         let is_unbounded = args.time.is_none() && args.claim.is_none();
-        let runs = args.runs.or(is_unbounded.then_some(RUNS));
+        let runs = args.runs.or_else(|| is_unbounded.then_some(RUNS));
         decided
             || runs.is_some_and(|runs| tally.runs >= runs)
             || args.abort_after.is_some_and(|most| tally.failed() >= most)

@@ -20,6 +20,7 @@ const AROUND: u64 = 30_000;
 
 /// Options of `logs`.
 #[derive(Debug, Clone, Default, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct LogsArgs {
     /// Go on showing
     #[arg(short, long)]
@@ -78,7 +79,7 @@ impl LogsArgs {
             (None, None) => None,
         };
         let all = u64::from(u32::MAX);
-        let tail = self.tail.or((!self.follow && since.is_none()).then_some(all));
+        let tail = self.tail.or_else(|| (!self.follow && since.is_none()).then_some(all));
         let pairs = [
             ("follow", Some(self.follow.to_string())),
             ("node", self.node.as_deref().map(escaped)),

@@ -6,22 +6,23 @@ use std::sync::Arc;
 use axum::Router;
 use drivers::channel::{Channel, CoreKey};
 use drivers::here::Here;
-use model::AgentChannel;
+use model::{AgentChannel, LabSpec};
 use store::Disk;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::handover::Doors;
-use super::{Brief, ServeError, ended, images, parent, priority, speakers};
+use super::{Brief, Folders, ServeError, ended, images, parent, priority, speakers};
 use crate::clock::Clock;
 use crate::conductor::{Conductor, Tools};
 use crate::delegate::Delegate;
+use crate::desk::Desk;
 use crate::disk_loader::Installer;
 use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
 use crate::http::{Door, House, Screens, Token, guarded_router, pdudaemon_router, router, serve_page};
 use crate::image::Places;
-use crate::journal::Journal;
+use crate::journal::{Journal, Past};
 use crate::renewal::{self, Renewals};
 use crate::trust::Trust;
 use crate::{device_secrets, hands, link, logbook, probe};
@@ -49,13 +50,7 @@ async fn serve(
     parent: std::os::unix::net::UnixStream,
 ) -> Result<(), ServeError> {
     let Brief { spec, folders } = brief;
-    let (journal, past, recovery) = Journal::open(Arc::new(Disk), &folders.state.join("journal"))?;
-    if recovery.dropped > 0 {
-        tracing::warn!(
-            "the journal ended in {} bytes of an unfinished event; they were cut off",
-            recovery.dropped
-        );
-    }
+    let (journal, past) = journal_of(&folders)?;
     let clock = Clock::after(past.lab.as_ref());
     let (orders, wishes) = mpsc::channel(spec.board.nodes.len().max(1) * 2 + SWITCH_ORDERS);
     let epoch = epoch(&clock);
@@ -92,14 +87,7 @@ async fn serve(
     images::spawn(&mut tasks, spec.clone(), folders.clone(), desk.clone());
     let cache = crate::start::cache_folder().join("packages");
     let places = Places { images: folders.images.clone(), loaders: folders.loaders.clone(), cache };
-    let renewals = Renewals::default();
-    let ground = renewal::Ground {
-        agent: folders.agent.clone(),
-        shelf: folders.state.join("shelf"),
-        updates: spec.agent_updates,
-    };
-    let picture = Arc::clone(desk.publisher());
-    tasks.spawn(renewal::run(renewals.clone(), ground, picture, channel.clone()));
+    let renewals = renew_agents(&mut tasks, (&spec, &folders), &desk, channel.clone());
     let pdudaemon = spec.pdudaemon.clone();
     let page = doors.page.local_addr().map_err(ServeError::io("the page's listener"))?;
     let trust = Trust::new(clock.clone(), &spec, &folders.state, page);
@@ -125,10 +113,7 @@ async fn serve(
     };
     let asked = pdudaemon.map(|asked| Door::new(asked.credentials, device_secrets::reveal(&folders.state)));
     if let Some((listener, door)) = doors.pdudaemon.take().zip(asked) {
-        let fault = || ServeError::io("the listener of pdudaemon's clients");
-        listener.set_nonblocking(true).map_err(fault())?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(fault())?;
-        spawn_door(&mut tasks, listener, pdudaemon_router(desk.clone(), door));
+        open_pdudaemon(&mut tasks, listener, pdudaemon_router(desk.clone(), door))?;
     }
     open_doors(&mut tasks, (doors, key), house, &folders.state.join("token"))?;
 
@@ -140,6 +125,44 @@ async fn serve(
     }
     conductor.await.map_err(|why| ServeError::io("the conductor")(why.into()))?;
     outcome
+}
+
+fn journal_of(folders: &Folders) -> Result<(Journal, Past), ServeError> {
+    let (journal, past, recovery) = Journal::open(Arc::new(Disk), &folders.state.join("journal"))?;
+    let dropped = recovery.dropped;
+    if dropped > 0 {
+        tracing::warn!("the journal ended in {dropped} bytes of an unfinished event; they were cut off");
+    }
+    Ok((journal, past))
+}
+
+/// Hands agents the build that this boss carries.
+fn renew_agents(
+    tasks: &mut JoinSet<()>,
+    (spec, folders): (&LabSpec, &Folders),
+    desk: &Desk,
+    channel: Channel,
+) -> Renewals {
+    let renewals = Renewals::default();
+    let ground = renewal::Ground {
+        agent: folders.agent.clone(),
+        shelf: folders.state.join("shelf"),
+        updates: spec.agent_updates,
+    };
+    tasks.spawn(renewal::run(renewals.clone(), ground, Arc::clone(desk.publisher()), channel));
+    renewals
+}
+
+fn open_pdudaemon(
+    tasks: &mut JoinSet<()>,
+    listener: std::net::TcpListener,
+    router: Router,
+) -> Result<(), ServeError> {
+    let fault = || ServeError::io("the listener of pdudaemon's clients");
+    listener.set_nonblocking(true).map_err(fault())?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(fault())?;
+    spawn_door(tasks, listener, router);
+    Ok(())
 }
 
 /// Tells this core from every other one of the same journal.
