@@ -1,7 +1,5 @@
 //! Leaves over days, years and wrong clocks: nothing invalid is served, and what can be well is well within a minute.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop")]
-
 use model::{LabTime, Moment, Span, WallTime};
 use pki::clock::Floor;
 use pki::renewal::{BACKDATE, LIFETIME, LONGEST_PAUSE, Tries, Validity, Verdict, Waiting, Why};
