@@ -19,6 +19,16 @@ use e2e::processes::told;
 /// Enough for anything here on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A program that ends with its test, however that ends.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 fn items(text: &str) -> Vec<LogItem> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -57,11 +67,12 @@ fn what_logger_sends_is_shown_with_its_node_and_followed_over_a_restart_of_the_c
     let house = House::new();
     let controller = Controller::start(&house, &lab::written(&house));
     let mut following =
-        controller.verb("logs -f --json --node node1").stdout(Stdio::piped()).spawn().unwrap();
-    let mut heard = BufReader::new(following.stdout.take().unwrap()).lines();
+        Ends(controller.verb("logs -f --json --node node1").stdout(Stdio::piped()).spawn().unwrap());
+    let mut heard = BufReader::new(following.0.stdout.take().unwrap()).lines();
     let node = Client::with_address(&house, "node1", &lab::mac(1), "10.79.0.11");
     let udp = "logger --server 10.79.0.1 --udp --tag app --priority user.err";
-    let tcp = "logger --server 10.79.0.1 --tcp --tag app";
+    // Its own port for TCP has a name (syslog-conn) that not every machine knows.
+    let tcp = "logger --server 10.79.0.1 --port 514 --tcp --tag app";
     node.shell(&format!("{udp} 'over UDP' && {tcp} --octet-count 'over TCP, counted'"));
     node.shell(&format!("{tcp} --rfc3164 'over TCP, in lines' && {udp} --rfc3164 'as before'"));
     let all = until(LIMIT, "four lines", || {
@@ -94,8 +105,6 @@ fn what_logger_sends_is_shown_with_its_node_and_followed_over_a_restart_of_the_c
     node.shell(&format!("{udp} 'to the other core'"));
     let LogItem::Line(line) = next() else { panic!("no line") };
     assert_eq!(line.text, "to the other core");
-    following.kill().unwrap();
-    following.wait().unwrap();
 }
 
 #[test]
