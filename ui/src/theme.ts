@@ -28,11 +28,13 @@ export function chosenLook(): Look {
   return { colours: kept(KEYS.colours, COLOURS, "system"), size: kept(KEYS.size, SIZES, "normal") };
 }
 
-/** Shows a look and keeps it. */
+/** Shows a look and keeps it. A device that asks for more contrast gets it where nothing was chosen. */
 export function showLook(look: Look): void {
   const { dataset } = document.documentElement;
-  if (look.colours === "system") delete dataset["theme"];
-  else dataset["theme"] = look.colours;
+  const more = matchMedia("(prefers-contrast: more)").matches;
+  const colours = look.colours === "system" && more ? "contrast" : look.colours;
+  if (colours === "system") delete dataset["theme"];
+  else dataset["theme"] = colours;
   if (look.size === "normal") delete dataset["size"];
   else dataset["size"] = look.size;
   try {

@@ -2,6 +2,7 @@
 //! tells of and switches, a program of a few lines tells what the bridge learned, and `lldpd` who is at the other end.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
 
+mod alone;
 #[path = "switches/bench.rs"]
 #[expect(dead_code, reason = "the parts of other tests are used as they are")]
 mod bench;
@@ -11,13 +12,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use alone::{alone, run};
 use bench::{Driven, failed};
 use model::{
     DeviceSight, LinkReading, MacAddr, Outcome, SecretRef, SnmpPorts, SnmpVersion, SwitchKind, SwitchPort,
 };
 
-/// Set where the test runs in a network of its own.
-const INSIDE: &str = "SNMP_SWITCH_INSIDE";
 const LIMIT: Duration = Duration::from_secs(40);
 /// What the kernel's bridge learned, as `snmpd` asks a program for it (`pass_persist`): numbers of ports of BRIDGE-MIB,
 /// and the table of addresses of Q-BRIDGE-MIB.
@@ -55,26 +55,6 @@ while (my $line = <STDIN>) {
     if (defined $found && exists $rows{$found}) { print ".$found\ninteger\n$rows{$found}\n" } else { print "NONE\n" }
 }
 "#;
-
-fn run(line: &str) -> String {
-    let mut words = line.split(' ');
-    let output = Command::new(words.next().unwrap()).args(words).output();
-    let output = output.unwrap_or_else(|why| panic!("{line}: {why}"));
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Starts this test again, in a network that nothing else is in.
-fn again(name: &str) {
-    let status = Command::new("unshare")
-        .arg("--net")
-        .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", name])
-        .env(INSIDE, "1")
-        .status()
-        .unwrap_or_else(|why| panic!("unshare of the package util-linux: {why}"));
-    assert!(status.success());
-}
 
 /// A bridge with two ports, and what tells of it.
 struct Bridge {
@@ -203,8 +183,8 @@ fn is_up(interface: &str) -> bool {
 #[tokio::test]
 #[ignore = "stage e2e-clients"]
 async fn net_snmps_agent_and_lldpd_tell_of_a_bridge_and_switch_its_ports() {
-    if std::env::var_os(INSIDE).is_none() {
-        return again("net_snmps_agent_and_lldpd_tell_of_a_bridge_and_switch_its_ports");
+    if !alone("net_snmps_agent_and_lldpd_tell_of_a_bridge_and_switch_its_ports") {
+        return;
     }
     let _bridge = Bridge::new();
     let node1 = MacAddr([2, 0, 0, 0, 0, 1]);

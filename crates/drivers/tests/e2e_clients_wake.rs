@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop")]
 #![expect(clippy::panic, reason = "a test may stop")]
 
+mod alone;
 #[expect(dead_code, reason = "the parts of other tests are used as they are")]
 mod bench;
 
@@ -9,36 +10,16 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use alone::{alone, run};
 use bench::{Driven, failed};
 use drivers::power::DriverReport;
 use model::{DeviceKind, Outcome, PowerOrder};
 
-/// Set where the test runs in a network of its own.
-const INSIDE: &str = "WAKE_INSIDE";
-
-fn run(line: &str) {
-    let mut words = line.split(' ');
-    let status = Command::new(words.next().unwrap()).args(words).status();
-    assert!(status.unwrap_or_else(|why| panic!("{line}: {why}")).success(), "{line}");
-}
-
-/// Starts this test again, in a network that nothing else is in.
-fn again(name: &str) {
-    let status = Command::new("unshare")
-        .arg("--net")
-        .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", name])
-        .env(INSIDE, "1")
-        .status()
-        .unwrap_or_else(|why| panic!("unshare of the package util-linux: {why}"));
-    assert!(status.success());
-}
-
 #[tokio::test]
 #[ignore = "stage e2e-clients"]
 async fn a_magic_packet_goes_out_on_the_labs_wire_to_the_machines_own_address() {
-    if std::env::var_os(INSIDE).is_none() {
-        return again("a_magic_packet_goes_out_on_the_labs_wire_to_the_machines_own_address");
+    if !alone("a_magic_packet_goes_out_on_the_labs_wire_to_the_machines_own_address") {
+        return;
     }
     run("ip link set lo up");
     // The lab's wire, and another one with an address of the same subnet.

@@ -6,7 +6,6 @@
 
 mod canned;
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::{Accepted, ErrorBody, EventPage, Explanations, StreamItem};
@@ -65,36 +64,18 @@ async fn controller(name: &str, ends: &[Phase]) -> Controller {
     controller
 }
 
-/// A folder of a test, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("labinator-burn-in-{name}-{}", std::process::id()));
-        drop(std::fs::remove_dir_all(&folder));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
-
 /// Exit code and all that was said.
-async fn ran(controller: &Controller, folder: &Path, words: &[&str]) -> (i32, String) {
+async fn ran(controller: &Controller, words: &[&str]) -> (i32, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_labinator"));
-    command.arg("burn-in").args(words).args(["--history", "runs.jsonl"]).current_dir(folder);
+    command.arg("burn-in").args(words).args(["--history", "runs.jsonl"]).current_dir(&controller.folder);
     command.env("LABINATOR_SOCKET", &controller.socket).stdin(std::process::Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(LIMIT, command.output()).await.unwrap().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap(), String::from_utf8(said).unwrap())
 }
 
-fn kept(folder: &Path) -> Vec<Run> {
-    let text = std::fs::read_to_string(folder.join("runs.jsonl")).unwrap();
+fn kept(controller: &Controller) -> Vec<Run> {
+    let text = std::fs::read_to_string(controller.folder.join("runs.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -104,22 +85,21 @@ fn asked(controller: &Controller, line: &str) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_run_is_kept_with_what_is_known_of_the_one_that_failed() {
-    let folder = Folder::new("kept");
     let controller = controller("burnt", &[Phase::Ready, Phase::Failed, Phase::Ready]).await;
     let words = ["all", "--runs", "3", "--junit", "junit.xml", "--csv", "runs.csv", "--evidence", "found"];
-    let (code, said) = ran(&controller, &folder.0, &words).await;
+    let (code, said) = ran(&controller, &words).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("2 of 3 runs were ready, 66.7 % (95 % confidence: 20.8 to 93.9 %)"), "{said}");
     assert!(said.contains("1 x  never-asked: run 2; node2 1 x"), "{said}");
-    let runs = kept(&folder.0);
+    let runs = kept(&controller);
     let ends: Vec<bool> = runs.iter().map(|run| run.ended.is_good()).collect();
     assert_eq!(ends, [true, false, true]);
     assert_eq!(asked(&controller, "POST /v1/stop"), 3);
 
-    let read = |name: &str| std::fs::read_to_string(folder.0.join(name)).unwrap();
+    let read = |name: &str| std::fs::read_to_string(controller.folder.join(name)).unwrap();
     assert!(read("junit.xml").contains("tests=\"3\" failures=\"1\""));
     assert_eq!(read("runs.csv").lines().count(), 1 + 3 * 2);
-    let evidence = folder.0.join("found").join(format!("{}-run-2", runs[0].session.0));
+    let evidence = controller.folder.join("found").join(format!("{}-run-2", runs[0].session.0));
     let mut names: Vec<String> = std::fs::read_dir(&evidence)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -127,7 +107,7 @@ async fn every_run_is_kept_with_what_is_known_of_the_one_that_failed() {
     names.sort();
     assert_eq!(names, ["events.jsonl", "explain.json", "picture.json", "run.json", "trace-node2.json"]);
 
-    let (code, said) = ran(&controller, &folder.0, &["--report", "--json"]).await;
+    let (code, said) = ran(&controller, &["--report", "--json"]).await;
     assert_eq!(code, 0, "{said}");
     let report: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((report["runs"].as_u64(), report["good"].as_u64()), (Some(3), Some(2)), "{said}");
@@ -135,39 +115,34 @@ async fn every_run_is_kept_with_what_is_known_of_the_one_that_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_ends_when_a_claim_is_decided_and_after_so_many_failures() {
-    let folder = Folder::new("ends");
-    let (code, said) = ran(
-        &controller("claim", &[Phase::Ready; 5]).await,
-        &folder.0,
-        &["all", "--claim", "50", "--runs", "50"],
-    )
-    .await;
+    let claimed = controller("claim", &[Phase::Ready; 5]).await;
+    let (code, said) = ran(&claimed, &["all", "--claim", "50", "--runs", "50"]).await;
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("4 of 4 runs were ready") && said.contains("at least 50 %: holds"), "{said}");
 
     let words = ["all", "--runs", "50", "--abort-after", "2"];
-    let (code, said) = ran(&controller("abort", &[Phase::Failed; 3]).await, &folder.0, &words).await;
+    let aborted = controller("abort", &[Phase::Failed; 3]).await;
+    let (code, said) = ran(&aborted, &words).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("0 of 2 runs were ready"), "{said}");
-    assert_eq!(kept(&folder.0).len(), 6);
+    assert_eq!((kept(&claimed).len(), kept(&aborted).len()), (4, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_run_before_and_after_and_one_that_fails_ends_it() {
-    let folder = Folder::new("commands");
     let words = ["all", "--runs", "2", "--before", "[ $1 -lt 2 ]", "--after", "echo $1 $2 $3 >> said"];
-    let (code, said) = ran(&controller("commands", &[Phase::Ready]).await, &folder.0, &words).await;
+    let controller = controller("commands", &[Phase::Ready]).await;
+    let (code, said) = ran(&controller, &words).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("run 2: ") && said.contains("1 of 1 runs were ready"), "{said}");
-    assert_eq!(std::fs::read_to_string(folder.0.join("said")).unwrap(), "1 all ready\n");
+    assert_eq!(std::fs::read_to_string(controller.folder.join("said")).unwrap(), "1 all ready\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lab_in_use_and_one_that_refuses_are_left_alone() {
-    let folder = Folder::new("busy");
     let controller = Controller::start("busy").await;
     controller.gives("GET /v1/snapshot", &lab(Phase::Ready));
-    let (code, said) = ran(&controller, &folder.0, &["all"]).await;
+    let (code, said) = ran(&controller, &["all"]).await;
     assert!(code == 1 && said.contains("a burn-in begins with a lab that is off"), "{said}");
     assert_eq!(asked(&controller, "POST /v1/scenarios/all/start"), 0);
 
@@ -180,7 +155,7 @@ async fn a_lab_in_use_and_one_that_refuses_are_left_alone() {
     controller.gives("GET /v1/snapshot", &lab(Phase::Idle));
     controller
         .answers("POST /v1/scenarios/all/start", Answer::Body(409, serde_json::to_string(&no).unwrap()));
-    let (code, said) = ran(&controller, &folder.0, &["all"]).await;
+    let (code, said) = ran(&controller, &["all"]).await;
     assert!(
         code == 3 && said.contains("its image is missing") && said.contains("no run has ended"),
         "{said}"
@@ -189,17 +164,16 @@ async fn a_lab_in_use_and_one_that_refuses_are_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lab_that_does_not_go_off_again_was_no_good_run() {
-    let folder = Folder::new("stuck");
     let controller = Controller::start("stuck").await;
     let accepted = Accepted { epoch: "e1".to_owned(), seq: 42, already: false };
     let ready = said(&StreamItem::Snapshot(Box::new(lab(Phase::Ready))), "e1:42");
     controller.gives("GET /v1/snapshot", &lab(Phase::Idle));
     controller.gives("POST /v1/scenarios/all/start", &accepted).gives("POST /v1/stop", &accepted);
     controller.answers("GET /v1/stream", Answer::Silence(vec![ready]));
-    let (code, said) = ran(&controller, &folder.0, &["all", "--runs", "1", "--limit", "1s"]).await;
+    let (code, said) = ran(&controller, &["all", "--runs", "1", "--limit", "1s"]).await;
     assert_eq!(code, 1, "{said}");
     assert!(
-        matches!(&kept(&folder.0)[0].ended, Ended::StuckOn(why) if why.contains("stop was not done within")),
+        matches!(&kept(&controller)[0].ended, Ended::StuckOn(why) if why.contains("stop was not done within")),
         "{said}"
     );
 }

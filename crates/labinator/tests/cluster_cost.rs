@@ -26,9 +26,6 @@ use std::time::{Duration, Instant};
 use board::Board;
 use labinator::clock::Clock;
 use labinator::desk::Desk;
-use labinator::doctor::Doctor;
-use labinator::failures::Failures;
-use labinator::image::Places;
 use model::{Phase, Secret, WallTime};
 use pki::vault::Vault;
 use sim::Visits;
@@ -126,28 +123,10 @@ fn open(visits: &BTreeMap<String, Visits>) -> u64 {
 async fn page(board: &Board, desk: Desk) -> (SocketAddr, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
-    let state = || board.state.clone();
-    let places = Places { images: state(), loaders: state(), cache: state() };
-    let doctor = Doctor::new(Clock::after(None), board.spec.clone(), board.state.clone(), places);
     let channel = drivers::channel::Channel::new(Arc::new(|_| None));
-    let parts = (desk.clone(), channel.clone());
-    let spec = (board.spec.clone(), None);
-    let house = labinator::http::House {
-        installer: labinator::disk_loader::Installer::new(parts, spec, (state(), state())),
-        desk,
-        doctor,
-        failures: Failures::of(&board.state),
-        adopter: None,
-        trust: labinator::trust::Trust::new(Clock::after(None), &board.spec, &board.state, at),
-        channel,
-        screens: labinator::http::Screens::default(),
-        switches: drivers::switch::Switches::default(),
-        logs: logs::Stream::new(
-            logs::Store::new(logs::Limits::default()),
-            "e1".to_owned(),
-            Handle::current(),
-        ),
-    };
+    let clock = Clock::after(None);
+    let trust = labinator::trust::Trust::new(clock.clone(), &board.spec, &board.state, at);
+    let house = stand::house(&desk, (&board.spec, &board.state), clock, (trust, channel));
     let mut serving = JoinSet::new();
     serving.spawn(async move { axum::serve(listener, labinator::http::router(house)).await.unwrap() });
     (at, serving)

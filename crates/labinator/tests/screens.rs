@@ -18,11 +18,8 @@ use std::time::Duration;
 use agent::Agent;
 use drivers::channel::{Channel, CoreKey, Speaker};
 use labinator::clock::Clock;
-use labinator::disk_loader::Installer;
-use labinator::doctor::Doctor;
-use labinator::failures::Failures;
-use labinator::http::{House, Screens, Token, guarded_router, router};
-use labinator::image::Places;
+use labinator::http::{Token, guarded_router, router};
+use labinator::trust::Trust;
 use model::{MachineUuid, PowerDriver};
 use store::lossy::LossyFiles;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -118,24 +115,9 @@ async fn lab(name: &str) -> Lab {
         guest.guest = Some(MachineUuid([number; 16]));
     }
     let core = stand::Core::begin_lab(Arc::new(LossyFiles::new()), spec.clone(), 0, 6);
-    let places = Places { images: folder.clone(), loaders: folder.clone(), cache: folder.clone() };
-    let parts = (core.desk.clone(), channel.clone());
-    let house = House {
-        installer: Installer::new(parts, (spec.clone(), None), (folder.clone(), folder.join("shelf"))),
-        desk: core.desk.clone(),
-        doctor: Doctor::new(Clock::after(None), spec.clone(), folder.clone(), places),
-        failures: Failures::of(&folder),
-        adopter: None,
-        trust: labinator::trust::Trust::new(Clock::after(None), &spec, &folder, ([127, 0, 0, 1], 0).into()),
-        channel,
-        screens: Screens::default(),
-        switches: drivers::switch::Switches::default(),
-        logs: logs::Stream::new(
-            logs::Store::new(logs::Limits::default()),
-            "e1".to_owned(),
-            tokio::runtime::Handle::current(),
-        ),
-    };
+    let clock = Clock::after(None);
+    let trust = Trust::new(clock.clone(), &spec, &folder, ([127, 0, 0, 1], 0).into());
+    let house = stand::house(&core.desk, (&spec, &folder), clock, (trust, channel));
     let page = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let page_at = page.local_addr().unwrap();
     let local = folder.join("api.sock");

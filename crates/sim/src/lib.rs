@@ -35,7 +35,7 @@ mod body;
 pub mod buttons;
 mod cable;
 mod config;
-mod dice;
+pub mod dice;
 mod disk;
 mod download;
 mod exchange;

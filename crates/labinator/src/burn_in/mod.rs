@@ -16,7 +16,7 @@ use model::{Goal, MachineView, NodeName, NodeWord, ScenarioName, Snapshot, Span,
 use serde::{Deserialize, Serialize};
 
 pub use history::{History, HistoryError};
-pub use report::{Report, csv, junit, line};
+pub use report::{Report, csv, junit};
 pub use tally::{Group, Interval, Slower, Tally, Verdict};
 
 /// One start of a lab, and how it ended.

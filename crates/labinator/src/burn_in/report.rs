@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::Run;
 use super::tally::{Group, Slower, Tally, Verdict, changes, groups, median};
-use crate::cli::render::clock;
 
 /// What a burn-in found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -112,28 +111,6 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
-}
-
-/// One run on one line, with the rate so far.
-#[must_use]
-pub fn line(run: &Run, so_far: Tally) -> String {
-    let ready = run.machines.iter().filter(|machine| machine.symptom.is_none()).count();
-    let took = run.took.to_string();
-    let mut line = format!(
-        "{}  run {:>3}  {:<12} {:<9} {took:>8}  {ready} of {} machines  {} of {} ({})",
-        clock(run.began),
-        run.number,
-        run.scenario.as_str(),
-        run.ended.word(),
-        run.machines.len(),
-        so_far.good,
-        so_far.runs,
-        so_far.interval(),
-    );
-    if !run.ended.is_good() {
-        line.push_str(&format!("\n          {}", run.ended.why().replace('\n', "\n          ")));
-    }
-    line
 }
 
 /// `JUnit`'s XML, as labgrid, GitLab and Jenkins read it: a test case for each run.

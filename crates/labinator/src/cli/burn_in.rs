@@ -8,16 +8,18 @@ use api::{Accepted, Ask, Explanations};
 use clap::Args;
 use drivers::process::{Program, run_once};
 use model::{Origin, Phase, ScenarioName, Snapshot, Span, Trace, WallTime};
+use sim::dice::Dice;
 use store::Files as _;
 use tokio::time::Instant;
 
 use super::client::Client;
 use super::failure::Failure;
 use super::out::{self, Look};
+use super::render::clock;
 use super::verbs::page;
 use super::wait::{Outcome, Target, follow};
 use crate::burn_in::{
-    Ended, History, HistoryError, MachineRun, Report, Run, Tally, Verdict, csv, junit, line, machines_of,
+    Ended, History, HistoryError, MachineRun, Report, Run, Tally, Verdict, csv, junit, machines_of,
 };
 use crate::clock::wall_now;
 use crate::start::state_folder;
@@ -147,17 +149,17 @@ impl Session<'_> {
 
     async fn go(&mut self) -> Over {
         let end = self.args.time.map(|time| Instant::now() + time);
-        let mut draw = Draw(self.args.seed.unwrap_or_default());
+        let mut dice = self.args.seed.map(Dice::new);
         for number in 1.. {
             if self.is_enough() || end.is_some_and(|end| Instant::now() >= end) {
                 break;
             }
-            let at = match self.args.seed {
-                Some(_) => draw.below(self.args.scenarios.len()),
-                None => {
-                    (usize::try_from(number).unwrap_or(usize::MAX) - 1) % self.args.scenarios.len().max(1)
-                }
+            let last = self.args.scenarios.len().saturating_sub(1);
+            let turn = match &mut dice {
+                Some(dice) => dice.between(0, u64::try_from(last).unwrap_or_default()),
+                None => (u64::from(number) - 1) % (u64::try_from(last).unwrap_or_default() + 1),
             };
+            let at = usize::try_from(turn).unwrap_or_default();
             let Some(scenario) = self.args.scenarios.get(at).cloned() else { break };
             match self.one(number, scenario).await {
                 Ok(run) => self.runs.push(run),
@@ -191,11 +193,11 @@ impl Session<'_> {
     async fn one(&mut self, number: u32, scenario: ScenarioName) -> Result<Run, Failure> {
         let words = [number.to_string(), scenario.to_string(), String::new()];
         shell(self.args.before.as_deref(), &words).await?;
-        let (began, clock) = (wall_now(), Instant::now());
+        let (began, since) = (wall_now(), Instant::now());
         let accepted: Accepted = self.client.post(&format!("/v1/scenarios/{scenario}/start"), &ASK).await?;
         let target = Target::Ready(scenario.clone());
         let (outcome, picture) = follow(self.client, &target, &accepted, self.args.limit, |_| Ok(())).await?;
-        let took = Span(u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let took = Span(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
         let ended = match outcome {
             Outcome::Reached => Ended::Ready,
             Outcome::Failed(why) => Ended::Failed(why),
@@ -306,17 +308,23 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     move |why| Failure::failed(format!("{}: {why}", path.display()))
 }
 
-/// Numbers that follow from a seed (`SplitMix64`, Steele, Lea and Flood 2014).
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, many: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        let many = u64::try_from(many.max(1)).unwrap_or(1);
-        usize::try_from(mixed % many).unwrap_or(0)
+/// One run on one line, with the rate so far.
+fn line(run: &Run, so_far: Tally) -> String {
+    let ready = run.machines.iter().filter(|machine| machine.symptom.is_none()).count();
+    let took = run.took.to_string();
+    let mut line = format!(
+        "{}  run {:>3}  {:<12} {:<9} {took:>8}  {ready} of {} machines  {} of {} ({})",
+        clock(run.began),
+        run.number,
+        run.scenario.as_str(),
+        run.ended.word(),
+        run.machines.len(),
+        so_far.good,
+        so_far.runs,
+        so_far.interval(),
+    );
+    if !run.ended.is_good() {
+        line.push_str(&format!("\n          {}", run.ended.why().replace('\n', "\n          ")));
     }
+    line
 }

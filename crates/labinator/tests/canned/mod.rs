@@ -38,7 +38,8 @@ pub(crate) struct Controller {
     pub(crate) tcp: std::net::SocketAddr,
     answers: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
     asked: Arc<Mutex<Vec<Asked>>>,
-    folder: PathBuf,
+    /// Gone with it.
+    pub(crate) folder: PathBuf,
 }
 
 impl Drop for Controller {

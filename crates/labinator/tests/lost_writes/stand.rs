@@ -9,10 +9,18 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use drivers::channel::Channel;
+use drivers::switch::Switches;
 use labinator::clock::Clock;
 use labinator::conductor::{Conductor, Tools};
 use labinator::desk::{Desk, Look};
+use labinator::disk_loader::Installer;
+use labinator::doctor::Doctor;
+use labinator::failures::Failures;
+use labinator::http::{House, Screens};
+use labinator::image::Places;
 use labinator::journal::{Journal, Past};
+use labinator::trust::Trust;
 use lifecycle::Request;
 use model::{
     AgentBeat, AgentReport, BoardSpec, BootTable, Carrier, Cell, ClientKind, Command, CommandId, DhcpMode,
@@ -278,6 +286,31 @@ impl Core {
     pub(crate) async fn kill(self) {
         self.running.abort();
         assert!(self.running.await.is_err_and(|why| why.is_cancelled()));
+    }
+}
+
+/// What the API of this desk stands on: no adopter, no switches, no log lines yet; all files below one folder.
+pub(crate) fn house(
+    desk: &Desk,
+    (spec, folder): (&LabSpec, &Path),
+    clock: Clock,
+    (trust, channel): (Trust, Channel),
+) -> House {
+    let state = || folder.to_owned();
+    let places = Places { images: state(), loaders: state(), cache: state() };
+    let parts = (desk.clone(), channel.clone());
+    let handle = tokio::runtime::Handle::current();
+    House {
+        installer: Installer::new(parts, (spec.clone(), None), (state(), folder.join("shelf"))),
+        desk: desk.clone(),
+        doctor: Doctor::new(clock, spec.clone(), state(), places),
+        failures: Failures::of(folder),
+        adopter: None,
+        trust,
+        channel,
+        screens: Screens::default(),
+        switches: Switches::default(),
+        logs: logs::Stream::new(logs::Store::new(logs::Limits::default()), "e1".to_owned(), handle),
     }
 }
 

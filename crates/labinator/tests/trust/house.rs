@@ -8,11 +8,7 @@ use std::time::Duration;
 
 use drivers::channel::Channel;
 use labinator::clock::Clock;
-use labinator::disk_loader::Installer;
-use labinator::doctor::Doctor;
-use labinator::failures::Failures;
-use labinator::http::{House as Handles, Screens, Token, guarded_router, serve_page};
-use labinator::image::Places;
+use labinator::http::{Token, guarded_router, serve_page};
 use labinator::trust::{Trust, fingerprint};
 use store::lossy::LossyFiles;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -102,25 +98,8 @@ impl House {
         let at = listener.local_addr().unwrap();
         let trust = Trust::new(clock.clone(), &spec, &folder, at);
         trust.look().await;
-        let places = Places { images: folder.clone(), loaders: folder.clone(), cache: folder.clone() };
         let channel = Channel::new(Arc::new(|_| None));
-        let parts = (core.desk.clone(), channel.clone());
-        let handles = Handles {
-            installer: Installer::new(parts, (spec.clone(), None), (folder.clone(), folder.join("shelf"))),
-            desk: core.desk.clone(),
-            doctor: Doctor::new(clock, spec, folder.clone(), places),
-            failures: Failures::of(&folder),
-            adopter: None,
-            trust: trust.clone(),
-            channel,
-            screens: Screens::default(),
-            switches: drivers::switch::Switches::default(),
-            logs: logs::Stream::new(
-                logs::Store::new(logs::Limits::default()),
-                "e1".to_owned(),
-                tokio::runtime::Handle::current(),
-            ),
-        };
+        let handles = stand::house(&core.desk, (&spec, &folder), clock, (trust.clone(), channel));
         let mut running = JoinSet::new();
         let guarded = guarded_router(handles, Token::of(TOKEN.to_owned()));
         let served = trust.clone();
