@@ -117,6 +117,18 @@ struct Block {
     bytes: Vec<u8>,
 }
 
+impl Block {
+    fn records(&self) -> impl Iterator<Item = (u64, Record<'_>)> {
+        let mut rest = self.bytes.as_slice();
+        let records = std::iter::from_fn(move || {
+            let (record, after) = Record::read(rest)?;
+            rest = after;
+            Some(record)
+        });
+        (self.first..).zip(records)
+    }
+}
+
 /// The last records, oldest first.
 #[derive(Debug)]
 pub struct Ring {
@@ -179,14 +191,13 @@ impl Ring {
         let first = self.blocks.partition_point(|block| block.first + block.count <= from);
         self.blocks.range(first..).flat_map(move |block| {
             let skip = usize::try_from(from.saturating_sub(block.first)).unwrap_or(usize::MAX);
-            let mut rest = block.bytes.as_slice();
-            let records = std::iter::from_fn(move || {
-                let (record, after) = Record::read(rest)?;
-                rest = after;
-                Some(record)
-            });
-            (block.first..).zip(records).skip(skip)
+            block.records().skip(skip)
         })
+    }
+
+    /// Everything kept in pieces: the newest piece first, in each the oldest record first.
+    pub fn newest_first(&self) -> impl Iterator<Item = impl Iterator<Item = (u64, Record<'_>)>> {
+        self.blocks.iter().rev().map(Block::records)
     }
 
     /// Number of the first record at or after a time, in milliseconds; the next one's where all are older. Times of

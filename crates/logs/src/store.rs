@@ -65,8 +65,6 @@ pub enum Stage {
     Console,
     /// What came was no line of its format.
     Unreadable,
-    /// The ring has room only for the latest.
-    Aged,
     /// A viewer read too slowly.
     Viewer,
     /// More lines like others than one template may have: counted, not stored.
@@ -75,8 +73,8 @@ pub enum Stage {
 
 impl Stage {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::HandOver, Self::Cut, Self::Console, Self::Unreadable, Self::Aged, Self::Viewer, Self::Folded];
+    pub const ALL: [Self; 6] =
+        [Self::HandOver, Self::Cut, Self::Console, Self::Unreadable, Self::Viewer, Self::Folded];
 
     /// Its word, as the API and the metrics have it.
     #[must_use]
@@ -86,7 +84,6 @@ impl Stage {
             Self::Cut => "cut",
             Self::Console => "console",
             Self::Unreadable => "unreadable",
-            Self::Aged => "aged",
             Self::Viewer => "viewer",
             Self::Folded => "folded",
         }

@@ -28,7 +28,7 @@ pub struct Filter {
     node: Option<String>,
     /// Only this bad or worse: 0 emergency to 7 debug.
     level: Option<u8>,
-    /// Only with this in the text, or in the program's name.
+    /// Only with this in the text.
     grep: Option<Regex>,
 }
 
@@ -137,18 +137,20 @@ impl Store {
 
 /// Where the last so many lines begin that a filter lets through.
 fn last(store: &Store, filter: &Filter, tail: usize) -> u64 {
-    let Some(tail) = tail.checked_sub(1) else { return store.next() };
     let node = filter.node.as_deref().and_then(|node| store.nodes.known(node));
-    let mut wanted = std::collections::VecDeque::new();
-    for (number, record) in store.ring.from(0) {
-        if filter.wants(node, &record) {
-            if wanted.len() > tail {
-                wanted.pop_front();
-            }
-            wanted.push_back(number);
+    let (mut begins, mut left) = (store.next(), tail);
+    // The newest first: few lines are wanted of many, and nobody is heard while this looks.
+    for records in store.ring.newest_first() {
+        let wanted = records.filter(|(_, record)| filter.wants(node, record)).map(|(number, _)| number);
+        let wanted: Vec<u64> = wanted.collect();
+        let beyond = wanted.len().saturating_sub(left);
+        begins = wanted.get(beyond).copied().unwrap_or(begins);
+        left = left.saturating_sub(wanted.len());
+        if left == 0 {
+            break;
         }
     }
-    wanted.front().copied().unwrap_or_else(|| store.next())
+    begins
 }
 
 /// One server-sent event (HTML standard, section 9.2.6).
@@ -226,4 +228,41 @@ fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
         }
     }
     out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Limits, Line};
+    use crate::templates::Quota;
+
+    #[test]
+    fn the_last_lines_that_a_filter_wants_are_found_over_any_number_of_blocks() {
+        let mut store = Store::new(Limits { ring: 1 << 20, quota: Quota::NONE });
+        let who = store.who("node1", 1);
+        let filler = "x".repeat(500);
+        for number in 0..6_000_u32 {
+            let text = format!("{} {filler}", if number.is_multiple_of(700) { "rare" } else { "common" });
+            let line = Line {
+                who,
+                source: Source::Syslog,
+                severity: 6,
+                program: b"app",
+                stamp: None,
+                text: text.as_bytes(),
+            };
+            store.take(&line, 1_000);
+        }
+        for (grep, tails) in [("^rare", [0, 1, 2, 3, 1_000]), ("x", [0, 1, 480, 1_200, usize::MAX])] {
+            let filter = Filter::new(None, None, Some(grep)).unwrap();
+            let wanted: Vec<u64> =
+                store.ring.from(0).filter(|(_, record)| filter.wants(None, record)).map(|(n, _)| n).collect();
+            assert!(wanted.len() > 1, "{grep}");
+            for tail in tails {
+                let expected = wanted.len().saturating_sub(tail);
+                let expected = wanted.get(expected).copied().unwrap_or_else(|| store.next());
+                assert_eq!(last(&store, &filter, tail), expected, "the last {tail} of {grep}");
+            }
+        }
+    }
 }
