@@ -2141,7 +2141,7 @@ export interface components {
             seen: string;
         };
         /** @description Which program is asking, as far as it says (DHCP options 60, 77, 93). */
-        ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "raspberry-pi" | "u-boot" | "agent" | "loader" | "live-image" | "unknown-firmware" | "other";
+        ClientKind: "bios-pxe" | "uefi-pxe" | "uefi-http" | "ipxe" | "raspberry-pi" | "u-boot" | "agent" | "loader" | "kexec" | "unknown-firmware" | "other";
         /** @description The boss's wall clock. */
         ClockView: {
             /** @description True when it is believed. */
@@ -2965,6 +2965,11 @@ export interface components {
         } | {
             /** @constant */
             command: "bootstrap";
+            /** @description Which machine. */
+            node: components["schemas"]["NodeName"];
+        } | {
+            /** @constant */
+            command: "reset";
             /** @description Which machine. */
             node: components["schemas"]["NodeName"];
         } | {
@@ -5930,6 +5935,12 @@ export interface components {
             install: string[];
             /** @description Release of Kubernetes, such as `1.35.4`; what Talos's comes with unless told. */
             kubernetes?: string | null;
+            /**
+             * @description At the end of a run whose scenario has a `park`, its machines are reset and wait for their next config: they lose
+             *     what they kept of this cluster.
+             * @default false
+             */
+            park_by_reset: boolean;
             /** @description Patches of the machine configs, in the order in which they are applied. */
             patches: components["schemas"]["TalosPatch"][];
             /**

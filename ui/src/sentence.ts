@@ -42,7 +42,7 @@ export const CLIENT: Record<ClientKind, string> = {
   "u-boot": "U-Boot",
   agent: "the agent",
   loader: "our loader",
-  "live-image": "a live image, which starts the next by kexec,",
+  kexec: "what ran before, which starts the next by kexec,",
   "unknown-firmware": "unknown firmware",
   other: "a DHCP client",
 };
@@ -244,6 +244,8 @@ function issued(fact: Issued): Line {
       return plain(fact.node, "Its config is pushed, to the key that was seen to wait.");
     case "apply":
       return plain("", `The manifests of run ${count(fact.run)} are to be applied.`);
+    case "reset":
+      return plain(fact.node, "Its Talos forgets its cluster and starts again by kexec, to wait for the next start.");
     case "offer":
       return plain(fact.node, "Its config is laid ready for it to fetch in this boot.");
     case "bootstrap":

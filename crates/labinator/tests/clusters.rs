@@ -19,7 +19,7 @@ use lifecycle::Lab;
 use model::{Fact, FaultCode, Origin, Phase, PowerState, Rung, Sight, TalosSight, TalosStage};
 use serde_json::json;
 use sim::Visits;
-use sim::talos::{Manner, Place};
+use sim::talos::{Manner, Place, Stage};
 use stand::node;
 use talos::api::Character;
 use tokio::time::Instant;
@@ -474,4 +474,44 @@ async fn a_guest_that_is_killed_while_no_core_runs_is_back_with_its_cause() {
     let told = told.await;
     assert!(told.contains("QEMU ended: its process is gone"), "{told}");
     assert_eq!(board.bootstraps(), 1);
+}
+
+/// Orders that were given to power ports so far.
+async fn switched(house: &board::House) -> usize {
+    let power = |fact: &&Fact| matches!(fact, Fact::Issued { command: model::Command::Power { .. }, .. });
+    house.written().await.iter().filter(power).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn talos_that_is_reset_after_a_run_becomes_the_next_cluster_without_power_or_firmware() {
+    for character in [Character::UpTo12, Character::From13] {
+        let mut board = Board::new("parked", character, |_| Vec::new());
+        let scenario = board.spec.scenarios.get_mut(&stand::all()).unwrap();
+        scenario.park = Some(model::Span::secs(1800));
+        scenario.talos.as_mut().unwrap().park_by_reset = true;
+        let house = board.open().await;
+        house.starts().await;
+        house.until(LIMIT, all_ready).await;
+        let (cold, secrets) = (switched(&house).await, board.secrets());
+        assert_eq!(cold, usize::from(CLUSTER));
+
+        house.desk.ask(stand::stop()).await.unwrap();
+        let waits = |lab: &Lab| lab.machines.values().all(|machine| machine.parks_in_talos());
+        house.until(LIMIT, move |lab| lab.phase == Phase::Idle && waits(lab)).await;
+        assert!(board.talos.values().all(|node| node.stage() == Stage::Maintenance));
+        assert!(board.talos.values().all(|node| node.kept().config.is_none()), "a reset forgets the cluster");
+        board.forgets_its_cluster();
+        // The core may be killed meanwhile: whoever waits, waits.
+        let house = house.killed_and_opened(&board).await;
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        house.until(LIMIT, waits).await;
+
+        house.starts().await;
+        house.until(LIMIT, all_ready).await;
+        assert_eq!(switched(&house).await, cold, "nothing was switched");
+        assert_ne!(board.secrets(), secrets);
+        assert_eq!(board.bootstraps(), 1);
+        let boots = house.look(|lab| lab.machines.values().map(|machine| machine.boots).collect::<Vec<_>>());
+        assert_eq!(boots.await, [2; CLUSTER as usize]);
+    }
 }

@@ -140,7 +140,7 @@ fn without_firmware(controller: &Controller, events: &[Event]) {
     assert_eq!(switched(events, "jumps"), []);
     let frames = sights.iter().filter(|(_, sight)| by_firmware(sight)).count();
     assert_eq!(frames, 0, "{sights:?}");
-    assert_eq!(trace(controller, "jumps").boot.firmware, Some(ClientKind::LiveImage));
+    assert_eq!(trace(controller, "jumps").boot.firmware, Some(ClientKind::Kexec));
 
     let first = |is: &dyn Fn(&Sight) -> bool| sights.iter().find(|(_, sight)| is(sight)).unwrap();
     let accepted = events.iter().find(|event| matches!(event.fact, Fact::StartAccepted { .. })).unwrap();

@@ -108,7 +108,10 @@ fn record_fact(lab: &mut Lab, fact: &Fact, at: Moment) -> Touched {
         Fact::DiskLoaderChanged { .. } => Touched::Lab,
         Fact::PortSeen { node, open, .. } => about(lab, node, |m| m.port = Some((*open, at.since_start))),
         Fact::SecretsReady { run, fingerprint } => secrets_ready(lab, *run, fingerprint),
-        Fact::TalosSeen { node, sight } => about(lab, node, |m| m.hears_talos(sight, at.since_start)),
+        Fact::TalosSeen { node, sight } => {
+            let room = lab.room();
+            about(lab, node, |m| m.hears_talos(sight, at, room))
+        }
         Fact::MemberSeen { node, membership } => about(lab, node, |m| m.joins(membership, at.since_start)),
         Fact::ManifestsRead { scenario, manifests } => {
             lab.manifests.insert(scenario.clone(), manifests.clone());
@@ -172,8 +175,8 @@ fn restarted(lab: &mut Lab, at: Moment) {
     lab.counter_up = false;
     // Agents were heard by the counter while the core was away; they get time to be heard again.
     lab.listening = at.since_start;
-    let pushing = |machine: &Machine| machine.talos.push.as_ref().is_some_and(|push| push.ended.is_none());
-    for machine in lab.machines.values_mut().filter(|m| m.in_flight.is_some() || pushing(m)) {
+    let asked = |machine: &Machine| machine.talos.orders().any(|order| order.ended.is_none());
+    for machine in lab.machines.values_mut().filter(|m| m.in_flight.is_some() || asked(m)) {
         let machine = Arc::make_mut(machine);
         if let Some((_, order, _)) = machine.in_flight.take() {
             machine.carried_out = Some((order, at.since_start));
@@ -181,6 +184,9 @@ fn restarted(lab: &mut Lab, at: Moment) {
         }
         if machine.talos.push.as_mut().is_some_and(|push| push.lose(at.since_start)) {
             machine.talos.look_anew(at.since_start);
+        }
+        if let Some(reset) = &mut machine.talos.reset {
+            reset.lose(at.since_start);
         }
     }
     for order in lab.run.iter_mut().flat_map(|run| run.cluster.orders()) {
@@ -202,7 +208,9 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) -> Tou
     let spec = lab.spec.scenarios.get(scenario);
     let wanted: BTreeSet<NodeName> = spec.map(|s| s.nodes.iter().cloned().collect()).unwrap_or_default();
     let installs = spec.is_some_and(|s| s.system.install.is_some());
-    for machine in lab.machines.values_mut().map(Arc::make_mut) {
+    let released = |machine: &Arc<Machine>| park::is_released_to(lab, scenario, machine);
+    let released: Vec<bool> = lab.machines.values().map(released).collect();
+    for (machine, released) in lab.machines.values_mut().map(Arc::make_mut).zip(released) {
         let takes_part = wanted.contains(&machine.node);
         machine.install = None;
         machine.ordered = None;
@@ -215,10 +223,14 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) -> Tou
         machine.person = None;
         forget_trouble(machine);
         // What only waits for a decision is released as it is; what runs something else goes off first.
-        machine.off_wanted = (takes_part && machine.power != PowerState::Off && !park::is_released(machine))
-            .then_some(at.since_start);
+        machine.off_wanted =
+            (takes_part && machine.power != PowerState::Off && !released).then_some(at.since_start);
         if machine.power == PowerState::Unknown && machine.live_boot().is_none() {
             machine.off_wanted = None;
+        }
+        if takes_part && released && park::waits_in_talos(machine) {
+            // Its kernel runs, and wants a config.
+            record::mark(machine, at.since_start, MarkKind::Started);
         }
         // What a run does not use stays parked for as long as it may.
         machine.park = machine.park.filter(|_| !takes_part);
@@ -276,7 +288,9 @@ fn stop(lab: &mut Lab, at: Moment) -> Touched {
     let Some(run) = &mut lab.run else { return Touched::Lab };
     run.stopping = true;
     for (machine, park) in lab.machines.values_mut().zip(stay).filter(|(_, park)| park.is_some()) {
-        Arc::make_mut(machine).park = park;
+        let machine = Arc::make_mut(machine);
+        machine.park = park;
+        park::is_told_to_park(machine);
     }
     for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready).map(Arc::make_mut) {
         machine.goal = Goal::Off;
@@ -297,7 +311,9 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
             lab.run = None;
             let left = |(machine, _): &(&mut Arc<Machine>, _)| machine.goal == Goal::Off;
             for (machine, park) in lab.machines.values_mut().zip(parks).filter(left) {
-                Arc::make_mut(machine).park = park;
+                let machine = Arc::make_mut(machine);
+                park::was_reset_in_vain(machine, at);
+                machine.park = park;
             }
             // What a person wants of a machine outside the run outlives the run.
             for machine in lab.machines.values_mut().filter(|m| m.goal != Goal::Any).map(Arc::make_mut) {
@@ -380,6 +396,7 @@ fn issued(lab: &mut Lab, id: CommandId, command: &Command, at: Moment) -> Touche
             machine.talos.pushes = machine.talos.pushes.saturating_add(1);
             machine.talos.offered.get_or_insert(at.since_start);
         }),
+        Command::Reset { node } => about(lab, node, |machine| machine.talos.reset = Some(given)),
         Command::Switch { port, on } => cuts::issued(lab, (id, port, *on), at.since_start),
         Command::Mint { .. } => {
             if let Some(run) = &mut lab.run {
@@ -409,13 +426,13 @@ fn finished(lab: &mut Lab, id: CommandId, outcome: &Outcome, at: Moment) -> Touc
     if let Some(touched) = cuts::finished(lab, id, outcome, at.since_start) {
         return touched;
     }
-    let pushing =
-        |m: &Machine| m.talos.push.as_ref().is_some_and(|push| push.id == id && push.ended.is_none());
-    let found = lab
-        .machines
-        .values_mut()
-        .find(|m| m.in_flight.is_some_and(|(flying, ..)| flying == id) || pushing(m));
+    let asked = |m: &Machine| m.talos.orders().any(|order| order.id == id && order.ended.is_none());
+    let found =
+        lab.machines.values_mut().find(|m| m.in_flight.is_some_and(|(flying, ..)| flying == id) || asked(m));
     let Some(machine) = found.map(Arc::make_mut) else { return Touched::Lab };
+    if machine.talos.reset.as_mut().is_some_and(|reset| reset.end(id, outcome, at.since_start)) {
+        return Touched::Machine(machine.node.clone());
+    }
     if machine.talos.push.as_mut().is_some_and(|push| push.end(id, outcome, at.since_start)) {
         // What it was before it took a config says nothing about what it is now.
         if !matches!(outcome, Outcome::Failed { .. }) {

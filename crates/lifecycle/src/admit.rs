@@ -13,7 +13,7 @@ use model::{
 
 use crate::cuts::{self, CutRefusal};
 use crate::lab::{Lab, Machine};
-use crate::park::is_released;
+use crate::park::is_released_to;
 use crate::power::judge::presses;
 use crate::rungs::is_by_hand;
 use crate::wipe::admit::{WipeRefusal, admit_wipe};
@@ -501,7 +501,9 @@ pub fn plan(lab: &Lab, scenario: &ScenarioName) -> PlanOutline {
     for machine in members.iter().filter_map(|name| lab.machines.get(name)) {
         let node = machine.node.clone();
         match machine.power {
-            PowerState::On | PowerState::Changing | PowerState::Unknown if is_released(machine) => {
+            PowerState::On | PowerState::Changing | PowerState::Unknown
+                if is_released_to(lab, scenario, machine) =>
+            {
                 outline.released.push(node);
             }
             _ if is_by_hand(lab, machine) => outline.by_hand.push(node),

@@ -6,13 +6,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use model::{
-    Asset, ClusterPods, CommandId, LabTime, Membership, NodeName, NodePods, Outcome, PowerState, Proof,
-    TalosHeard, TalosSight, TalosSpec, TalosStep,
+    Asset, ClusterPods, CommandId, LabTime, Membership, Moment, NodeName, NodePods, Outcome, PowerState,
+    Proof, TalosHeard, TalosSight, TalosSpec, TalosStep,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::guests::Hosts;
 use crate::lab::{Lab, Machine};
+use crate::park;
+use crate::past::Room;
 use crate::record;
 
 /// The cluster of a run.
@@ -143,6 +145,9 @@ pub struct TalosKnown {
     /// Since when it asks for its config and gets none, where it fetches it.
     #[serde(default)]
     pub asks: Option<LabTime>,
+    /// The order to reset it at the end of this run.
+    #[serde(default)]
+    pub reset: Option<Order>,
     /// When its config was laid ready for this boot first.
     #[serde(default)]
     pub offered: Option<LabTime>,
@@ -167,6 +172,11 @@ impl TalosKnown {
     #[must_use]
     pub const fn is_ours(&self) -> bool {
         self.push.is_some() || self.adopted
+    }
+
+    /// What was ordered of it over its API.
+    pub(crate) fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.push.iter().chain(&self.reset)
     }
 
     /// Records what a look told.
@@ -326,7 +336,11 @@ impl Lab {
 impl Machine {
     /// Records what a look at its Talos told. The last word of a machine that was switched off says nothing about its
     /// next boot.
-    pub(crate) fn hears_talos(&mut self, sight: &TalosSight, at: LabTime) {
+    pub(crate) fn hears_talos(&mut self, sight: &TalosSight, moment: Moment, room: Room) {
+        let at = moment.since_start;
+        if park::is_to_be_reset(self) && matches!(sight, TalosSight::Maintenance { .. }) {
+            return record::waits_in_talos(self, sight, moment, room);
+        }
         // A machine of a cluster that was taken over was not seen to boot.
         if self.running || (self.talos.adopted && self.power != PowerState::Off) {
             match sight {

@@ -61,7 +61,7 @@ pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, gate: &Gate<'_>, no
     if machine.bad {
         return Step::Rest;
     }
-    if let Some(since) = off_since(machine) {
+    if let Some(since) = off_since(lab, machine) {
         return go_off(lab, machine, since, now);
     }
     match (machine.person, machine.goal) {
@@ -110,7 +110,7 @@ fn patience_ends(lab: &Lab, since: LabTime) -> LabTime {
 
 /// When a machine that waits is judged otherwise although its wait has not ended.
 pub(crate) fn turns_at(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> Option<LabTime> {
-    let turn = match off_since(machine) {
+    let turn = match off_since(lab, machine) {
         Some(since) if presses(lab, machine) => Some(power::off::patience_ends(lab, since)),
         Some(since) if !is_by_hand(lab, machine) => Some(patience_ends(lab, since)),
         Some(_) => None,
@@ -120,10 +120,11 @@ pub(crate) fn turns_at(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -
     turn.filter(|at| *at > now)
 }
 
-/// Since when it may go off: what was wanted while its disk was wiped began to count when that ended.
-fn off_since(machine: &Machine) -> Option<LabTime> {
+/// Since when it may go off: what was wanted while its disk was wiped, or its Talos reset, counts from the end of that.
+fn off_since(lab: &Lab, machine: &Machine) -> Option<LabTime> {
     let wiped = machine.wipe.as_ref().and_then(|wipe| wipe.ended);
-    machine.off_wanted.map(|since| since.max(wiped.unwrap_or_default()))
+    let reset = park::reset_ends(lab, machine);
+    machine.off_wanted.map(|since| since.max(wiped.unwrap_or_default()).max(reset.unwrap_or_default()))
 }
 
 /// Off first by its own agent, then by its driver, and never believed before it is seen.
@@ -147,7 +148,7 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
             then: String::from(if stopping { "go on without it" } else { "go on waiting" }),
         });
     }
-    if let Some(wait) = stays(machine, since, now) {
+    if let Some(wait) = stays(machine, since, now).or_else(|| park::resets(lab, machine, now)) {
         return wait;
     }
     if presses(lab, machine) {

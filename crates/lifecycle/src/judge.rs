@@ -401,6 +401,10 @@ fn take(lab: &Lab, machine: &Machine, step: Step, judgment: &mut Judgment) -> Ta
             wishes.push(Command::Offer { node: node.clone(), boot: machine.boots });
             wished(waiting)
         }
+        Step::Reset(waiting) => {
+            wishes.push(Command::Reset { node: node.clone() });
+            wished(waiting)
+        }
         Step::Wipe(disk) => {
             let number = machine.wipes.saturating_add(1);
             let (node, permit, by) = (node.clone(), wipe::before::PERMIT, Origin::Scenario);

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::{Cluster, TalosKnown};
 use crate::cuts::PortCut;
 use crate::packed::PackedBoot;
-use crate::park::{Jumps, Park};
+use crate::park::{self, Jumps, Park};
 use crate::past::{self, PastBoot, Room};
 use crate::power::{DeviceKnown, Senses};
 use crate::trial::{self, Trial, TriedBoot};
@@ -318,6 +318,12 @@ impl Machine {
         self.earlier.iter().filter_map(PackedBoot::boot).chain(self.boot.clone())
     }
 
+    /// True for a machine that waits for the next start in its Talos, or is on its way there: nobody asks it as whom.
+    #[must_use]
+    pub fn parks_in_talos(&self) -> bool {
+        park::is_to_be_reset(self) || park::waits_in_talos(self)
+    }
+
     /// The boot that goes on, if one does.
     #[must_use]
     pub fn live_boot(&self) -> Option<&Boot> {
@@ -431,7 +437,13 @@ impl Lab {
 
     /// The image that this machine boots when it tries nothing.
     pub(crate) fn usual_image_of(&self, machine: &Machine) -> Option<&Arc<Image>> {
-        self.boot_of(machine).and_then(|boot| boot.image.as_ref()).or_else(|| self.image())
+        self.usual_image_in(&self.run.as_ref()?.scenario, machine)
+    }
+
+    /// The same in any scenario.
+    pub(crate) fn usual_image_in(&self, scenario: &ScenarioName, machine: &Machine) -> Option<&Arc<Image>> {
+        let own = self.boots.get(scenario).and_then(|boots| boots.get(&machine.node)?.image.as_ref());
+        own.or_else(|| self.images.get(scenario))
     }
 
     /// The run, unless it is being stopped.

@@ -107,7 +107,7 @@ impl Word for ClientKind {
         Self::UnknownFirmware,
         Self::Other,
         Self::Loader,
-        Self::LiveImage,
+        Self::Kexec,
     ];
 
     fn code(self) -> u64 {
@@ -122,7 +122,7 @@ impl Word for ClientKind {
             Self::UnknownFirmware => 8,
             Self::Other => 9,
             Self::Loader => 10,
-            Self::LiveImage => 11,
+            Self::Kexec => 11,
         }
     }
 }

@@ -1,20 +1,24 @@
-//! Parked: a machine that waits in its loader, or in its live image, needs no firmware for the next start, and is believed
-//! only while it asks.
+//! Parked: a machine that waits in its loader, in its live image, or in its Talos, needs no firmware for the next start,
+//! and is believed only while it asks or answers.
 //!
 //! ```text
 //! end of a run ─▶ seen off ─▶ on ─▶ its loader asks ─▶ parked ─┬─ start: released as it is
-//!        └─ its agent stays in memory, and asks ────▶         ├─ limit over, silent, or anything else: off
-//!           as a loader does (may_stay)                       └─ a kernel that never speaks: off, and cold from then on
+//!        ├─ its agent stays in memory, and asks ────▶         ├─ limit over, silent, or anything else: off
+//!        │  as a loader does                                  └─ a kernel that never speaks: off, and cold from then on
+//!        └─ its Talos is reset, starts again by kexec,
+//!           and waits for a config ─────────────────▶ parked ─── start: released to a cluster with the same Talos
 //! ```
 //! How long it may cost power is its scenario's `park`. Whoever waits counts by itself and switches the machine off also
 //! while nobody is there to say so; the power port comes after it.
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 
 use model::{
-    ClientKind, FileRole, Goal, Kexec, LabTime, LoaderChoice, MarkKind, Moment, PowerDriver, PowerState,
-    Rung, ScriptAnswer, Span, Waiting,
+    ClientKind, ConfigCarrier, FileRole, Goal, Image, Kexec, LabTime, LoaderChoice, MarkKind, Moment,
+    Outcome, PowerDriver, PowerState, Proof, Rung, ScenarioName, ScriptAnswer, Span, TalosSight, TalosSpec,
+    TalosStage, Waiting,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +33,9 @@ const SILENT: Span = Span::secs(45);
 /// An agent that was not heard for longer is not asked to stay.
 const HEARD: Span = Span::secs(10);
 
+/// How long a Talos may take to say that it resets itself.
+const RESET: Span = Span::secs(60);
+
 /// Where a machine waits for the next start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
@@ -37,6 +44,8 @@ pub enum Place {
     Loader,
     /// In the live image that it ran, which starts the next kernel by itself.
     Image,
+    /// In the Talos on its disk, which was reset and waits for its next config.
+    Talos,
 }
 
 impl Place {
@@ -44,6 +53,7 @@ impl Place {
         match self {
             Self::Loader => "loader",
             Self::Image => "image",
+            Self::Talos => "Talos",
         }
     }
 }
@@ -51,8 +61,11 @@ impl Place {
 /// What is known of a machine's starts without firmware.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jumps {
-    /// The kernel (`uname -r`) that parked last.
+    /// The kernel (`uname -r`) that parked last; of Talos its release, such as `Talos 1.12.11`.
     pub kernel: String,
+    /// Where it parked last without firmware.
+    #[serde(default)]
+    pub place: Place,
     /// The last start by kexec that failed.
     pub failed: Option<JumpFailed>,
 }
@@ -97,9 +110,13 @@ fn span(lab: &Lab, machine: &Machine) -> Option<(Span, LoaderChoice)> {
 }
 
 /// The park of a machine whose run is being stopped now, where it can wait in what it runs. One that has our loader waits
-/// there.
+/// there, unless its Talos is to be reset.
 pub(crate) fn may_stay(lab: &Lab, machine: &Machine, at: Moment) -> Option<Park> {
     let (span, loader) = span(lab, machine)?;
+    if may_be_reset(lab, machine) {
+        let since = at.since_start;
+        return Some(Park { since, until: since.after(span), boots: machine.boots, place: Place::Talos });
+    }
     let agent = machine.agent.as_ref()?;
     let since = at.since_start;
     let heard = since.since(agent.heard.since_start) <= HEARD;
@@ -107,6 +124,45 @@ pub(crate) fn may_stay(lab: &Lab, machine: &Machine, at: Moment) -> Option<Park>
     let stays = machine.goal == Goal::Ready && loader != LoaderChoice::Labinator && machine.clash.is_none();
     let until = since.after(span);
     (heard && can && stays).then_some(Park { since, until, boots: machine.boots, place: Place::Image })
+}
+
+/// What the release of a Talos is called among kernels, where it is one of those that a scenario asks for.
+fn talos_kernel(spec: &TalosSpec, release: &str) -> Option<String> {
+    let rest = release.strip_prefix(spec.version.as_str())?;
+    (rest.is_empty() || rest.starts_with('.')).then(|| format!("Talos {release}"))
+}
+
+/// True for a machine of a cluster whose Talos may be told to forget it, by an identity that both sides proved. One that
+/// was upgraded to another release would be of no use to the next start.
+fn may_be_reset(lab: &Lab, machine: &Machine) -> bool {
+    let Some((_, spec)) = lab.cluster_of(machine).filter(|(_, spec)| spec.park_by_reset) else {
+        return false;
+    };
+    let TalosSight::Known { version, stage, .. } = &machine.talos.sight else { return false };
+    let Some(kernel) = talos_kernel(spec, version) else { return false };
+    let failed = machine.jumps.failed.as_ref().is_some_and(|failed| failed.kernel == kernel);
+    let quiet = matches!(stage, TalosStage::Running | TalosStage::Booting);
+    let ours = machine.goal == Goal::Ready && machine.talos.applied.is_some() && !machine.talos.adopted;
+    ours && quiet && !failed && !machine.good.is_empty()
+}
+
+/// True for a machine that waits in its Talos for a scenario that wants the same one: what its network gives it would be
+/// the image with which it was ready last. What Talos reads from its kernel line only is not there.
+fn talos_fits(lab: &Lab, scenario: &ScenarioName, machine: &Machine) -> bool {
+    let scenario_of = lab.spec.scenarios.get(scenario).filter(|spec| spec.is_member(&machine.node));
+    let Some(spec) = scenario_of.and_then(|scenario| scenario.talos.as_ref()) else { return false };
+    let plain = spec.carrier == ConfigCarrier::Push && spec.proof < Proof::Key && spec.inline.is_none();
+    let release = machine.jumps.kernel.strip_prefix("Talos ");
+    let same = release.is_some_and(|release| talos_kernel(spec, release).is_some());
+    let image = lab.usual_image_in(scenario, machine).filter(|image| !image.is_disk());
+    let digests =
+        |image: &Arc<Image>| image.for_efi().map(|asset| asset.digest).eq(machine.good.iter().copied());
+    plain && same && image.is_some_and(digests)
+}
+
+/// True for a machine that a start of this scenario only lets go on.
+pub(crate) fn is_released_to(lab: &Lab, scenario: &ScenarioName, machine: &Machine) -> bool {
+    is_released(machine) && (!waits_in_talos(machine) || talos_fits(lab, scenario, machine))
 }
 
 /// The start by kexec that failed from the kernel that runs now.
@@ -121,21 +177,26 @@ pub(crate) fn begin(lab: &Lab, machine: &Machine, at: Moment) -> Option<Park> {
     let since = at.since_start;
     let park = Park { since, until: since.after(span), boots: machine.boots, place: Place::Loader };
     match machine.park {
-        Some(stayed) if stayed.place == Place::Image && is_in_image(machine) => {
+        Some(stayed) if stayed.place != Place::Loader && is_in_memory(machine) => {
             Some(Park { since, until: park.until, ..stayed })
         }
         Some(_) | None => (loader == LoaderChoice::Labinator).then_some(park),
     }
 }
 
-/// True in a boot that began in a live image, without firmware.
+/// True in a boot that began without firmware, in a live image or in Talos.
 pub(crate) fn is_jump(machine: &Machine) -> bool {
-    machine.live_boot().is_some_and(|boot| boot.firmware == Some(ClientKind::LiveImage))
+    machine.live_boot().is_some_and(|boot| boot.firmware == Some(ClientKind::Kexec))
 }
 
-/// True for a machine that waits in its live image.
-fn is_in_image(machine: &Machine) -> bool {
+/// True for a machine that waits in its live image, or in its Talos.
+fn is_in_memory(machine: &Machine) -> bool {
     is_jump(machine) && is_in_loader(machine)
+}
+
+/// True for a machine that is parked in its Talos.
+pub(crate) fn waits_in_talos(machine: &Machine) -> bool {
+    machine.jumps.place == Place::Talos && is_in_memory(machine)
 }
 
 /// Remembers that a start by kexec failed.
@@ -151,7 +212,7 @@ fn is_in_loader(machine: &Machine) -> bool {
     machine.live_boot().is_some_and(|boot| {
         let asked = boot.marks.iter().rev().find_map(|m| record::asker(&m.what));
         let image = |role| matches!(role, FileRole::Kernel | FileRole::Initrd | FileRole::Uki);
-        (asked.is_some_and(record::is_before_system) || boot.firmware == Some(ClientKind::LiveImage))
+        (asked.is_some_and(record::is_before_system) || boot.firmware == Some(ClientKind::Kexec))
             && machine.agent.is_none()
             && record::image_taken(boot).is_none()
             && !boot.transfers.iter().any(|t| image(t.role))
@@ -164,7 +225,7 @@ pub(crate) fn is_parked(machine: &Machine) -> bool {
 }
 
 /// True for a machine that a start only lets go on: it is parked, or boots into its loader to be.
-pub(crate) fn is_released(machine: &Machine) -> bool {
+fn is_released(machine: &Machine) -> bool {
     let began = |park: &Park| machine.live_boot().is_some_and(|boot| boot.number > park.boots);
     // Whose agent was only told to stay runs what it ran.
     let quiet = machine.agent.is_none() && machine.system.is_none();
@@ -188,7 +249,10 @@ fn waited(machine: &Machine) -> Option<LabTime> {
 
 /// When a loader that waits counts as silent, unless it asks before. Nobody is heard while the counter is away.
 pub(crate) fn falls_silent_at(lab: &Lab, machine: &Machine) -> Option<LabTime> {
-    let idle = machine.goal == Goal::Any && machine.power != PowerState::Off && machine.silent.is_none();
+    // Whoever looks at a Talos that waits tells when it is silent.
+    let asks = !waits_in_talos(machine);
+    let idle =
+        asks && machine.goal == Goal::Any && machine.power != PowerState::Off && machine.silent.is_none();
     let heard = waited(machine).filter(|_| idle && lab.counter_up)?;
     Some(heard.max(lab.listening).after(SILENT))
 }
@@ -196,7 +260,7 @@ pub(crate) fn falls_silent_at(lab: &Lab, machine: &Machine) -> Option<LabTime> {
 /// Who waits and can switch its machine off: our own loader, or an image's agent in its place.
 pub(crate) fn switches_itself_off(lab: &Lab, machine: &Machine) -> Option<&'static str> {
     let ours = lab.node(&machine.node).is_some_and(|node| node.loader == LoaderChoice::Labinator);
-    let jump = is_jump(machine);
+    let jump = is_jump(machine) && machine.jumps.place == Place::Image;
     let who = if jump { "agent" } else { "loader" };
     ((ours || jump) && is_parked(machine) && waited(machine).is_some()).then_some(who)
 }
@@ -207,6 +271,65 @@ pub(crate) fn is_to_stay(machine: &Machine) -> bool {
         && machine.off_wanted.is_some()
         && machine.agent.is_some()
         && machine.park.is_some_and(|park| park.place == Place::Image)
+}
+
+/// What its reset begins with, where its Talos is to park it: which Talos that is.
+pub(crate) fn is_told_to_park(machine: &mut Machine) {
+    if let TalosSight::Known { version, .. } = &machine.talos.sight
+        && machine.park.is_some_and(|park| park.place == Place::Talos)
+    {
+        machine.jumps.kernel = format!("Talos {version}");
+    }
+}
+
+/// Its run is over. A Talos that was reset and never waited is not reset again until a person switches the machine.
+pub(crate) fn was_reset_in_vain(machine: &mut Machine, at: Moment) {
+    let tried = machine.talos.reset.is_some() && machine.park.is_some_and(|park| park.place == Place::Talos);
+    if tried && !waits_in_talos(machine) {
+        jump_failed(machine, "it was reset, and did not come back to wait for the next start", at);
+    }
+}
+
+/// True for a machine whose Talos is to be reset, and to wait for the next start.
+pub(crate) fn is_to_be_reset(machine: &Machine) -> bool {
+    machine.goal == Goal::Off
+        && machine.off_wanted.is_some()
+        && machine.park.is_some_and(|park| park.place == Place::Talos)
+}
+
+/// When a Talos that is to be reset must wait for the next start at the latest; when it refused, where it did.
+pub(crate) fn reset_ends(lab: &Lab, machine: &Machine) -> Option<LabTime> {
+    let since = machine.off_wanted.filter(|_| is_to_be_reset(machine))?;
+    let ended = machine.talos.reset.as_ref().and_then(|order| order.ended.as_ref());
+    Some(match ended {
+        Some((Outcome::Failed { .. }, at)) => *at,
+        Some((Outcome::Done | Outcome::Unknown, _)) | None => since.after(RESET).after(lab.spec.limits.start),
+    })
+}
+
+/// The wait for a Talos that is to wipe what it keeps of its cluster and to start again; none once it will not.
+pub(crate) fn resets(lab: &Lab, machine: &Machine, now: LabTime) -> Option<Step> {
+    let until = reset_ends(lab, machine).filter(|until| now < *until && machine.in_flight.is_none())?;
+    let wait = |what: &str, since: LabTime, until: LabTime| Waiting {
+        what: String::from(what),
+        since,
+        until,
+        then: String::from("switch it off by its power port"),
+    };
+    let Some(order) = &machine.talos.reset else {
+        let wait = wait("its Talos to be reset", now, now.after(RESET));
+        return Some(Step::Reset(wait));
+    };
+    match &order.ended {
+        None if now < order.given.after(RESET) => {
+            Some(Step::Wait(wait("its Talos to be reset", order.given, order.given.after(RESET))))
+        }
+        None => Some(Step::Unanswered(order.id)),
+        Some((_, at)) => {
+            let what = "its Talos to start again and to wait for the next start";
+            Some(Step::Wait(wait(what, *at, until)))
+        }
+    }
 }
 
 /// Where a machine that is parked waits, in a word.
@@ -236,9 +359,9 @@ pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> St
         }
         Step::Wait(Waiting { what, since, until, then: String::from("switch it off") })
     };
-    let left = rung != Rung::Off && park.place == Place::Image && !is_jump(machine);
+    let left = rung != Rung::Off && park.place != Place::Loader && !is_jump(machine);
     if left {
-        return Step::ParkEnds(String::from("it started again, and waits in its image no longer"));
+        return Step::ParkEnds(format!("it started again, and waits in its {} no longer", park.place.word()));
     }
     let limits = &lab.spec.limits;
     let began = machine.live_boot().map_or(park.since, |boot| boot.began.since_start);
@@ -246,8 +369,8 @@ pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> St
         Rung::Off if machine.power == PowerState::Off && machine.boots > park.boots => {
             Step::ParkEnds(String::from("it went off by itself"))
         }
-        Rung::Off if park.place == Place::Image => {
-            Step::ParkEnds(String::from("whether it waits in its image, nothing tells"))
+        Rung::Off if park.place != Place::Loader => {
+            Step::ParkEnds(format!("whether it waits in its {}, nothing tells", park.place.word()))
         }
         Rung::Off => {
             let step = switch(lab, machine, model::PowerOrder::On, now);
@@ -258,6 +381,17 @@ pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> St
         Rung::Asked if machine.silent.is_some() => {
             Step::ParkEnds(format!("its {} asked no more", park.place.word()))
         }
+        Rung::Asked if waits_in_talos(machine) => match machine.talos.sight {
+            TalosSight::Maintenance { .. } => {
+                within(String::from("the next start, parked in its Talos"), park.since, Span(u64::MAX))
+            }
+            TalosSight::Silent => {
+                within(String::from("its Talos to answer again"), machine.talos.seen, SILENT)
+            }
+            TalosSight::Locked | TalosSight::Foreign | TalosSight::Known { .. } => {
+                Step::ParkEnds(String::from("somebody else gave its Talos a config"))
+            }
+        },
         Rung::Asked if waited(machine).is_some() => {
             let what = format!("the next start, parked in its {}", park.place.word());
             within(what, park.since, Span(u64::MAX))

@@ -8,13 +8,15 @@ use alloc::vec::Vec;
 use model::{
     AgentBeat, AgentReport, AgentView, Boot, ClientKind, FileRole, Goal, LabTime, LoaderStep, LogLine,
     LogSource, MARKS_KEPT, Mark, MarkKind, Moment, PowerOrder, PowerState, Proof, SavedPackets, ScriptAnswer,
-    Sight, TalosStep,
+    Sight, TalosSight, TalosStep,
 };
 
+use crate::cluster::TalosKnown;
 use crate::health;
 use crate::hints;
 use crate::lab::{Install, Machine};
 use crate::packed::PackedBoot;
+use crate::park::Place;
 use crate::past::{self, Room};
 use crate::{loader, park, transfer, wipe};
 
@@ -128,10 +130,7 @@ pub(crate) fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
         return false;
     }
     // Firmware speaks in no boot that began without it.
-    if boot.firmware == Some(ClientKind::LiveImage)
-        && client != ClientKind::LiveImage
-        && is_before_system(client)
-    {
+    if boot.firmware == Some(ClientKind::Kexec) && client != ClientKind::Kexec && is_before_system(client) {
         return true;
     }
     match client {
@@ -142,7 +141,7 @@ pub(crate) fn is_new_boot(machine: &Machine, client: ClientKind) -> bool {
         | ClientKind::UBoot
         | ClientKind::UnknownFirmware => !boot.transfers.is_empty() || machine.agent.is_some(),
         // It may have taken everything from its own cache.
-        ClientKind::Loader | ClientKind::LiveImage => {
+        ClientKind::Loader | ClientKind::Kexec => {
             !boot.transfers.is_empty() || is_started(boot) || machine.agent.is_some()
         }
         ClientKind::Ipxe => image_taken(boot).is_some() || machine.agent.is_some(),
@@ -278,12 +277,26 @@ fn loader_said(machine: &mut Machine, at: Moment, sight: &Sight, room: Room) {
 fn parks(machine: &mut Machine, at: Moment, room: Room) {
     if let Some(agent) = &machine.agent {
         machine.jumps.kernel.clone_from(&agent.report.kernel);
+        machine.jumps.place = Place::Image;
     }
     let stays = park::is_to_stay(machine);
-    asked(machine, at, ClientKind::LiveImage, room);
+    asked(machine, at, ClientKind::Kexec, room);
     if stays {
         machine.off_wanted = None;
     }
+}
+
+/// Its Talos was reset and came back by kexec: a boot that begins without firmware, and waits for the next start.
+pub(crate) fn waits_in_talos(machine: &mut Machine, sight: &TalosSight, at: Moment, room: Room) {
+    machine.jumps.place = Place::Talos;
+    begin(machine, at, false, room);
+    if let Some(boot) = &mut machine.boot {
+        boot.firmware = Some(ClientKind::Kexec);
+    }
+    mark(machine, at.since_start, MarkKind::Script { answer: ScriptAnswer::Wait });
+    machine.talos = TalosKnown::default();
+    machine.talos.see(sight, at.since_start);
+    machine.off_wanted = None;
 }
 
 /// Keeps the version that iPXE told, unless a longer form of it is known.

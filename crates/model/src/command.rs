@@ -97,6 +97,11 @@ pub enum Command {
         /// Which machine.
         node: NodeName,
     },
+    /// Have a machine's Talos wipe what it keeps of its cluster and start again by kexec: it comes back waiting for a config.
+    Reset {
+        /// Which machine.
+        node: NodeName,
+    },
     /// Apply the manifests that were pinned when a run began. Applying them twice is applying them once.
     Apply {
         /// Which run.
@@ -112,6 +117,7 @@ impl Command {
             Self::Power { node, .. }
             | Self::Push { node, .. }
             | Self::Offer { node, .. }
+            | Self::Reset { node }
             | Self::Bootstrap { node } => Some(node),
             Self::Switch { .. } | Self::Mint { .. } | Self::Apply { .. } => None,
         }

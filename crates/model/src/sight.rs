@@ -31,8 +31,10 @@ pub enum ClientKind {
     Agent,
     /// Our loader, started from a stick or disk.
     Loader,
-    /// A live image that waits in memory, and starts the next kernel by kexec: no firmware is in this boot.
-    LiveImage,
+    /// What ran before, in whose place another kernel starts without firmware: a live image that waits in memory, or an
+    /// installed Talos that starts itself again.
+    #[serde(alias = "live-image")]
+    Kexec,
     /// A PXE or HTTP client of an architecture this version has no loader for.
     UnknownFirmware,
     /// Any other DHCP client, such as an operating system.
@@ -50,7 +52,7 @@ impl ClientKind {
             | Self::RaspberryPi
             | Self::UBoot
             | Self::Loader
-            | Self::LiveImage
+            | Self::Kexec
             | Self::UnknownFirmware => true,
             Self::Ipxe | Self::Agent | Self::Other => false,
         }
@@ -68,7 +70,7 @@ impl fmt::Display for ClientKind {
             Self::UBoot => "U-Boot",
             Self::Agent => "agent",
             Self::Loader => "our loader",
-            Self::LiveImage => "kexec, no firmware",
+            Self::Kexec => "kexec, no firmware",
             Self::UnknownFirmware => "unknown firmware",
             Self::Other => "DHCP client",
         })

@@ -41,6 +41,10 @@ pub struct TalosSpec {
     /// How they get to the machines.
     #[serde(default)]
     pub carrier: ConfigCarrier,
+    /// At the end of a run whose scenario has a `park`, its machines are reset and wait for their next config: they lose
+    /// what they kept of this cluster.
+    #[serde(default)]
+    pub park_by_reset: bool,
     /// Documents without secrets that its machines read from their kernel lines until they have a config: the value of
     /// [`TALOS_INLINE`].
     #[serde(default)]

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::Lab;
+use lifecycle::{Lab, Machine};
 use model::{Fact, Goal, NodeName, PowerState, Proof, Rung, ScenarioName, TalosSight, TalosStage};
 use netboot::Down;
 use talos::api::{Identity, MachineStatus, Node, NodeError, Seen};
@@ -139,27 +139,30 @@ pub(super) async fn run(room: Arc<Room>) {
     }
 }
 
-/// The machines that took their image, and the run whose secrets are kept.
+/// The machines that took their image, those that wait in their Talos or are on their way there, and the run whose
+/// secrets are kept.
 fn targets(lab: &Lab) -> (Option<(u32, ScenarioName)>, Vec<Target>) {
-    let Some(((cluster, spec), run)) = lab.cluster().zip(lab.active_run()) else { return (None, Vec::new()) };
-    let looked_at = |machine: &&Arc<lifecycle::Machine>| {
+    let building = lab.cluster().zip(lab.active_run());
+    let looked_at = |machine: &&Arc<Machine>| {
         let runs =
             machine.rung >= Rung::Fetched || (machine.talos.adopted && machine.power != PowerState::Off);
-        machine.goal == Goal::Ready && machine.off_wanted.is_none() && runs
+        let used = machine.goal == Goal::Ready && machine.off_wanted.is_none() && runs;
+        (building.is_some() && used) || machine.parks_in_talos()
     };
-    let target = |machine: &Arc<lifecycle::Machine>| {
+    let target = |machine: &Arc<Machine>| {
         let ip = lab.node(&machine.node)?.ip;
         Some(Target {
             node: machine.node.clone(),
             at: SocketAddr::new(ip.into(), Node::PORT),
             boot: machine.boots,
-            ours: machine.talos.is_ours(),
-            controls: spec.controls(&machine.node),
+            ours: machine.talos.is_ours() && !machine.parks_in_talos(),
+            controls: building.is_some_and(|((_, spec), _)| spec.controls(&machine.node)),
             believed: machine.talos.sight.clone(),
         })
     };
     let all = lab.machines.values().filter(looked_at).filter_map(target).collect();
-    (cluster.secrets.is_some().then(|| (run.number, run.scenario.clone())), all)
+    let run = building.filter(|((cluster, _), _)| cluster.secrets.is_some());
+    (run.map(|(_, run)| (run.number, run.scenario.clone())), all)
 }
 
 impl Room {

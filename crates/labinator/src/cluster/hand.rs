@@ -10,7 +10,7 @@ use kubernetes::Client;
 use kubernetes::apply::{Plan, Refusal, apply};
 use model::{CONFIG_LAID_READY, Command, CommandId, Fact, NodeName, Outcome, ScenarioName};
 use netboot::{ConfigOffer, Down, Sealed};
-use talos::api::{Apply, ApplyOutcome, Bootstrap, Fingerprint, Node};
+use talos::api::{Apply, ApplyOutcome, Bootstrap, Fingerprint, Node, Reset, Wipe};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use zeroize::Zeroizing;
@@ -44,6 +44,7 @@ async fn carry_out(room: Arc<Room>, id: CommandId, command: Command) {
         Command::Mint { run } => room.mint(*run).await,
         Command::Push { node, fingerprint, .. } => room.push(node, fingerprint).await,
         Command::Offer { node, boot } => room.offer(node, *boot).await,
+        Command::Reset { node } => room.reset(node).await,
         Command::Bootstrap { node } => room.bootstrap(node).await,
         Command::Apply { run } => room.apply(*run).await,
         Command::Power { .. } | Command::Switch { .. } => {
@@ -189,6 +190,15 @@ impl Room {
         let client = client.map_err(|why| failed(why.code(), why))?;
         let plan = Plan { set: Some(scenario.to_string()), ..Plan::default() };
         apply(&client, &manifests, &plan).await.map(drop).map_err(|refusals| refused(&refusals))
+    }
+
+    /// Talos stays installed and comes back in maintenance. It does not leave the cluster first: that is torn down.
+    async fn reset(self: &Arc<Self>, node: &NodeName) -> Result<(), Outcome> {
+        let (at, minted, _) = self.target(node).await?;
+        let known = Node::of_cluster(at, Arc::clone(&minted.identity)).over(self.dial.clone());
+        let wipe = Wipe::Partitions(vec!["STATE".to_owned(), "EPHEMERAL".to_owned()]);
+        let reset = known.reset(Reset { graceful: false, reboot: true, wipe }).await;
+        reset.map(drop).map_err(|why| failed("unreachable", why))
     }
 
     async fn bootstrap(self: &Arc<Self>, node: &NodeName) -> Result<(), Outcome> {

@@ -106,7 +106,9 @@ impl<'a> Fields<'a> {
 
     /// The value of `key`; absent when it was left out or left empty.
     pub(super) fn node(&mut self, key: &'static str) -> Option<&'a Entry> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         self.entries
             .iter()
             .find(|e| e.key == key)

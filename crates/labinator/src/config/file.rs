@@ -388,7 +388,7 @@ pub struct ScenarioFile {
     #[schemars(with = "Option<String>", regex(pattern = r"^before-use$"))]
     pub wipe: Option<Typed<String>>,
     /// After the run, machines wait for the next start, at most so long; then they go off. With `loader: labinator` they wait
-    /// in it, else in their live image, where that can start the next kernel by kexec.
+    /// in it, else in their live image, where that can start the next kernel by kexec; Talos where `park-by` says so.
     #[schemars(with = "Option<String>", regex(pattern = r"^([0-9]+(ms|s|m|h))+$"))]
     pub park: Option<Typed<String>>,
 }

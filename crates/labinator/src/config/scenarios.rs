@@ -87,7 +87,7 @@ fn one(name: &str, file: &ScenarioFile, around: &Around<'_>, found: &mut Found) 
     let named = guests.names();
     let wide = Around { nodes: around.nodes.iter().cloned().chain(named).collect(), ..around.clone() };
     let beside = file.args.as_ref().map_or(0, |args| args.value.len() + 1);
-    let talos = file.talos.judge((around, &wide), &guests, beside, found);
+    let talos = file.talos.judge((around, &wide), &guests, (beside, file.park.is_some()), found);
     let told_otherwise = if file.talos.is_told() { ready_by_words(file) } else { Vec::new() };
     for (key, place) in &told_otherwise {
         let mistake = Mistake::new(

@@ -17,8 +17,17 @@ use super::yaml::{Entry, Looks, Place, Value};
 /// The releases of Talos that configs can be made for: 1.9 to 1.14.
 const MINORS: std::ops::RangeInclusive<u32> = 9..=14;
 /// Keys that only mean something beside `talos`.
-const BESIDE: [&str; 8] =
-    ["kubernetes", "control-plane", "workers", "endpoint", "patches", "proof", "carrier", "inline"];
+const BESIDE: [&str; 9] = [
+    "kubernetes",
+    "control-plane",
+    "workers",
+    "endpoint",
+    "patches",
+    "proof",
+    "carrier",
+    "inline",
+    "park-by",
+];
 
 /// What `install` says of a system that is no cluster; `true` and `false` beside it.
 const DISK_WORDS: [&str; 3] = ["auto", "exit", "sanboot"];
@@ -59,6 +68,10 @@ pub struct TalosFile {
     /// there: none may hold a secret.
     #[schemars(with = "Option<PatchPaths>")]
     pub inline: Vec<Typed<String>>,
+    /// How Talos is parked, where the scenario has a `park`. `reset`: it wipes what it keeps of the cluster, starts again by
+    /// kexec, and waits for its next config.
+    #[schemars(rename = "park-by", with = "Option<String>", extend("enum" = ["reset"]))]
+    pub park_by: Option<Typed<String>>,
     /// The first of its keys.
     #[schemars(skip)]
     pub place: Option<Place>,
@@ -98,8 +111,25 @@ pub(super) fn reading(fields: &mut Fields<'_>, found: &mut Found) -> TalosFile {
         install,
         carrier: fields.text("carrier", found),
         inline: fields.node("inline").map(|entry| paths(entry, found)).unwrap_or_default(),
+        park_by: fields.text("park-by", found),
         place,
     }
+}
+
+/// Whether Talos may be parked so.
+fn park_by(typed: &Typed<String>, parks: bool, found: &mut Found) -> bool {
+    if typed.value != "reset" {
+        let title = format!("Talos is not parked by {}", typed.value);
+        let mistake = Mistake::new(title, typed.place, "no way to park it");
+        found.push(mistake.nearest(&typed.value, ["reset"], "ways"));
+        return false;
+    }
+    if !parks {
+        let mistake =
+            Mistake::new("`park-by` says how, and `park` is not here", typed.place, "parked how long?");
+        found.push(mistake.help("for example `park: 30m` beside it"));
+    }
+    parks
 }
 
 /// What a cluster gets: a path, or a list of paths.
@@ -176,12 +206,13 @@ impl TalosFile {
     }
 
     /// Judges it. `Some(None)` for a scenario that is no cluster.
-    /// `beside` is how many bytes of kernel arguments the scenario has; `wide` knows its guests by name, too.
+    /// `beside` is how many bytes of kernel arguments the scenario has, `parks` whether it parks; `wide` knows its guests by
+    /// name, too.
     pub(super) fn judge(
         &self,
         (around, wide): (&Around<'_>, &Around<'_>),
         guests: &Guests,
-        beside: usize,
+        (beside, parks): (usize, bool),
         found: &mut Found,
     ) -> Option<Option<TalosSpec>> {
         let Some(typed) = &self.talos else {
@@ -210,6 +241,10 @@ impl TalosFile {
         };
         let inline =
             carriers::inline(&self.inline, around.folder, (version.as_deref(), carrier, beside), found);
+        let park_by_reset = match &self.park_by {
+            None => Some(false),
+            Some(typed) => park_by(typed, parks, found).then_some(true),
+        };
         if self.control_plane.is_none() {
             let mistake =
                 Mistake::new("a cluster needs a `control-plane`", typed.place, "and it is not here");
@@ -240,6 +275,7 @@ impl TalosFile {
             proof: proof?,
             install: install?,
             carrier: carrier?,
+            park_by_reset: park_by_reset?,
             inline: inline?,
         }))
     }

@@ -34,6 +34,7 @@ pub(super) fn scenario(nodes: &[NodeName]) -> ScenarioSpec {
             install: Vec::new(),
             proof: model::Proof::default(),
             carrier: model::ConfigCarrier::Push,
+            park_by_reset: false,
             inline: None,
         }),
         hypervisors: Vec::new(),

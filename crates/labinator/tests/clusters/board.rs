@@ -48,6 +48,7 @@ pub(crate) struct Board {
     pub(crate) talos: BTreeMap<NodeName, Node>,
     /// Its cluster calls the machines otherwise than the lab.
     otherwise: Arc<AtomicBool>,
+    joined: Joined,
     shared: Cluster,
     pub(crate) files: LossyFiles,
     pub(crate) state: PathBuf,
@@ -112,6 +113,7 @@ impl Board {
             proof: model::Proof::default(),
             install: Vec::new(),
             carrier: model::ConfigCarrier::default(),
+            park_by_reset: false,
             inline: None,
         });
         let (shared, server) = (Cluster::default(), Arc::new(Mutex::new(None)));
@@ -143,8 +145,9 @@ impl Board {
         let mut world = JoinSet::new();
         let members = talos.iter().map(|(name, node)| (name.clone(), node.clone())).collect();
         let otherwise = Arc::new(AtomicBool::new(false));
+        let joined = Joined::default();
         world.spawn(becomes_a_cluster(
-            (members, Arc::clone(&otherwise)),
+            (members, Arc::clone(&otherwise), Arc::clone(&joined)),
             Arc::clone(&server),
             state.clone(),
             spec.clone(),
@@ -161,6 +164,7 @@ impl Board {
             talos,
             agents,
             otherwise,
+            joined,
             shared,
             files: LossyFiles::new(),
             state,
@@ -314,6 +318,13 @@ impl Board {
         secrets(&self.state).unwrap().to_yaml().unwrap().to_string()
     }
 
+    /// The API server is lost with the machines that ran it: those that run next are another cluster.
+    pub(crate) fn forgets_its_cluster(&self) {
+        self.api_goes_away();
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Another boss for the same machines, which knows nothing of them.
     pub(crate) fn other_boss(&self) -> Boss {
         Boss { files: LossyFiles::new(), state: self.state.join("other") }
@@ -427,9 +438,10 @@ fn now() -> WallTime {
     WallTime(u64::try_from(since.as_millis()).unwrap())
 }
 
-/// The secrets of the first run, as the core kept them.
+/// The secrets of the last run, as the core kept them.
 pub(crate) fn secrets(state: &Path) -> Option<Secrets> {
-    let kept = Vault::open(&state.join("secrets")).unwrap().get("all-run-1").unwrap()?;
+    let vault = Vault::open(&state.join("secrets")).unwrap();
+    let kept = (1..9).rev().find_map(|run| vault.get(&format!("all-run-{run}")).unwrap())?;
     Some(Secrets::from_yaml(std::str::from_utf8(kept.reveal()).unwrap()).unwrap())
 }
 
@@ -458,21 +470,22 @@ fn dial(
     })
 }
 
+/// Machines that the API server knows.
+type Joined = Arc<Mutex<Vec<NodeName>>>;
+
 /// Kubernetes begins with the first machine whose Talos runs, and every other one that runs joins it.
 async fn becomes_a_cluster(
-    (members, otherwise): (Vec<(NodeName, Node)>, Arc<AtomicBool>),
+    (members, otherwise, joined): (Vec<(NodeName, Node)>, Arc<AtomicBool>, Joined),
     place: Arc<Mutex<Option<Server>>>,
     state: PathBuf,
     spec: LabSpec,
 ) {
-    let mut joined = Vec::new();
     let mut tending = JoinSet::new();
     loop {
         sleep(LOOK).await;
-        if joined.is_empty()
-            && place.lock().unwrap_or_else(PoisonError::into_inner).is_none()
-            && members.iter().any(|(_, node)| node.stage() == Stage::Running)
-        {
+        let none = place.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+        let begins = none && joined.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if begins && members.iter().any(|(_, node)| node.stage() == Stage::Running) {
             let secrets = secrets(&state).unwrap();
             let first = &spec.scenarios[&all()].talos.as_ref().unwrap().control_plane[0];
             let host = Name::Ip(spec.board.nodes[first].ip.into());
@@ -490,6 +503,7 @@ async fn becomes_a_cluster(
         }
         let Some(server) = place.lock().unwrap_or_else(PoisonError::into_inner).clone() else { continue };
         for (name, node) in &members {
+            let mut joined = joined.lock().unwrap_or_else(PoisonError::into_inner);
             if node.stage() == Stage::Running && !joined.contains(name) {
                 joined.push(name.clone());
                 server.join(&Member {

@@ -138,6 +138,7 @@ fn lab(machines: u8) -> Lab {
         endpoint: None,
         proof: model::Proof::default(),
         carrier: model::ConfigCarrier::Push,
+        park_by_reset: false,
         inline: None,
         patches: Vec::new(),
         install: Vec::new(),

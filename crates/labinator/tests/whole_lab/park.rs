@@ -26,7 +26,7 @@ async fn is_parked(house: &House) {
     house.stop().await;
     let parked = |look: labinator::desk::Look<'_>| {
         let machine = &look.lab.machines[&node(1)];
-        let jump = machine.live_boot().is_some_and(|boot| boot.firmware == Some(ClientKind::LiveImage));
+        let jump = machine.live_boot().is_some_and(|boot| boot.firmware == Some(ClientKind::Kexec));
         look.lab.phase == Phase::Idle && machine.park.is_some() && jump
     };
     house.until(Duration::from_secs(60), parked).await.unwrap();

@@ -38,6 +38,8 @@ pub(crate) enum Step {
     Offer(Waiting),
     /// Wipe this disk, which is recorded as the lab's, before anything counts on it.
     Wipe(DiskId),
+    /// Have its Talos wipe what it keeps and start again, then wait for this.
+    Reset(Waiting),
     /// It is parked no longer, for this reason.
     ParkEnds(String),
     /// Nobody told how its wipe ended, within the limit.

@@ -139,6 +139,12 @@ impl Cooperation {
                     world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
                     continue;
                 }
+                Command::Reset { node } => {
+                    let machine = (1..=6).find(|m| name(*m) == node).unwrap();
+                    self.is_reset(machine);
+                    world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
+                    continue;
+                }
                 Command::Offer { .. } => unreachable!("no scenario here lets machines fetch their configs"),
                 Command::Switch { .. } | Command::Bootstrap { .. } | Command::Apply { .. } => {
                     world.happens(Fact::Finished { id, outcome: Outcome::Done })?;
@@ -163,6 +169,15 @@ impl Cooperation {
         match &self.machines[&HOST] {
             Real::Agent(boot) => Some(boot.clone()),
             Real::Off | Real::On | Real::Parked | Real::Hung | Real::Talos(_) => None,
+        }
+    }
+
+    /// Its Talos wipes what it kept and starts again by kexec.
+    fn is_reset(&mut self, machine: u8) {
+        if self.machines[&machine] == Real::Talos(true) {
+            self.jumps += 1;
+            let comes_back = self.jumps.is_multiple_of(2);
+            self.machines.insert(machine, if comes_back { Real::Talos(false) } else { Real::Hung });
         }
     }
 

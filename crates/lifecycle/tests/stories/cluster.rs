@@ -37,6 +37,7 @@ pub(crate) fn named(command: &model::Command) -> String {
         model::Command::Switch { port, on: false } => format!("disable {port}"),
         model::Command::Mint { .. } => "mint".to_owned(),
         model::Command::Push { node, .. } => format!("push {node}"),
+        model::Command::Reset { node } => format!("reset {node}"),
         model::Command::Offer { node, .. } => format!("offer {node}"),
         model::Command::Bootstrap { node } => format!("bootstrap {node}"),
         model::Command::Apply { .. } => "apply".to_owned(),

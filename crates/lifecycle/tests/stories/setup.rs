@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     installs: bool,
     wipe_before_use: bool,
     parks: Option<u64>,
+    /// Talos is reset to be parked.
+    by_reset: bool,
     /// They wait in their images, and none has our loader.
     in_images: bool,
     lease: Option<u64>,
@@ -37,6 +39,8 @@ pub(crate) struct Setup {
     carrier: ConfigCarrier,
     inline: Option<String>,
     guests: Vec<(String, Vec<String>)>,
+    /// Scenarios like the first, but for something.
+    alike: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -70,6 +74,13 @@ impl Setup {
             ["wipe", "before", "use"] => self.wipe_before_use = true,
             ["parks", time] => self.parks = Some(number(time)?),
             ["parks", time, "in", "images"] => (self.parks, self.in_images) = (Some(number(time)?), true),
+            ["parks", time, "by", "reset"] => {
+                (self.parks, self.in_images, self.by_reset) = (Some(number(time)?), true, true);
+            }
+            ["scenario", name, "as", "demo"] => self.alike.push(((*name).to_owned(), String::new())),
+            ["scenario", name, "as", "demo", "but", what] => {
+                self.alike.push(((*name).to_owned(), (*what).to_owned()));
+            }
             ["lease", time] => self.lease = Some(number(time)?),
             ["images", "later"] => self.images_later = true,
             ["candidate", generation, "after", starts] => {
@@ -95,7 +106,10 @@ impl Setup {
     /// Where its scenarios park their machines, these have our loader, or images that hold them.
     fn park(&self, board: &mut Board) {
         let Some(span) = self.parks.map(Span::secs) else { return };
-        board.spec.scenarios.values_mut().for_each(|scenario| scenario.park = Some(span));
+        for scenario in board.spec.scenarios.values_mut() {
+            scenario.park = Some(span);
+            scenario.talos.iter_mut().for_each(|talos| talos.park_by_reset = self.by_reset);
+        }
         let nodes = board.spec.board.nodes.values_mut().filter(|_| !self.in_images);
         nodes.for_each(|node| node.loader = model::LoaderChoice::Labinator);
     }
@@ -103,6 +117,9 @@ impl Setup {
     /// A later generation of what the board boots, and where its machines wait after a run.
     fn later(&self, board: &mut Board) -> Result<(), String> {
         self.park(board);
+        for (name, change) in &self.alike {
+            alike(board, name.parse().map_err(text)?, change)?;
+        }
         let Some((generation, after, node)) = &self.candidate else { return Ok(()) };
         let node = node.as_ref().map(|node| node.parse().map_err(text)).transpose()?;
         board.later(*generation, *after, node);
@@ -172,4 +189,21 @@ impl Setup {
         }
         Ok(board)
     }
+}
+
+/// Another scenario like `demo`, with something of its cluster's changed.
+fn alike(board: &mut Board, name: ScenarioName, change: &str) -> Result<(), String> {
+    let demo: ScenarioName = "demo".parse().map_err(text)?;
+    let (mut scenario, mut image) = (board.spec.scenarios[&demo].clone(), board.images[&demo].clone());
+    let talos = scenario.talos.as_mut().ok_or("`demo` is no cluster")?;
+    match change {
+        "" => {}
+        "release" => talos.version = "1.13".to_owned(),
+        "pull" => talos.carrier = ConfigCarrier::Pull,
+        "image" => image.initrd.iter_mut().for_each(|asset| asset.digest = model::Digest([8; 32])),
+        other => return Err(format!("nobody knows what `{other}` changes")),
+    }
+    board.spec.scenarios.insert(name.clone(), scenario);
+    board.images.insert(name, image);
+    Ok(())
 }

@@ -175,7 +175,10 @@ impl Teller {
                 // A port is told again until its switch has answered.
                 Command::Switch { .. } => false,
                 // Before anything is seen of the machine, nobody knows whether it took its config.
-                Command::Push { .. } | Command::Offer { .. } => self.named.contains_key(&named(command)),
+                // Nor whether it was reset.
+                Command::Push { .. } | Command::Offer { .. } | Command::Reset { .. } => {
+                    self.named.contains_key(&named(command))
+                }
                 // Secrets that were kept are found again, and whoever begins etcd looks first.
                 Command::Mint { .. } | Command::Bootstrap { .. } | Command::Apply { .. } => false,
             };

@@ -207,6 +207,7 @@ impl Board {
             proof: model::Proof::default(),
             install: Vec::new(),
             carrier: model::ConfigCarrier::default(),
+            park_by_reset: true,
             inline: None,
         });
     }

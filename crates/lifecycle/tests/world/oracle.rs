@@ -353,6 +353,18 @@ impl Oracle {
         Ok(())
     }
 
+    /// A reset loses what a machine kept: nothing but the end of a run that parks asks for it.
+    fn reset(&self, node: &NodeName, at: LabTime) -> Result<(), String> {
+        let wrong = |why: &str| Err(format!("{node} was to be reset at {at:?}: {why}"));
+        if self.adopted || !self.pushed.contains(node) {
+            return wrong("what it keeps is not of this run");
+        }
+        if self.parks.is_none() || self.active.contains(node) || !self.run.contains(node) {
+            return wrong("no run that it has part in ends, and parks");
+        }
+        Ok(())
+    }
+
     fn bootstrap(&mut self, node: &NodeName, id: CommandId, at: LabTime) -> Result<(), String> {
         let wrong = |why: &str| Err(format!("etcd was begun on {node} at {at:?}: {why}"));
         if !matches!(self.machines[node].talos, TalosSight::Known { .. }) {
@@ -383,6 +395,7 @@ impl Oracle {
             Command::Switch { .. } | Command::Mint { .. } | Command::Apply { .. } => return Ok(()),
             Command::Push { node, .. } => return self.push(node, at),
             Command::Offer { node, .. } => return self.offer(node, at),
+            Command::Reset { node } => return self.reset(node, at),
             Command::Bootstrap { node } => return self.bootstrap(node, id, at),
         };
         let bits = self.machines.get_mut(node).unwrap();

@@ -93,7 +93,7 @@ pub(super) fn boot_of(counter: &Counter, board: &Board, mac: MacAddr, caller: &C
             url.map_or(Boot::Nothing, |url| Boot::Http { url })
         }
         ClientKind::RaspberryPi | ClientKind::UBoot => Boot::Server { server },
-        ClientKind::Agent | ClientKind::Loader | ClientKind::LiveImage => {
+        ClientKind::Agent | ClientKind::Loader | ClientKind::Kexec => {
             Boot::Http { url: counter.base_url(board) }
         }
         ClientKind::UnknownFirmware | ClientKind::Other => Boot::Nothing,

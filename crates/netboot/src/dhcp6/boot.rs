@@ -67,7 +67,7 @@ pub(super) fn boot_of(counter: &Counter, board: &Board, mac: Option<MacAddr>, ca
             // As over IPv4: undecided, it gets a loader that can wait.
             Boot::Url(uki.map_or_else(|| format!("{base}/{UEFI_LOADER}"), |uki| efi_url(&base, &uki)))
         }
-        (ClientKind::Agent | ClientKind::Loader | ClientKind::LiveImage, _) => Boot::Url(format!("{base}/")),
+        (ClientKind::Agent | ClientKind::Loader | ClientKind::Kexec, _) => Boot::Url(format!("{base}/")),
         // There is no PXE of a BIOS over IPv6.
         (
             ClientKind::BiosPxe

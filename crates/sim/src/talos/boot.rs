@@ -455,7 +455,11 @@ impl Inner {
             Order::Reset { everything, reboot } => {
                 self.wiped(everything);
                 self.publish_for(&actor, Payload::Sequence(name, SeqAction::SeqStop));
-                if reboot { Ending::Reset } else { Ending::Off }
+                match (reboot, everything) {
+                    (true, false) => Ending::Kexec,
+                    (true, true) => Ending::Reset,
+                    (false, _) => Ending::Off,
+                }
             }
         }
     }

@@ -75,7 +75,7 @@ impl Style {
                 let vendor = message.options.get(OptionCode::VENDOR_CLASS).unwrap_or_default();
                 if vendor.starts_with(b"HTTPClient") { Self::Http } else { Self::Pxe }
             }
-            ClientKind::Agent | ClientKind::Loader | ClientKind::LiveImage => Self::Agent,
+            ClientKind::Agent | ClientKind::Loader | ClientKind::Kexec => Self::Agent,
             ClientKind::Other => Self::Plain,
         }
     }

@@ -76,6 +76,7 @@ fn asked(command: &Command) -> String {
         }
         Command::Mint { run } => format!("the secrets of run {run} are to be made"),
         Command::Push { node, proof, .. } => format!("{node}: its config is pushed, proven by {proof}"),
+        Command::Reset { node } => format!("{node}: its Talos is reset, to wait for the next start"),
         Command::Offer { node, .. } => format!("{node}: its config is laid ready for it to fetch"),
         Command::Bootstrap { node } => format!("{node}: etcd is to begin there"),
         Command::Apply { run } => format!("the manifests of run {run} are to be applied"),

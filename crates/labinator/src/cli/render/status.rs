@@ -201,7 +201,7 @@ const fn firmware_word(kind: ClientKind) -> &'static str {
         ClientKind::UBoot => "U-Boot",
         ClientKind::Agent => "agent",
         ClientKind::Loader => "loader",
-        ClientKind::LiveImage => "kexec",
+        ClientKind::Kexec => "kexec",
         ClientKind::UnknownFirmware => "unknown",
         ClientKind::Other => "other",
     }

@@ -135,7 +135,7 @@ fn give_boot(options: &mut Options, request: &Message, boot: &Boot) {
         | ClientKind::BiosPxe
         | ClientKind::Agent
         | ClientKind::Loader
-        | ClientKind::LiveImage
+        | ClientKind::Kexec
         | ClientKind::UefiHttp
         | ClientKind::Other => {
             return;
