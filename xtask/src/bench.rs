@@ -12,6 +12,7 @@ mod guests;
 mod http;
 mod idle;
 mod loader;
+mod logs;
 mod mint;
 mod plain;
 mod power;
@@ -99,6 +100,12 @@ const BENCHES: &[Bench] = &[
         about: "what a Ready lab costs, and exec to the first answered DISCOVER",
         packages: segment::PACKAGES,
         run: idle::run,
+    },
+    Bench {
+        name: "logs",
+        about: "lines of syslog a CPU second, against rsyslog and syslog-ng; viewers, memory [--rounds N] [--lines N]",
+        packages: logs::PACKAGES,
+        run: logs::run,
     },
     Bench {
         name: "mint",

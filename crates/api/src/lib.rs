@@ -17,8 +17,8 @@ pub use certificates::{
 };
 pub use images::{Aged, AgedKind, Generation, GenerationState, Stock, StoredImage, TrialProgress};
 pub use logs::{
-    LOG_LEVELS, LogEntry, LogFold, LogGap, LogItem, LogLoss, LogRule, LogSkew, LogSummary, LogTemplate,
-    LogsLost,
+    LOG_LEVELS, LogDisk, LogEntry, LogFold, LogGap, LogItem, LogLoss, LogRule, LogSkew, LogSummary,
+    LogTemplate, LogsLost,
 };
 pub use openapi::openapi;
 pub use routes::{CAPTURE, Method, ROUTES, Right, Route};

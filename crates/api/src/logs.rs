@@ -89,7 +89,7 @@ pub struct LogLoss {
     /// Whose, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Where: `hand-over`, `cut` (a message too long), `console` (bytes), `unreadable`.
+    /// Where: `hand-over`, `cut` (a message too long), `console` (bytes), `unreadable`, `disk` (not written).
     pub stage: String,
     /// How many.
     pub lines: u64,
@@ -99,7 +99,8 @@ pub struct LogLoss {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogGap {
-    /// `viewer`: the ring went on while this reader did not. `another-core`: the controller was started again.
+    /// `viewer`: the ring went on while this reader did not. `another-core`: the controller was started again. `torn`: what
+    /// was being written to disk when the controller was killed.
     pub reason: String,
     /// Number of the first that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,6 +123,9 @@ pub struct LogSummary {
     pub next: u64,
     /// Bytes of memory that the ring has.
     pub memory: u64,
+    /// What the disk has had; absent where nothing is kept on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<LogDisk>,
     /// Lines by where they came in.
     pub sources: BTreeMap<String, u64>,
     /// Lines by severity.
@@ -136,6 +140,20 @@ pub struct LogSummary {
     pub kinds: u64,
     /// The most frequent of them.
     pub templates: Vec<LogTemplate>,
+}
+
+/// What of the lines was written to disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogDisk {
+    /// Bytes written today (UTC).
+    pub today: u64,
+    /// Bytes that may be written a day.
+    pub a_day: u64,
+    /// Bytes that are kept.
+    pub kept: u64,
+    /// Writes that failed.
+    pub failures: u64,
 }
 
 /// Lines that are missing.

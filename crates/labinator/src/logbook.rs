@@ -13,12 +13,13 @@ use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::StreamItem;
 use drivers::channel::Consoles;
-use logs::{Limits, Roster, Store, Stream};
+use logs::{Limits, Roster, Store, Stream, Wear};
 use model::{Event, Fact, MacAddr, NodeName, Sight, Snapshot};
 use tokio::task::JoinSet;
 
@@ -55,6 +56,14 @@ pub(crate) fn begin(epoch: String, sockets: Sockets) -> io::Result<Stream> {
         }
     })?;
     Ok(stream)
+}
+
+/// Keeps warnings and what happens in the lab on disk, too. A folder that cannot be had costs only that.
+pub(crate) fn keep(stream: &Stream, state: &Path) {
+    let folder = state.join("logs");
+    if let Err(why) = logs::keep(stream, &folder, Wear::default()) {
+        tracing::warn!("no lines are kept in {}: {why}; the stream goes on in memory", folder.display());
+    }
 }
 
 async fn hear(stream: Stream, heard: UnixDatagram, syslog: Option<TcpListener>) -> io::Result<()> {

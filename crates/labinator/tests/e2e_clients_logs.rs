@@ -105,6 +105,26 @@ fn what_logger_sends_is_shown_with_its_node_and_followed_over_a_restart_of_the_c
     node.shell(&format!("{udp} 'to the other core'"));
     let LogItem::Line(line) = next() else { panic!("no line") };
     assert_eq!(line.text, "to the other core");
+    // The errors of the first core are on disk, once its five seconds are over; its chatter is not.
+    node.shell(&format!("{udp} 'kept on disk' && logger --server 10.79.0.1 --udp --tag app 'not kept'"));
+    let on_disk = || {
+        let files = std::fs::read_dir(house.path("state").join("logs")).unwrap();
+        files.into_iter().any(|file| {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            String::from_utf8_lossy(&bytes).contains("kept on disk")
+        })
+    };
+    until(LIMIT, "the disk has the line", || on_disk().then_some(()));
+    let summary: LogSummary =
+        serde_json::from_str(&told(&mut controller.verb("logs --summary --json"))).unwrap();
+    assert!(summary.disk.is_some_and(|disk| disk.today > 100 && disk.today <= disk.kept));
+    controller.replace("core");
+    let found = until(LIMIT, "lines of an earlier core", || {
+        let all = lines(&controller, "--since 1h --node node1 --grep ^(kept|not|to)");
+        (!all.is_empty()).then_some(all)
+    });
+    let texts: Vec<&str> = found.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(texts, ["to the other core", "kept on disk"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //!
 //! Everything up to the viewers is values in, values out: [`Intake`] reads no clock and opens no socket.
 
+mod disk;
 mod frames;
 mod hash;
 mod intake;
@@ -21,6 +22,7 @@ mod stream;
 mod templates;
 mod view;
 
+pub use disk::{Folder, Spent, Wear, keep};
 pub use frames::{Found, Frames};
 pub use intake::{Intake, Roster};
 pub use ring::{Kind, Record, Ring};

@@ -17,6 +17,10 @@ use crate::stream::Stream;
 const CONNECTIONS: usize = 256;
 /// Datagrams read before others have their turn.
 const TURN: usize = 256;
+/// A piece this small is not worth a wake-up each: the next one may be larger.
+const SMALL: usize = 16 * 1024;
+/// How long what is small may gather, while the kernel keeps it.
+const GATHER: Duration = Duration::from_millis(5);
 /// Pause after a connection could not be accepted, such as for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -54,7 +58,7 @@ async fn connection_once(stream: &Stream, connection: TcpStream, from: IpAddr) -
         let read = stream.work(|state, now| {
             let count = match connection.try_read(&mut state.scratch) {
                 Ok(count) => count,
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok((true, false)),
                 Err(why) => return Err(why),
             };
             let bytes = state.scratch.get(..count).unwrap_or_default();
@@ -62,10 +66,17 @@ async fn connection_once(stream: &Stream, connection: TcpStream, from: IpAddr) -
             let each = |message: &[u8]| intake.syslog(from, message, now);
             let Found { cut, .. } = if count == 0 { frames.finish(each) } else { frames.take(bytes, each) };
             state.intake.store.lose(Stage::Cut, Who::default(), cut, now);
-            Ok(count > 0)
+            Ok((count > 0, count < SMALL))
         });
-        if !read? {
+        let (goes_on, small) = read?;
+        if !goes_on {
             return Ok(());
+        }
+        if small {
+            tokio::time::sleep(GATHER).await;
+        } else {
+            // A flood would be ready for ever, and nobody else would have a turn.
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -54,7 +54,7 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let text = self.text.get(..LONGEST_TEXT).unwrap_or(self.text);
         let mut head = [0; HEAD];
         let kind = match self.kind {
@@ -76,7 +76,7 @@ impl<'a> Record<'a> {
     }
 
     /// The record that begins `bytes`, and what follows it.
-    fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
         let [l0, l1, kind, severity, source, _, n0, n1, p0, p1, _, _, rest_of_head @ ..] = head;
         let (text, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([*l0, *l1])))?;

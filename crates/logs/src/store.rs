@@ -43,7 +43,7 @@ impl Source {
         }
     }
 
-    const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Syslog => 0,
             Self::Ipxe => 1,
@@ -69,12 +69,14 @@ pub enum Stage {
     Viewer,
     /// More lines like others than one template may have: counted, not stored.
     Folded,
+    /// Not written to disk: the day's share was used up, the disk was full, or too slow.
+    Disk,
 }
 
 impl Stage {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 6] =
-        [Self::HandOver, Self::Cut, Self::Console, Self::Unreadable, Self::Viewer, Self::Folded];
+    pub const ALL: [Self; 7] =
+        [Self::HandOver, Self::Cut, Self::Console, Self::Unreadable, Self::Viewer, Self::Folded, Self::Disk];
 
     /// Its word, as the API and the metrics have it.
     #[must_use]
@@ -86,6 +88,7 @@ impl Stage {
             Self::Unreadable => "unreadable",
             Self::Viewer => "viewer",
             Self::Folded => "folded",
+            Self::Disk => "disk",
         }
     }
 

@@ -1,9 +1,9 @@
 //! The stream that receivers fill and viewers follow, each viewer at its own pace.
 //!
-//! A viewer has a place in the ring and four pieces of 32 KiB on their way, nothing else. One that does not read stands
+//! A viewer has a place in the ring and two pieces of 16 KiB on their way, nothing else. One that does not read stands
 //! still, and finds a gap mark where it goes on; nobody waits for it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -11,14 +11,15 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::disk::Folder;
 use crate::intake::Intake;
 use crate::store::Store;
-use crate::view::{Asked, Cursor, say};
+use crate::view::{Asked, Cursor, Earlier, say};
 
 /// Pieces on their way to a viewer.
-const PIECES: usize = 4;
+const PIECES: usize = 2;
 /// Pause between pieces, while lines come without end.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(10);
 /// Silence after which a viewer is told how far it is.
 const BEAT: Duration = Duration::from_secs(2);
 /// How long folded lines may stay untold.
@@ -38,6 +39,8 @@ struct Inner {
     news: watch::Sender<u64>,
     /// Where viewers are served: not where the lab is judged.
     runtime: Handle,
+    /// What outlives the ring, where lines are kept on disk.
+    folder: OnceLock<Arc<Folder>>,
 }
 
 #[derive(Debug)]
@@ -58,7 +61,42 @@ impl Stream {
     #[must_use]
     pub fn new(store: Store, epoch: String, runtime: Handle) -> Self {
         let state = State { intake: Intake::new(store), scratch: vec![0; SCRATCH] };
-        Self(Arc::new(Inner { epoch, state: Mutex::new(state), news: watch::Sender::new(0), runtime }))
+        Self(Arc::new(Inner {
+            epoch,
+            state: Mutex::new(state),
+            news: watch::Sender::new(0),
+            runtime,
+            folder: OnceLock::new(),
+        }))
+    }
+
+    pub(crate) fn epoch(&self) -> &str {
+        &self.0.epoch
+    }
+
+    pub(crate) fn read_from(&self, folder: Arc<Folder>) {
+        // The first one stays.
+        drop(self.0.folder.set(folder));
+    }
+
+    /// What is kept on disk, where lines are.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Folder> {
+        self.0.folder.get().map(|folder| &**folder)
+    }
+
+    /// Says what segments have, before the ring's.
+    async fn show_earlier(&self, earlier: Earlier, pieces: mpsc::Sender<Bytes>) {
+        let Some(folder) = self.0.folder.get().cloned() else { return };
+        // The semaphore is never closed.
+        let Ok(_seat) = folder.seats.acquire().await else { return };
+        let reading = Arc::clone(&folder);
+        let read = move || {
+            earlier.tell(&reading, |piece| pieces.blocking_send(Bytes::copy_from_slice(piece)).is_ok());
+        };
+        if let Err(why) = self.0.runtime.spawn_blocking(read).await {
+            tracing::warn!("segments of lines could not be read: {why}");
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -123,7 +161,14 @@ impl Stream {
         let mut news = self.0.news.subscribe();
         let mut out = Vec::new();
         let epoch = &self.0.epoch;
-        let mut cursor = Cursor::new(asked, &mut self.state().intake.store, epoch, &mut out);
+        let (mut cursor, earlier) = {
+            let store = &mut self.state().intake.store;
+            let earlier = Earlier::of(&asked, store, epoch);
+            (Cursor::new(asked, store, epoch, &mut out), earlier)
+        };
+        if let Some(earlier) = earlier {
+            self.show_earlier(earlier, pieces.clone()).await;
+        }
         loop {
             news.mark_unchanged();
             let all_said = cursor.tell(&mut self.state().intake.store, epoch, &mut out);

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::disk::{Folder, Kept, Piece};
 use crate::ring::{Kind, Record};
 use crate::store::{Source, Stage, Store};
 
@@ -14,7 +15,7 @@ const GREP_SIZE: usize = 1 << 20;
 /// Records looked at in one go.
 const AT_ONCE: usize = 4096;
 /// Bytes said in one go, about.
-const PIECE: usize = 32 * 1024;
+const PIECE: usize = 16 * 1024;
 
 /// An expression that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,9 +50,13 @@ impl Filter {
     }
 
     fn wants(&self, node: Option<u16>, record: &Record<'_>) -> bool {
+        self.wants_of(self.node.is_none() || node == Some(record.node), record)
+    }
+
+    fn wants_of(&self, node: bool, record: &Record<'_>) -> bool {
         // Lines that are missing may be anybody's, unless it is known whose they are.
         let missing = record.kind == Kind::Lost;
-        let of_node = self.node.is_none() || node == Some(record.node) || (missing && record.node == 0);
+        let of_node = node || (missing && record.node == 0);
         let bad_enough = self.level.is_none_or(|level| record.severity <= level || missing);
         let found = || self.grep.as_ref().is_none_or(|grep| missing || grep.is_match(record.text));
         of_node && bad_enough && found()
@@ -99,7 +104,7 @@ impl Cursor {
         Self { next, filter, until }
     }
 
-    /// Says what is new, up to about 32 KiB. False when there is more.
+    /// Says what is new, up to about 16 KiB. False when there is more.
     pub(crate) fn tell(&mut self, store: &mut Store, epoch: &str, out: &mut Vec<u8>) -> bool {
         let oldest = store.oldest();
         if self.next < oldest {
@@ -119,7 +124,7 @@ impl Cursor {
             looked_at += 1;
             self.next = number + 1;
             if self.until.is_none_or(|until| record.at <= until) && self.filter.wants(node, &record) {
-                tell_one(store, (epoch, number), &record, out);
+                tell_one(&kept(store, (number, record)), epoch, out);
             }
         }
         looked_at < AT_ONCE
@@ -130,8 +135,78 @@ impl Store {
     /// Says everything that is kept, as server-sent events.
     pub fn tell_all(&self, out: &mut Vec<u8>) {
         for (number, record) in self.ring.from(0) {
-            tell_one(self, ("all", number), &record, out);
+            tell_one(&kept(self, (number, record)), "all", out);
         }
+    }
+}
+
+/// What segments hold for a viewer, before what the ring has.
+#[derive(Debug)]
+pub(crate) struct Earlier {
+    filter: Filter,
+    since: u64,
+    until: Option<u64>,
+    /// Whose numbers are the ring's, and the first that is told from there.
+    ring: (String, u64),
+}
+
+impl Earlier {
+    /// What a viewer wants of segments; `None` when the ring has it all.
+    pub(crate) fn of(asked: &Asked, store: &Store, epoch: &str) -> Option<Self> {
+        let since = asked.since.filter(|_| asked.after.is_none())?;
+        let begins = store.at(since);
+        (begins == store.oldest()).then(|| Self {
+            filter: asked.filter.clone(),
+            since,
+            until: asked.until,
+            ring: (epoch.to_owned(), begins),
+        })
+    }
+
+    /// Says it in pieces, until `give` takes no more.
+    pub(crate) fn tell(&self, folder: &Folder, mut give: impl FnMut(&[u8]) -> bool) {
+        let (own, begins) = &self.ring;
+        let mut out = Vec::new();
+        let mut before: Option<String> = None;
+        let mut goes_on = true;
+        folder.read(self.since, |epoch, piece| {
+            if before.as_deref().is_some_and(|before| before != epoch) {
+                say(&mut out, "gap", epoch, 0, |out| {
+                    put(out, format_args!(r#"{{"reason":"another-core"}}"#));
+                });
+            }
+            if before.as_deref() != Some(epoch) {
+                before = Some(epoch.to_owned());
+            }
+            match piece {
+                Piece::Record(kept) => {
+                    let of_ring = epoch == own && kept.number >= *begins;
+                    if !of_ring && self.wants(&kept) {
+                        tell_one(&kept, epoch, &mut out);
+                    }
+                }
+                Piece::Torn => {
+                    say(&mut out, "gap", epoch, 0, |out| put(out, format_args!(r#"{{"reason":"torn"}}"#)));
+                }
+            }
+            if out.len() >= PIECE {
+                goes_on = give(&out);
+                out.clear();
+            }
+            goes_on
+        });
+        if before.is_some_and(|before| before != *own) {
+            say(&mut out, "gap", own, 0, |out| put(out, format_args!(r#"{{"reason":"another-core"}}"#)));
+        }
+        if goes_on && !out.is_empty() {
+            give(&out);
+        }
+    }
+
+    fn wants(&self, kept: &Kept<'_>) -> bool {
+        let in_time = kept.record.at >= self.since && self.until.is_none_or(|until| kept.record.at <= until);
+        let of_node = self.filter.node.as_deref().is_none_or(|node| node == kept.node);
+        in_time && self.filter.wants_of(of_node, &kept.record)
     }
 }
 
@@ -160,15 +235,25 @@ pub(crate) fn say(out: &mut Vec<u8>, event: &str, epoch: &str, seq: u64, body: i
     out.extend_from_slice(b"\n\n");
 }
 
-fn tell_one(store: &Store, (epoch, seq): (&str, u64), record: &Record<'_>, out: &mut Vec<u8>) {
-    let node = store.nodes.name(record.node);
+/// A record of the ring with its names.
+fn kept<'a>(store: &'a Store, (number, record): (u64, Record<'a>)) -> Kept<'a> {
+    Kept { number, node: store.nodes.name(record.node), program: store.programs.name(record.program), record }
+}
+
+fn tell_one(kept: &Kept<'_>, epoch: &str, out: &mut Vec<u8>) {
+    let Kept { number, node, program: name, record } = kept;
+    let program = |out: &mut Vec<u8>| {
+        if record.program != 0 {
+            text(out, "program", name.as_bytes());
+        }
+    };
     let event = match record.kind {
         Kind::Line => "line",
         Kind::Folded => "folded",
         Kind::Lost => "lost",
     };
-    say(out, event, epoch, seq, |out| {
-        put(out, format_args!(r#"{{"seq":{seq},"at":{}"#, record.at));
+    say(out, event, epoch, *number, |out| {
+        put(out, format_args!(r#"{{"seq":{number},"at":{}"#, record.at));
         if record.node != 0 {
             text(out, "node", node.as_bytes());
         }
@@ -179,12 +264,12 @@ fn tell_one(store: &Store, (epoch, seq): (&str, u64), record: &Record<'_>, out: 
                 }
                 let source = Source::ALL.get(usize::from(record.source)).map_or("", |source| source.word());
                 text(out, "source", source.as_bytes());
-                program(store, record, out);
+                program(out);
                 put(out, format_args!(r#","severity":{},"template":{}"#, record.severity, record.template));
                 text(out, "text", record.text);
             }
             Kind::Folded => {
-                program(store, record, out);
+                program(out);
                 put(out, format_args!(r#","severity":{},"template":{}"#, record.severity, record.template));
                 put(out, format_args!(r#","lines":{}"#, record.count));
                 text(out, "pattern", record.text);
@@ -197,12 +282,6 @@ fn tell_one(store: &Store, (epoch, seq): (&str, u64), record: &Record<'_>, out: 
         }
         out.push(b'}');
     });
-}
-
-fn program(store: &Store, record: &Record<'_>, out: &mut Vec<u8>) {
-    if record.program != 0 {
-        text(out, "program", store.programs.name(record.program).as_bytes());
-    }
 }
 
 fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {

@@ -201,6 +201,28 @@ async fn a_slow_viewer_finds_a_mark_of_exactly_what_it_missed_and_slows_nobody()
 }
 
 #[tokio::test]
+async fn a_flood_of_one_connection_takes_no_turn_from_viewers() {
+    let stream = stream(every_line());
+    let mut viewer = Viewer::of(&stream, following());
+    let connection = tcp(&stream).await.into_std().unwrap();
+    connection.set_nonblocking(false).unwrap();
+    let total = 300_000;
+    let flood = std::thread::spawn(move || {
+        let piece = format!("<14>app: {}\n", "x".repeat(90)).repeat(1_000);
+        for _ in 0..total / 1_000 {
+            std::io::Write::write_all(&mut &connection, piece.as_bytes()).unwrap();
+        }
+    });
+    viewer.next().await.unwrap();
+    let come = stream.look(|store| store.totals().lines);
+    assert!(come < total / 2, "{come} lines had come before a viewer saw the first");
+    while stream.look(|store| store.totals().lines) < total {
+        viewer.next().await.unwrap();
+    }
+    flood.join().unwrap();
+}
+
+#[tokio::test]
 async fn one_rule_is_folded_at_its_place_and_others_are_whole() {
     let stream = stream(Limits::default());
     tokio::spawn(stream.clone().tell_folds());

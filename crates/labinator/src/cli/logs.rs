@@ -177,14 +177,16 @@ fn written(item: &LogItem, paint: Paint) -> String {
                 "cut" => format!("… {lines} lines cut here (longer than 8 KiB)"),
                 "console" => format!("… {lines} bytes of the console lost here"),
                 "unreadable" => format!("… {lines} lines here are none of their format"),
+                "disk" => format!("… {lines} lines here were not written to disk"),
                 other => format!("… {lines} lines lost here ({other})"),
             };
             headed(*at, node.as_deref(), None, &paint.doubtful(&what))
         }
         LogItem::Gap(LogGap { reason, lines, .. }) => paint.doubtful(&match (reason.as_str(), lines) {
             ("another-core", _) => {
-                "… the controller was started again; lines before that are gone".to_owned()
+                "… the controller was started again; what it had only in memory is gone".to_owned()
             }
+            ("torn", _) => "… what was being written here was cut off".to_owned(),
             (_, Some(lines)) => format!("… {lines} lines skipped (slow reader)"),
             (other, None) => format!("… lines skipped ({other})"),
         }),
@@ -197,6 +199,16 @@ fn headed(at: WallTime, node: Option<&str>, program: Option<&str>, text: &str) -
     format!("{}  {node:<12}  {program}{text}", clock(at))
 }
 
+/// To a tenth.
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(100_000);
+    if tenths.is_multiple_of(10) {
+        (tenths / 10).to_string()
+    } else {
+        format!("{}.{}", tenths / 10, tenths % 10)
+    }
+}
+
 /// What came, as a person reads it.
 fn summed(summary: &LogSummary) -> String {
     let mut out = format!(
@@ -206,6 +218,13 @@ fn summed(summary: &LogSummary) -> String {
         summary.memory >> 20,
         summary.kinds
     );
+    if let Some(disk) = &summary.disk {
+        let [today, a_day, kept] = [disk.today, disk.a_day, disk.kept].map(megabytes);
+        out.push_str(&format!("{today} of {a_day} MB written today, {kept} MB on disk\n"));
+        if disk.failures > 0 {
+            out.push_str(&format!("{:>12}  writes failed: is there room on the disk?\n", disk.failures));
+        }
+    }
     let lost = summary.lost.iter().filter(|lost| lost.lines > 0);
     for lost in lost {
         out.push_str(&format!("{:>12}  {}\n", lost.lines, lost.stage));
@@ -230,6 +249,12 @@ mod tests {
         let at = moment("14:02:11").unwrap();
         assert!(at <= now() && now() - at < 24 * 3600 * 1000 && at / 1000 % 86_400 == 50_531);
         assert!(moment("25:00:00").is_err() && moment("soon").is_err());
+    }
+
+    #[test]
+    fn bytes_are_shown_in_megabytes_and_none_as_none() {
+        let shown = [0, 1, 100_000, 1_000_000, 50_000_000].map(megabytes);
+        assert_eq!(shown, ["0", "0.1", "0.1", "1", "50"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Lines of everybody, as they come, and what they cost.
 
-use ::logs::{Asked, Filter, Source, Stage};
-use api::{LogRule, LogSkew, LogSummary, LogTemplate, LogsLost};
+use ::logs::{Asked, Filter, Source, Spent, Stage};
+use api::{LogDisk, LogRule, LogSkew, LogSummary, LogTemplate, LogsLost};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
@@ -99,7 +99,11 @@ fn level(word: &str) -> Result<u8, (String, &'static str)> {
 }
 
 pub(super) async fn summary(State(house): State<House>) -> Response {
-    Json(house.logs.look(summed)).into_response()
+    let disk = house.logs.folder().map(|folder| {
+        let Spent { today, a_day, in_all, failures } = folder.spent();
+        LogDisk { today, a_day, kept: in_all, failures }
+    });
+    Json(LogSummary { disk, ..house.logs.look(summed) }).into_response()
 }
 
 fn summed(store: &::logs::Store) -> LogSummary {
@@ -125,6 +129,7 @@ fn summed(store: &::logs::Store) -> LogSummary {
         oldest: store.oldest(),
         next: store.next(),
         memory: u64::try_from(store.bytes()).unwrap_or_default(),
+        disk: None,
         sources: Source::ALL.iter().zip(totals.sources).map(|(s, n)| (s.word().to_owned(), n)).collect(),
         levels: api::LOG_LEVELS.iter().zip(totals.severities).map(|(l, n)| ((*l).to_owned(), n)).collect(),
         lost: lost.map(|(stage, lines)| LogsLost { stage: stage.word().to_owned(), lines }).collect(),

@@ -98,6 +98,7 @@ async fn serve(
     let screens = Screens::default();
     let sockets = logbook::Sockets { heard: doors.heard.try_clone(), syslog: doors.syslog.take() };
     let logs = logbook::begin(epoch.clone(), sockets).map_err(ServeError::io("the log stream"))?;
+    logbook::keep(&logs, &folders.state);
     logbook::feed(&mut tasks, &logs, desk.publisher(), channel.consoles().clone());
     let house = House {
         desk: desk.clone(),
