@@ -1676,6 +1676,135 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The tokens, without what is secret of them. */
+        get: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody?: never;
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TokenList"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        put?: never;
+        /** Make a token; it is shown this once. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["TokenAsk"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TokenMade"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/tokens/{name}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Revoke a token; what was opened with it ends. */
+        post: {
+            parameters: {
+                query?: never;
+                header?: never;
+                path: {
+                    name: string;
+                };
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": components["schemas"]["Ask"];
+                };
+            };
+            responses: {
+                /** @description Done */
+                200: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["TokenList"];
+                    };
+                };
+                /** @description Refused or failed */
+                default: {
+                    headers: {
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        "application/json": components["schemas"]["ErrorBody"];
+                    };
+                };
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -5314,6 +5443,8 @@ export interface components {
              */
             lab: components["schemas"]["LabName"] | null;
         };
+        /** @description What the holder of a token may do. */
+        Role: "kiosk" | "view" | "operate" | "admin";
         /** @description The root, for clients to be told. */
         RootCertificate: {
             /** @description What of it people compare. */
@@ -6003,6 +6134,50 @@ export interface components {
              * @description Blocks sent before one is acknowledged.
              */
             window: number;
+        };
+        /** @description Body of a request for a token. */
+        TokenAsk: {
+            /**
+             * @description What a kiosk may do beyond its picture: a method and a path each.
+             * @default []
+             */
+            allow: string[];
+            /** @description Who asks. */
+            by: components["schemas"]["Origin"];
+            /**
+             * Format: uint32
+             * @description How many days it is good for, up to 3650.
+             */
+            days: number;
+            /** @description Whose it shall be: letters, digits and `-`. */
+            name: string;
+            /** @description What it may do. */
+            role: components["schemas"]["Role"];
+        };
+        /** @description All tokens but the controller's own. */
+        TokenList: {
+            /** @description By name. */
+            tokens: components["schemas"]["TokenView"][];
+        };
+        /** @description A token that was made. */
+        TokenMade: {
+            /** @description What of it is listed. */
+            listed: components["schemas"]["TokenView"];
+            /** @description The token, shown this once. */
+            token: components["schemas"]["SecretText"];
+        };
+        /** @description A token as it is listed; the token itself is nowhere. */
+        TokenView: {
+            /** @description What a kiosk may do beyond its picture, such as `POST /v1/scenarios/demo/start`. */
+            allow: string[];
+            /** @description When it was made. */
+            created: components["schemas"]["WallTime"];
+            /** @description When it ends. */
+            expires: components["schemas"]["WallTime"];
+            /** @description Whose it is. */
+            name: string;
+            /** @description What it may do. */
+            role: components["schemas"]["Role"];
         };
         /** @description A boot with everything that was seen of it. */
         Trace: {

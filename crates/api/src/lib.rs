@@ -2,6 +2,7 @@
 //!
 //! [`ROUTES`] is the one list of what can be asked; the OpenAPI file is made from it.
 
+mod access;
 mod bodies;
 mod certificates;
 mod images;
@@ -10,6 +11,7 @@ mod openapi;
 mod routes;
 mod switches;
 
+pub use access::{Role, TokenAsk, TokenList, TokenMade, TokenView, route_of};
 pub use bodies::*;
 pub use certificates::{
     CertificateList, CertificateView, ClockView, IssueAsk, IssuedCertificate, RenewAsk, RootCertificate,

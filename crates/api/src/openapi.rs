@@ -60,11 +60,12 @@ fn operation(route: &Route, shapes: &mut SchemaGenerator, error: &schemars::Sche
     };
     let mut operation = json!({
         "summary": route.about,
+        "x-right": format!("{:?}", route.right).to_lowercase(),
         "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
         "responses": responses,
         "security": match route.right {
             Right::Anyone => json!([]),
-            Right::Token => json!([{ "token": [] }, { "cookie": [] }]),
+            Right::Kiosk | Right::View | Right::Operate | Right::Admin => json!([{ "token": [] }, { "cookie": [] }]),
         }
     });
     if let (Some(takes), Value::Object(fields)) = (route.takes, &mut operation) {

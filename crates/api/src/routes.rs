@@ -7,7 +7,7 @@ use crate::{
     Accepted, AdoptAsk, Adopted, Ask, Captures, CertificateList, ConsolePart, CutAsk, Diagnosis, EventPage,
     Explanations, IssueAsk, IssuedCertificate, LoaderAsk, LogItem, LogSummary, MachinePage, MirrorAsk,
     Mirrored, Plan, PowerAsk, PowerSaid, RenewAsk, RestoreAsk, RootCertificate, Stock, StreamItem,
-    SwitchList, TypeAsk, Typed, WipeAsk,
+    SwitchList, TokenAsk, TokenList, TokenMade, TypeAsk, Typed, WipeAsk,
 };
 
 /// How it is asked.
@@ -24,8 +24,14 @@ pub enum Method {
 pub enum Right {
     /// Anybody who reaches the port.
     Anyone,
-    /// Whoever holds the token, or comes over the local Unix socket.
-    Token,
+    /// Whoever holds a token, a kiosk's too.
+    Kiosk,
+    /// Whoever may read.
+    View,
+    /// Whoever may start, stop, switch and install.
+    Operate,
+    /// Whoever may do everything. Whoever comes over the local Unix socket may, too.
+    Admin,
 }
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -70,7 +76,7 @@ const fn get(path: &'static str, about: &'static str, gives: SchemaOf) -> Route 
         query: &[],
         takes: None,
         gives,
-        right: Right::Token,
+        right: Right::View,
         streams: false,
         upgrades: false,
         media: None,
@@ -78,14 +84,19 @@ const fn get(path: &'static str, about: &'static str, gives: SchemaOf) -> Route 
 }
 
 const fn post(path: &'static str, about: &'static str, takes: SchemaOf, gives: SchemaOf) -> Route {
-    Route { method: Method::Post, takes: Some(takes), ..get(path, about, gives) }
+    Route { method: Method::Post, right: Right::Operate, takes: Some(takes), ..get(path, about, gives) }
+}
+
+const fn by(right: Right, route: Route) -> Route {
+    Route { right, ..route }
 }
 
 /// The whole API, version 1.
 pub const ROUTES: &[Route] = &[
-    get("/v1/snapshot", "The lab at this moment.", shape::<Snapshot>),
+    by(Right::Kiosk, get("/v1/snapshot", "The lab at this moment.", shape::<Snapshot>)),
     Route {
         streams: true,
+        right: Right::Kiosk,
         ..get("/v1/stream", "A snapshot, then changes and events as they come.", shape::<StreamItem>)
     },
     Route {
@@ -97,11 +108,14 @@ pub const ROUTES: &[Route] = &[
     },
     get("/v1/scenarios/{scenario}/plan", "What a start would do, without doing it.", shape::<Plan>),
     post("/v1/scenarios/{scenario}/start", "Start a scenario.", shape::<Ask>, shape::<Accepted>),
-    post(
-        "/v1/scenarios/{scenario}/adopt",
-        "Take over a cluster that runs, without a write to it.",
-        shape::<AdoptAsk>,
-        shape::<Adopted>,
+    by(
+        Right::Admin,
+        post(
+            "/v1/scenarios/{scenario}/adopt",
+            "Take over a cluster that runs, without a write to it.",
+            shape::<AdoptAsk>,
+            shape::<Adopted>,
+        ),
     ),
     post("/v1/stop", "Switch the lab's machines off.", shape::<Ask>, shape::<Accepted>),
     get("/v1/explain", "Why everything is as it is.", shape::<Explanations>),
@@ -165,6 +179,7 @@ pub const ROUTES: &[Route] = &[
     post("/v1/nodes/{node}/console", "Type into its serial port.", shape::<TypeAsk>, shape::<Typed>),
     Route {
         upgrades: true,
+        right: Right::Operate,
         ..get(
             "/v1/nodes/{node}/screen",
             "Its screen: the messages are the RFB stream (RFC 6143), as noVNC and websockify have it.",
@@ -179,11 +194,14 @@ pub const ROUTES: &[Route] = &[
         shape::<RestoreAsk>,
         shape::<Accepted>,
     ),
-    post(
-        "/v1/switches/{switch}/mirror",
-        "Copy what goes through a port to another, or end that.",
-        shape::<MirrorAsk>,
-        shape::<Mirrored>,
+    by(
+        Right::Admin,
+        post(
+            "/v1/switches/{switch}/mirror",
+            "Copy what goes through a port to another, or end that.",
+            shape::<MirrorAsk>,
+            shape::<Mirrored>,
+        ),
     ),
     get("/v1/doctor", "What is wrong with this boss, network and lab.", shape::<Diagnosis>),
     get(
@@ -209,6 +227,7 @@ pub const ROUTES: &[Route] = &[
     get("/v1/failures", "Heads of packets saved of starts that failed.", shape::<Captures>),
     Route {
         media: Some(CAPTURE),
+        right: Right::Operate,
         ..get("/v1/failures/{file}", "One of them, for tshark or Wireshark.", shape::<String>)
     },
     get(
@@ -216,17 +235,37 @@ pub const ROUTES: &[Route] = &[
         "The lab's certificates: what serves with one, what waits for one and why, and whether the clock is believed.",
         shape::<CertificateList>,
     ),
-    post(
-        "/v1/certificates/renew",
-        "Make the lab's own certificates anew, without closing a connection.",
-        shape::<RenewAsk>,
-        shape::<CertificateList>,
+    by(
+        Right::Admin,
+        post(
+            "/v1/certificates/renew",
+            "Make the lab's own certificates anew, without closing a connection.",
+            shape::<RenewAsk>,
+            shape::<CertificateList>,
+        ),
     ),
-    post(
-        "/v1/certificates/issue",
-        "Issue a server's certificate for a request (PKCS #10).",
-        shape::<IssueAsk>,
-        shape::<IssuedCertificate>,
+    by(
+        Right::Admin,
+        post(
+            "/v1/certificates/issue",
+            "Issue a server's certificate for a request (PKCS #10).",
+            shape::<IssueAsk>,
+            shape::<IssuedCertificate>,
+        ),
+    ),
+    by(Right::Admin, get("/v1/tokens", "The tokens, without what is secret of them.", shape::<TokenList>)),
+    by(
+        Right::Admin,
+        post("/v1/tokens", "Make a token; it is shown this once.", shape::<TokenAsk>, shape::<TokenMade>),
+    ),
+    by(
+        Right::Admin,
+        post(
+            "/v1/tokens/{name}/revoke",
+            "Revoke a token; what was opened with it ends.",
+            shape::<Ask>,
+            shape::<TokenList>,
+        ),
     ),
     Route {
         right: Right::Anyone,

@@ -18,7 +18,7 @@ use std::time::Duration;
 use agent::Agent;
 use drivers::channel::{Channel, CoreKey, Speaker};
 use labinator::clock::Clock;
-use labinator::http::{Token, guarded_router, router};
+use labinator::http::{guarded_router, router};
 use labinator::trust::Trust;
 use model::{MachineUuid, PowerDriver};
 use store::lossy::LossyFiles;
@@ -28,7 +28,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+use stand::TOKEN;
 
 async fn soon<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, work).await.unwrap()
@@ -122,7 +122,7 @@ async fn lab(name: &str) -> Lab {
     let page_at = page.local_addr().unwrap();
     let local = folder.join("api.sock");
     let door = UnixListener::bind(&local).unwrap();
-    let guarded = guarded_router(house.clone(), Token::of(TOKEN.to_owned()));
+    let guarded = guarded_router(house.clone());
     running.spawn(async move { axum::serve(page, guarded).await.unwrap() });
     running.spawn(async move {
         // The core lives as long as its door.

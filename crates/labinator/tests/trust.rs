@@ -1,15 +1,17 @@
 //! The page over TLS as a client meets it: over real sockets, with the built program, and with clocks that the test sets.
-#![expect(clippy::unwrap_used, reason = "a test may stop")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may stop")]
 
 #[path = "trust/house.rs"]
 mod house;
+#[path = "trust/rights.rs"]
+mod rights;
 #[path = "lost_writes/stand.rs"]
 mod stand;
 
 use std::time::Duration;
 
 use api::{CertificateList, RootCertificate, ServiceState};
-use house::{BEGIN, DAY, House, TOKEN, Told};
+use house::{BEGIN, DAY, House, TOKEN};
 use labinator::clock::Clock;
 use labinator::trust::{How, Trust};
 use model::{LabTime, WallTime};
@@ -21,7 +23,7 @@ fn clock_at(wall: u64) -> Clock {
 #[tokio::test]
 async fn the_page_is_served_over_tls_to_whoever_knows_the_root_by_file_or_fingerprint() {
     let house = House::open("served", Clock::after(None)).await;
-    let root: RootCertificate = house.ask("GET", "/v1/certificates/root", "", Told::Nobody).await.json();
+    let root: RootCertificate = house.send("GET", "/v1/certificates/root", "", &[]).await.json();
     let by_fingerprint = ["--ca", &root.certificate.fingerprint];
     let status = house.run(&["cert", "status", "--json"], &by_fingerprint, TOKEN).await;
     let list: CertificateList = serde_json::from_str(&status.out).unwrap();
@@ -52,7 +54,7 @@ async fn the_page_is_served_over_tls_to_whoever_knows_the_root_by_file_or_finger
 #[tokio::test]
 async fn a_certificate_for_another_server_is_issued_with_a_key_that_never_leaves() {
     let house = House::open("issue", Clock::after(None)).await;
-    let root: RootCertificate = house.ask("GET", "/v1/certificates/root", "", Told::Nobody).await.json();
+    let root: RootCertificate = house.send("GET", "/v1/certificates/root", "", &[]).await.json();
     let to = house.folder.join("out");
     std::fs::create_dir(&to).unwrap();
     let line = ["cert", "issue", "registry.lab", "10.0.0.5", "--hours", "48", "--out", to.to_str().unwrap()];
@@ -69,14 +71,16 @@ async fn a_certificate_for_another_server_is_issued_with_a_key_that_never_leaves
     let again = house.run(&line, &ca, TOKEN).await;
     assert!(again.code == 1 && again.err.contains("--force"), "{}", again.err);
     let broken = r#"{"request":"-----BEGIN X-----\nAAAA\n-----END X-----\n","by":"cli"}"#;
-    let refused = house.ask("POST", "/v1/certificates/issue", broken, Told::Token).await;
+    let refused = house
+        .send("POST", "/v1/certificates/issue", broken, &[("authorization", format!("Bearer {TOKEN}"))])
+        .await;
     assert_eq!(refused.status, 400, "{}", refused.body);
 }
 
 #[tokio::test]
 async fn a_hundred_renewals_close_no_stream_and_each_is_shown_to_the_next_client() {
     let house = House::open("stream", Clock::after(None)).await;
-    let mut stream = house.open_stream().await;
+    let mut stream = house.open_stream(TOKEN).await;
     let mut shown = Vec::new();
     for _ in 0..100 {
         house.trust.renew(How::Plain).await.unwrap();

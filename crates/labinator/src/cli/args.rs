@@ -22,6 +22,7 @@ use super::router::RouterVerb;
 use super::secret::SecretVerb;
 use super::secure_boot::SecureBootVerb;
 use super::talos::TalosVerb;
+use super::token::TokenVerb;
 use super::wiring_diagram::ShowVerb;
 
 /// From cold machines to a running lab and back.
@@ -331,6 +332,9 @@ pub enum ClientVerb {
     /// Certificates: what serves with one or waits for one, the root, and some for other servers
     #[command(subcommand)]
     Cert(CertVerb),
+    /// Tokens for people, programs and screens: what each may, until when
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// Blink with the light of a machine's link
     Identify(IdentifyArgs),
     /// Say why everything, or one machine, is as it is

@@ -5,7 +5,7 @@
 //! | what can be typed | `args.rs`, `args_image.rs`, `args_lab.rs`, `args_power.rs`, `args_switch.rs` |
 //! | boot images, and media to boot from | `images.rs`, `media.rs` |
 //! | where the controller is, asking it, following its stream | `socket.rs`, `tls.rs`, `client.rs`, `sse.rs`, `stream.rs` |
-//! | certificates | `cert.rs` |
+//! | certificates, tokens | `cert.rs`, `token.rs` |
 //! | what each verb does | `verbs.rs`, `capture.rs`, `seeds.rs`, `import.rs`, `wait.rs`, `watch.rs` |
 //! | power of the lab's machines, and of one device without a lab | `power.rs`, `by_hand.rs` |
 //! | a lab started again and again | `burn_in.rs` |
@@ -56,6 +56,7 @@ mod sse;
 mod stream;
 mod switch;
 mod tls;
+mod token;
 mod verbs;
 mod vnc;
 mod wait;
@@ -90,6 +91,7 @@ pub use socket::{Server, socket_path};
 pub use sse::{Message, Parser, TooLong};
 pub use stream::{Follower, Heard, apply};
 pub use tls::Known;
+pub use token::{CreateArgs, TokenVerb};
 pub use wipe::wipe;
 pub use wiring_diagram::{ShowVerb, WiringArgs, show};
 

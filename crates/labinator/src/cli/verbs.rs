@@ -80,6 +80,7 @@ pub(super) async fn run(globals: &Globals, verb: ClientVerb) -> Result<(), Failu
         ClientVerb::Switch(verb) => super::switch::run(&client, verb, look).await,
         ClientVerb::Wiring(verb) => super::wiring::run(&client, verb, look).await,
         ClientVerb::Cert(verb) => super::cert::run(&client, verb, look).await,
+        ClientVerb::Token(verb) => super::token::run(&client, verb, look).await,
         ClientVerb::Identify(args) => super::switch::identify(&client, args, look).await,
         ClientVerb::Doctor { json, fix: None, .. } => doctor(&client, json, look).await,
         ClientVerb::Doctor { json, fix: Some(what), interface } => {

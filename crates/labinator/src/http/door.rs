@@ -43,7 +43,12 @@ const BREATH: Duration = Duration::from_millis(200);
 
 /// Who asks.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+pub struct Peer {
+    /// From where.
+    pub from: SocketAddr,
+    /// Over TLS.
+    pub tls: bool,
+}
 
 /// Serves the house, and the lobby beside it, from one listener. Goes on until dropped.
 ///
@@ -170,7 +175,7 @@ impl Listener for Handed {
 
 impl Connected<IncomingStream<'_, Handed>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Handed>) -> Self {
-        Self(*stream.remote_addr())
+        Self { from: *stream.remote_addr(), tls: matches!(stream.io(), Stream::Left(_)) }
     }
 }
 

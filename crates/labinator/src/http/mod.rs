@@ -3,6 +3,7 @@
 mod access;
 mod adopt;
 mod answer;
+mod audit;
 mod care;
 mod certificates;
 mod consoles;
@@ -17,6 +18,8 @@ mod screens;
 mod status;
 mod stream;
 mod switches;
+mod throttle;
+mod tokens;
 
 use axum::Router;
 use axum::middleware;
@@ -30,9 +33,10 @@ use crate::desk::Desk;
 use crate::disk_loader::Installer;
 use crate::doctor::Doctor;
 use crate::failures::Failures;
-use crate::trust::Trust;
+use crate::trust::{Tokens, Trust};
 
 pub use access::Token;
+pub use audit::LocalPeer;
 pub use door::{Peer, serve_page};
 pub use pdudaemon::{Door, pdudaemon_router};
 pub use screens::Screens;
@@ -60,11 +64,11 @@ pub struct House {
     pub adopter: Option<Adopter>,
     /// The lab's certificates.
     pub trust: Trust,
+    /// Who may ask over TCP.
+    pub tokens: Tokens,
 }
 
 /// The routes of [`api::ROUTES`], the page, and the script-free page, open to whoever connects.
-///
-/// For the Unix socket, whose file mode says who may.
 pub fn router(house: House) -> Router {
     Router::new()
         .route("/v1/snapshot", get(lab::snapshot))
@@ -99,6 +103,8 @@ pub fn router(house: House) -> Router {
         .route("/v1/certificates/renew", post(certificates::renew))
         .route("/v1/certificates/issue", post(certificates::issue))
         .route("/v1/certificates/root", get(certificates::root))
+        .route("/v1/tokens", get(tokens::list).post(tokens::create))
+        .route("/v1/tokens/{name}/revoke", post(tokens::revoke))
         .route("/root.pem", get(certificates::root_download))
         .route("/v1/openapi.json", get(lab::openapi))
         .route("/status", get(status::page))
@@ -107,7 +113,13 @@ pub fn router(house: House) -> Router {
         .with_state(house)
 }
 
-/// The same routes for TCP: everything but the API's description asks for the token.
-pub fn guarded_router(house: House, token: Token) -> Router {
-    router(house).layer(middleware::from_fn_with_state(token, access::guard))
+/// The same routes for the Unix socket, whose file mode says who may; changes are written down with who asked.
+pub fn local_router(house: House) -> Router {
+    router(house).layer(middleware::from_fn(audit::of_local))
+}
+
+/// The same routes for TCP: each asks for a token that may, but what anybody may read.
+pub fn guarded_router(house: House) -> Router {
+    let guard = access::Guard::new(&house);
+    router(house).layer(middleware::from_fn_with_state(guard, access::guard))
 }

@@ -1,6 +1,5 @@
 //! The core's process: conductor, drivers, API and page.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -20,11 +19,13 @@ use crate::desk::Desk;
 use crate::disk_loader::Installer;
 use crate::doctor::Doctor;
 use crate::failures::{self, Failures};
-use crate::http::{Door, House, Screens, Token, guarded_router, pdudaemon_router, router, serve_page};
+use crate::http::{
+    Door, House, LocalPeer, Screens, guarded_router, local_router, pdudaemon_router, serve_page,
+};
 use crate::image::Places;
 use crate::journal::{Journal, Past};
 use crate::renewal::{self, Renewals};
-use crate::trust::Trust;
+use crate::trust::{Tokens, Trust};
 use crate::{device_secrets, hands, link, logbook, probe};
 
 /// Orders to ports of switches that may be on their way at once, beside those of machines.
@@ -95,6 +96,9 @@ async fn serve(
     let doctor = Doctor::new(clock, spec, folders.state.clone(), places).with(renewals, trust.clone());
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let failures = Failures::of(&folders.state);
+    let token = folders.state.join("token");
+    let token = std::fs::read_to_string(&token).map_err(ServeError::io(token.display().to_string()))?;
+    let tokens = Tokens::open(&folders.state, token.trim());
     let screens = Screens::default();
     let sockets = logbook::Sockets { heard: doors.heard.try_clone(), syslog: doors.syslog.take() };
     let logs = logbook::begin(epoch.clone(), sockets).map_err(ServeError::io("the log stream"))?;
@@ -111,12 +115,13 @@ async fn serve(
         installer,
         trust,
         logs,
+        tokens,
     };
     let asked = pdudaemon.map(|asked| Door::new(asked.credentials, device_secrets::reveal(&folders.state)));
     if let Some((listener, door)) = doors.pdudaemon.take().zip(asked) {
         open_pdudaemon(&mut tasks, listener, pdudaemon_router(desk.clone(), door))?;
     }
-    open_doors(&mut tasks, (doors, key), house, &folders.state.join("token"))?;
+    open_doors(&mut tasks, (doors, key), house)?;
 
     let conductor = tokio::spawn(conductor.run());
     let outcome = ended(parent).await.map_err(ServeError::io("the line to the supervisor"));
@@ -175,10 +180,7 @@ fn open_doors(
     tasks: &mut JoinSet<()>,
     (doors, key): (Doors, CoreKey),
     house: House,
-    token: &PathBuf,
 ) -> Result<(), ServeError> {
-    let text = std::fs::read_to_string(token).map_err(ServeError::io(token.display().to_string()))?;
-    let token = Token::of(text.trim().to_owned());
     let fault = || ServeError::io("a listener");
     doors.page.set_nonblocking(true).map_err(fault())?;
     doors.local.set_nonblocking(true).map_err(fault())?;
@@ -192,13 +194,18 @@ fn open_doors(
             tracing::error!("the door of agents closed: {why}");
         }
     });
-    let (trust, guarded) = (house.trust.clone(), guarded_router(house.clone(), token));
+    let (trust, guarded) = (house.trust.clone(), guarded_router(house.clone()));
     tasks.spawn(async move {
         if let Err(why) = serve_page(page, guarded, trust).await {
             tracing::error!("the page's door closed: {why}");
         }
     });
-    spawn_door(tasks, local, router(house));
+    tasks.spawn(async move {
+        let service = local_router(house).into_make_service_with_connect_info::<LocalPeer>();
+        if let Err(why) = axum::serve(local, service).await {
+            tracing::error!("the local door of the API closed: {why}");
+        }
+    });
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 
 mod names;
 mod seen;
+mod tokens;
 mod view;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use pki::x509::{Certificate, Name, OsRandom, Random as _, Request};
 use tokio::sync::Notify;
 
 pub use seen::WRITTEN;
+pub use tokens::{Holder, TokenError, Tokens};
 pub use view::{fingerprint, view};
 
 use crate::clock::Clock;
@@ -163,6 +165,13 @@ impl Trust {
         let office = Arc::clone(&self.0);
         let granted = tokio::task::spawn_blocking(move || office.grant(&request, lifetime)).await;
         granted.map_err(|why| Refused::Failed(why.to_string()))?
+    }
+
+    /// Now, and never before what was seen already: by it tokens end, so a clock that begins anew revives none.
+    #[must_use]
+    pub fn at_least_now(&self) -> Moment {
+        let (now, seen) = (self.0.clock.now(), self.0.floor().seen);
+        Moment { wall: now.wall.max(seen.unwrap_or_default()), ..now }
     }
 
     /// The root that clients are told; absent until it was made.

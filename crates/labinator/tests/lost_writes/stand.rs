@@ -20,7 +20,7 @@ use labinator::failures::Failures;
 use labinator::http::{House, Screens};
 use labinator::image::Places;
 use labinator::journal::{Journal, Past};
-use labinator::trust::Trust;
+use labinator::trust::{Tokens, Trust};
 use lifecycle::Request;
 use model::{
     AgentBeat, AgentReport, BoardSpec, BootTable, Carrier, Cell, ClientKind, Command, CommandId, DhcpMode,
@@ -289,6 +289,9 @@ impl Core {
     }
 }
 
+/// The token of [`house`].
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
 /// What the API of this desk stands on: no adopter, no switches, no log lines yet; all files below one folder.
 pub(crate) fn house(
     desk: &Desk,
@@ -307,6 +310,7 @@ pub(crate) fn house(
         failures: Failures::of(folder),
         adopter: None,
         trust,
+        tokens: Tokens::open(folder, TOKEN),
         channel,
         screens: Screens::default(),
         switches: Switches::default(),

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use drivers::channel::Channel;
 use labinator::clock::Clock;
-use labinator::http::{Token, guarded_router, serve_page};
-use labinator::trust::{Trust, fingerprint};
+use labinator::http::{guarded_router, serve_page};
+use labinator::trust::{Tokens, Trust, fingerprint};
 use store::lossy::LossyFiles;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::stand;
 
-pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) use stand::TOKEN;
 pub(crate) const DAY: u64 = 86_400_000;
 /// 2026-11-26, in milliseconds.
 pub(crate) const BEGIN: u64 = 20_783 * DAY;
@@ -50,15 +50,9 @@ impl Drop for Folder {
     }
 }
 
-/// Whose token goes along.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Told {
-    Nobody,
-    Token,
-}
-
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    head: String,
     pub(crate) body: String,
 }
 
@@ -66,6 +60,18 @@ impl Answer {
     pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> T {
         assert_eq!(self.status, 200, "{}", self.body);
         serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// The stable word of a refusal.
+    pub(crate) fn code(&self) -> String {
+        let body: api::ErrorBody =
+            serde_json::from_str(&self.body).unwrap_or_else(|why| panic!("{}: {why}", self.body));
+        body.code
+    }
+
+    pub(crate) fn header(&self, wanted: &str) -> Option<String> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned())
     }
 }
 
@@ -79,6 +85,7 @@ pub(crate) struct Said {
 pub(crate) struct House {
     pub(crate) folder: PathBuf,
     pub(crate) trust: Trust,
+    pub(crate) tokens: Tokens,
     /// Fingerprint of the root.
     pub(crate) root: String,
     at: SocketAddr,
@@ -100,8 +107,9 @@ impl House {
         trust.look().await;
         let channel = Channel::new(Arc::new(|_| None));
         let handles = stand::house(&core.desk, (&spec, &folder), clock, (trust.clone(), channel));
+        let tokens = handles.tokens.clone();
         let mut running = JoinSet::new();
-        let guarded = guarded_router(handles, Token::of(TOKEN.to_owned()));
+        let guarded = guarded_router(handles);
         let served = trust.clone();
         running.spawn(async move { serve_page(listener, guarded, served).await.unwrap() });
         let root = trust.root().unwrap();
@@ -115,6 +123,7 @@ impl House {
         Self {
             folder,
             trust,
+            tokens,
             root: fingerprint(&root),
             at,
             config: Arc::new(config),
@@ -136,31 +145,46 @@ impl House {
         stream.get_ref().1.peer_certificates().unwrap().first().unwrap().to_vec()
     }
 
-    /// Asks over TLS, as a program without this house's client.
-    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str, told: Told) -> Answer {
+    /// Asks over TLS, as a program without this house's client. Of an answer without a length only the head is read.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        headers: &[(&'static str, String)],
+    ) -> Answer {
         let mut stream = self.connect().await;
-        let token = match told {
-            Told::Nobody => String::new(),
-            Told::Token => format!("authorization: Bearer {TOKEN}\r\n"),
-        };
+        let more: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: boss\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n{token}\r\n{body}",
+             content-length: {}\r\n{more}\r\n{body}",
             body.len()
         );
-        stream.write_all(request.as_bytes()).await.unwrap();
+        // One that refuses does not wait for the whole body.
+        drop(stream.write_all(request.as_bytes()).await);
         let mut text = Vec::new();
-        soon(stream.read_to_end(&mut text)).await.unwrap();
-        let text = String::from_utf8(text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let read = async {
+            let mut piece = [0; 4096];
+            while let Ok(size @ 1..) = stream.read(&mut piece).await {
+                text.extend(piece.iter().take(size));
+                if whole(&text) {
+                    break;
+                }
+            }
+        };
+        soon(read).await;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let (head, body) =
+            text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {path:.60}: `{text}`"));
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, body: body.to_owned() }
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    pub(crate) async fn open_stream(&self) -> Stream {
+    pub(crate) async fn open_stream(&self, token: &str) -> Stream {
         let mut stream = self.connect().await;
-        let request =
-            format!("GET /v1/stream HTTP/1.1\r\nhost: boss\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
+        let request = format!(
+            "GET /v1/stream HTTP/1.1\r\nhost: boss\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut piece = [0; 15];
         soon(stream.read_exact(&mut piece)).await.unwrap();
@@ -184,6 +208,14 @@ impl House {
     }
 }
 
+/// Whether an answer is there as far as its head says.
+fn whole(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    body.len() >= length.unwrap_or(0)
+}
+
 /// A stream of events that goes on.
 pub(crate) struct Stream(TlsStream<TcpStream>);
 
@@ -192,5 +224,11 @@ impl Stream {
     pub(crate) async fn is_open(&mut self) -> bool {
         let mut piece = [0; 4096];
         soon(self.0.read(&mut piece)).await.is_ok_and(|size| size > 0)
+    }
+
+    /// Returns at its end.
+    pub(crate) async fn ends(&mut self) {
+        let mut piece = [0; 4096];
+        while let Ok(1..) = self.0.read(&mut piece).await {}
     }
 }
