@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use api::{Method, ROUTES, Role, TokenAsk};
 use labinator::clock::Clock;
-use model::{LabTime, Origin, WallTime};
+use model::{LabTime, Origin};
 
-use crate::house::{Answer, BEGIN, House, TOKEN, soon};
+use crate::house::{Answer, House, TOKEN, soon};
 
 /// The table, written by hand: the least role for each route. A route that is not here fails the test.
 const TABLE: &[(&str, &str)] = &[
@@ -133,7 +133,7 @@ async fn a_token_is_made_listed_and_revoked_and_what_it_opened_ends() {
 #[tokio::test]
 async fn wrong_tokens_make_their_sender_wait() {
     // A clock that stands: no pause ends meanwhile.
-    let house = House::open("throttle", Clock::virtual_from(LabTime(1), WallTime(BEGIN))).await;
+    let house = House::open("throttle", Clock::virtual_from(LabTime(1), Clock::after(None).now().wall)).await;
     assert_eq!(house.send("GET", "/v1/snapshot", "", &bearer(TOKEN)).await.status, 200);
     for _ in 0..11 {
         let told = house.send("GET", "/v1/snapshot", "", &bearer("wrong")).await;
