@@ -60,6 +60,7 @@ pub(crate) const CLIENTS: &[&str] = &[
     "python3-venv",
     "pypi/sushy-tools",
     "pypi/labgrid",
+    "pypi/certbot",
     "bookworm/pdudaemon-client",
     // What cloud-init stands on; itself it would take over the machine's next start.
     "python3-configobj",

@@ -41,6 +41,7 @@ fn release(package: &str) -> String {
         "sushy-tools" => "2.2.0",
         "snmpsim" => "1.2.2",
         "labgrid" => "26.0.1",
+        "certbot" => "5.8.0",
         _ => return package.to_owned(),
     };
     format!("{package}=={version}")

@@ -1,6 +1,7 @@
 //! The controller: one conductor that changes the lab, and the doors through which people and drivers
 //! speak to it.
 
+pub mod acme;
 pub mod assets;
 pub mod boss;
 mod bulletin;

@@ -1,5 +1,6 @@
 //! Trust: where secrets are kept, the lab's own authority and its leaves, and who signed what, here and for firmware.
 
+pub mod acme;
 pub mod ca;
 pub mod clock;
 pub mod renewal;

@@ -240,7 +240,8 @@ fn too_many(seconds: u64) -> Response {
 
 /// What anybody may read: nothing of the lab.
 fn is_open(path: &str) -> bool {
-    path == "/root.pem"
+    let acme = path.strip_prefix(super::acme::PATH).is_some_and(|rest| rest.starts_with('/'));
+    acme || path == "/root.pem"
         || api::ROUTES.iter().any(|route| route.right == api::Right::Anyone && route.path == path)
 }
 

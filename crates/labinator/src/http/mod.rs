@@ -1,6 +1,7 @@
 //! The API and the page, over the local Unix socket for the command line and over TCP for browsers.
 
 mod access;
+mod acme;
 mod adopt;
 mod answer;
 mod audit;
@@ -23,11 +24,12 @@ mod tokens;
 
 use axum::Router;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
 use drivers::channel::Channel;
 use drivers::switch::Switches;
 
+use crate::acme::Acme;
 use crate::cluster::Adopter;
 use crate::desk::Desk;
 use crate::disk_loader::Installer;
@@ -66,6 +68,8 @@ pub struct House {
     pub trust: Trust,
     /// Who may ask over TCP.
     pub tokens: Tokens,
+    /// Certificates for other servers.
+    pub acme: Acme,
 }
 
 /// The routes of [`api::ROUTES`], the page, and the script-free page, open to whoever connects.
@@ -105,6 +109,7 @@ pub fn router(house: House) -> Router {
         .route("/v1/certificates/root", get(certificates::root))
         .route("/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/v1/tokens/{name}/revoke", post(tokens::revoke))
+        .route("/acme/{*path}", any(acme::ask))
         .route("/root.pem", get(certificates::root_download))
         .route("/v1/openapi.json", get(lab::openapi))
         .route("/status", get(status::page))

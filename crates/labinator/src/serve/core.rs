@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::handover::Doors;
 use super::{Brief, Folders, ServeError, ended, images, parent, priority, speakers};
+use crate::acme::Acme;
 use crate::clock::Clock;
 use crate::conductor::{Conductor, Tools};
 use crate::delegate::Delegate;
@@ -93,12 +94,11 @@ async fn serve(
     let page = doors.page.local_addr().map_err(ServeError::io("the page's listener"))?;
     let trust = Trust::new(clock.clone(), &spec, &folders.state, page);
     tasks.spawn(trust.clone().run());
+    let acme = Acme::open(&folders.state, &spec, trust.clone());
+    tasks.spawn(acme.clone().run());
     let doctor = Doctor::new(clock, spec, folders.state.clone(), places).with(renewals, trust.clone());
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
-    let failures = Failures::of(&folders.state);
-    let token = folders.state.join("token");
-    let token = std::fs::read_to_string(&token).map_err(ServeError::io(token.display().to_string()))?;
-    let tokens = Tokens::open(&folders.state, token.trim());
+    let tokens = tokens_of(&folders)?;
     let screens = Screens::default();
     let sockets = logbook::Sockets { heard: doors.heard.try_clone(), syslog: doors.syslog.take() };
     let logs = logbook::begin(epoch.clone(), sockets).map_err(ServeError::io("the log stream"))?;
@@ -107,7 +107,7 @@ async fn serve(
     let house = House {
         desk: desk.clone(),
         doctor,
-        failures,
+        failures: Failures::of(&folders.state),
         adopter,
         channel,
         screens,
@@ -116,6 +116,7 @@ async fn serve(
         trust,
         logs,
         tokens,
+        acme,
     };
     let asked = pdudaemon.map(|asked| Door::new(asked.credentials, device_secrets::reveal(&folders.state)));
     if let Some((listener, door)) = doors.pdudaemon.take().zip(asked) {
@@ -131,6 +132,12 @@ async fn serve(
     }
     conductor.await.map_err(|why| ServeError::io("the conductor")(why.into()))?;
     outcome
+}
+
+fn tokens_of(folders: &Folders) -> Result<Tokens, ServeError> {
+    let own = folders.state.join("token");
+    let own = std::fs::read_to_string(&own).map_err(ServeError::io(own.display().to_string()))?;
+    Ok(Tokens::open(&folders.state, own.trim()))
 }
 
 fn journal_of(folders: &Folders) -> Result<(Journal, Past), ServeError> {

@@ -167,6 +167,14 @@ impl Trust {
         granted.map_err(|why| Refused::Failed(why.to_string()))?
     }
 
+    /// The same at once, for a thread that may wait for the disk. The leaf goes along.
+    ///
+    /// # Errors
+    /// As [`Self::grant`].
+    pub fn grant_here(&self, request: &Request, lifetime: Span) -> Result<(String, Certificate), Refused> {
+        self.0.grant(request, lifetime)
+    }
+
     /// Now, and never before what was seen already: by it tokens end, so a clock that begins anew revives none.
     #[must_use]
     pub fn at_least_now(&self) -> Moment {

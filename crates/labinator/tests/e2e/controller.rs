@@ -44,10 +44,25 @@ impl Controller {
         (lab, state): (&Path, &Path),
         variables: &[(&str, &str)],
     ) -> Self {
+        Self::begin(program, house, (lab, state), (variables, &[]))
+    }
+
+    /// The same with the page at this address.
+    pub(crate) fn start_at(house: &House, lab: &Path, page: &str) -> Self {
+        let state = house.path("state");
+        Self::begin(&given("LABINATOR_BIN"), house, (lab, &state), (&[], &["--listen", page]))
+    }
+
+    fn begin(
+        program: &Path,
+        house: &House,
+        (lab, state): (&Path, &Path),
+        (variables, words): (&[(&str, &str)], &[&str]),
+    ) -> Self {
         let (socket, log) = (house.path("api.sock"), house.path("serve.log"));
         let lines = fs::File::options().create(true).append(true).open(&log).unwrap();
         let mut command = house.staying(program);
-        command.args(["serve", "--lab"]).arg(lab).arg("--state").arg(state);
+        command.args(["serve", "--lab"]).arg(lab).arg("--state").arg(state).args(words);
         command.env("LABINATOR_SOCKET", &socket).envs(variables.iter().copied()).stdin(Stdio::null());
         command.stdout(lines.try_clone().unwrap()).stderr(lines);
         let mut entered = command.spawn().unwrap();

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use drivers::channel::Channel;
 use drivers::switch::Switches;
+use labinator::acme::Acme;
 use labinator::clock::Clock;
 use labinator::conductor::{Conductor, Tools};
 use labinator::desk::{Desk, Look};
@@ -309,6 +310,7 @@ pub(crate) fn house(
         doctor: Doctor::new(clock, spec.clone(), state(), places),
         failures: Failures::of(folder),
         adopter: None,
+        acme: Acme::open(folder, spec, trust.clone()),
         trust,
         tokens: Tokens::open(folder, TOKEN),
         channel,

@@ -8,7 +8,7 @@
 
 mod authority;
 mod certificate;
-mod der;
+pub(crate) mod der;
 mod error;
 mod key;
 mod pem;
