@@ -4192,6 +4192,29 @@ export interface components {
         LoaderStep: "asks" | "starts" | "parks" | "fails";
         /** @description What shall become of our loader on a machine's disk. */
         LoaderWish: "install" | "remove";
+        /** @description What of the lines was written to disk. */
+        LogDisk: {
+            /**
+             * Format: uint64
+             * @description Bytes that may be written a day.
+             */
+            a_day: number;
+            /**
+             * Format: uint64
+             * @description Writes that failed.
+             */
+            failures: number;
+            /**
+             * Format: uint64
+             * @description Bytes that are kept.
+             */
+            kept: number;
+            /**
+             * Format: uint64
+             * @description Bytes written today (UTC).
+             */
+            today: number;
+        };
         /** @description A line. */
         LogEntry: {
             /** @description When it was written, by the boss's clock: the sender's time, corrected, or when it came. */
@@ -4268,7 +4291,10 @@ export interface components {
              * @description How many, of all that this reader did or did not want.
              */
             lines?: number | null;
-            /** @description `viewer`: the ring went on while this reader did not. `another-core`: the controller was started again. */
+            /**
+             * @description `viewer`: the ring went on while this reader did not. `another-core`: the controller was started again. `torn`: what
+             *     was being written to disk when the controller was killed.
+             */
             reason: string;
         };
         /**
@@ -4332,7 +4358,7 @@ export interface components {
              * @description Its number.
              */
             seq: number;
-            /** @description Where: `hand-over`, `cut` (a message too long), `console` (bytes), `unreadable`. */
+            /** @description Where: `hand-over`, `cut` (a message too long), `console` (bytes), `unreadable`, `disk` (not written). */
             stage: string;
         };
         /** @description Lines that a rule counts. */
@@ -4366,6 +4392,8 @@ export interface components {
             bytes: number;
             /** @description Clocks of nodes that write their time. */
             clocks: components["schemas"]["LogSkew"][];
+            /** @description What the disk has had; absent where nothing is kept on disk. */
+            disk?: components["schemas"]["LogDisk"] | null;
             /**
              * Format: uint64
              * @description How many templates there are.
