@@ -188,6 +188,24 @@ fn who_asks_gets_another_leaf_at_once_even_between_tries() {
     assert_eq!(boss.made.len(), before + 1, "once");
 }
 
+#[test]
+fn who_asks_after_a_try_failed_does_not_wait_for_the_next() {
+    let mut boss = Boss::new();
+    boss.authority = false;
+    boss.look();
+    assert!(matches!(boss.look(), Verdict::Wait(Waiting::Authority(_))));
+    boss.authority = true;
+    boss.tries.ask();
+    assert_eq!(boss.look(), Verdict::Serve);
+}
+
+#[test]
+fn a_leaf_that_ends_with_its_authority_is_renewed_within_its_own_life() {
+    let (now, hour) = (WallTime(BEGIN), 3_600_000);
+    let leaf = Validity::issued(now, LIFETIME, WallTime(BEGIN + 3 * hour), 0);
+    assert_eq!(leaf.renew_at, WallTime(BEGIN + 2 * hour));
+}
+
 #[derive(Debug, Clone)]
 enum Happening {
     /// Both clocks go on.
