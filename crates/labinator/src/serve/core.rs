@@ -99,7 +99,6 @@ async fn serve(
     let doctor = Doctor::new(clock, spec, folders.state.clone(), places).with(renewals, trust.clone());
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let tokens = tokens_of(&folders)?;
-    let screens = Screens::default();
     let sockets = logbook::Sockets { heard: doors.heard.try_clone(), syslog: doors.syslog.take() };
     let logs = logbook::begin(epoch.clone(), sockets).map_err(ServeError::io("the log stream"))?;
     logbook::keep(&logs, &folders.state);
@@ -110,7 +109,7 @@ async fn serve(
         failures: Failures::of(&folders.state),
         adopter,
         channel,
-        screens,
+        screens: Screens::default(),
         switches,
         installer,
         trust,
