@@ -146,6 +146,23 @@ impl Intake {
         self.store.take(&line, now);
     }
 
+    /// A line of a file on the boss, as syslog daemons write it or any other way. `program` unless the line names one.
+    pub fn file_line(&mut self, program: &str, line: &[u8], now: u64) {
+        let parts = Parts::of(line);
+        let node = if parts.host.is_empty() { b"boss" } else { parts.host };
+        let who = Who { node: self.store.nodes.number(node), boot: 0 };
+        let program = if parts.program.is_empty() { program.as_bytes() } else { parts.program };
+        let line = Line {
+            who,
+            source: Source::File,
+            severity: parts.severity,
+            program,
+            stamp: rfc3339(parts.time),
+            text: parts.text,
+        };
+        self.store.take(&line, now);
+    }
+
     /// Something that happened in the lab.
     pub fn lab(&mut self, node: Option<(&str, u32)>, severity: u8, text: &str, now: u64) {
         let who = match node {

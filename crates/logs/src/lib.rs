@@ -19,6 +19,7 @@ mod skew;
 mod stamp;
 mod store;
 mod stream;
+mod tail;
 mod templates;
 mod view;
 
@@ -30,5 +31,6 @@ pub use rules::{RULES, Rule};
 pub use stamp::rfc3339;
 pub use store::{Limits, Line, Source, Stage, Store, Totals, Who};
 pub use stream::Stream;
+pub use tail::{Found as FileFound, Position, Tail, follow};
 pub use templates::{Quota, Template};
 pub use view::{Asked, BadFilter, Filter};

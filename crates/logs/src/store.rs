@@ -25,11 +25,13 @@ pub enum Source {
     Console,
     /// What happened in the lab, by the controller itself.
     Lab,
+    /// A file on the boss.
+    File,
 }
 
 impl Source {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Syslog, Self::Ipxe, Self::Talos, Self::Console, Self::Lab];
+    pub const ALL: [Self; 6] = [Self::Syslog, Self::Ipxe, Self::Talos, Self::Console, Self::Lab, Self::File];
 
     /// Its word, as the API has it.
     #[must_use]
@@ -40,6 +42,7 @@ impl Source {
             Self::Talos => "talos",
             Self::Console => "console",
             Self::Lab => "lab",
+            Self::File => "file",
         }
     }
 
@@ -50,6 +53,7 @@ impl Source {
             Self::Talos => 2,
             Self::Console => 3,
             Self::Lab => 4,
+            Self::File => 5,
         }
     }
 }
@@ -71,12 +75,22 @@ pub enum Stage {
     Folded,
     /// Not written to disk: the day's share was used up, the disk was full, or too slow.
     Disk,
+    /// A file was cut short, or rotated away and gone: times that this happened, not lines.
+    File,
 }
 
 impl Stage {
     /// All there are, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::HandOver, Self::Cut, Self::Console, Self::Unreadable, Self::Viewer, Self::Folded, Self::Disk];
+    pub const ALL: [Self; 8] = [
+        Self::HandOver,
+        Self::Cut,
+        Self::Console,
+        Self::Unreadable,
+        Self::Viewer,
+        Self::Folded,
+        Self::Disk,
+        Self::File,
+    ];
 
     /// Its word, as the API and the metrics have it.
     #[must_use]
@@ -89,6 +103,7 @@ impl Stage {
             Self::Viewer => "viewer",
             Self::Folded => "folded",
             Self::Disk => "disk",
+            Self::File => "file",
         }
     }
 
