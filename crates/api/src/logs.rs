@@ -41,7 +41,7 @@ pub struct LogEntry {
     /// Number of the machine's boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<u32>,
-    /// Where it came in: `syslog`, `ipxe`, `talos`, `console`, `lab`.
+    /// Where it came in: `syslog`, `ipxe`, `talos`, `console`, `lab`, `file`.
     pub source: String,
     /// The program that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,8 @@ pub struct LogLoss {
     /// Whose, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Where: `hand-over`, `cut` (a message too long), `console` (bytes), `unreadable`, `disk` (not written).
+    /// Where: `hand-over`, `cut` (a message too long), `console` (bytes), `unreadable`, `disk` (not written), `file`
+    /// (times that a file was cut short, or gone before it was read).
     pub stage: String,
     /// How many.
     pub lines: u64,

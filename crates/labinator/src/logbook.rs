@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,8 +58,13 @@ pub(crate) fn begin(epoch: String, sockets: Sockets) -> io::Result<Stream> {
     Ok(stream)
 }
 
-/// Keeps warnings and what happens in the lab on disk, too. A folder that cannot be had costs only that.
-pub(crate) fn keep(stream: &Stream, state: &Path) {
+/// Keeps warnings and what happens in the lab on disk, too, and follows files. What cannot be had costs only that.
+pub(crate) fn keep(stream: &Stream, state: &Path, files: Vec<PathBuf>) {
+    if !files.is_empty()
+        && let Err(why) = logs::follow(stream.clone(), files, state.join("log-positions"))
+    {
+        tracing::warn!("no file is followed: {why}");
+    }
     let folder = state.join("logs");
     if let Err(why) = logs::keep(stream, &folder, Wear::default()) {
         tracing::warn!("no lines are kept in {}: {why}; the stream goes on in memory", folder.display());

@@ -81,6 +81,7 @@ fn spec(boxes: usize) -> LabSpec {
         switch: [("core".parse().unwrap(), cuts::switch())].into(),
         secure_boot: model::SecureBootRule::default(),
         pdudaemon: None,
+        logs: model::LogsSpec::default(),
     }
 }
 

@@ -10,8 +10,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentUpdates, DeviceSpec, DnsSpec, DriverName, GuestSpec, LabName, MacAddr, MachineUuid, Mebibytes,
-    NodeName, NtpMode, PdudaemonSpec, ScenarioName, Span, SwitchSpec, SystemSpec, TalosSpec, Variables,
+    AgentUpdates, DeviceSpec, DnsSpec, DriverName, GuestSpec, LabName, LogsSpec, MacAddr, MachineUuid,
+    Mebibytes, NodeName, NtpMode, PdudaemonSpec, ScenarioName, Span, SwitchSpec, SystemSpec, TalosSpec,
+    Variables,
 };
 
 /// A whole lab.
@@ -44,6 +45,9 @@ pub struct LabSpec {
     /// Whether other programs may switch machines as they do through pdudaemon.
     #[serde(default)]
     pub pdudaemon: Option<PdudaemonSpec>,
+    /// What the log stream follows besides what machines send.
+    #[serde(default)]
+    pub logs: LogsSpec,
 }
 
 /// What a lab asks of the programs that firmware starts.

@@ -4,7 +4,7 @@
 //! | noun | file |
 //! |---|---|
 //! | names, addresses, quantities | `names.rs`, `moment.rs`, `secret.rs` |
-//! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs`, `pdudaemon.rs` |
+//! | the lab as described | `lab.rs`, `system.rs`, `talos.rs`, `guest.rs`, `logs.rs`, `pdudaemon.rs` |
 //! | what is seen, and what is only said | `sight.rs`, `agent.rs`, `renew.rs`, `spoken.rs`, `seal.rs`, `channel.rs`, `health.rs`, `said.rs` |
 //! | what happened | `fact.rs` |
 //! | what is wished | `command.rs`, `boot.rs`, `wipe.rs`, `disk_loader.rs` |
@@ -21,6 +21,7 @@ mod fact;
 mod guest;
 mod health;
 mod lab;
+mod logs;
 mod machine;
 mod moment;
 mod mqtt_device;
@@ -55,6 +56,7 @@ pub use fact::*;
 pub use guest::*;
 pub use health::*;
 pub use lab::*;
+pub use logs::*;
 pub use machine::*;
 pub use moment::*;
 pub use mqtt_device::*;

@@ -50,6 +50,7 @@ pub(crate) fn of(machines: impl IntoIterator<Item = NodeSpec>) -> LabSpec {
         power: [].into(),
         switch: [].into(),
         pdudaemon: None,
+        logs: model::LogsSpec::default(),
         board: BoardSpec { columns: 8, rows: 1, nodes: nodes.collect() },
         scenarios: [].into(),
         limits: Limits::default(),

@@ -177,6 +177,9 @@ fn written(item: &LogItem, paint: Paint) -> String {
                 "cut" => format!("… {lines} lines cut here (longer than 8 KiB)"),
                 "console" => format!("… {lines} bytes of the console lost here"),
                 "unreadable" => format!("… {lines} lines here are none of their format"),
+                "file" => {
+                    "… lines may be missing here: a file was cut short, or gone before it was read".to_owned()
+                }
                 "disk" => format!("… {lines} lines here were not written to disk"),
                 other => format!("… {lines} lines lost here ({other})"),
             };

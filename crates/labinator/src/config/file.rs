@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use super::devices::Given;
 use super::fields::{Entries, Typed};
 use super::guests::GuestsFile;
+use super::logs::LogsFile;
 use super::pdudaemon::PdudaemonFile;
 use super::systems::{PathsFile, VarsFile};
 use super::talos::TalosFile;
@@ -49,6 +50,9 @@ pub struct LabFile {
     /// this is here.
     #[schemars(with = "Option<PdudaemonFile>")]
     pub pdudaemon: Option<PdudaemonFile>,
+    /// What the log stream follows besides what machines send.
+    #[schemars(with = "Option<LogsFile>")]
+    pub logs: Option<LogsFile>,
     /// What every template knows.
     #[schemars(with = "Option<VarsFile>")]
     pub vars: VarsFile,

@@ -11,6 +11,7 @@ mod devices;
 mod fields;
 mod file;
 mod guests;
+mod logs;
 mod mistake;
 mod network;
 mod pdudaemon;
@@ -39,6 +40,7 @@ pub use file::{
 };
 pub(crate) use guests::identity;
 pub use guests::{GuestsFile, RoleFile};
+pub use logs::LogsFile;
 pub use mistake::{Mistake, MistakeLine, Mistakes};
 pub use pdudaemon::PdudaemonFile;
 pub(crate) use systems::{DONE, GIVEN};
@@ -219,6 +221,7 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
     let secure_boot = secure.flatten().unwrap_or_default();
     let boss = network.as_ref().map(|network| network.boss);
     let pdudaemon = file.pdudaemon.as_ref().map(|file| pdudaemon::judge(file, boss, found));
+    let logs = file.logs.as_ref().map(|file| logs::judge(file, found)).unwrap_or_default();
     let memory = memory_of(board.as_ref(), power.as_ref());
     let parking = board.as_ref().zip(power.as_ref()).map(|(board, power)| parking(board, power));
     let around = scenarios::Around { nodes, groups, folder, proof, memory, parking };
@@ -248,6 +251,7 @@ fn judge(file: &LabFile, folder: &Path, found: &mut Found) -> Option<LabSpec> {
         agent_updates,
         secure_boot,
         pdudaemon: pdudaemon.flatten(),
+        logs,
     })
 }
 

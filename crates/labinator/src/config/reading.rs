@@ -10,10 +10,10 @@ use super::file::{
 };
 use super::guests;
 use super::mistake::Mistake;
-use super::pdudaemon;
 use super::switches;
 use super::systems;
 use super::yaml::{Entry, Node, Place, Value};
+use super::{logs, pdudaemon};
 
 /// Reads the whole file.
 pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
@@ -42,6 +42,7 @@ pub(super) fn lab(root: &Node, found: &mut Found) -> LabFile {
         agent_updates: fields.text("agent-updates", found),
         secure_boot: fields.text("secure-boot", found),
         pdudaemon: fields.node("pdudaemon").and_then(|e| pdudaemon::read(e, found)),
+        logs: fields.node("logs").and_then(|e| logs::read(e, found)),
         vars: systems::vars(&mut fields, found),
         groups: fields.node("groups").map(|e| entries("groups", e, found, systems::group)),
     };

@@ -74,6 +74,7 @@ pub fn lab(nodes: u8) -> Result<LabSpec, NameError> {
         switch: [].into(),
         secure_boot: model::SecureBootRule::default(),
         pdudaemon: None,
+        logs: model::LogsSpec::default(),
     })
 }
 

@@ -112,6 +112,7 @@ pub(crate) fn spec(machines: u8) -> LabSpec {
         switch: [].into(),
         secure_boot: model::SecureBootRule::default(),
         pdudaemon: None,
+        logs: model::LogsSpec::default(),
     }
 }
 

@@ -132,6 +132,7 @@ impl Board {
             switch: [].into(),
             secure_boot: model::SecureBootRule::default(),
             pdudaemon: None,
+            logs: model::LogsSpec::default(),
         };
         let candidate = (None, Built::No);
         let mut board = Self {
