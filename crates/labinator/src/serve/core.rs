@@ -91,7 +91,7 @@ async fn serve(
     let places = Places { images: folders.images.clone(), loaders: folders.loaders.clone(), cache };
     let renewals = renew_agents(&mut tasks, (&spec, &folders), &desk, channel.clone());
     let pdudaemon = spec.pdudaemon.clone();
-    let files = spec.logs.files.iter().map(PathBuf::from).collect();
+    let files = spec.logs.files.iter().map(std::path::PathBuf::from).collect();
     let page = doors.page.local_addr().map_err(ServeError::io("the page's listener"))?;
     let trust = Trust::new(clock.clone(), &spec, &folders.state, page);
     tasks.spawn(trust.clone().run());
