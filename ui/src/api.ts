@@ -3998,6 +3998,13 @@ export interface components {
             lab: components["schemas"]["LabName"];
             /** @description How long each step may take. */
             limits: components["schemas"]["Limits"];
+            /**
+             * @description What the log stream follows besides what machines send.
+             * @default {
+             *       "files": []
+             *     }
+             */
+            logs: components["schemas"]["LogsSpec"];
             /** @description Addresses. */
             network: components["schemas"]["NetworkSpec"];
             /**
@@ -4238,7 +4245,7 @@ export interface components {
              * @description 0 emergency to 7 debug.
              */
             severity: number;
-            /** @description Where it came in: `syslog`, `ipxe`, `talos`, `console`, `lab`. */
+            /** @description Where it came in: `syslog`, `ipxe`, `talos`, `console`, `lab`, `file`. */
             source: string;
             /**
              * Format: uint32
@@ -4358,7 +4365,10 @@ export interface components {
              * @description Its number.
              */
             seq: number;
-            /** @description Where: `hand-over`, `cut` (a message too long), `console` (bytes), `unreadable`, `disk` (not written). */
+            /**
+             * @description Where: `hand-over`, `cut` (a message too long), `console` (bytes), `unreadable`, `disk` (not written), `file`
+             *     (times that a file was cut short, or gone before it was read).
+             */
             stage: string;
         };
         /** @description Lines that a rule counts. */
@@ -4470,6 +4480,11 @@ export interface components {
             lines: number;
             /** @description Where they went. */
             stage: string;
+        };
+        /** @description What is followed besides what machines send. */
+        LogsSpec: {
+            /** @description Files on the boss, by absolute paths, each once. */
+            files: string[];
         };
         /** @description A machine that was looked at by the identity of its cluster. */
         LookedAt: {
