@@ -59,7 +59,8 @@ pub(crate) fn begin(epoch: String, sockets: Sockets) -> io::Result<Stream> {
 }
 
 /// Keeps warnings and what happens in the lab on disk, too, and follows files. What cannot be had costs only that.
-pub(crate) fn keep(stream: &Stream, state: &Path, files: Vec<PathBuf>) {
+pub(crate) fn keep(stream: &Stream, state: &Path, files: &[String]) {
+    let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
     if !files.is_empty()
         && let Err(why) = logs::follow(stream.clone(), files, state.join("log-positions"))
     {

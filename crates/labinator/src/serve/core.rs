@@ -91,7 +91,10 @@ async fn serve(
     let places = Places { images: folders.images.clone(), loaders: folders.loaders.clone(), cache };
     let renewals = renew_agents(&mut tasks, (&spec, &folders), &desk, channel.clone());
     let pdudaemon = spec.pdudaemon.clone();
-    let files = spec.logs.files.iter().map(std::path::PathBuf::from).collect();
+    let sockets = logbook::Sockets { heard: doors.heard.try_clone(), syslog: doors.syslog.take() };
+    let logs = logbook::begin(epoch.clone(), sockets).map_err(ServeError::io("the log stream"))?;
+    logbook::keep(&logs, &folders.state, &spec.logs.files);
+    logbook::feed(&mut tasks, &logs, desk.publisher(), channel.consoles().clone());
     let page = doors.page.local_addr().map_err(ServeError::io("the page's listener"))?;
     let trust = Trust::new(clock.clone(), &spec, &folders.state, page);
     tasks.spawn(trust.clone().run());
@@ -100,10 +103,6 @@ async fn serve(
     let doctor = Doctor::new(clock, spec, folders.state.clone(), places).with(renewals, trust.clone());
     tasks.spawn(doctor.clone().watch(Arc::clone(desk.publisher())));
     let tokens = tokens_of(&folders)?;
-    let sockets = logbook::Sockets { heard: doors.heard.try_clone(), syslog: doors.syslog.take() };
-    let logs = logbook::begin(epoch.clone(), sockets).map_err(ServeError::io("the log stream"))?;
-    logbook::keep(&logs, &folders.state, files);
-    logbook::feed(&mut tasks, &logs, desk.publisher(), channel.consoles().clone());
     let house = House {
         desk: desk.clone(),
         doctor,
