@@ -228,7 +228,7 @@ fn start(lab: &mut Lab, number: u32, scenario: &ScenarioName, at: Moment) -> Tou
         if machine.power == PowerState::Unknown && machine.live_boot().is_none() {
             machine.off_wanted = None;
         }
-        if takes_part && released && park::waits_in_talos(machine) {
+        if takes_part && released && park::talos::waits(machine) {
             // Its kernel runs, and wants a config.
             record::mark(machine, at.since_start, MarkKind::Started);
         }
@@ -290,7 +290,7 @@ fn stop(lab: &mut Lab, at: Moment) -> Touched {
     for (machine, park) in lab.machines.values_mut().zip(stay).filter(|(_, park)| park.is_some()) {
         let machine = Arc::make_mut(machine);
         machine.park = park;
-        park::is_told_to_park(machine);
+        park::talos::begins(machine);
     }
     for machine in lab.machines.values_mut().filter(|m| m.goal == Goal::Ready).map(Arc::make_mut) {
         machine.goal = Goal::Off;
@@ -312,7 +312,7 @@ fn enter_phase(lab: &mut Lab, phase: Phase, because: &str, at: Moment) {
             let left = |(machine, _): &(&mut Arc<Machine>, _)| machine.goal == Goal::Off;
             for (machine, park) in lab.machines.values_mut().zip(parks).filter(left) {
                 let machine = Arc::make_mut(machine);
-                park::was_reset_in_vain(machine, at);
+                park::talos::was_in_vain(machine, at);
                 machine.park = park;
             }
             // What a person wants of a machine outside the run outlives the run.

@@ -338,7 +338,7 @@ impl Machine {
     /// next boot.
     pub(crate) fn hears_talos(&mut self, sight: &TalosSight, moment: Moment, room: Room) {
         let at = moment.since_start;
-        if park::is_to_be_reset(self) && matches!(sight, TalosSight::Maintenance { .. }) {
+        if park::talos::is_to_be_reset(self) && matches!(sight, TalosSight::Maintenance { .. }) {
             return record::waits_in_talos(self, sight, moment, room);
         }
         // A machine of a cluster that was taken over was not seen to boot.

@@ -123,7 +123,7 @@ pub(crate) fn turns_at(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -
 /// Since when it may go off: what was wanted while its disk was wiped, or its Talos reset, counts from the end of that.
 fn off_since(lab: &Lab, machine: &Machine) -> Option<LabTime> {
     let wiped = machine.wipe.as_ref().and_then(|wipe| wipe.ended);
-    let reset = park::reset_ends(lab, machine);
+    let reset = park::talos::ends(lab, machine);
     machine.off_wanted.map(|since| since.max(wiped.unwrap_or_default()).max(reset.unwrap_or_default()))
 }
 
@@ -148,7 +148,7 @@ fn go_off(lab: &Lab, machine: &Machine, since: LabTime, now: LabTime) -> Step {
             then: String::from(if stopping { "go on without it" } else { "go on waiting" }),
         });
     }
-    if let Some(wait) = stays(machine, since, now).or_else(|| park::resets(lab, machine, now)) {
+    if let Some(wait) = stays(machine, since, now).or_else(|| park::talos::resets(lab, machine, now)) {
         return wait;
     }
     if presses(lab, machine) {

@@ -321,7 +321,7 @@ impl Machine {
     /// True for a machine that waits for the next start in its Talos, or is on its way there: nobody asks it as whom.
     #[must_use]
     pub fn parks_in_talos(&self) -> bool {
-        park::is_to_be_reset(self) || park::waits_in_talos(self)
+        park::talos::is_to_be_reset(self) || park::talos::waits(self)
     }
 
     /// The boot that goes on, if one does.

@@ -11,14 +11,14 @@
 //! How long it may cost power is its scenario's `park`. Whoever waits counts by itself and switches the machine off also
 //! while nobody is there to say so; the power port comes after it.
 
+pub(crate) mod talos;
+
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
 
 use model::{
-    ClientKind, ConfigCarrier, FileRole, Goal, Image, Kexec, LabTime, LoaderChoice, MarkKind, Moment,
-    Outcome, PowerDriver, PowerState, Proof, Rung, ScenarioName, ScriptAnswer, Span, TalosSight, TalosSpec,
-    TalosStage, Waiting,
+    ClientKind, FileRole, Goal, Kexec, LabTime, LoaderChoice, MarkKind, Moment, PowerDriver, PowerState,
+    Rung, ScenarioName, ScriptAnswer, Span, TalosSight, Waiting,
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,9 +32,6 @@ const SILENT: Span = Span::secs(45);
 
 /// An agent that was not heard for longer is not asked to stay.
 const HEARD: Span = Span::secs(10);
-
-/// How long a Talos may take to say that it resets itself.
-const RESET: Span = Span::secs(60);
 
 /// Where a machine waits for the next start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +110,7 @@ fn span(lab: &Lab, machine: &Machine) -> Option<(Span, LoaderChoice)> {
 /// there, unless its Talos is to be reset.
 pub(crate) fn may_stay(lab: &Lab, machine: &Machine, at: Moment) -> Option<Park> {
     let (span, loader) = span(lab, machine)?;
-    if may_be_reset(lab, machine) {
+    if talos::may_be_reset(lab, machine) {
         let since = at.since_start;
         return Some(Park { since, until: since.after(span), boots: machine.boots, place: Place::Talos });
     }
@@ -126,43 +123,9 @@ pub(crate) fn may_stay(lab: &Lab, machine: &Machine, at: Moment) -> Option<Park>
     (heard && can && stays).then_some(Park { since, until, boots: machine.boots, place: Place::Image })
 }
 
-/// What the release of a Talos is called among kernels, where it is one of those that a scenario asks for.
-fn talos_kernel(spec: &TalosSpec, release: &str) -> Option<String> {
-    let rest = release.strip_prefix(spec.version.as_str())?;
-    (rest.is_empty() || rest.starts_with('.')).then(|| format!("Talos {release}"))
-}
-
-/// True for a machine of a cluster whose Talos may be told to forget it, by an identity that both sides proved. One that
-/// was upgraded to another release would be of no use to the next start.
-fn may_be_reset(lab: &Lab, machine: &Machine) -> bool {
-    let Some((_, spec)) = lab.cluster_of(machine).filter(|(_, spec)| spec.park_by_reset) else {
-        return false;
-    };
-    let TalosSight::Known { version, stage, .. } = &machine.talos.sight else { return false };
-    let Some(kernel) = talos_kernel(spec, version) else { return false };
-    let failed = machine.jumps.failed.as_ref().is_some_and(|failed| failed.kernel == kernel);
-    let quiet = matches!(stage, TalosStage::Running | TalosStage::Booting);
-    let ours = machine.goal == Goal::Ready && machine.talos.applied.is_some() && !machine.talos.adopted;
-    ours && quiet && !failed && !machine.good.is_empty()
-}
-
-/// True for a machine that waits in its Talos for a scenario that wants the same one: what its network gives it would be
-/// the image with which it was ready last. What Talos reads from its kernel line only is not there.
-fn talos_fits(lab: &Lab, scenario: &ScenarioName, machine: &Machine) -> bool {
-    let scenario_of = lab.spec.scenarios.get(scenario).filter(|spec| spec.is_member(&machine.node));
-    let Some(spec) = scenario_of.and_then(|scenario| scenario.talos.as_ref()) else { return false };
-    let plain = spec.carrier == ConfigCarrier::Push && spec.proof < Proof::Key && spec.inline.is_none();
-    let release = machine.jumps.kernel.strip_prefix("Talos ");
-    let same = release.is_some_and(|release| talos_kernel(spec, release).is_some());
-    let image = lab.usual_image_in(scenario, machine).filter(|image| !image.is_disk());
-    let digests =
-        |image: &Arc<Image>| image.for_efi().map(|asset| asset.digest).eq(machine.good.iter().copied());
-    plain && same && image.is_some_and(digests)
-}
-
 /// True for a machine that a start of this scenario only lets go on.
 pub(crate) fn is_released_to(lab: &Lab, scenario: &ScenarioName, machine: &Machine) -> bool {
-    is_released(machine) && (!waits_in_talos(machine) || talos_fits(lab, scenario, machine))
+    is_released(machine) && (!talos::waits(machine) || talos::fits(lab, scenario, machine))
 }
 
 /// The start by kexec that failed from the kernel that runs now.
@@ -194,11 +157,6 @@ fn is_in_memory(machine: &Machine) -> bool {
     is_jump(machine) && is_in_loader(machine)
 }
 
-/// True for a machine that is parked in its Talos.
-pub(crate) fn waits_in_talos(machine: &Machine) -> bool {
-    machine.jumps.place == Place::Talos && is_in_memory(machine)
-}
-
 /// Remembers that a start by kexec failed.
 pub(crate) fn jump_failed(machine: &mut Machine, why: &str, at: Moment) {
     let kernel = machine.jumps.kernel.clone();
@@ -206,8 +164,8 @@ pub(crate) fn jump_failed(machine: &mut Machine, why: &str, at: Moment) {
     machine.jumps.failed = Some(JumpFailed { at: at.since_start, boot: machine.boots, kernel, why });
 }
 
-/// True for a machine whose loader, or whose agent in its place, asked and took nothing of an image. One that is merely on runs something we never
-/// heard of, and a system that asked for an address runs what is on its disk.
+/// True for a machine whose loader, or whose agent in its place, asked and took nothing of an image. One that is merely on
+/// runs something we never heard of, and a system that asked for an address runs what is on its disk.
 fn is_in_loader(machine: &Machine) -> bool {
     machine.live_boot().is_some_and(|boot| {
         let asked = boot.marks.iter().rev().find_map(|m| record::asker(&m.what));
@@ -250,7 +208,7 @@ fn waited(machine: &Machine) -> Option<LabTime> {
 /// When a loader that waits counts as silent, unless it asks before. Nobody is heard while the counter is away.
 pub(crate) fn falls_silent_at(lab: &Lab, machine: &Machine) -> Option<LabTime> {
     // Whoever looks at a Talos that waits tells when it is silent.
-    let asks = !waits_in_talos(machine);
+    let asks = !talos::waits(machine);
     let idle =
         asks && machine.goal == Goal::Any && machine.power != PowerState::Off && machine.silent.is_none();
     let heard = waited(machine).filter(|_| idle && lab.counter_up)?;
@@ -260,7 +218,7 @@ pub(crate) fn falls_silent_at(lab: &Lab, machine: &Machine) -> Option<LabTime> {
 /// Who waits and can switch its machine off: our own loader, or an image's agent in its place.
 pub(crate) fn switches_itself_off(lab: &Lab, machine: &Machine) -> Option<&'static str> {
     let ours = lab.node(&machine.node).is_some_and(|node| node.loader == LoaderChoice::Labinator);
-    let jump = is_jump(machine) && machine.jumps.place == Place::Image;
+    let jump = is_jump(machine) && machine.jumps.place != Place::Talos;
     let who = if jump { "agent" } else { "loader" };
     ((ours || jump) && is_parked(machine) && waited(machine).is_some()).then_some(who)
 }
@@ -271,65 +229,6 @@ pub(crate) fn is_to_stay(machine: &Machine) -> bool {
         && machine.off_wanted.is_some()
         && machine.agent.is_some()
         && machine.park.is_some_and(|park| park.place == Place::Image)
-}
-
-/// What its reset begins with, where its Talos is to park it: which Talos that is.
-pub(crate) fn is_told_to_park(machine: &mut Machine) {
-    if let TalosSight::Known { version, .. } = &machine.talos.sight
-        && machine.park.is_some_and(|park| park.place == Place::Talos)
-    {
-        machine.jumps.kernel = format!("Talos {version}");
-    }
-}
-
-/// Its run is over. A Talos that was reset and never waited is not reset again until a person switches the machine.
-pub(crate) fn was_reset_in_vain(machine: &mut Machine, at: Moment) {
-    let tried = machine.talos.reset.is_some() && machine.park.is_some_and(|park| park.place == Place::Talos);
-    if tried && !waits_in_talos(machine) {
-        jump_failed(machine, "it was reset, and did not come back to wait for the next start", at);
-    }
-}
-
-/// True for a machine whose Talos is to be reset, and to wait for the next start.
-pub(crate) fn is_to_be_reset(machine: &Machine) -> bool {
-    machine.goal == Goal::Off
-        && machine.off_wanted.is_some()
-        && machine.park.is_some_and(|park| park.place == Place::Talos)
-}
-
-/// When a Talos that is to be reset must wait for the next start at the latest; when it refused, where it did.
-pub(crate) fn reset_ends(lab: &Lab, machine: &Machine) -> Option<LabTime> {
-    let since = machine.off_wanted.filter(|_| is_to_be_reset(machine))?;
-    let ended = machine.talos.reset.as_ref().and_then(|order| order.ended.as_ref());
-    Some(match ended {
-        Some((Outcome::Failed { .. }, at)) => *at,
-        Some((Outcome::Done | Outcome::Unknown, _)) | None => since.after(RESET).after(lab.spec.limits.start),
-    })
-}
-
-/// The wait for a Talos that is to wipe what it keeps of its cluster and to start again; none once it will not.
-pub(crate) fn resets(lab: &Lab, machine: &Machine, now: LabTime) -> Option<Step> {
-    let until = reset_ends(lab, machine).filter(|until| now < *until && machine.in_flight.is_none())?;
-    let wait = |what: &str, since: LabTime, until: LabTime| Waiting {
-        what: String::from(what),
-        since,
-        until,
-        then: String::from("switch it off by its power port"),
-    };
-    let Some(order) = &machine.talos.reset else {
-        let wait = wait("its Talos to be reset", now, now.after(RESET));
-        return Some(Step::Reset(wait));
-    };
-    match &order.ended {
-        None if now < order.given.after(RESET) => {
-            Some(Step::Wait(wait("its Talos to be reset", order.given, order.given.after(RESET))))
-        }
-        None => Some(Step::Unanswered(order.id)),
-        Some((_, at)) => {
-            let what = "its Talos to start again and to wait for the next start";
-            Some(Step::Wait(wait(what, *at, until)))
-        }
-    }
 }
 
 /// Where a machine that is parked waits, in a word.
@@ -381,7 +280,7 @@ pub(crate) fn step(lab: &Lab, machine: &Machine, rung: Rung, now: LabTime) -> St
         Rung::Asked if machine.silent.is_some() => {
             Step::ParkEnds(format!("its {} asked no more", park.place.word()))
         }
-        Rung::Asked if waits_in_talos(machine) => match machine.talos.sight {
+        Rung::Asked if talos::waits(machine) => match machine.talos.sight {
             TalosSight::Maintenance { .. } => {
                 within(String::from("the next start, parked in its Talos"), park.since, Span(u64::MAX))
             }

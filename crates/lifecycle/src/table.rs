@@ -66,7 +66,7 @@ pub fn boot_entry(lab: &Lab, machine: &Machine) -> Option<BootEntry> {
         pulls,
         install: ticket.map(|install| InstallTicket { number: install.number, then: disk_boot(lab) }),
         // A guest is its hypervisor's to switch.
-        order: if may_go && !parks && !park::is_to_be_reset(machine) {
+        order: if may_go && !parks && !park::talos::is_to_be_reset(machine) {
             AgentOrder::PowerOff
         } else {
             AgentOrder::Stay

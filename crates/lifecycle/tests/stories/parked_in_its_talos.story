@@ -73,3 +73,19 @@ with parks 1800 by reset
 > takes push n1 well
 > n1 is known running
 = bootstrap n1
+> takes bootstrap n1 well
+> n1 is known running with etcd
+> cluster uses n1
+> done n2
+> sees n2 on
+> n2 takes its address as ipxe
+> n2 takes its image
+> n2 waits with key ddd
+= push n2
+> takes push n2 well
+> n2 is known running
+> cluster uses n2
+? phase ready
+# Who refused once is asked again.
+> stop
+= reset n1, reset n2
