@@ -111,8 +111,7 @@ impl Frames {
         };
         self.counted = None;
         self.emit(message, found, each);
-        // Some end counted messages with a line end, too.
-        after.strip_prefix(b"\n").unwrap_or(after)
+        after
     }
 
     fn keep(&mut self, bytes: &[u8]) {

@@ -26,7 +26,8 @@ impl Skew {
         let least = self.now.map_or(difference, |least| least.min(difference));
         self.now = Some(least);
         let least = self.before.map_or(least, |before| before.min(least));
-        u64::try_from(written.saturating_add(least)).unwrap_or(came).min(came)
+        // The least of differences: never later than it came.
+        u64::try_from(written.saturating_add(least)).unwrap_or(came)
     }
 
     /// How many milliseconds the node's clock is behind the boss's; negative when it is ahead.

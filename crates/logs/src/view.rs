@@ -312,7 +312,7 @@ fn text(out: &mut Vec<u8>, name: &str, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Limits, Line};
+    use crate::store::{Limits, Line, Who};
     use crate::templates::Quota;
 
     #[test]
@@ -343,5 +343,47 @@ mod tests {
                 assert_eq!(last(&store, &filter, tail), expected, "the last {tail} of {grep}");
             }
         }
+    }
+
+    /// What a viewer is told: texts of lines, and numbers of lost ones.
+    fn told(store: &mut Store, asked: Asked) -> Vec<String> {
+        let mut out = Vec::new();
+        let mut view = Cursor::new(asked, store, "e", &mut out);
+        while !view.tell(store, "e", &mut out) {}
+        let text = String::from_utf8(out).unwrap();
+        let bodies = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let body = |body: &str| serde_json::from_str::<serde_json::Value>(body).unwrap();
+        let said = |body: serde_json::Value| match &body["text"] {
+            serde_json::Value::String(text) => text.clone(),
+            _ => format!("lost {}", body["lines"]),
+        };
+        bodies.map(|text| said(body(text))).collect()
+    }
+
+    #[test]
+    fn a_viewer_is_told_what_lies_in_its_time_and_of_what_its_node_may_have_lost() {
+        let mut store = Store::new(Limits { ring: 1 << 20, quota: Quota::NONE });
+        let (one, two) = (store.who("node1", 1), store.who("node2", 1));
+        for (who, at) in [(one, 1_000), (two, 2_000), (one, 3_000)] {
+            let text = format!("at {at}");
+            let text = text.as_bytes();
+            let line = Line { who, source: Source::Syslog, severity: 6, program: b"app", stamp: None, text };
+            store.take(&line, at);
+        }
+        store.lose(Stage::Console, one, 7, 4_000);
+        store.lose(Stage::Console, two, 8, 5_000);
+        store.lose(Stage::HandOver, Who::default(), 9, 6_000);
+        let of = |node: Option<&str>| Filter::new(node.map(str::to_owned), None, None).unwrap();
+        let asked =
+            |node, since, until| Asked { filter: of(node), since: Some(since), until, ..Asked::default() };
+        let all = told(&mut store, asked(None, 0, None));
+        assert_eq!(all, ["at 1000", "at 2000", "at 3000", "lost 7", "lost 8", "lost 9"]);
+        assert_eq!(told(&mut store, asked(None, 0, Some(2_000))), ["at 1000", "at 2000"]);
+        assert_eq!(told(&mut store, asked(None, 1_500, Some(4_000))), ["at 2000", "at 3000", "lost 7"]);
+        // Another's loss is none of its own; what is nobody's may be.
+        assert_eq!(
+            told(&mut store, asked(Some("node1"), 0, None)),
+            ["at 1000", "at 3000", "lost 7", "lost 9"]
+        );
     }
 }
