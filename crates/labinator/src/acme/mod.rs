@@ -55,7 +55,12 @@ impl Acme {
         let path = state.join("acme.json");
         let book = match std::fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|why| {
-                tracing::error!("the accounts of ACME begin anew: {}: {why}", path.display());
+                let aside = state.join("acme.json.damaged");
+                let kept = match std::fs::rename(&path, &aside) {
+                    Ok(()) => format!("it is {} now", aside.display()),
+                    Err(why) => format!("it could not be put aside: {why}"),
+                };
+                tracing::error!("the accounts of ACME begin anew: {}: {why}; {kept}", path.display());
                 Book::default()
             }),
             Err(why) if why.kind() == std::io::ErrorKind::NotFound => Book::default(),

@@ -121,6 +121,8 @@ struct Book {
     /// SHA-256 of the controller's own, which may everything and does not end. Nothing where there is none.
     own: Option<[u8; 32]>,
     kept: Mutex<Vec<Kept>>,
+    /// Why what lies on the disk could not be read: it is not written over.
+    unread: Option<String>,
     /// Changes with each one that is revoked.
     revoked: watch::Sender<u64>,
 }
@@ -131,19 +133,21 @@ impl Tokens {
     #[must_use]
     pub fn open(state: &Path, own: &str) -> Self {
         let path = state.join("tokens.json");
-        let kept = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|why| {
-                tracing::error!("no token counts but the controller's own: {}: {why}", path.display());
-                Vec::new()
-            }),
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        let read = match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|why| why.to_string()),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(why) => Err(why.to_string()),
+        };
+        let (kept, unread) = match read {
+            Ok(kept) => (kept, None),
             Err(why) => {
-                tracing::error!("no token counts but the controller's own: {}: {why}", path.display());
-                Vec::new()
+                let why = format!("{} cannot be read: {why}", path.display());
+                tracing::error!("no token counts but the controller's own: {why}");
+                (Vec::new(), Some(why))
             }
         };
         let own = (!own.is_empty()).then(|| Sha256::digest(own).into());
-        Self(Arc::new(Book { path, own, kept: Mutex::new(kept), revoked: watch::channel(0).0 }))
+        Self(Arc::new(Book { path, own, kept: Mutex::new(kept), unread, revoked: watch::channel(0).0 }))
     }
 
     /// Whose token this is, if it is one and has not ended. Every one is compared, and each whole.
@@ -251,6 +255,9 @@ impl Tokens {
     }
 
     fn write(&self, kept: &[Kept]) -> Result<(), TokenError> {
+        if let Some(why) = &self.0.unread {
+            return Err(TokenError::Disk(format!("{why}; move it away and start the controller again")));
+        }
         let text = serde_json::to_vec_pretty(kept).map_err(|why| TokenError::Disk(why.to_string()))?;
         let failed = |why| TokenError::Disk(format!("{}: {why}", self.0.path.display()));
         Disk.replace(&self.0.path, &text).map_err(failed)
@@ -361,7 +368,11 @@ mod tests {
         assert_eq!(code(ask("a", Role::View, &["POST /v1/stop"])), "token_allow");
         assert_eq!(code(ask("a", Role::Kiosk, &["POST /v1/stop"; ALLOWED + 1])), "token_allow");
         std::fs::write(folder.0.join("tokens.json"), b"{").unwrap();
-        assert_eq!(Tokens::open(&folder.0, "own").list(), []);
+        let tokens = Tokens::open(&folder.0, "own");
+        assert_eq!(tokens.list(), []);
+        // What nobody can read may be mended by hand: it is not written over.
+        assert_eq!(tokens.create(&ask("a", Role::View, &[]), NOW).unwrap_err().code(), "token_not_kept");
+        assert_eq!(std::fs::read(folder.0.join("tokens.json")).unwrap(), b"{");
     }
 
     #[test]
