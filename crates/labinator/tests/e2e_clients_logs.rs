@@ -14,20 +14,10 @@ use e2e::controller::Controller;
 use e2e::ground::{given, until};
 use e2e::house::House;
 use e2e::lab;
-use e2e::processes::told;
+use e2e::processes::{Ends, told};
 
 /// Enough for anything here on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// A program that ends with its test, however that ends.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 fn items(text: &str) -> Vec<LogItem> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

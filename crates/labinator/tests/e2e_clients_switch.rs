@@ -6,7 +6,7 @@ mod e2e;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use e2e::controller::Controller;
 use e2e::ground::until;
 use e2e::house::House;
 use e2e::lab::{self, BOSS};
-use e2e::processes::told;
+use e2e::processes::{Ends, told};
 use sim::buttons::{Cabinet, Pace, RelayBoard};
 use sim::pty::Adapter;
 
@@ -26,16 +26,6 @@ const MACHINES: u8 = 3;
 const WORD: Duration = Duration::from_millis(200);
 /// What the kernel's bridge learned, as `snmpd` asks a program for it.
 const TABLES: &str = include_str!("../../drivers/tests/switches/tables.pl");
-
-/// Ends a program, also when the test fails.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 /// Ends what machines say.
 struct Over<'a>(&'a AtomicBool);

@@ -1,7 +1,7 @@
 //! Processes: run to their end, looked at, told to end.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use super::ground::said;
 
@@ -41,4 +41,17 @@ pub(crate) fn lives(pid: u32) -> bool {
 pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// A program that ends with its test, however that ends. It is asked to: one that is bounded by `timeout` would be left
+/// behind where that was killed.
+pub(crate) struct Ends(pub(crate) Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if matches!(self.0.try_wait(), Ok(None)) {
+            signal(self.0.id(), rustix::process::Signal::TERM);
+        }
+        drop(self.0.wait());
+    }
 }
